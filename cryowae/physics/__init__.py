@@ -1,0 +1,1 @@
+"""Physics: Fourier grids, wedges, rotation, structures, scenes, tilt series and their noise."""
