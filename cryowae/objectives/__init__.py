@@ -1,0 +1,1 @@
+"""Training objectives: what the restored density must agree with, and what the codes must look like."""

@@ -1,0 +1,124 @@
+"""Distances between the law of the codes and the prior.
+
+The maximum mean discrepancy with the inverse multiquadratic kernel (Gretton et al. 2012; Tolstikhin et al. 2018,
+section 4 and appendix), and the two losses of a latent discriminator (Makhzani et al. 2016).
+
+Positions of one volume are dependent samples, and the plain U-statistic over them is biased: it takes the likeness of
+neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*: only pairs from different volumes count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def code_samples(code: Tensor, positions: int, generator: torch.Generator, neighbourhood: int = 1) -> Tensor:
+    """Draw positions of a code field as samples.
+
+    Parameters
+    ----------
+    code
+        `(n, c, ...)` codes of one scale, two or three spatial axes.
+    positions
+        How many per volume, drawn with replacement, the same places in every volume.
+    generator
+        Source of randomness, on the CPU.
+    neighbourhood
+        Edge of the cube of positions that makes one sample.
+
+    Returns
+    -------
+    samples
+        `(n, positions, c * neighbourhood ** d)`.
+    """
+    for axis in range(2, code.ndim):
+        if neighbourhood > 1:
+            code = code.unfold(axis, neighbourhood, 1)
+    dims = (code.ndim - 2) // 2 if neighbourhood > 1 else code.ndim - 2
+    count = int(torch.tensor(code.shape[2 : 2 + dims]).prod())
+    flat = code.reshape(*code.shape[:2], count, -1)
+    chosen = torch.randint(count, (positions,), generator=generator).to(code.device)
+    return flat[:, :, chosen].permute(0, 2, 1, 3).flatten(2)
+
+
+def block_kernel(samples: Tensor, scales: Sequence[float] = SCALES, sigma2: float = 1.0) -> Tensor:
+    """Mean kernel value between every two blocks of samples.
+
+    Parameters
+    ----------
+    samples
+        `(blocks, m, d)`.
+    scales, sigma2
+        The kernel is `sum_s C_s / (C_s + |a - b|^2)` with `C_s = 2 d sigma2 s` (Tolstikhin et al. 2018).
+
+    Returns
+    -------
+    kernel
+        `(blocks, blocks)`; the diagonal mixes dependent samples and is not to be used.
+    """
+    blocks, m, d = samples.shape
+    flat = samples.reshape(-1, d).float()
+    squares = (flat * flat).sum(1)
+    distance = (squares[:, None] + squares[None] - 2 * flat @ flat.T).clamp(min=0)
+    total = torch.zeros_like(distance)
+    for s in scales:
+        c = 2 * d * sigma2 * s
+        total = total + c / (c + distance)
+    return total.view(blocks, m, blocks, m).mean(dim=(1, 3))
+
+
+def mmd(kernel: Tensor, first: Tensor, paired: bool = False) -> Tensor:
+    """Squared maximum mean discrepancy, a block U-statistic (Gretton et al. 2012, eq. 3, over blocks).
+
+    Parameters
+    ----------
+    kernel
+        `(blocks, blocks)` of `block_kernel`.
+    first
+        `(blocks,)` bool: True for the blocks of one law, False for those of the other.
+    paired
+        Whether block `i` of one law depends on block `i` of the other (codes of a volume and of its own ground
+        truth); such pairs are left out too.
+
+    Returns
+    -------
+    distance
+        Scalar, unbiased, hence negative about half the time when the laws agree. Do not clamp it.
+    """
+    a, b = first.nonzero()[:, 0], (~first).nonzero()[:, 0]
+    within = _off_diagonal(kernel[a][:, a]) + _off_diagonal(kernel[b][:, b])
+    between = kernel[a][:, b]
+    return within - 2 * (_off_diagonal(between) if paired else between.mean())
+
+
+def null_quantile(kernel: Tensor, blocks: int, generator: torch.Generator, level: float = 0.95, draws: int = 200) -> float:
+    """Quantile of `mmd` when both laws agree: the first `blocks` blocks and the rest are shuffled."""
+    kernel = kernel.detach().cpu()
+    values = []
+    for _ in range(draws):
+        first = torch.zeros(len(kernel), dtype=torch.bool)
+        first[torch.randperm(len(kernel), generator=generator)[:blocks]] = True
+        values.append(mmd(kernel, first))
+    return float(torch.quantile(torch.stack(values), level))
+
+
+def discriminator_loss(on_prior: Sequence[Tensor], on_codes: Sequence[Tensor]) -> Tensor:
+    """Cross-entropy of a discriminator that should say yes to the prior, mean over positions and scales."""
+    terms = [softplus(-p).mean() + softplus(c).mean() for p, c in zip(on_prior, on_codes, strict=True)]
+    return torch.stack(terms).mean() / 2
+
+
+def fooling_loss(on_codes: Sequence[Tensor]) -> Tensor:
+    """What the encoder pays for being recognised (the non-saturating form of Goodfellow et al. 2014)."""
+    return torch.stack([softplus(-c).mean() for c in on_codes]).mean()
+
+
+def _off_diagonal(matrix: Tensor) -> Tensor:
+    n = len(matrix)
+    return (matrix.sum() - matrix.diagonal().sum()) / (n * (n - 1))

@@ -1,0 +1,49 @@
+"""What the restored density is compared with: the truth, or the other half of the data."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def supervised(restored: Tensor, truth: Tensor, scale: Tensor) -> Tensor:
+    """Squared error against the known structure, in units of the structure's own contrast.
+
+    Parameters
+    ----------
+    restored, truth
+        `(n, 1, z, y, x)`.
+    scale
+        `(n,)` standard deviation that the structure has in the scene of each sample, so that faint scenes count as
+        much as strong ones.
+    """
+    error = (restored.float() - truth).square().flatten(1).mean(1)
+    return (error / scale.square()).mean()
+
+
+def fidelity(restored: Tensor, other_half: Tensor, measured: Tensor) -> Tensor:
+    """Squared error against the other half over the measured components (noise2noise; Lehtinen et al. 2018, eq. 5).
+
+    Parameters
+    ----------
+    restored
+        `(n, 1, z, y, x)`, restored from the first half.
+    other_half
+        The second half, in the same units.
+    measured
+        `(n, 1, z, y, x // 2 + 1)` mask of the measured components.
+
+    Returns
+    -------
+    loss
+        Mean over voxels, by Parseval's theorem over `measured`, seen through a Hann window so that the borders do not
+        leak into the wedge. Its minimum is the noise power of the other half, not zero.
+    """
+    size = restored.shape[-3:]
+    difference = restored.float() - other_half
+    for axis, n in enumerate(size):
+        window = torch.hann_window(n + 2, periodic=False, device=difference.device)[1:-1]
+        window = window / window.square().mean().sqrt()
+        difference = difference * window.view([-1 if i == axis else 1 for i in range(3)])
+    spectrum = torch.fft.rfftn(difference, dim=(-3, -2, -1)) * measured
+    return torch.fft.irfftn(spectrum, s=size, dim=(-3, -2, -1)).square().mean()

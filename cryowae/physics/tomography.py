@@ -1,0 +1,213 @@
+"""Tilt series of a volume, and the weighted back-projection that makes a tomogram of them.
+
+The tilt axis is y, so every y row of a volume is a slice of its own. Projection at tilt `t` sums the slice along the
+beam onto the detector coordinate `u = x cos t + z sin t`; by the projection-slice theorem its Fourier transform is the
+central line `(kz, kx) = ku (sin t, cos t)`, hence `kz = +tan(t) kx`. Both directions are one sparse matrix and its
+transpose, applied to all rows of all volumes of a batch at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from cryowae.errors import TiltError
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Weighting of the projections before they are back-projected.
+
+    Attributes
+    ----------
+    falloff
+        Frequency in cycles per voxel at which a Gaussian low-pass has fallen to `exp(-1/2)`; infinite for a bare ramp.
+    sirt
+        Iterations that a SIRT-like filter imitates, 0 for the ramp alone: `|k| (1 - (1 - s / |k|)^n)` with
+        `s = 1 / (2 n_detector)` up to scale, the form of IMOD's `-FakeSIRTiterations`.
+    """
+
+    falloff: float = float("inf")
+    sirt: int = 0
+
+    def response(self, width: int, device: torch.device | str = "cpu") -> Tensor:
+        """`(width // 2 + 1,)`: gain per rfft frequency of a padded detector row of `width` pixels."""
+        # the band-limited ramp sampled in real space keeps the mean right (Kak & Slaney 1988, eq. 3.61)
+        n = torch.arange(width, dtype=torch.float64)
+        n = torch.minimum(n, width - n)
+        taps = torch.where(n % 2 == 1, -1.0 / (torch.pi * n.clamp(min=1)) ** 2, torch.zeros_like(n))
+        taps[0] = 0.25
+        ramp = torch.fft.rfft(taps).real
+        k = torch.fft.rfftfreq(width, dtype=torch.float64)
+        if self.sirt > 0:
+            relaxation = 0.03 / k.clamp(min=1 / width)
+            ramp = ramp * (1 - (1 - relaxation.clamp(max=1.0)) ** self.sirt)
+        gain = ramp * torch.exp(-0.5 * (k / self.falloff) ** 2)
+        return gain.float().to(device)
+
+
+@dataclass(frozen=True, eq=False)
+class TiltGeometry:
+    """Single-axis geometry of a tilt series.
+
+    Attributes
+    ----------
+    angles
+        Tilts in degrees, in increasing order.
+    depth, width
+        Extent of the volume along z and x, in voxels.
+    detector
+        Pixels of a detector row; by default wide enough for `width` at no tilt.
+    device
+        Where the matrices live.
+
+    Raises
+    ------
+    TiltError
+        If there are fewer than two angles, or any is beyond 90 degrees.
+    """
+
+    angles: tuple[float, ...]
+    depth: int
+    width: int
+    detector: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if len(self.angles) < 2 or max(abs(a) for a in self.angles) > 90:
+            raise TiltError(f"got tilts {self.angles}, expected at least two within -90..90 degrees")
+        if self.detector == 0:
+            object.__setattr__(self, "detector", self.width)
+
+    @cached_property
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """Sparse projection `(tilts * detector, z * x)` and its transpose, both in CSR form."""
+        z = torch.arange(self.depth, dtype=torch.float64) - (self.depth - 1) / 2
+        x = torch.arange(self.width, dtype=torch.float64) - (self.width - 1) / 2
+        t = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))[:, None, None]
+        u = x[None, None] * t.cos() + z[None, :, None] * t.sin() + (self.detector - 1) / 2
+        low = u.floor()
+        voxel = torch.arange(self.depth * self.width).view(1, self.depth, self.width).expand(u.shape)
+        row = torch.arange(len(self.angles)).view(-1, 1, 1) * self.detector
+        rows, columns, weights = [], [], []
+        for side, weight in ((0, 1 - (u - low)), (1, u - low)):
+            pixel = low.long() + side
+            hit = (pixel >= 0) & (pixel < self.detector) & (weight > 0)
+            rows.append((row + pixel)[hit])
+            columns.append(voxel[hit])
+            weights.append(weight[hit].float())
+        i, j, w = torch.cat(rows), torch.cat(columns), torch.cat(weights)
+        size = (len(self.angles) * self.detector, self.depth * self.width)
+        return _csr(i, j, w, size, self.device), _csr(j, i, w, size[::-1], self.device)
+
+
+def project(volume: Tensor, geometry: TiltGeometry) -> Tensor:
+    """Projections of a volume along the beam.
+
+    Parameters
+    ----------
+    volume
+        `(..., z, y, x)` float32.
+    geometry
+        Its `depth` and `width` are the volume's z and x.
+
+    Returns
+    -------
+    series
+        `(..., tilts, y, detector)`; every pixel is the sum of the volume along its ray, in voxels. The triangular
+        footprint of a voxel is deconvolved (divided by `sinc(k)^2`, at most 2), so that the projection-slice theorem
+        holds to a few per cent up to three quarters of Nyquist.
+    """
+    lead, (z, y, x) = volume.shape[:-3], volume.shape[-3:]
+    columns = volume.reshape(-1, z, y, x).permute(1, 3, 0, 2).reshape(z * x, -1)
+    rows = geometry.matrices[0] @ columns
+    series = rows.view(len(geometry.angles), geometry.detector, -1, y).permute(2, 0, 3, 1)
+    return _filter_rows(series, _sharpen(geometry.detector)).reshape(*lead, len(geometry.angles), y, geometry.detector)
+
+
+def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None) -> Tensor:
+    """Weighted back-projection.
+
+    Parameters
+    ----------
+    series
+        `(..., tilts, y, detector)` float32.
+    geometry
+        Says the tilts and the box that is reconstructed.
+    weighting
+        A bare ramp by default.
+
+    Returns
+    -------
+    volume
+        `(..., z, y, x)`, scaled so that `back_project(project(v))` has unit gain on the measured components:
+        every tilt counts with the angle that it stands for (trapezoidal rule, in radians).
+    """
+    lead, (tilts, y, detector) = series.shape[:-3], series.shape[-3:]
+    t = torch.deg2rad(torch.tensor(geometry.angles, dtype=torch.float64))
+    span = torch.zeros_like(t)
+    gaps = (t[1:] - t[:-1]) / 2
+    span[1:] += gaps
+    span[:-1] += gaps
+    span[0] += gaps[0]
+    span[-1] += gaps[-1]
+    flat = series.reshape(-1, tilts, y, detector) * span.to(series)[:, None, None]
+    padded = (weighting or Filter()).response(2 * detector) * _sharpen(detector)
+    rows = _filter_rows(flat, padded).permute(1, 3, 0, 2).reshape(tilts * detector, -1)
+    volume = geometry.matrices[1] @ rows
+    volume = volume.view(geometry.depth, geometry.width, -1, y).permute(2, 0, 3, 1)
+    return volume.reshape(*lead, geometry.depth, y, geometry.width)
+
+
+def series_noise(
+    shape: Sequence[int], generator: torch.Generator, *, colour: float = 0.0, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Gaussian noise for a tilt series, of unit standard deviation.
+
+    Parameters
+    ----------
+    shape
+        `(..., y, x)` of the series.
+    generator
+        Source of randomness, on `device`.
+    colour
+        0 for white noise; otherwise its amplitude falls (positive) or grows (negative) as
+        `exp(-colour (kx^2 + ky^2))`.
+    """
+    noise = torch.randn(*shape, generator=generator, device=device)
+    if colour == 0.0:
+        return noise
+    ky = torch.fft.fftfreq(shape[-2], device=device)[:, None]
+    kx = torch.fft.rfftfreq(shape[-1], device=device)[None]
+    noise = torch.fft.irfft2(torch.fft.rfft2(noise) * torch.exp(-colour * (ky**2 + kx**2)), s=tuple(shape[-2:]))
+    return noise / noise.std()
+
+
+def even_tilts(tilt_min: float, tilt_max: float, step: float) -> tuple[float, ...]:
+    """Angles from `tilt_min` to `tilt_max` in steps of `step` degrees, both ends included when the step divides."""
+    count = int((tilt_max - tilt_min) / step + 1e-6) + 1
+    return tuple(tilt_min + step * i for i in range(count))
+
+
+def _sharpen(detector: int) -> Tensor:
+    k = torch.fft.rfftfreq(2 * detector)
+    return 1 / torch.sinc(k).square().clamp(min=0.5)
+
+
+def _filter_rows(series: Tensor, response: Tensor) -> Tensor:
+    width = series.shape[-1]
+    spectrum = torch.fft.rfft(series, n=2 * width, dim=-1) * response.to(series.device)
+    return torch.fft.irfft(spectrum, n=2 * width, dim=-1)[..., :width]
+
+
+def _csr(rows: Tensor, columns: Tensor, weights: Tensor, size: tuple[int, int], device: str) -> Tensor:
+    order = torch.argsort(rows * size[1] + columns)
+    starts = torch.zeros(size[0] + 1, dtype=torch.int64)
+    starts[1:] = torch.bincount(rows, minlength=size[0]).cumsum(0)
+    return torch.sparse_csr_tensor(
+        starts.int(), columns[order].int(), weights[order], size=size, check_invariants=False
+    ).to(device)
