@@ -1,0 +1,247 @@
+"""Structures: the density of one molecule in a cubic box, on one scale whatever it came from.
+
+Solvent is 0 and the interior of a protein about 1. Density maps are brought to that scale here; models of atoms
+and procedural molecules are drawn from points (`density_of_points`) that carry their contrast in those units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.fft import irfftn, next_fast_len, rfftn
+from torch import Tensor
+
+from cryowae.errors import TomogramError
+
+Array = NDArray[np.float32]
+
+EDGE = 0.1
+"""Density that counts as molecule when the extent of one is measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Density of one molecule.
+
+    Attributes
+    ----------
+    name
+        What it is called in lists and pictures.
+    density
+        `(n, n, n)` float32 on the CPU, the molecule about the centre `(n - 1) / 2`: solvent 0, protein about 1.
+        The inscribed sphere holds the molecule, so that every rotation fits.
+    voxel_size
+        Angstrom.
+    """
+
+    name: str
+    density: Tensor
+    voxel_size: float
+    _cache: dict[float, Structure] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.density.shape)
+        if len(shape) != 3 or len(set(shape)) != 1:
+            raise ValueError(f"got a density of shape {shape}, expected a cube (n, n, n): see Structure.from_density")
+        if not self.voxel_size > 0:
+            raise ValueError(f"got a voxel size of {self.voxel_size}, expected a positive length in angstrom")
+
+    @classmethod
+    def from_density(cls, name: str, density: Array, voxel_size: float) -> Structure:
+        """Structure in the tightest cube that holds it in every orientation.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        density
+            `(z, y, x)`, solvent 0 and protein about 1.
+        voxel_size
+            Angstrom.
+        """
+        return cls(name, torch.from_numpy(_tight(density)), float(voxel_size))
+
+    @property
+    def diameter(self) -> float:
+        """Twice the largest distance from the box centre at which there is density, in angstrom."""
+        return 2 * self.voxel_size * _radius(self.density.numpy() > EDGE, (len(self.density) - 1) / 2)
+
+    @property
+    def volume(self) -> float:
+        """Volume in cubic angstrom of what is denser than half a protein's interior."""
+        return float((self.density > 0.5).sum()) * self.voxel_size**3
+
+    def resampled(self, voxel_size: float) -> Structure:
+        """The same molecule at another sampling, by cropping or padding its Fourier transform.
+
+        Parameters
+        ----------
+        voxel_size
+            Angstrom. Coarser sampling cuts what it cannot hold with a soft spherical edge at its Nyquist frequency.
+
+        Returns
+        -------
+        structure
+            Kept, so that asking again costs nothing.
+        """
+        key = round(float(voxel_size), 4)
+        if abs(key - self.voxel_size) < 1e-3 * self.voxel_size:
+            return self
+        if key not in self._cache:
+            density = _fourier_resample(self.density.numpy(), self.voxel_size / key)
+            self._cache[key] = Structure.from_density(self.name, density, key)
+        return self._cache[key]
+
+
+def structure_from_map(path: str | Path, *, voxel_size: float | None = None, name: str | None = None) -> Structure:
+    """Structure from a density map, whatever its scale, with the noise of its solvent masked away.
+
+    Parameters
+    ----------
+    path
+        `.mrc`, `.map` or either with `.gz`.
+    voxel_size
+        Angstrom; says what the sampling of the file is where its header is wrong.
+    name
+        The file's name without its suffixes by default.
+
+    Raises
+    ------
+    TomogramError
+        If the file holds no volume, nothing but a constant, or no voxel size and none is given.
+    """
+    import mrcfile
+
+    path = Path(path)
+    with mrcfile.open(path, permissive=True) as mrc:
+        data = None if mrc.data is None else np.array(mrc.data, dtype=np.float32)
+        voxel = float(mrc.voxel_size.x) if voxel_size is None else float(voxel_size)
+    if data is None or data.ndim != 3 or not np.isfinite(data).all() or data.max() == data.min():
+        raise TomogramError(f"got {path.name} without a density in it, expected a map in three dimensions")
+    if not voxel > 0:
+        raise TomogramError(f"got {path.name} with voxel size {voxel}, expected a length: give voxel_size")
+    return Structure.from_density(name or path.name.split(".")[0], normalised(data, voxel), voxel)
+
+
+def normalised(density: Array, voxel_size: float) -> Array:
+    """A map on the common scale: solvent 0, the mean over the inside of the molecule 1.
+
+    The solvent level is the median over the faces of the box. The molecule is where the map, smoothed to about 20
+    angstrom, exceeds a third of what it reaches inside; what lies well outside is masked softly, crumbs included.
+
+    Parameters
+    ----------
+    density
+        `(z, y, x)`, protein bright.
+    voxel_size
+        Angstrom.
+    """
+    faces = np.concatenate([density.take(i, axis).ravel() for axis in range(3) for i in (0, -1)])
+    positive = np.maximum(density - np.median(faces), 0)
+    smooth = ndimage.gaussian_filter(positive, 0.225 * 20 / voxel_size, mode="constant")
+    level = float(np.quantile(smooth[smooth > 0.1 * smooth.max()], 0.8))
+    inside = smooth > 0.35 * level
+    parts, count = ndimage.label(inside)
+    sizes = ndimage.sum_labels(inside, parts, np.arange(1, count + 1))
+    inside = np.isin(parts, 1 + np.flatnonzero(sizes > 0.03 * sizes.max()))
+    distance = ndimage.distance_transform_edt(~inside) * voxel_size
+    soft = 0.5 + 0.5 * np.cos(np.pi * np.clip((distance - 10) / 15, 0, 1))
+    return np.asarray(positive * soft / positive[inside].mean(), dtype=np.float32)
+
+
+def density_of_points(
+    points: NDArray[np.floating], weights: NDArray[np.floating], voxel_size: float, resolution: float | None = None
+) -> Array:
+    """Density of Gaussian points, alias-free: drawn at twice the sampling, smoothed and cropped in Fourier space.
+
+    Parameters
+    ----------
+    points
+        `(n, 3)` positions `(z, y, x)` in angstrom, about the origin.
+    weights
+        `(n,)` integral of each point's density, in cubic angstrom of protein.
+    voxel_size
+        Angstrom.
+    resolution
+        Angstrom, two voxels by default; the Gaussian has the sigma `0.225 * resolution` that ChimeraX `molmap` takes.
+
+    Returns
+    -------
+    density
+        `(n, n, n)`, n odd, the origin at its centre.
+    """
+    sigma = 0.225 * (2 * voxel_size if resolution is None else resolution)
+    reach = (np.abs(points).max(initial=0.0) + 4 * sigma) / voxel_size
+    n = 2 * int(np.ceil(reach)) + 3
+    while next_fast_len(n, real=True) != n:
+        n += 2
+    fine = 2 * n
+    # coarse voxel i lies on fine voxel 2 i, so the coarse centre (n - 1) / 2 is the fine voxel n - 1
+    at = np.asarray(points, dtype=np.float32) * (2 / voxel_size) + (n - 1)
+    low = np.floor(at).astype(np.int64)
+    part = at - low
+    canvas = np.zeros(fine**3, dtype=np.float32)
+    for corner in np.ndindex(2, 2, 2):
+        share = np.prod(np.where(corner, part, 1 - part), axis=1) * weights
+        index = np.ravel_multi_index(tuple((low + corner).T), (fine, fine, fine))
+        canvas += np.bincount(index, share, minlength=fine**3).astype(np.float32)
+    canvas *= (2 / voxel_size) ** 3
+    spectrum = rfftn(canvas.reshape(fine, fine, fine))
+    keep = np.r_[0 : (n + 1) // 2, fine - n // 2 : fine]
+    spectrum = spectrum[keep][:, keep][:, :, : n // 2 + 1]
+    full = np.fft.fftfreq(n).astype(np.float32)
+    gains = []
+    for k in (full, full, full[: n // 2 + 1]):  # cycles per coarse voxel; the linear splat is divided out
+        gains.append(np.exp(-2 * (np.pi * sigma / voxel_size * k) ** 2) / np.sinc(k / 2) ** 2)
+    spectrum = spectrum * gains[0][:, None, None] * gains[1][:, None] * gains[2]
+    return np.asarray(irfftn(spectrum, (n, n, n)) / 8, dtype=np.float32)
+
+
+def _tight(density: Array, margin: float = 1.5) -> Array:
+    """Smallest odd cube about the molecule whose inscribed sphere holds it with a margin in voxels."""
+    where = np.argwhere(density > EDGE)
+    if len(where) == 0:
+        raise ValueError("got a density without a molecule, expected values near 1 inside it")
+    centre = (where.min(0) + where.max(0)) / 2
+    for step in range(1, 20):  # towards the smallest enclosing sphere (Badoiu & Clarkson 2003)
+        centre = centre + (where[((where - centre) ** 2).sum(1).argmax()] - centre) / (step + 3)
+    centre = np.rint(centre).astype(int)
+    half = int(np.ceil(np.sqrt(((where - centre) ** 2).sum(1).max()) + margin))
+    padded = np.pad(density, half)
+    z, y, x = (slice(c, c + 2 * half + 1) for c in centre)
+    return np.ascontiguousarray(padded[z, y, x], dtype=np.float32)
+
+
+def _radius(mask: NDArray[np.bool_], centre: float) -> float:
+    """Largest distance from the centre, in voxels, of what is in a mask; 0 when it is empty."""
+    where = np.argwhere(mask)
+    return float(np.sqrt(((where - centre) ** 2).sum(1).max())) if len(where) else 0.0
+
+
+def _fourier_resample(density: Array, ratio: float) -> Array:
+    """A cube magnified by `ratio` about its centre, by cropping or padding its transform."""
+    n = density.shape[0]
+    sizes = np.arange(n + 4, n + 44)  # a padded box in which both samplings have whole numbers of voxels
+    error = np.abs(sizes * ratio / np.rint(sizes * ratio) - 1)
+    size = int(sizes[np.flatnonzero(error < 1e-3)[0]] if (error < 1e-3).any() else sizes[error.argmin()])
+    target = int(round(size * ratio))
+    before = (size - n) // 2
+    spectrum = rfftn(np.pad(density, (before, size - n - before)))
+    half = min(size, target) // 2
+    result = np.zeros((target, target, target // 2 + 1), dtype=spectrum.dtype)
+    old, new = (np.r_[0:half, side - half + 1 : side] for side in (size, target))
+    result[np.ix_(new, new, np.arange(half))] = spectrum[np.ix_(old, old, np.arange(half))]
+    k = np.fft.fftfreq(target).astype(np.float32)
+    axes = (k[:, None, None], k[None, :, None], k[None, None, : target // 2 + 1])
+    # the molecule's centre comes to lie at `centre * target / size` and belongs at `(target - 1) / 2`
+    shift = (target - 1) / 2 - (before + (n - 1) / 2) * target / size
+    phase = np.exp(-2j * np.pi * shift * (axes[0] + axes[1] + np.abs(axes[2])))
+    if target < size:
+        radius = np.sqrt(axes[0] ** 2 + axes[1] ** 2 + axes[2] ** 2)
+        result *= 0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 0.42) / 0.08, 0, 1))
+    return np.asarray(irfftn(result * phase, (target,) * 3) * (target / size) ** 3, dtype=np.float32)
