@@ -1,0 +1,335 @@
+"""A volume of any size through a network that takes windows.
+
+The volume is padded at its far ends to multiples of the network's stride and cut into overlapping windows whose
+origins are multiples of that stride, because a strided network is equivariant to shifts by its stride and to no
+others. Of every window the outermost `margin` voxels are thrown away, except at the volume's own border; what still
+overlaps is blended linearly. Windows are added straight into the output, usually a mapped file, so that the memory
+needed is that of one window whatever the size of the volume.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cryowae.errors import ConfigError, TomogramError
+from cryowae.progress import SILENT, Progress
+
+Shape = tuple[int, int, int]
+
+
+class Volume(Protocol):
+    """Anything with a shape that gives blocks when it is sliced: an array, a mapped file, the mean of two of them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Where the windows lie.
+
+    Attributes
+    ----------
+    shape
+        `(z, y, x)` of the volume.
+    window
+        `(z, y, x)` of every window, multiples of `stride`.
+    margin
+        Voxels thrown away at each inner face of a window, per axis.
+    starts
+        Origins along z, y and x, multiples of `stride`; the windows are their product, z slowest.
+    """
+
+    shape: Shape
+    stride: int
+    window: Shape
+    margin: Shape
+    starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+    def __len__(self) -> int:
+        return prod(len(s) for s in self.starts)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        """Indices of the windows along z, y and x."""
+        z, y, x = (range(len(s)) for s in self.starts)
+        yield from product(z, y, x)
+
+    @property
+    def network_voxels_per_voxel(self) -> float:
+        """Voxels that pass through the network, per voxel of the volume: the cost of windows and padding."""
+        return len(self) * prod(self.window) / prod(self.shape)
+
+    def weights(self, axis: int) -> list[NDArray[np.float32]]:
+        """Blending weights of the windows along one axis, each as long as the window; at any voxel they sum to 1."""
+        w, m, starts = self.window[axis], self.margin[axis], self.starts[axis]
+        length = starts[-1] + w
+        rows = np.zeros((len(starts), length))
+        for i, s in enumerate(starts):
+            x = np.arange(s, s + w, dtype=np.float64) + 0.5
+            rise = np.ones(w) if i == 0 else _ramp(x, s + m, starts[i - 1] + w - m)
+            fall = np.ones(w) if i == len(starts) - 1 else 1 - _ramp(x, starts[i + 1] + m, s + w - m)
+            rows[i, s : s + w] = np.minimum(rise, fall)
+        rows /= rows.sum(axis=0)
+        return [row[s : s + w].astype(np.float32) for row, s in zip(rows, starts, strict=True)]
+
+
+def plan_windows(
+    shape: Shape,
+    *,
+    stride: int = 8,
+    margin: int = 24,
+    max_voxels: int = 2**24,
+    window: int | Shape | None = None,
+    overlap: int | None = None,
+) -> WindowPlan:
+    """The cheapest windows that fit into a budget.
+
+    Every axis may be taken whole, which needs no margin; thin tomograms are therefore cut in y and x only.
+
+    Parameters
+    ----------
+    shape
+        `(z, y, x)` of the volume.
+    stride
+        Total stride of the network, voxels.
+    margin
+        Voxels thrown away at the inner faces of a window; neighbours overlap by `2 * margin + stride`. Lowered in
+        steps of the stride when the budget allows no such windows.
+    max_voxels
+        Largest number of voxels in a window.
+    window
+        Length of the windows in voxels, one for all axes or one an axis; overrules the budget. Rounded up to the
+        stride, never longer than the padded axis. Windows too short for the margin overlap by half.
+    overlap
+        Least overlap of neighbouring windows in voxels; overrules `margin`, which becomes `(overlap - stride) / 2`.
+
+    Raises
+    ------
+    ConfigError
+        For lengths that are not positive, or an overlap that is not shorter than the window.
+    """
+    if stride < 1 or margin < 0 or min(shape) < 1:
+        raise ConfigError(f"got shape {shape}, stride {stride}, margin {margin}: expected positive lengths")
+    if overlap is not None and overlap < 0:
+        raise ConfigError(f"got an overlap of {overlap} voxels: expected 0 or more")
+    padded = tuple(_round_up(n, stride) for n in shape)
+    if window is None:
+        choice = _cheapest(padded, stride, margin, overlap, max_voxels)
+    else:
+        lengths = (window,) * 3 if isinstance(window, int) else tuple(window)
+        if len(lengths) != 3 or min(lengths) < 1:
+            raise ConfigError(f"got windows of {window} voxels: expected one or three positive lengths")
+        choice = [_axis(p, min(p, _round_up(w, stride)), stride, margin, overlap)
+                  for p, w in zip(padded, lengths, strict=True)]
+    z, y, x = choice
+    return WindowPlan(shape, stride, (z.window, y.window, x.window), (z.margin, y.margin, x.margin),
+                      (z.starts, y.starts, x.starts))
+
+
+def read_window(volume: Volume, start: Shape, size: Shape) -> NDArray[np.float32]:
+    """A block of the volume, continued beyond its far ends by reflection, as often as needed.
+
+    Parameters
+    ----------
+    volume
+        `(z, y, x)`, any real type.
+    start, size
+        Origin and shape of the block; the origin lies inside.
+
+    Returns
+    -------
+    block
+        `size`, float32.
+    """
+    inner = tuple(slice(s, min(s + w, n)) for s, w, n in zip(start, size, volume.shape, strict=True))
+    block = np.asarray(volume[inner], dtype=np.float32)
+    for axis, (s, w, n) in enumerate(zip(start, size, volume.shape, strict=True)):
+        if s + w > n:
+            block = np.take(block, _reflected(n, s + w)[s:] - s, axis=axis)
+    return np.ascontiguousarray(block)
+
+
+def apply_tiled(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    volume: Volume,
+    out: NDArray[np.float32],
+    *,
+    device: torch.device | str = "cpu",
+    stride: int = 8,
+    margin: int = 24,
+    max_voxels: int = 2**24,
+    window: int | Shape | None = None,
+    overlap: int | None = None,
+    progress: Progress = SILENT,
+) -> WindowPlan:
+    """Send a volume through a network, window by window.
+
+    When a window does not fit into the memory, all starts again with windows of half the voxels, and `progress` is
+    told so.
+
+    Parameters
+    ----------
+    model
+        Takes and returns `(1, 1, z, y, x)` float tensors on `device`, each axis a multiple of `stride`.
+    volume
+        `(z, y, x)`, read block by block.
+    out
+        `(z, y, x)` float32, written; an array or a mapped file.
+    stride, margin, max_voxels, window, overlap
+        As in `plan_windows`.
+
+    Returns
+    -------
+    plan
+        The windows that were used in the end.
+
+    Raises
+    ------
+    TomogramError
+        When even the smallest window does not fit into the memory.
+    """
+    shape = (out.shape[0], out.shape[1], out.shape[2])
+    if tuple(volume.shape) != shape:
+        raise ValueError(f"volume {tuple(volume.shape)} and output {shape} differ in shape")
+    while True:
+        plan = plan_windows(shape, stride=stride, margin=margin, max_voxels=max_voxels, window=window, overlap=overlap)
+        if _run(model, volume, out, plan, torch.device(device), progress):
+            return plan
+        smaller = plan_windows(shape, stride=stride, margin=margin, max_voxels=prod(plan.window) // 2)
+        if prod(smaller.window) >= prod(plan.window):
+            raise TomogramError(
+                f"a window of only {_words(plan.window)} voxels does not fit into the memory of {device}: "
+                "close what else uses it, or choose another --device"
+            )
+        progress.say(f"Out of memory with windows of {_words(plan.window)}; going on with {_words(smaller.window)}.")
+        window, overlap, max_voxels = None, None, prod(plan.window) // 2
+
+
+@dataclass(frozen=True)
+class _Axis:
+    window: int
+    margin: int
+    starts: tuple[int, ...]
+
+
+def _axis(padded: int, window: int, stride: int, margin: int, overlap: int | None) -> _Axis:
+    if window >= padded:
+        return _Axis(padded, 0, (0,))
+    shared = min(2 * margin + stride, window // 2 // stride * stride) if overlap is None else overlap
+    if shared > window - stride:
+        raise ConfigError(
+            f"got an overlap of {shared} voxels for windows of {window}: "
+            f"expected at most {window - stride}; lower --overlap or raise --window"
+        )
+    step = (window - shared) // stride
+    units = (padded - window) // stride
+    count = -(-units // step) + 1
+    starts = tuple(stride * (i * units // (count - 1)) for i in range(count))
+    return _Axis(window, max(shared - stride, 0) // 2, starts)
+
+
+def _axis_options(padded: int, stride: int, margin: int, overlap: int | None) -> list[_Axis]:
+    # for each number of windows only the shortest windows are worth a look
+    shared = 2 * margin + stride if overlap is None else overlap
+    shortest = max(2 * stride, _round_up(shared + stride, stride))
+    best: dict[int, _Axis] = {1: _Axis(padded, 0, (0,))}
+    for window in range(min(padded - stride, 2048 // stride * stride), shortest - 1, -stride):
+        option = _axis(padded, window, stride, margin, shared)
+        best[len(option.starts)] = option
+    return list(best.values())
+
+
+def _cheapest(padded: Sequence[int], stride: int, margin: int, overlap: int | None, max_voxels: int) -> list[_Axis]:
+    options = [_axis_options(p, stride, margin, overlap) for p in padded]
+    sizes = [np.array([o.window for o in axis], dtype=float) for axis in options]
+    costs = [np.array([o.window * len(o.starts) for o in axis], dtype=float) for axis in options]
+    size = sizes[0][:, None, None] * sizes[1][:, None] * sizes[2]
+    cost = costs[0][:, None, None] * costs[1][:, None] * costs[2]
+    cost = np.where(size <= max_voxels, cost, np.inf)
+    if not np.isinf(cost).all():  # the smallest of the windows that are within one percent of the cheapest
+        best = np.argmin(np.where(cost <= 1.01 * cost.min(), size, np.inf))
+    elif margin > 0 and overlap is None:
+        return _cheapest(padded, stride, max(margin - stride, 0), None, max_voxels)
+    else:
+        best = np.argmin(size)
+    return [axis[int(i)] for axis, i in zip(options, np.unravel_index(best, size.shape), strict=True)]
+
+
+def _run(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    volume: Volume,
+    out: NDArray[np.float32],
+    plan: WindowPlan,
+    device: torch.device,
+    progress: Progress,
+) -> bool:
+    for z in range(out.shape[0]):
+        out[z] = 0
+    weights = [plan.weights(axis) for axis in range(3)]
+    progress.begin("restoring", len(plan), "windows")
+    try:
+        for index in plan:
+            start = (plan.starts[0][index[0]], plan.starts[1][index[1]], plan.starts[2][index[2]])
+            block = torch.from_numpy(read_window(volume, start, plan.window))
+            answer = _answer(model, block.to(device)[None, None])
+            if answer is None:
+                return False
+            for axis, i in enumerate(index):
+                answer *= weights[axis][i].reshape([-1 if a == axis else 1 for a in range(3)])
+            inner = tuple(slice(s, min(s + w, n)) for s, w, n in zip(start, plan.window, out.shape, strict=True))
+            out[inner] += answer[tuple(slice(0, part.stop - part.start) for part in inner)]
+            progress.advance()
+    finally:
+        progress.end()
+    return True
+
+
+def _answer(model: Callable[[torch.Tensor], torch.Tensor], block: torch.Tensor) -> NDArray[np.float32] | None:
+    """The network's answer as a new array, or None when memory ran out."""
+    try:
+        with torch.inference_mode():
+            answer = model(block)
+            if answer.shape != block.shape:
+                raise ValueError(f"model turned {tuple(block.shape)} into {tuple(answer.shape)}")
+            result: NDArray[np.float32] = np.array(answer[0, 0].float().cpu().numpy())
+            return result
+    except (torch.OutOfMemoryError, MemoryError):
+        pass
+    except RuntimeError as error:
+        if not any(words in str(error).lower() for words in ("out of memory", "not enough memory", "can't allocate")):
+            raise
+    gc.collect()
+    if block.is_cuda:
+        torch.cuda.empty_cache()
+    return None
+
+
+def _ramp(x: NDArray[np.float64], low: int, high: int) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = np.clip((x - low) / (high - low), 0, 1) if high > low else (x > low).astype(float)
+    return result
+
+
+def _reflected(n: int, length: int) -> NDArray[np.int64]:
+    """Indices 0 ... n-1, n-2 ... 1, 0, 1 ...: a triangular wave."""
+    period = max(2 * (n - 1), 1)
+    phase = np.arange(length) % period
+    return np.minimum(phase, period - phase) if n > 1 else np.zeros(length, dtype=np.int64)
+
+
+def _round_up(n: int, stride: int) -> int:
+    return -(-n // stride) * stride
+
+
+def _words(shape: Shape) -> str:
+    return "x".join(str(n) for n in shape)
