@@ -102,7 +102,7 @@ def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str 
     if kind not in KINDS:
         raise ValueError(f"got kind {kind!r}, expected one of {', '.join(names)}")
     points, weights = _BUILDERS[kind](rng)
-    resolution = 2 * voxel_size * rng.uniform(0.9, 1.3)
+    resolution = 2 * voxel_size * rng.uniform(1.05, 1.55)
     density = density_of_points(points[:, ::-1], weights, voxel_size, resolution)
     return Structure.from_density(kind, normalised(density, voxel_size), voxel_size)
 

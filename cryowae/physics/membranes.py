@@ -1,0 +1,141 @@
+"""Lipid bilayers: vesicles and sheets drawn from a signed distance, two leaflets about 40 angstrom apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+Shape = tuple[int, int, int]
+
+COARSE = 4
+"""Scene voxels between points at which the distance, which is smooth, is computed before it is interpolated."""
+
+
+@dataclass(frozen=True)
+class Bilayer:
+    """Profile of a membrane across its thickness, on the scale where protein is 1.
+
+    Attributes
+    ----------
+    spacing
+        Distance between the two layers of head groups, angstrom (36 to 42 in cells).
+    heads
+        Density of the head groups.
+    core
+        Density of the hydrophobic middle: about that of water, below it once low frequencies are lost to defocus.
+    width
+        Standard deviation of a head-group layer, angstrom.
+    """
+
+    spacing: float = 39.0
+    heads: float = 1.15
+    core: float = -0.1
+    width: float = 5.0
+
+    def density(self, distance: Tensor, voxel_size: float) -> Tensor:
+        """Density at a signed distance from the middle of the membrane, both in angstrom."""
+        width2 = self.width**2 + (0.4 * voxel_size) ** 2
+        half = self.spacing / 2
+        leaflets = torch.exp(-((distance.abs() - half) ** 2) / (2 * width2))
+        middle = torch.exp(-(distance**2) / (2 * (0.6 * half) ** 2))
+        return self.heads * leaflets + self.core * middle
+
+
+def random_bilayer(rng: np.random.Generator) -> Bilayer:
+    """A bilayer with thickness and contrast as they vary between organelles and microscopes."""
+    return Bilayer(rng.uniform(36, 42), rng.uniform(0.9, 1.35), rng.uniform(-0.2, 0.1), rng.uniform(4, 6))
+
+
+def membrane_distance(
+    shape: Shape, voxel_size: float, rng: np.random.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Signed distance to a random membrane that crosses the box.
+
+    Parameters
+    ----------
+    shape
+        `(z, y, x)` voxels.
+    voxel_size
+        Angstrom.
+    rng
+        Source of randomness.
+    device
+        Where the result lives.
+
+    Returns
+    -------
+    distance
+        `(z, y, x)` angstrom, negative inside: a vesicle (ellipsoid of radius 200 to 900 angstrom) or a sheet, bent by
+        a few random waves. Exact on the membrane, approximate away from it (`f / |grad f|`).
+    """
+    axes = [torch.arange(-COARSE / 2, n + COARSE, COARSE, device=device, dtype=torch.float32) for n in shape]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    extent = np.array(shape) * voxel_size
+    turn = _turn(rng)
+    if rng.random() < 0.65:
+        radius = np.exp(rng.uniform(np.log(200), np.log(900)))
+        semi = radius * np.exp(rng.normal(0, 0.2, 3))
+        centre = rng.uniform(-0.15, 1.15, 3) * extent
+        p = _local((z, y, x), centre / voxel_size, turn)
+        scaled = torch.sqrt(sum((c * voxel_size / s) ** 2 for c, s in zip(p, semi, strict=True)))
+        level = (scaled - 1) * radius
+        amplitude = 0.12 * radius
+    else:
+        centre = rng.uniform(0.15, 0.85, 3) * extent
+        p = _local((z, y, x), centre / voxel_size, turn)
+        level = p[0] * voxel_size
+        radius, amplitude = 500.0, 60.0
+    for _ in range(3):
+        wave = rng.normal(0, 1, 3) / (radius * rng.uniform(0.6, 1.5))
+        phase = rng.uniform(0, 2 * np.pi)
+        angle = sum(c * (voxel_size * float(w)) for c, w in zip(p, wave, strict=True))
+        level = level + float(rng.uniform(0, amplitude)) * torch.sin(angle + phase)
+    slope = torch.stack(torch.gradient(level, spacing=COARSE * voxel_size)).norm(dim=0)
+    distance = (level / slope.clamp(min=0.3))[None, None]
+    size = [COARSE * (n - 1) + 1 for n in distance.shape[2:]]
+    fine = interpolate(distance, size=size, mode="trilinear", align_corners=True)[0, 0]
+    start = COARSE // 2
+    return fine[start : start + shape[0], start : start + shape[1], start : start + shape[2]]
+
+
+def surface_points(
+    distance: Tensor, voxel_size: float, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Random points on a membrane and its normals there.
+
+    Returns
+    -------
+    points
+        `(n, 3)` `(z, y, x)` voxels, n at most `count`: fewer where the membrane hardly crosses the box.
+    normals
+        `(n, 3)` unit vectors `(z, y, x)` pointing outwards.
+    """
+    near = distance[1:-1, 1:-1, 1:-1].abs() < 0.5 * voxel_size
+    where = np.argwhere(near.cpu().numpy()) + 1
+    if len(where) == 0:
+        return np.empty((0, 3)), np.empty((0, 3))
+    where = where[rng.permutation(len(where))[:count]]
+    normals = np.empty(where.shape)
+    for axis in range(3):
+        step = np.eye(3, dtype=int)[axis]
+        ahead, behind = (torch.from_numpy(where + s * step).T.to(distance.device) for s in (1, -1))
+        normals[:, axis] = (distance[tuple(ahead)] - distance[tuple(behind)]).cpu().numpy()
+    length = np.linalg.norm(normals, axis=1)
+    good = length > 0
+    return where[good].astype(float), normals[good] / length[good, None]
+
+
+def _local(grid: tuple[Tensor, ...], centre: NDArray[np.float64], turn: NDArray[np.float64]) -> list[Tensor]:
+    """Coordinates in a turned frame about a centre, voxels."""
+    moved = [axis - float(c) for axis, c in zip(grid, centre, strict=True)]
+    return [moved[0] * float(r[0]) + moved[1] * float(r[1]) + moved[2] * float(r[2]) for r in turn]
+
+
+def _turn(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A random orthogonal frame (its hand is of no account: waves and ellipsoids have both)."""
+    return np.asarray(np.linalg.qr(rng.normal(0, 1, (3, 3)))[0])
