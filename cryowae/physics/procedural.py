@@ -102,13 +102,13 @@ def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str 
     if kind not in KINDS:
         raise ValueError(f"got kind {kind!r}, expected one of {', '.join(names)}")
     points, weights = _BUILDERS[kind](rng)
-    resolution = 2 * voxel_size * rng.uniform(1.05, 1.55)
+    resolution = 2 * voxel_size * rng.uniform(1.0, 1.55)
     density = density_of_points(points[:, ::-1], weights, voxel_size, resolution)
     return Structure.from_density(kind, normalised(density, voxel_size), voxel_size)
 
 
 def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str = "filament") -> Filament:
-    """A random actin-like filament or a microtubule of 12 to 15 protofilaments, to be drawn along a curve.
+    """A random actin-like filament or a microtubule of 11 to 16 protofilaments, to be drawn along a curve.
 
     Parameters
     ----------
@@ -130,12 +130,14 @@ def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str =
 def _globular(rng: np.random.Generator) -> tuple[Points, Points]:
     group = str(rng.choice(["C1", "C2", "C3", "D2", "D3"], p=[0.62, 0.16, 0.08, 0.1, 0.04]))
     ops = _group(group)
-    mass = np.exp(rng.uniform(np.log(150), np.log(1500)))
+    mass = np.exp(rng.uniform(np.log(150), np.log(2200)))
     stretch = np.exp(rng.normal(0, 0.3, 3))
     offset = rng.normal(0, 1, 3) * (0 if len(ops) == 1 else 15)
 
+    hollow = np.cbrt(mass) * rng.uniform(6, 9) if rng.random() < 0.2 else 0.0
+
     def score(p: Points) -> Points:
-        return np.linalg.norm((p - offset) * stretch, axis=-1)
+        return np.abs(np.linalg.norm((p - offset) * stretch, axis=-1) - hollow)
 
     return _assembly(rng, mass / len(ops), ops, score)
 
@@ -195,7 +197,7 @@ def _shell(rng: np.random.Generator) -> tuple[Points, Points]:
     def score(p: Points) -> Points:
         return np.abs(np.linalg.norm(p, axis=-1) - radius)
 
-    return _assembly(rng, mass, ops, score)
+    return _assembly(rng, mass, ops, score, (12, 30))
 
 
 def _membrane(rng: np.random.Generator) -> tuple[Points, Points]:
@@ -267,7 +269,7 @@ def _helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, Points,
         n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))
         steps = pow(3, -1, n)
         points, weights = _assembly(
-            rng, 50, _group("C1"), lambda p: np.linalg.norm(p * [1.0, 1.15, 1.15], axis=-1), (50, 50)
+            rng, 52, _group("C1"), lambda p: np.linalg.norm(p * [1.0, 0.8, 1.1], axis=-1), (11, 20)
         )
         return points, weights, 112.0 * n / 13, 41 / n, -360 / n * steps
     kinds = [(22.0, 27.5, -166.7, 42), (25.0, 24.0, 170.0, 35), (45.0, 5.0, -65.5, 40), (28.0, 15.0, 100.0, 30)]
@@ -301,7 +303,7 @@ def _assembly(
     is_nucleic = np.zeros(count, dtype=bool)
     if nucleic > 0:  # nucleic acid fills the middle, protein the surface
         depth = score(centres) + rng.normal(0, 15, count)
-        is_nucleic[np.argsort(depth)[: int(round(nucleic * count))]] = True
+        is_nucleic[np.argsort(depth)[: round(nucleic * count)]] = True
     frames = Rotation.random(count, random_state=rng).as_matrix()
     for element, chosen in ((PROTEIN, ~is_nucleic), (NUCLEIC, is_nucleic)):
         if chosen.any():
@@ -323,19 +325,20 @@ def _grow(rng: np.random.Generator, radii: Points, ops: Points, score: Callable[
     images = np.empty((0, 3))
     mates = np.empty(0)
     candidates = tries
+    noise = rng.uniform(0.05, 0.35)
     for i, radius in enumerate(radii):
         if i > 0:
-            parent = rng.integers(0, i, 48)
-            step = rng.normal(0, 1, (48, 3))
-            step *= (0.93 * (radius + radii[parent]) / np.linalg.norm(step, axis=1))[:, None]
+            parent = rng.integers(0, i, 64)
+            step = rng.normal(0, 1, (64, 3))
+            step *= (0.82 * (radius + radii[parent]) / np.linalg.norm(step, axis=1))[:, None]
             candidates = centres[parent] + step
-        cost = score(candidates) + rng.normal(0, 0.35 * radius, len(candidates))
+        cost = score(candidates) + rng.normal(0, noise * radius, len(candidates))
         if len(images):
-            gap = np.linalg.norm(candidates[:, None] - images, axis=-1) - 0.88 * (mates + radius)
+            gap = np.linalg.norm(candidates[:, None] - images, axis=-1) - 0.76 * (mates + radius)
             cost = cost + 30 * np.maximum(-gap, 0).sum(1)
         if len(ops) > 1:  # distance to its own mates
             own = np.linalg.norm(candidates[:, None] - (candidates @ ops[1:].transpose(0, 2, 1)).swapaxes(0, 1), axis=-1)
-            cost = cost + 30 * np.maximum(1.76 * radius - own, 0).sum(1)
+            cost = cost + 30 * np.maximum(1.52 * radius - own, 0).sum(1)
         centres[i] = candidates[cost.argmin()]
         images = np.concatenate([images, ops @ centres[i]])
         mates = np.r_[mates, np.full(len(ops), radius)]
@@ -353,7 +356,7 @@ def _fold(rng: np.random.Generator, masses: Points, element: Element, frames: Po
     radius = np.cbrt(3 * volume / (4 * np.pi))
     each = max(int(element.length / element.rise), 1) if flat == 0 else int(flat / element.rise)
     rods = np.maximum(np.rint(residues / each).astype(int), 1)
-    shape = np.exp(rng.normal(0, 0.15, (len(masses), 3)))
+    shape = np.exp(rng.normal(0, 0.22, (len(masses), 3)))
     shape /= np.cbrt(shape.prod(1))[:, None]
     axes = radius[:, None] * shape
     if flat > 0:
@@ -373,7 +376,7 @@ def _fold(rng: np.random.Generator, masses: Points, element: Element, frames: Po
     rod[..., 2] = element.rise * (np.arange(each) - (each - 1) / 2)
     lean = Rotation.from_rotvec(rng.normal(0, 0.15 if flat else 0.35, (chosen.shape[0] * chosen.shape[1], 3)))
     rod = rod @ lean.as_matrix().reshape(*chosen.shape[:2], 3, 3).transpose(0, 1, 3, 2)
-    rod += chosen[:, :, None] + rng.normal(0, 1.2, rod.shape)
+    rod += chosen[:, :, None] + rng.normal(0, 1.2, rod.shape) * np.where(rng.random(rod.shape[:3]) < 0.15, 5, 1)[..., None]
     rod = rod @ frames[:, None].transpose(0, 1, 3, 2)
     return [part[:n].reshape(-1, 3) for part, n in zip(rod, rods, strict=True)]
 

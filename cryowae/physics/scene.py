@@ -257,8 +257,9 @@ def _draw(
 ) -> list[tuple[int, NDArray[np.float64]]]:
     """How many of which structure fill a volume, and their amplitudes; the largest come first."""
     sizes = np.array([max(s.volume, 1.0) for s in structures])
-    share = rng.dirichlet(np.full(len(sizes), 0.8)) + 1e-3  # of the volume
-    chance = share / sizes / (share / sizes).sum()
+    # between equal numbers (0) and equal volumes (1), which would be nearly all small ones
+    share = (rng.dirichlet(np.full(len(sizes), 0.8)) + 1e-3) / sizes**0.6
+    chance = share / share.sum()
     expected = volume / (chance @ sizes)
     most = int(np.ceil(expected * 1.5)) + 5
     drawn = rng.choice(len(sizes), min(most, 30_000), p=chance)
@@ -321,11 +322,9 @@ def _add_filament(canvas: _Canvas, filament: Filament, rng: np.random.Generator)
         centres = (curve + filament.radius * out) / canvas.voxel_size - 0.5
         margin = 0.6 * filament.subunit.diameter / canvas.voxel_size
         near = ((centres > -margin) & (centres < np.array(canvas.shape) - 1 + margin)).all(1)
-        # the y axis completes a right-handed (z, y, x) triad: det [z, y, x] = +1
         rotations = np.stack([along, np.cross(out, along), out], 2)
         if near.sum() < 5:
             continue
-        rotations[np.linalg.det(rotations) < 0, :, 1] *= -1
         inside = np.clip(np.rint(centres[near]).astype(int), 0, np.array(canvas.shape) - 1)
         if not (canvas.labels[tuple(inside.T)] != ICE).any():
             canvas.draw(filament.subunit, torch.from_numpy(rotations[near]).float(), centres[near], FILAMENT)

@@ -87,12 +87,14 @@ class Structure:
         Returns
         -------
         structure
-            Kept, so that asking again costs nothing.
+            The two samplings asked for last are kept.
         """
         key = round(float(voxel_size), 4)
         if abs(key - self.voxel_size) < 1e-3 * self.voxel_size:
             return self
         if key not in self._cache:
+            if len(self._cache) > 1:
+                del self._cache[next(iter(self._cache))]
             density = _fourier_resample(self.density.numpy(), self.voxel_size / key)
             self._cache[key] = Structure.from_density(self.name, density, key)
         return self._cache[key]
@@ -229,7 +231,7 @@ def _fourier_resample(density: Array, ratio: float) -> Array:
     sizes = np.arange(n + 4, n + 44)  # a padded box in which both samplings have whole numbers of voxels
     error = np.abs(sizes * ratio / np.rint(sizes * ratio) - 1)
     size = int(sizes[np.flatnonzero(error < 1e-3)[0]] if (error < 1e-3).any() else sizes[error.argmin()])
-    target = int(round(size * ratio))
+    target = round(size * ratio)
     before = (size - n) // 2
     spectrum = rfftn(np.pad(density, (before, size - n - before)))
     half = min(size, target) // 2
