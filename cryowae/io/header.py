@@ -1,0 +1,131 @@
+"""The header of MRC files: 1024 bytes, and an extended header that other programs need unchanged."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
+from numpy.typing import NDArray
+
+from cryowae.errors import TomogramError
+
+HEADER_BYTES = 1024
+MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+"""Data types of the modes that hold real numbers."""
+
+_NATIVE = "<" if sys.byteorder == "little" else ">"
+_IMOD_STAMP = 1146047817  # the word IMOD at byte 152; bit 0 of the next one says that bytes of mode 0 are signed
+
+
+@dataclass(frozen=True)
+class MrcHeader:
+    """What an MRC file says about its volume, in the order of the file's own axes.
+
+    Attributes
+    ----------
+    record
+        The 1024 bytes as `mrcfile.dtypes.HEADER_DTYPE`, in the byte order of this machine.
+    extended
+        The extended header, byte for byte.
+    byte_order
+        `<` or `>`, as the file was written.
+    """
+
+    record: NDArray[np.void]
+    extended: bytes = field(repr=False)
+    byte_order: str
+
+    @property
+    def mode(self) -> int:
+        """Number of the data type."""
+        return int(self.record["mode"])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(sections, rows, columns)` of the file."""
+        return int(self.record["nz"]), int(self.record["ny"]), int(self.record["nx"])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the voxels in the file, byte order included.
+
+        Mode 0 is signed unless the file carries IMOD's stamp without the flag for signed bytes (IMOD's MRC format
+        description, fields `imodStamp` and `imodFlags`).
+        """
+        name = MODES[self.mode]
+        stamp, flags = np.frombuffer(self.record["extra2"].tobytes()[40:48], "=i4")
+        if self.mode == 0 and stamp == _IMOD_STAMP and not flags & 1:
+            name = "u1"
+        return np.dtype(self.byte_order + name)
+
+    @property
+    def origin(self) -> tuple[float, float, float]:
+        """`(x, y, z)` of the origin, angstrom."""
+        origin = self.record["origin"]
+        return float(origin["x"]), float(origin["y"]), float(origin["z"])
+
+    @property
+    def nstart(self) -> tuple[int, int, int]:
+        """`(x, y, z)` of the first voxel."""
+        return int(self.record["nxstart"]), int(self.record["nystart"]), int(self.record["nzstart"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The text labels that are not blank, at most ten."""
+        texts = (bytes(label).decode("ascii", "replace").rstrip("\0 ") for label in self.record["label"])
+        return tuple(text for text in texts if text.strip())
+
+
+def read_header(path: Path, content: bytes | None, size: int) -> MrcHeader:
+    """Header of the file `path` of `size` bytes, whose unpacked `content` is given if it is compressed.
+
+    Raises
+    ------
+    TomogramError
+        If the bytes are not an MRC header, or fewer than it claims.
+    """
+    if size == 0:
+        raise TomogramError(
+            f"{path} has zero bytes; expected an MRC volume: it was never written, reconstruct or copy it again"
+        )
+    not_mrc = f"{path} is not an MRC volume; expected a file as IMOD, AreTomo, Warp or RELION write it"
+    if size < HEADER_BYTES:
+        raise TomogramError(f"{not_mrc}, but its {size} bytes are fewer than an MRC header of {HEADER_BYTES}")
+    with path.open("rb") as file:
+        head = file.read(HEADER_BYTES) if content is None else content[:HEADER_BYTES]
+    order = _byte_order(head)
+    if order is None:
+        raise TomogramError(f"{not_mrc}, but its header makes no sense in either byte order")
+    record = np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0]
+    native = np.array(record, HEADER_DTYPE)
+    if order != _NATIVE:  # IMOD's stamp and flags lie in a field that numpy takes for opaque bytes
+        extra = bytearray(native["extra2"].tobytes())
+        extra[40:48] = np.frombuffer(bytes(extra[40:48]), "i4").byteswap().tobytes()
+        native["extra2"] = np.void(bytes(extra))
+    length = int(native["nsymbt"])
+    if not 0 <= length <= size - HEADER_BYTES:
+        raise TomogramError(
+            f"{path} is truncated or damaged: its extended header should have {length} bytes and the file has {size}"
+        )
+    if content is not None:
+        return MrcHeader(native, content[HEADER_BYTES : HEADER_BYTES + length], order)
+    with path.open("rb") as file:
+        file.seek(HEADER_BYTES)
+        return MrcHeader(native, file.read(length), order)
+
+
+def _byte_order(head: bytes) -> str | None:
+    """The order in which the header makes sense; the machine stamp is asked first, since some writers get it wrong."""
+    orders = (">", "<") if head[212:213] == b"\x11" else ("<", ">")
+    known = head[208:211] == b"MAP"
+    for order in orders:
+        nx, ny, nz, mode = np.frombuffer(head[:16], order + "i4")
+        axes = sorted(np.frombuffer(head[64:76], order + "i4").tolist())
+        dimensions = min(nx, ny, nz) > 0 and max(nx, ny, nz) < 2**20
+        if dimensions and 0 <= mode <= 101 and (known or axes in ([1, 2, 3], [0, 0, 0])):
+            return order
+    return None

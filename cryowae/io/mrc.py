@@ -1,0 +1,189 @@
+"""MRC volumes in: mapped, checked, with everything that the header knows.
+
+The format is that of MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015). Files older than it, without the `MAP `
+identifier or with a wrong machine stamp, are read when their dimensions make sense in one of the byte orders.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowae.errors import TomogramError
+from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, read_header
+from cryowae.io.writer import MrcWriter, write_mrc
+
+__all__ = ["ANISOTROPY", "SUFFIXES", "MrcHeader", "MrcVolume", "MrcWriter", "read_mrc", "stem_of", "write_mrc"]
+
+SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs", ".ali")
+"""Endings of the names of MRC volumes, besides `.gz` and `.bz2`."""
+ANISOTROPY = 0.01
+"""Largest relative difference between the voxel's edges that is taken for rounding."""
+
+_COMPLEX_MODES = (3, 4)
+
+
+@dataclass(frozen=True)
+class MrcVolume:
+    """An opened MRC file.
+
+    Attributes
+    ----------
+    data
+        `(sections, rows, columns)` in the file's own type, read-only; mapped unless the file is compressed.
+    voxel_size
+        Angstrom.
+    header, path
+        What the file says of itself, and where it is.
+    notes
+        What the user should know about the file, one line each.
+    """
+
+    data: NDArray[Any]
+    voxel_size: float
+    header: MrcHeader
+    path: Path
+    notes: tuple[str, ...] = ()
+
+
+def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
+    """Open an MRC volume: modes 0, 1, 2, 6 and 12, either byte order, plain, gzip or bzip2.
+
+    Parameters
+    ----------
+    path
+        The file.
+    voxel_size
+        Angstrom; replaces that of the header, which is then not looked at.
+
+    Raises
+    ------
+    TomogramError
+        If the file is missing, not an MRC, truncated, not one 3-D volume of real numbers, or without a usable
+        voxel size.
+    """
+    path = Path(path)
+    content, size = _open(path)
+    header = read_header(path, content, size)
+    notes = []
+    if bytes(header.record["map"])[:3] != b"MAP":
+        notes.append(f"{path.name} has no MRC identifier: written before 2000, or by a careless program")
+    _require_volume(path, header)
+    offset = HEADER_BYTES + len(header.extended)
+    expected = offset + math.prod(header.shape) * header.dtype.itemsize
+    if size < expected:
+        raise TomogramError(
+            f"{path} is truncated: it has {size} bytes where its header of {_by(header.shape)} voxels of mode "
+            f"{header.mode} needs {expected}; copy or reconstruct it again"
+        )
+    if size > expected:
+        notes.append(f"{path.name} has {size - expected} bytes after its last voxel, which are not read")
+    if content is None:
+        data: NDArray[Any] = np.memmap(path, header.dtype, "r", offset, header.shape)
+    else:
+        data = np.frombuffer(content, header.dtype, math.prod(header.shape), offset).reshape(header.shape)
+        notes.append(f"{path.name} is compressed and held in memory")
+    return MrcVolume(data, _voxel_size(path, header, voxel_size, notes), header, path, tuple(notes))
+
+
+def stem_of(path: str | Path) -> str:
+    """Name of a volume without its folder, `.gz` or `.bz2`, and MRC ending: `a/TS_1.rec.gz` gives `TS_1`."""
+    name = Path(path).name
+    for endings in ((".gz", ".bz2"), SUFFIXES):
+        for ending in endings:
+            if name.lower().endswith(ending) and len(name) > len(ending):
+                name = name[: -len(ending)]
+                break
+    return name
+
+
+def _open(path: Path) -> tuple[bytes | None, int]:
+    """The unpacked content of a compressed file, else None; and the size in bytes of the unpacked file."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(3)
+        if magic[:2] == b"\x1f\x8b":
+            content = gzip.decompress(path.read_bytes())
+        elif magic == b"BZh":
+            content = bz2.decompress(path.read_bytes())
+        else:
+            return None, path.stat().st_size
+    except FileNotFoundError:
+        raise TomogramError(f"{path} does not exist; expected an MRC volume: check the name") from None
+    except IsADirectoryError:
+        raise TomogramError(f"{path} is a folder; expected an MRC volume: name the file in it") from None
+    except (EOFError, zlib.error, ValueError, gzip.BadGzipFile) as error:
+        raise TomogramError(f"{path} is a truncated or damaged compressed file ({error}); copy it again") from None
+    except OSError as error:
+        raise TomogramError(f"{path} cannot be read ({error.strerror or error}); expected an MRC volume") from None
+    return content, len(content)
+
+
+def _require_volume(path: Path, header: MrcHeader) -> None:
+    if header.mode in _COMPLEX_MODES:
+        raise TomogramError(
+            f"{path} holds complex numbers (mode {header.mode}); expected a real-space volume: transform it back first"
+        )
+    if header.mode not in MODES:
+        known = ", ".join(map(str, MODES))
+        raise TomogramError(
+            f"{path} has data mode {header.mode}; expected one of {known}: convert it, for example with newstack"
+        )
+    if min(header.shape) == 1:
+        raise TomogramError(
+            f"{path} is 2-D ({_by(header.shape)} voxels); expected a reconstructed volume with three dimensions"
+        )
+    sections, record = header.shape[0], header.record
+    if 401 <= int(record["ispg"]) <= 630 and int(record["mz"]) not in (0, sections):
+        count = sections // int(record["mz"])
+        raise TomogramError(f"{path} is a stack of {count} volumes; expected a single one: split it first")
+    order = tuple(int(record[name]) for name in ("mapc", "mapr", "maps"))
+    if order not in ((1, 2, 3), (0, 0, 0)):
+        raise TomogramError(
+            f"{path} stores its axes in the order {order}; expected (1, 2, 3): resave it with columns along x"
+        )
+
+
+def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[str]) -> float:
+    if given is not None:
+        if not (math.isfinite(given) and given > 0):
+            raise TomogramError(f"voxel size {given:g} given for {path}; expected a positive number of angstrom")
+        return float(given)
+    record, shape = header.record, header.shape[::-1]
+    edges = [float(record["cella"][axis]) for axis in "xyz"]
+    grid = [int(record[name]) or n for name, n in zip(("mx", "my", "mz"), shape, strict=True)]
+    sizes = [edge / n for edge, n in zip(edges, grid, strict=True)]
+    if not (all(map(math.isfinite, sizes)) and min(sizes[:2]) > 0 and sizes[2] >= 0):
+        sizes = [0.0]
+    elif grid[2] == 1 and not _equal(sizes):  # an image stack: some writers count its sections in mz, some do not
+        sizes[2] = edges[2] / shape[2]
+    if min(sizes) <= 0:
+        raise TomogramError(
+            f"{path} has voxel size 0 in its header; expected angstrom per voxel: give it with --voxel-size"
+        )
+    if not _equal(sizes):
+        text = " x ".join(f"{size:.4g}" for size in sizes)
+        raise TomogramError(
+            f"{path} has anisotropic voxels of {text} Å; expected cubes: resample it, or give the size by --voxel-size"
+        )
+    if sizes == [1.0, 1.0, 1.0]:
+        notes.append(
+            f"{path.name} says exactly 1 Å per voxel, which often means that nobody set it: if so, give --voxel-size"
+        )
+    return float(f"{sum(sizes) / 3:.6g}")  # drops the noise of single precision
+
+
+def _equal(sizes: list[float]) -> bool:
+    return max(sizes) - min(sizes) <= ANISOTROPY * max(sizes)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
