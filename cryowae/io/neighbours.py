@@ -1,0 +1,126 @@
+"""What lies beside a tomogram and belongs to it, found by name: its tilt angles and its half-set partner."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from cryowae.io.mrc import SUFFIXES, stem_of
+from cryowae.io.tilts import TiltAngles, read_tilts
+
+_TILT_ENDINGS = (".tlt", ".aln", "_TLT.txt", ".xml", ".rawtlt", ".mdoc", *(f"{s}.mdoc" for s in SUFFIXES))
+"""Best first: aligned angles before nominal ones."""
+
+_ADDITIONS = re.compile(
+    r"[_.-](full|rec|vol|even|odd|evn|half[12]|ali|aligned|bin\d+|b\d+|\d+(\.\d+)?(a|apx|ang)|sirt|filt|filtered|"
+    r"deconv|denoised|corrected|flipped|rot[xyz]?|tomo|tomogram|volume|cryowae|restored)$",
+    re.IGNORECASE,
+)
+"""What programs and people append to the name of a tilt series to name its volumes."""
+
+_SUBFOLDERS = ("even", "odd", "reconstruction", "deconv")  # as Warp makes them below the folder of its XML files
+
+_HALVES = (
+    ("_EVN_Vol", "_ODD_Vol"),
+    ("_EVN", "_ODD"),
+    ("_even", "_odd"),
+    ("_Even", "_Odd"),
+    ("_EVEN", "_ODD"),
+    ("_half1", "_half2"),
+    ("_half_1", "_half_2"),
+)
+_HALF_FOLDERS = (("even", "odd"), ("half1", "half2"))
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Two reconstructions of one sample from independent halves of the data (RELION: half1 = even)."""
+
+    half1: Path
+    half2: Path
+
+
+def find_tilts(tomogram: str | Path) -> TiltAngles | None:
+    """The tilt angles that lie beside a tomogram, by name.
+
+    Looked for under the name of the tomogram and under that name without what programs append to it (`_full`, `_rec`,
+    `_EVN_Vol`, `_bin4`, `_10.00Apx` and the like), in its folder, in AreTomo's `_Imod` folder, and, for Warp, in the
+    folders above `reconstruction`, `even` and `odd`. Aligned angles (`.tlt`, `.aln`) win over nominal ones.
+
+    Raises
+    ------
+    TiltError
+        If the file that was found is damaged.
+    """
+    stems = _stems(stem_of(tomogram))
+    folders = _folders(Path(tomogram))
+    for ending in _TILT_ENDINGS:
+        for stem in stems:
+            for folder in (*folders, folders[0] / f"{stem}_Imod"):
+                candidate = folder / (stem + ending)
+                if candidate.is_file() and (ending != ".xml" or _is_tilt_series(candidate)):
+                    return read_tilts(candidate)
+    return None
+
+
+def find_halves(tomogram: str | Path) -> Halves | None:
+    """The two half reconstructions of which `tomogram` is one, or that lie beside the full one.
+
+    Known are `_EVN_Vol/_ODD_Vol` and `_EVN/_ODD` (AreTomo), `_even/_odd`, `_half1/_half2` (RELION), and the folders
+    `even` and `odd` (Warp). Only pairs of which both exist are given.
+    """
+    path = Path(tomogram)
+    stem = stem_of(path)
+    ending = path.name[len(stem) :]
+    for one, two in _HALVES:
+        for name in (one, two):
+            if stem.endswith(name):
+                return _pair(
+                    path.with_name(stem[: -len(name)] + one + ending), path.with_name(stem[: -len(name)] + two + ending)
+                )
+    for one, two in _HALF_FOLDERS:
+        if path.parent.name in (one, two):
+            return _pair(path.parent.with_name(one) / path.name, path.parent.with_name(two) / path.name)
+    for base in _stems(stem):
+        for one, two in _HALVES:
+            found = _pair(path.with_name(base + one + ending), path.with_name(base + two + ending))
+            if found:
+                return found
+    for one, two in _HALF_FOLDERS:
+        found = _pair(path.parent / one / path.name, path.parent / two / path.name)
+        if found:
+            return found
+    return None
+
+
+def _pair(half1: Path, half2: Path) -> Halves | None:
+    return Halves(half1, half2) if half1.is_file() and half2.is_file() else None
+
+
+def _stems(stem: str) -> list[str]:
+    """The name, and what is left of it when appended words are removed one by one."""
+    stems = [stem]
+    while shorter := _ADDITIONS.sub("", stems[-1]):
+        if shorter == stems[-1]:
+            break
+        stems.append(shorter)
+    return stems
+
+
+def _folders(tomogram: Path) -> list[Path]:
+    folders = [tomogram.parent]
+    while folders[-1].resolve().name.lower() in _SUBFOLDERS:
+        folders.append(folders[-1].resolve().parent)
+    return folders
+
+
+def _is_tilt_series(path: Path) -> bool:
+    """Whether an XML file is Warp's: other programs leave XML files too."""
+    try:
+        for _, element in ElementTree.iterparse(path, events=("start",)):
+            return bool(element.tag == "TiltSeries")
+    except ElementTree.ParseError:
+        return path.read_bytes()[:400].count(b"<TiltSeries") > 0
+    return False
