@@ -1,0 +1,192 @@
+"""The one picture of a restoration: slices before and after, where the power lies, and the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from cryowae.report.slices import (
+    GREY_PERCENTILES,
+    LONGEST,
+    OrthoLayout,
+    aspect_ratio,
+    central_slices,
+    draw_slices,
+    grey_limits,
+)
+from cryowae.report.spectra import Comparison, colour_limits, compare_spectra, draw_spectrum
+from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, place, save, write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_EDGE = 0.12
+_LINE = 0.185
+_TALLEST = 6.0
+
+
+@dataclass(frozen=True)
+class RestorationFacts:
+    """What the picture says of a restoration besides what it measures itself.
+
+    Attributes
+    ----------
+    voxel_size
+        Angstrom.
+    tilt_min, tilt_max
+        Extreme tilts in degrees.
+    tilt_source
+        Where they are from, e.g. the name of a file or `--tilt-range`.
+    contrast
+        `"dark"` or `"bright"`: what protein is in the file.
+    model
+        Name of the weights.
+    seconds
+        Time that the restoration took; left out when None.
+    notes
+        Further `(name, value)` pairs, drawn beneath.
+    """
+
+    voxel_size: float
+    tilt_min: float
+    tilt_max: float
+    tilt_source: str = ""
+    contrast: str = ""
+    model: str = ""
+    seconds: float | None = None
+    notes: Sequence[tuple[str, str]] = ()
+
+
+def draw_restoration(
+    path: str | Path, before: NDArray[Any], after: NDArray[Any], facts: RestorationFacts, *, title: str = ""
+) -> Comparison:
+    """Draw a restoration into a PNG.
+
+    Both sides have the same grey limits, percentiles of the input, and the sign of the file: protein is dark or bright
+    as the file has it.
+
+    Parameters
+    ----------
+    path
+        Where the PNG goes; an existing file is replaced.
+    before, after
+        `(z, y, x)` input and result, in memory or mapped. Three slices and one central block of each are read.
+    facts
+        What is written beside the spectra.
+    title
+        Heading, e.g. the name of the file.
+
+    Returns
+    -------
+    comparison
+        The spectra of the central block and the two figures made of them.
+
+    Raises
+    ------
+    OutputError
+        If `path` cannot be written.
+    """
+    comparison = compare_spectra(before, after, facts.tilt_min, facts.tilt_max)
+    save(restoration_figure(before, after, facts, comparison, title), path)
+    return comparison
+
+
+def restoration_figure(
+    before: NDArray[Any], after: NDArray[Any], facts: RestorationFacts, comparison: Comparison, title: str = ""
+) -> Figure:
+    """The figure that `draw_restoration` writes."""
+    sides = [("input", central_slices(before)), ("restored", central_slices(after))]
+    extent = sides[0][1].extent
+    limits = grey_limits(sides[0][1])
+    lines = _lines(facts, comparison, extent)
+    plan = _plan(extent, _EDGE + (0.22 if title else 0.0), len(lines))
+    with house_style():
+        figure = new_figure(WIDTH, plan.height)
+        if title:
+            write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
+        for (name, slices), corner in zip(sides, plan.slices, strict=True):
+            draw_slices(figure, slices, plan.layout, *corner, limits, name, facts.voxel_size)
+        tilts = (facts.tilt_min, facts.tilt_max)
+        colours = colour_limits(comparison.before)
+        powers = (("input", comparison.before), ("restored", comparison.after))
+        for i, ((name, power), corner) in enumerate(zip(powers, plan.spectra, strict=True)):
+            axes = place(figure, *corner, plan.spectrum, plan.spectrum, label=f"spectrum {name}")
+            draw_spectrum(axes, power, colours, tilts, f"power, {name}", labelled=i == 0)
+        for i, (name, value) in enumerate(lines):
+            row = plan.text[1] + (i + 1) * _LINE
+            write(figure, plan.text[0], row, name, color=FAINT, size=8.5, va="baseline")
+            write(figure, plan.text[0] + 0.85, row, value, size=8.5, va="baseline")
+    return figure
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where everything goes: upper left corners and sizes in inches."""
+
+    height: float
+    layout: OrthoLayout
+    slices: list[tuple[float, float]]
+    spectra: list[tuple[float, float]]
+    spectrum: float
+    text: tuple[float, float]
+
+
+def _plan(extent: tuple[int, int, int], head: float, lines: int) -> _Plan:
+    ratio = aspect_ratio(extent)
+    words = lines * _LINE
+    if ratio < 0.65:  # tall slices side by side, all else in a column at their right
+        size = 1.75
+        column = 2 * size + 1.0
+        layout = OrthoLayout.fit(extent, (WIDTH - column - 2 * _EDGE) / 2, _TALLEST)
+        left = WIDTH - column + 0.45
+        top = head + 0.3
+        corners = [(_EDGE, head), (_EDGE + (left - 0.5) / 2, head)]
+        spectra = [(left, top), (left + size + 0.3, top)]
+        height = head + max(layout.height, 0.3 + size + 0.5 + words) + _EDGE
+        return _Plan(height, layout, corners, spectra, size, (left - 0.1, top + size + 0.45))
+    size = 2.05
+    if ratio > 1.9:  # flat slices, one side above the other
+        layout = OrthoLayout.fit(extent, WIDTH - 2 * _EDGE, _TALLEST)
+        corners = [(_EDGE, head), (_EDGE, head + layout.height + 0.08)]
+    else:
+        layout = OrthoLayout.fit(extent, (WIDTH - 3 * _EDGE) / 2, _TALLEST)
+        corners = [(_EDGE, head), (WIDTH - _EDGE - layout.width, head)]
+    top = corners[1][1] + layout.height + 0.42
+    left = _EDGE + 0.4
+    spectra = [(left, top), (left + size + 0.3, top)]
+    height = top + max(size + 0.45, words + _EDGE)
+    return _Plan(height, layout, corners, spectra, size, (spectra[1][0] + size + 0.35, top - 0.1))
+
+
+def _lines(facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int]) -> list[tuple[str, str]]:
+    z, y, x = extent
+    lines = [
+        ("volume", f"{x} x {y} x {z} voxels (x, y, z) of {facts.voxel_size:.4g} Å"),
+        ("tilts", f"{facts.tilt_min:+.4g}° to {facts.tilt_max:+.4g}°"),
+    ]
+    if facts.tilt_source:
+        lines.append(("", f"from {facts.tilt_source}"))
+    if facts.contrast:
+        lines.append(("protein", f"{facts.contrast}, drawn as the file has it"))
+    low, high = GREY_PERCENTILES
+    step = -(-max(extent) // LONGEST)
+    lines += [
+        ("slices", "central, one voxel thick" + (f", one voxel in {step} drawn" if step > 1 else "")),
+        ("grey", f"{low:g} to {high:g} % of the input, on both sides"),
+        ("inferred", f"{comparison.inferred_share:.1%} of the result's power is in the wedge"),
+        ("correlation", f"{comparison.measured_correlation:.2f} with the input where it was measured"),
+    ]
+    if facts.model:
+        lines.append(("model", facts.model))
+    if facts.seconds is not None:
+        lines.append(("time", f"{facts.seconds:.0f} s" if facts.seconds < 120 else f"{facts.seconds / 60:.1f} min"))
+    lines += list(facts.notes)
+    return [(name, _shorten(value)) for name, value in lines]
+
+
+def _shorten(text: str, most: int = 46) -> str:
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"

@@ -1,0 +1,162 @@
+"""The plane in which the wedge is seen: power over kx and kz, summed over y, and what share of it was measured.
+
+The wedge does not depend on ky. By Parseval's theorem a sum over the rows y of two-dimensional spectra is the sum over
+ky of the three-dimensional one, so that a central block of bounded size is enough, mapped or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowae.report.style import FAINT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Volume = NDArray[Any]
+Spectrum = NDArray[np.float64]
+
+BLOCK = (256, 64, 256)
+"""Voxels along z, y and x that are read at most."""
+
+DECADES = 5.0
+"""Powers of ten of the power that the colours span."""
+
+_MARGIN = 2.0  # half width of a Hann window's main lobe, in frequency steps of the block
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Spectra of one block before and after restoration.
+
+    Attributes
+    ----------
+    before, after
+        `(kz, kx)` mean power, shifted: zero frequency at `n // 2`.
+    inferred_share
+        Power of the result inside the wedge over its whole power, zero frequency left out; the wedge without a rim of
+        two frequency steps, into which the Hann window smears measured power.
+    measured_correlation
+        Correlation of result and input over the measured components, zero frequency left out.
+    block
+        `(z, y, x)` voxels that were looked at.
+    """
+
+    before: Spectrum
+    after: Spectrum
+    inferred_share: float
+    measured_correlation: float
+    block: tuple[int, int, int]
+
+
+def compare_spectra(before: Volume, after: Volume, tilt_min: float, tilt_max: float) -> Comparison:
+    """Compare the central blocks of two volumes of the same shape.
+
+    Parameters
+    ----------
+    before, after
+        `(z, y, x)`, in memory or mapped; at most `BLOCK` voxels of each are read.
+    tilt_min, tilt_max
+        Extreme tilts in degrees; a component at tilt `t` lies on `kz = +tan(t) kx`.
+    """
+    block = central_block(before.shape)
+    old, new = (_transform(np.asarray(volume[block], dtype=np.float32)) for volume in (before, after))
+    powers = [np.mean(np.abs(part) ** 2, axis=1) for part in (old, new)]
+    cross = np.mean((old * new.conj()).real, axis=1)
+    shape = (cross.shape[0], cross.shape[1])
+    measured, inferred = wedge_regions(shape, tilt_min, tilt_max)
+    some = np.ones(shape, dtype=bool)
+    some[shape[0] // 2, shape[1] // 2] = False
+    tiny = np.finfo(np.float64).tiny
+    share = powers[1][inferred].sum() / max(powers[1][some].sum(), tiny)
+    both = measured & some
+    norm = np.sqrt(powers[0][both].sum() * powers[1][both].sum())
+    return Comparison(powers[0], powers[1], float(share), float(cross[both].sum() / max(norm, tiny)), _size(block))
+
+
+def central_block(shape: tuple[int, ...], most: tuple[int, int, int] = BLOCK) -> tuple[slice, ...]:
+    """Slices of the central block of at most `most` voxels."""
+    sizes = [min(n, limit) for n, limit in zip(shape, most, strict=True)]
+    return tuple(slice((n - size) // 2, (n - size) // 2 + size) for n, size in zip(shape, sizes, strict=True))
+
+
+def wedge_regions(
+    shape: tuple[int, int], tilt_min: float, tilt_max: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks over shifted `(kz, kx)`: what was measured, and the wedge farther than two frequency steps from it."""
+    kz = np.fft.fftshift(np.fft.fftfreq(shape[0]))[:, None]
+    kx = np.fft.fftshift(np.fft.fftfreq(shape[1]))[None, :]
+    tilt = np.rad2deg(np.arctan2(kz, np.where(kx == 0, 1e-12, kx)))
+    tilt = (tilt + 90) % 180 - 90
+    measured = (tilt >= tilt_min) & (tilt <= tilt_max)
+    far = np.ones(shape, dtype=bool)
+    for edge in np.deg2rad([tilt_min, tilt_max]):
+        # distance in steps of either axis, which differ when the block is not square
+        far &= np.hypot(np.sin(edge) / shape[1], np.cos(edge) / shape[0]) * _MARGIN < np.abs(
+            kz * np.cos(edge) - kx * np.sin(edge)
+        )
+    return measured, ~measured & far
+
+
+def colour_limits(power: Spectrum) -> tuple[float, float]:
+    """Limits of log10 power: `DECADES` down from nearly the strongest component."""
+    top = float(np.log10(max(np.percentile(power, 99.5), np.finfo(np.float64).tiny)))
+    return top - DECADES, top
+
+
+def draw_spectrum(
+    axes: Axes, power: Spectrum, limits: tuple[float, float], tilts: tuple[float, float], title: str, *, labelled: bool
+) -> None:
+    """Power on a logarithmic scale, with a line at either extreme tilt: what lies between them was measured."""
+    nz, nx = power.shape
+    whole = np.pad(power, [(0, 1 - nz % 2), (0, 1 - nx % 2)], mode="wrap")  # minus Nyquist is plus Nyquist too
+    reach = [(n // 2 + 0.5) / n for n in (nx, nz)]
+    extent = (-reach[0], reach[0], -reach[1], reach[1])
+    axes.imshow(
+        np.log10(np.maximum(whole, 10.0 ** (limits[0] - 1))),
+        vmin=limits[0],
+        vmax=limits[1],
+        extent=extent,
+        cmap="magma",
+        aspect="auto",
+        origin="lower",
+        interpolation="bilinear",
+    )
+    for tilt in tilts:
+        kx, kz = line_ends(tilt)
+        axes.plot([-kx, kx], [-kz, kz], color="white", linewidth=1.0, linestyle=(0, (4, 3)), label=f"tilt {tilt:g}")
+    axes.set(xlim=(-0.5, 0.5), ylim=(-0.5, 0.5), xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
+    axes.set_xticklabels(["-½", "0", "½"])
+    axes.set_yticklabels(["-½", "0", "½"] if labelled else [])
+    axes.tick_params(length=2, pad=2)
+    axes.set_title(title, pad=5)
+    axes.set_xlabel("$k_x$, cycles per voxel", labelpad=1, color=FAINT)
+    if labelled:
+        axes.set_ylabel("$k_z$", labelpad=-3, color=FAINT)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def line_ends(tilt: float) -> tuple[float, float]:
+    """`(kx, kz)` where the line `kz = tan(tilt) kx` leaves the square of half a cycle per voxel."""
+    angle = np.deg2rad(tilt)
+    kx, kz = np.cos(angle), np.sin(angle)
+    reach = 0.5 / max(abs(kx), abs(kz))
+    return float(kx * reach), float(kz * reach)
+
+
+def _transform(block: NDArray[np.float32]) -> NDArray[np.complex64]:
+    z, _, x = block.shape
+    taper = (np.hanning(z + 2)[1:-1, None, None] * np.hanning(x + 2)[1:-1]).astype(np.float32)
+    mean = float(np.mean(block * taper) / np.mean(taper))
+    spectrum = np.fft.fft2((block - mean) * taper, axes=(0, 2))
+    return np.fft.fftshift(spectrum, axes=(0, 2)).astype(np.complex64)
+
+
+def _size(block: tuple[slice, ...]) -> tuple[int, int, int]:
+    z, y, x = (part.stop - part.start for part in block)
+    return z, y, x
