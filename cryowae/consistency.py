@@ -1,0 +1,228 @@
+"""Data consistency: how much of what was measured goes back into the restored volume.
+
+A restored volume `Y` and the observation `X` are combined component by component,
+
+    Z = M w X + M (1 - w) Y + (1 - M) v Y
+
+with `M` the wedge's mask (1 = measured), `w` the weight of the observation in each Fourier shell (0 off, 1 hard, from
+the signal-to-noise ratio soft) and `v` 1 to fill the wedge and 0 to leave it empty. This needs Fourier transforms of
+the whole volume. When these do not fit into the memory allowed they go through a scratch file in two passes: along y
+and x for slabs of z, then along z for slabs of y, and back.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cryowae.io.space import reserve_file
+from cryowae.physics.wedge import Wedge
+from cryowae.progress import SILENT, Progress
+from cryowae.tiling import Volume
+
+SHELLS = 32
+"""Fourier shells from 0 to 0.5 cycles per voxel; what lies beyond, in the corners, belongs to the last."""
+
+
+def mix_measured(
+    restored: NDArray[np.float32],
+    observed: Volume,
+    wedge: Wedge,
+    weights: float | NDArray[np.float64],
+    *,
+    fill: bool = True,
+    scratch_folder: Path | None = None,
+    max_bytes: int = 2**30,
+    slab_bytes: int = 2**27,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
+) -> None:
+    """Combine a restored volume with its observation, in place.
+
+    Parameters
+    ----------
+    restored
+        `(z, y, x)`, overwritten; an array or a mapped file.
+    observed
+        `(z, y, x)` on the same scale, read in slabs of z.
+    wedge
+        What was measured.
+    weights
+        `w`: one number, or one a shell, as `weights_from_halves` and `weights_from_noise` give it.
+    fill
+        Keep what the restored volume has inside the wedge; otherwise it is emptied.
+    scratch_folder
+        Where a scratch file may lie; the system's folder for temporary files if not given. It loses its name as soon
+        as it is open, so that it is gone whatever happens.
+    max_bytes
+        Transforms that need more than this go through the scratch file.
+    slab_bytes
+        Memory for what is worked on at a time.
+
+    Raises
+    ------
+    OutputError
+        When there is no room for the scratch file.
+    """
+    if tuple(observed.shape) != restored.shape:
+        raise ValueError(f"observed {tuple(observed.shape)} and restored {restored.shape} differ in shape")
+    w = np.broadcast_to(np.asarray(weights, dtype=np.float32), SHELLS)
+    if fill and not w.any():
+        return
+    sources: list[Volume] = []  # only what has a share in the result is transformed
+    if w.any():
+        sources.append(observed)
+    if fill or (w < 1).any():
+        sources.append(restored)
+    nz, ny, nx = restored.shape
+    shape = (len(sources), nz, ny, nx // 2 + 1)
+    rows = max(1, slab_bytes // (shape[3] * 8 * len(sources) * 3))
+    z_slabs, y_slabs = _slabs(nz, max(1, rows // ny)), _slabs(ny, max(1, rows // nz))
+    progress.begin("data consistency", len(z_slabs) * 2 + len(y_slabs), "slabs")
+    with _scratch(shape, scratch_folder, max_bytes) as spectrum:
+        for z in z_slabs:
+            for i, source in enumerate(sources):
+                block = torch.from_numpy(np.array(source[z], dtype=np.float32)).to(device)
+                spectrum[i, z] = torch.fft.rfft2(block).cpu().numpy()
+            progress.advance()
+        mask = torch.as_tensor(wedge.mask((nz, 1, nx), device)).to(torch.float32)
+        shell_weights = torch.from_numpy(w.copy()).to(device)
+        for y in y_slabs:
+            columns = torch.fft.fft(torch.from_numpy(spectrum[:, :, y].copy()).to(device), dim=1)
+            share = mask * shell_weights[_shell(_radius((nz, ny, nx), y, device))]
+            rest = (1 - share) if fill else (mask - share)
+            parts = {id(observed): share, id(restored): rest}
+            mixed = sum(parts[id(source)] * columns[i] for i, source in enumerate(sources))
+            spectrum[0, :, y] = torch.fft.ifft(mixed, dim=0).cpu().numpy()
+            progress.advance()
+        for z in z_slabs:
+            block = torch.from_numpy(np.array(spectrum[0, z])).to(device)
+            restored[z] = torch.fft.irfft2(block, s=(ny, nx)).cpu().numpy()
+            progress.advance()
+    progress.end()
+
+
+def weights_from_halves(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) -> NDArray[np.float64]:
+    """Weight of the mean of two halves in each shell, by their Fourier shell correlation `F` over what was measured.
+
+    The mean has the spectral signal-to-noise ratio `2 F / (1 - F)` and therefore the Wiener weight `2 F / (1 + F)`
+    (Rosenthal and Henderson 2003, J. Mol. Biol. 333, 721). Shells in which `F` is below twice its standard error for
+    pure noise, `2 / sqrt(n)` for `n` components (van Heel and Schatz 2005), get no weight.
+
+    Parameters
+    ----------
+    half1, half2
+        `(z, y, x)`, the same block of both halves.
+
+    Returns
+    -------
+    weights
+        `(32,)`, from 0 to 1.
+    """
+    first, second = _spectrum(half1), _spectrum(half2)
+    measured, shells = _measured_shells(half1.shape, wedge)
+    count = _per_shell(shells, measured)
+    cross = _per_shell(shells, measured * (first * second.conj()).real)
+    power = _per_shell(shells, measured * first.abs().square()) * _per_shell(shells, measured * second.abs().square())
+    fsc = cross / np.sqrt(np.maximum(power, np.finfo(float).tiny))
+    significant = fsc > 2 / np.sqrt(np.maximum(count, 1))
+    return np.where(significant, 2 * fsc / (1 + np.maximum(fsc, 0)), 0).clip(0, 1)
+
+
+def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float64]:
+    """Weight of an observation in each shell when there are no halves: `max(0, 1 - N / P)`.
+
+    `P` is the mean power of the shell's measured components, and the noise `N` is taken to be the mean of `P` between
+    0.4 and 0.5 cycles per voxel, where hardly any signal is left, and flat. Where that does not hold, as in a
+    tomogram that was low-passed, the noise is underestimated and the weights are too high: give the halves.
+
+    Parameters
+    ----------
+    observed
+        `(z, y, x)`, a block of the observation.
+
+    Returns
+    -------
+    weights
+        `(32,)`, from 0 to 1.
+    """
+    measured, shells = _measured_shells(observed.shape, wedge)
+    count = _per_shell(shells, measured)
+    total = _per_shell(shells, measured * _spectrum(observed).abs().square())
+    floor = slice(int(0.8 * SHELLS), SHELLS)
+    noise = total[floor].sum() / max(count[floor].sum(), 1e-12)
+    power = total / np.maximum(count, 1e-12)
+    return np.where(power > noise, 1 - noise / np.where(power > 0, power, 1), 0)
+
+
+@contextmanager
+def _scratch(shape: tuple[int, ...], folder: Path | None, max_bytes: int) -> Iterator[NDArray[np.complex64]]:
+    size = int(np.prod(shape)) * 8
+    if size <= max_bytes:
+        yield np.empty(shape, dtype=np.complex64)
+        return
+    place = Path(tempfile.gettempdir()) if folder is None else folder
+    file = place / f".fourier.{secrets.token_hex(4)}.partial"
+    try:
+        reserve_file(file, size)
+        spectrum = np.memmap(file, dtype=np.complex64, mode="r+", shape=shape)
+        if os.name == "posix":  # the mapping lives on, and nothing can be left behind
+            file.unlink()
+        yield spectrum
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _slabs(n: int, thickness: int) -> list[slice]:
+    return [slice(i, min(i + thickness, n)) for i in range(0, n, thickness)]
+
+
+def _radius(shape: tuple[int, ...], y: slice, device: torch.device | str = "cpu") -> Tensor:
+    nz, ny, nx = shape
+    kz = torch.fft.fftfreq(nz, device=device)[:, None, None]
+    ky = torch.fft.fftfreq(ny, device=device)[y][:, None]
+    kx = torch.fft.rfftfreq(nx, device=device)
+    return (kz * kz + ky * ky + kx * kx).sqrt()
+
+
+def _shell(radius: Tensor) -> Tensor:
+    return (radius * (2 * SHELLS)).long().clamp(max=SHELLS - 1)
+
+
+def _measured_shells(shape: tuple[int, ...], wedge: Wedge) -> tuple[Tensor, Tensor]:
+    """For every component how much it counts, none beyond 0.5 cycles per voxel; and its shell."""
+    nz, ny, nx = shape
+    radius = _radius(shape, slice(0, ny))
+    twice = torch.full((nx // 2 + 1,), 2.0)  # all but the first and the last plane stand for their conjugates too
+    twice[0] = 1
+    if nx % 2 == 0:
+        twice[-1] = 1
+    mask = torch.as_tensor(wedge.mask((nz, 1, nx))).float()
+    return mask * twice * (radius <= 0.5), _shell(radius)
+
+
+def _per_shell(shells: Tensor, values: Tensor) -> NDArray[np.float64]:
+    sums: NDArray[np.float64] = np.bincount(
+        shells.flatten().numpy(), weights=values.expand_as(shells).flatten().double().numpy(), minlength=SHELLS
+    )
+    return sums
+
+
+def _spectrum(volume: NDArray[Any]) -> Tensor:
+    # a Hann window on every axis, or the block's faces leak into all shells
+    block = torch.from_numpy(np.array(volume, dtype=np.float32))
+    block = block - block.mean()
+    for axis, n in enumerate(block.shape):
+        window = torch.hann_window(n + 2, periodic=False)[1:-1]
+        block = block * window.reshape([-1 if a == axis else 1 for a in range(3)])
+    return torch.fft.rfftn(block)

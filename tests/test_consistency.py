@@ -1,0 +1,142 @@
+"""What was measured can be put back, and the wedge can be left empty, in memory and through a scratch file."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from cryowae.consistency import SHELLS, mix_measured, weights_from_halves, weights_from_noise
+from cryowae.errors import OutputError
+from cryowae.physics.wedge import Wedge
+
+WEDGE = Wedge.binary(-42, 60)
+SHAPES = [(24, 30, 28), (17, 21, 19), (32, 32, 32), (5, 40, 33)]
+WAYS = [{}, {"max_bytes": 0, "slab_bytes": 1}, {"max_bytes": 0, "slab_bytes": 2**17}]
+
+
+def volumes(shape):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=shape).astype(np.float32) + 0.3 for _ in range(2)]
+
+
+def measured(shape):
+    """What is measured under every reading of the Nyquist planes, and under any; from kz = tan(t) kx."""
+    kz, _, kx = np.meshgrid(*[np.fft.fftfreq(n) for n in shape], indexing="ij")
+
+    def inside(kz, kx):
+        tilt = np.rad2deg(np.arctan2(kz * np.where(kx < 0, -1, 1), np.abs(kx)))
+        return (kx == 0) & (kz == 0) | (tilt >= -42) & (tilt <= 60)
+
+    readings = [
+        inside(np.where(kz == -0.5, a * kz, kz), np.where(kx == -0.5, b * kx, kx)) for a in (1, -1) for b in (1, -1)
+    ]
+    return np.logical_and.reduce(readings), np.logical_or.reduce(readings)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("way", WAYS)
+def test_hard_puts_the_measured_components_back(shape, way, tmp_path):
+    observed, restored = volumes(shape)
+    result = restored.copy()
+    mix_measured(result, observed, WEDGE, 1.0, scratch_folder=tmp_path, **way)
+    x, y, z = (np.fft.fftn(v) for v in (observed, restored, result))
+    surely, maybe = measured(shape)
+    scale = np.abs(x).std()
+    assert np.abs(z - x)[surely].max() < 1e-4 * scale
+    assert np.abs(z - y)[~maybe].max() < 1e-4 * scale
+    assert np.abs(z - y)[surely].max() > 0.1 * scale
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_leave_empties_the_wedge(shape, way, weight, tmp_path):
+    observed, restored = volumes(shape)
+    result = restored.copy()
+    mix_measured(result, observed, WEDGE, weight, fill=False, scratch_folder=tmp_path, **way)
+    x, y, z = (np.fft.fftn(v) for v in (observed, restored, result))
+    surely, maybe = measured(shape)
+    scale = np.abs(x).std()
+    assert np.abs(z)[~maybe].max() < 1e-4 * scale
+    assert np.abs(z - weight * x - (1 - weight) * y)[surely].max() < 1e-4 * scale
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_scratch_file_gives_what_memory_gives(shape, tmp_path):
+    observed, restored = volumes(shape)
+    weights = np.linspace(1, 0, SHELLS)
+    results = [restored.copy() for _ in WAYS]
+    for result, way in zip(results, WAYS, strict=True):
+        mix_measured(result, observed, WEDGE, weights, scratch_folder=tmp_path, **way)
+    assert all(np.abs(r - results[0]).max() < 1e-5 for r in results[1:])
+    assert not np.allclose(results[0], restored)
+    assert os.listdir(tmp_path) == []
+
+
+def test_off_changes_nothing():
+    observed, restored = volumes((8, 8, 8))
+    result = restored.copy()
+    mix_measured(result, observed, WEDGE, 0.0)
+    assert (result == restored).all()
+
+
+def test_scratch_is_gone_after_a_failure(tmp_path):
+    observed, restored = volumes((8, 8, 8))
+
+    class Broken:
+        shape = (8, 8, 8)
+
+        def __getitem__(self, key):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mix_measured(restored, Broken(), WEDGE, 1.0, max_bytes=0, scratch_folder=tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    observed, restored = volumes((8, 8, 8))
+    before = restored.copy()
+    with pytest.raises(OutputError, match="needed"):
+        mix_measured(restored, observed, WEDGE, 1.0, max_bytes=0, scratch_folder=tmp_path)
+    assert (restored == before).all() and os.listdir(tmp_path) == []
+
+
+def coloured(shape, rng):
+    """A signal whose spectrum falls by 1e6 from the centre to the corner, measured components only."""
+    k = np.sqrt(sum(f**2 for f in np.meshgrid(*[np.fft.fftfreq(n) for n in shape], indexing="ij")))
+    return np.fft.ifftn(np.fft.fftn(rng.normal(size=shape)) * np.exp(-14 * k)).real.astype(np.float32)
+
+
+def test_weights_from_halves_are_the_wiener_weights():
+    rng, shape, sigma = np.random.default_rng(1), (48, 48, 48), 0.2
+    signal = coloured(shape, rng)
+    half1, half2 = (signal + sigma * rng.normal(size=shape).astype(np.float32) for _ in range(2))
+    weights = weights_from_halves(half1, half2, Wedge.binary(-60, 60))
+    k = (np.arange(SHELLS) + 0.5) / (2 * SHELLS)
+    snr = np.exp(-28 * k) / (sigma**2 / 2)
+    error = np.abs(weights - snr / (1 + snr))[2:]
+    assert error.max() < 0.2 and error.mean() < 0.06
+    assert (weights[-8:] == 0).all()
+
+
+def test_weights_from_noise_agree_when_the_noise_is_flat():
+    rng, shape, sigma = np.random.default_rng(2), (48, 48, 48), 0.2
+    noisy = coloured(shape, rng) + sigma * rng.normal(size=shape).astype(np.float32)
+    weights = weights_from_noise(noisy, Wedge.binary(-60, 60))
+    k = (np.arange(SHELLS) + 0.5) / (2 * SHELLS)
+    snr = np.exp(-28 * k) / sigma**2
+    error = np.abs(weights - snr / (1 + snr))[2:]
+    assert error.max() < 0.2 and error.mean() < 0.06
+
+
+def test_weights_of_nothing_are_zero():
+    empty = np.zeros((16, 16, 16), dtype=np.float32)
+    assert (weights_from_halves(empty, empty, WEDGE) == 0).all()
+    assert (weights_from_noise(empty, WEDGE) == 0).all()
