@@ -82,7 +82,7 @@ def membrane_distance(
         semi = radius * np.exp(rng.normal(0, 0.2, 3))
         centre = rng.uniform(-0.15, 1.15, 3) * extent
         p = _local((z, y, x), centre / voxel_size, turn)
-        scaled = torch.sqrt(sum((c * voxel_size / s) ** 2 for c, s in zip(p, semi, strict=True)))
+        scaled = torch.stack([c * (voxel_size / float(s)) for c, s in zip(p, semi, strict=True)]).norm(dim=0)
         level = (scaled - 1) * radius
         amplitude = 0.12 * radius
     else:
@@ -93,8 +93,8 @@ def membrane_distance(
     for _ in range(3):
         wave = rng.normal(0, 1, 3) / (radius * rng.uniform(0.6, 1.5))
         phase = rng.uniform(0, 2 * np.pi)
-        angle = sum(c * (voxel_size * float(w)) for c, w in zip(p, wave, strict=True))
-        level = level + float(rng.uniform(0, amplitude)) * torch.sin(angle + phase)
+        angle = p[0] * float(wave[0]) + p[1] * float(wave[1]) + p[2] * float(wave[2])
+        level = level + float(rng.uniform(0, amplitude)) * torch.sin(voxel_size * angle + phase)
     slope = torch.stack(torch.gradient(level, spacing=COARSE * voxel_size)).norm(dim=0)
     distance = (level / slope.clamp(min=0.3))[None, None]
     size = [COARSE * (n - 1) + 1 for n in distance.shape[2:]]
