@@ -24,13 +24,16 @@ class Filter:
 
     Attributes
     ----------
+    window
+        Share `a` of a cosine window `1 - a + a cos(2 pi k)` on the ramp: 0 for none, 0.46 for Hamming's, 0.5 for Hann's.
     falloff
-        Frequency in cycles per voxel at which a Gaussian low-pass has fallen to `exp(-1/2)`; infinite for a bare ramp.
+        Frequency in cycles per voxel at which a Gaussian low-pass has fallen to `exp(-1/2)`; infinite for none.
     sirt
-        Iterations that a SIRT-like filter imitates, 0 for the ramp alone: `|k| (1 - (1 - s / |k|)^n)` with
-        `s = 1 / (2 n_detector)` up to scale, the form of IMOD's `-FakeSIRTiterations`.
+        Iterations that a SIRT-like filter imitates, 0 for none: the ramp times `1 - (1 - s / |k|)^n`, where
+        `s` = 0.03 cycles per voxel is the relaxation (the form of IMOD's `-FakeSIRTiterations`).
     """
 
+    window: float = 0.0
     falloff: float = float("inf")
     sirt: int = 0
 
@@ -47,6 +50,7 @@ class Filter:
             relaxation = 0.03 / k.clamp(min=1 / width)
             ramp = ramp * (1 - (1 - relaxation.clamp(max=1.0)) ** self.sirt)
         gain = ramp * torch.exp(-0.5 * (k / self.falloff) ** 2)
+        gain = gain * (1 - self.window + self.window * torch.cos(2 * torch.pi * k))
         return gain.float().to(device)
 
 

@@ -1,0 +1,147 @@
+"""Training configurations: frozen, checked, written in YAML that reads like a methods section."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cryowae.errors import ConfigError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(_Frozen):
+    """Channels and residual blocks per scale, fine (1/2) to coarse (1/8)."""
+
+    widths: tuple[int, ...] = (48, 96, 128)
+    codes: tuple[int, ...] = (8, 16, 32)
+    down: tuple[int, ...] = (1, 1, 2)
+    up: tuple[int, ...] = (1, 1)
+    decode: tuple[int, ...] = (1, 1, 1)
+
+
+class DataConfig(_Frozen):
+    """Simulated subtomograms: how they look and how they are served.
+
+    `structures` names files below the folder of real data; `procedural` is the share of invented structures.
+    `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
+    `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary.
+    """
+
+    structures: tuple[str, ...] = ()
+    procedural: float = Field(0.5, ge=0, le=1)
+    voxel_size: float = Field(10.0, gt=0)
+    voxel_sizes: tuple[float, float] = (8.0, 20.0)
+    tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
+    snr: tuple[float, float] = (0.02, 2.0)
+    plain: float = Field(0.5, ge=0, le=1)
+    empty: float = Field(0.1, ge=0, le=1)
+    membranes: float = Field(0.3, ge=0, le=1)
+    filaments: float = Field(0.2, ge=0, le=1)
+    occupancy: tuple[float, float] = (0.01, 0.25)
+    scene: tuple[int, int, int] = (80, 128, 160)
+    crop: int = Field(64, gt=0, multiple_of=8)
+    batch: int = Field(4, ge=1)
+    pool: int = Field(16, ge=1)
+    crops_per_scene: int = Field(24, ge=1)
+    workers: int = Field(1, ge=0)
+
+
+class MatchConfig(_Frozen):
+    """How the codes are matched to a prior."""
+
+    kind: Literal["none", "mmd", "adversarial"] = "mmd"
+    prior: Literal["normal", "structure"] = "normal"
+    weight: float = Field(1e-3, ge=0)
+    positions: int = Field(64, ge=1)
+    neighbourhood: int = Field(1, ge=1, le=4)
+    discriminator_rate: float = Field(5e-4, gt=0)
+
+
+class TrainConfig(_Frozen):
+    """One training run."""
+
+    name: str
+    seed: int = 0
+    steps: int = Field(4000, ge=1)
+    rate: float = Field(2e-3, gt=0)
+    warmup: int = Field(100, ge=0)
+    decay: float = Field(1e-4, ge=0)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.998, ge=0, lt=1)
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    threads: int = Field(0, ge=0)
+    supervised: float = Field(1.0, ge=0)
+    fidelity: float = Field(0.0, ge=0)
+    start_from: str = ""
+    log_every: int = Field(20, ge=1)
+    save_every: int = Field(250, ge=1)
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    match: MatchConfig = MatchConfig()
+
+
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a training configuration.
+
+    Parameters
+    ----------
+    name_or_path
+        A YAML file, or the name of one that ships with the package (`configs/NAME.yaml`).
+    overrides
+        Assignments such as `data.batch=8`, whose values are YAML.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, it is not YAML, or a name or value in it is not known.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        path = _shipped() / f"{name_or_path}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in _shipped().glob("*.yaml")))
+            raise ConfigError(f"no configuration {str(name_or_path)!r}; give a YAML file or one of: {known}")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds {type(values).__name__}, expected names with values, such as `steps: 1000`")
+    for override in overrides:
+        _assign(values, override)
+    return parse_config(values, str(path))
+
+
+def parse_config(values: dict[str, Any], source: str) -> TrainConfig:
+    """Check plain values, as read from YAML or from a checkpoint, and say in one line what is wrong with them."""
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{source}: {place}: {first['msg'].lower()}, got {first['input']!r}") from error
+
+
+def _assign(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"got {override!r}, expected NAME=VALUE, such as data.batch=8")
+    *parents, last = name.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{name}: {parent} is a value, not a group of values")
+    values[last] = yaml.safe_load(text)
+
+
+def _shipped() -> Path:
+    installed = Path(str(files("cryowae"))) / "configs"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"

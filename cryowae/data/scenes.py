@@ -1,0 +1,157 @@
+"""Scenes for training: one random specimen, seen through one random tilt series.
+
+`simulate_scene(config, seed, index, library)` is a pure function of its arguments; the pool that serves subtomograms
+(`cryowae.data.synthetic`) counts the index up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryowae.config import DataConfig
+from cryowae.physics.observation import observe
+from cryowae.physics.procedural import procedural_structure
+from cryowae.physics.scene import make_scene
+from cryowae.physics.structures import Structure
+from cryowae.physics.tomography import Filter, even_tilts
+
+_VOXEL_SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.5, 15.0, 17.0, 20.0)
+
+
+@dataclass(frozen=True)
+class SimulatedScene:
+    """What training needs of a scene, in half precision.
+
+    Attributes
+    ----------
+    truth, signal
+        `(z, y, x)` the density and its noise-free reconstruction.
+    noise
+        `(2, z, y, x)` reconstructions of unit noise.
+    contrast
+        Standard deviation of the noise-free projections; times `snr ** -0.5` it is the noise's.
+    tilt_min, tilt_max
+        Degrees.
+    """
+
+    truth: Tensor
+    signal: Tensor
+    noise: Tensor
+    contrast: float
+    truth_std: float
+    signal_std: float
+    noise_std: float
+    tilt_min: float
+    tilt_max: float
+
+
+def simulate_scene(
+    config: DataConfig, seed: int, index: int, library: Sequence[Structure], device: str = "cpu"
+) -> SimulatedScene:
+    """Make scene number `index` of the stream that `seed` starts.
+
+    Parameters
+    ----------
+    config
+        Ranges to draw from.
+    seed, index
+        The same two numbers give the same scene on one machine.
+    library
+        Known structures; invented ones are made as needed.
+    device
+        Where the scene is painted, projected and kept.
+    """
+    rng = np.random.default_rng([seed, 1, index])
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    plain = rng.random() < config.plain
+    voxel_size = config.voxel_size if plain else _draw_voxel_size(config, rng)
+    depth, rows, width = config.scene
+    beyond = not plain and rng.random() < 0.5
+    specimen = (_thickness(depth, rng) if not plain else depth, rows, width + width // 2 if beyond else width)
+    membranes = int(rng.integers(1, 4)) if rng.random() < config.membranes else 0
+    scene = make_scene(
+        _draw_structures(config, rng, library, voxel_size),
+        specimen,
+        voxel_size,
+        rng,
+        occupancy=float(np.exp(rng.uniform(*np.log(config.occupancy)))),
+        membranes=membranes,
+        filaments=int(rng.integers(1, 5)) if rng.random() < config.filaments else 0,
+        membrane_proteins=[procedural_structure(rng, voxel_size, "membrane") for _ in range(2 * membranes)],
+        jitter=float(rng.choice([0.0, 0.2])),
+        beyond=rng.random() < 0.5,
+        device=device,
+    )
+    density = _centre_in_depth(scene.density, depth, int(rng.integers(0, depth - specimen[0] + 1)))
+    angles = even_tilts(*config.tilts) if plain else _draw_tilts(rng)
+    seen = observe(
+        density,
+        angles,
+        generator,
+        weighting=_draw_filter(rng),
+        width=width,
+        growth=0.0 if plain else float(rng.choice([0.0, 1.0])),
+    )
+    side = (density.shape[-1] - width) // 2
+    truth = density[..., side : side + width]
+    return SimulatedScene(
+        truth.half(),
+        seen.signal.half(),
+        seen.noise.half(),
+        seen.contrast,
+        float(truth.std()),
+        float(seen.signal.std()),
+        float(seen.noise.std()),
+        angles[0],
+        angles[-1],
+    )
+
+
+def _draw_voxel_size(config: DataConfig, rng: np.random.Generator) -> float:
+    low, high = config.voxel_sizes
+    return float(rng.choice([v for v in _VOXEL_SIZES if low <= v <= high]))
+
+
+def _draw_structures(
+    config: DataConfig, rng: np.random.Generator, library: Sequence[Structure], voxel_size: float
+) -> list[Structure]:
+    count = int(rng.integers(3, 9))
+    invented = count if not library else int(rng.binomial(count, config.procedural))
+    known = rng.choice(len(library), size=min(count - invented, len(library)), replace=False) if library else []
+    return [procedural_structure(rng, voxel_size) for _ in range(invented)] + [
+        library[i].resampled(voxel_size) for i in known
+    ]
+
+
+def _thickness(depth: int, rng: np.random.Generator) -> int:
+    return depth if rng.random() < 0.4 else int(rng.integers(depth // 2, depth + 1))
+
+
+def _centre_in_depth(density: Tensor, depth: int, above: int) -> Tensor:
+    padded = density.new_zeros(depth, *density.shape[1:])
+    padded[above : above + len(density)] = density
+    return padded
+
+
+def _draw_tilts(rng: np.random.Generator) -> tuple[float, ...]:
+    low, high = -rng.uniform(40, 70), rng.uniform(40, 70)
+    if rng.random() < 0.3:
+        low, high = -60.0, 60.0
+    step = float(rng.choice([2.0, 3.0, 3.0, 4.0]))
+    return even_tilts(float(low), float(high), step)
+
+
+def _draw_filter(rng: np.random.Generator) -> Filter:
+    kind = rng.random()
+    if kind < 0.15:
+        return Filter()
+    if kind < 0.5:
+        return Filter(window=float(rng.choice([0.46, 0.5])))
+    if kind < 0.9:
+        return Filter(falloff=float(rng.uniform(0.12, 0.4)))
+    return Filter(sirt=int(rng.integers(5, 40)), falloff=float(rng.uniform(0.15, 0.4)))

@@ -1,0 +1,158 @@
+"""Weights that restore: reading them, writing them, and running them on one window."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryowae.config import TrainConfig
+from cryowae.errors import CheckpointError, ConfigError
+from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
+from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+
+DEFAULT = "cryowae-1"
+
+
+@dataclass(frozen=True, eq=False)
+class RestorationModel:
+    """A network with what one must know to use it.
+
+    Attributes
+    ----------
+    network
+        In evaluation mode.
+    name
+        Of the shipped weights, or the file's.
+    sha256
+        First 12 digits of the file's hash.
+    voxel_sizes
+        Range in angstrom that it was trained on.
+    metadata
+        All that the file says of itself.
+    half
+        Compute in bfloat16 (CUDA: float16) instead of float32.
+    """
+
+    network: Autoencoder
+    name: str
+    sha256: str
+    voxel_sizes: tuple[float, float]
+    metadata: dict[str, Any]
+    device: torch.device
+    half: bool
+
+    @property
+    def stride(self) -> int:
+        """Every axis of a window is a multiple of it."""
+        return self.network.stride
+
+    @property
+    def receptive_field(self) -> int:
+        """Voxels around an output voxel that can change it."""
+        return self.network.receptive_field
+
+    @torch.inference_mode()
+    def __call__(self, window: Tensor) -> Tensor:
+        """Restore a window.
+
+        Parameters
+        ----------
+        window
+            `(1, 1, z, y, x)` in units of the tomogram's standard deviation about its mean, protein bright.
+
+        Returns
+        -------
+        density
+            The same shape and units, float32, 0 in the solvent.
+        """
+        kind = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        batch = window.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast(self.device.type, kind, enabled=self.half):
+            restored: Tensor = self.network(batch)
+        return restored.float()
+
+
+def load_model(name_or_path: str | Path = "default", device: str = "auto", half: bool | None = None) -> RestorationModel:
+    """Load shipped weights by name, or any checkpoint by path.
+
+    Parameters
+    ----------
+    name_or_path
+        `default`, the name of shipped weights, or a `.safetensors` file.
+    device
+        `auto`, `cpu`, `cuda` or `mps`.
+    half
+        Half precision; by default on CUDA alone.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such file, or it holds no network of ours.
+    """
+    place = torch.device(pick_device(device))
+    path = _find(str(name_or_path))
+    tensors, metadata = read_checkpoint(path)
+    prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
+    try:
+        shape = AutoencoderShape.from_dict({"spatial_dims": 3, **metadata["config"]["model"]})
+        sizes = metadata["config"]["data"]["voxel_sizes"]
+        network = Autoencoder(shape)
+        weights = {k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)}
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} holds no restoration network ({type(error).__name__}); expected weights that `cryowae train` wrote"
+        ) from error
+    network = network.to(place, memory_format=torch.channels_last_3d).eval().requires_grad_(False)
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    half = place.type == "cuda" if half is None else half
+    return RestorationModel(network, path.stem, sha, (float(sizes[0]), float(sizes[1])), metadata, place, half)
+
+
+def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: int) -> None:
+    """Write a network alone, in float16, with the configuration that it was trained by."""
+    tensors = {f"network.{k}": v.detach().cpu().numpy().astype(np.float16) for k, v in network.state_dict().items()}
+    metadata = {
+        "kind": "weights",
+        "step": steps,
+        "normalisation": "zscore",
+        "config": config.model_dump(mode="json"),
+        "structures": list(config.data.structures),
+    }
+    write_checkpoint(path, tensors, metadata)
+
+
+def pick_device(name: str) -> str:
+    """The device that `auto` means here; any other name is checked.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such device on this machine.
+    """
+    have = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(d for d in ("cuda", "mps", "cpu") if have[d])
+    if not have.get(name.split(":")[0], False):
+        usable = ", ".join(["auto", *(d for d, there in have.items() if there)])
+        raise ConfigError(f"got device {name!r}, expected one that this machine has: {usable}")
+    return name
+
+
+def _find(name: str) -> Path:
+    shipped = Path(str(files("cryowae"))) / "weights"
+    if name == "default":
+        name = DEFAULT
+    if (shipped / f"{name}.safetensors").is_file():
+        return shipped / f"{name}.safetensors"
+    if not Path(name).is_file():
+        known = ", ".join(sorted(p.stem for p in shipped.glob("*.safetensors"))) or "none"
+        raise CheckpointError(f"no weights {name!r}; give a .safetensors file or the name of shipped weights: {known}")
+    return Path(name)

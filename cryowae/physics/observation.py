@@ -1,0 +1,116 @@
+"""From a density to what a microscope makes of it: `F y = M (H F x + N)`.
+
+The density is projected to a tilt series, noise is added to the projections, and both are back-projected. Noise is
+therefore empty in the missing wedge and weighted by the reconstruction filter, as in real tomograms. Everything
+after the projections is linear, so signal and noise are kept apart and mixed at any signal-to-noise ratio later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cryowae.physics.tomography import Filter, TiltGeometry, back_project, project, series_noise
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A reconstructed density and two independent noises of the same tilt series.
+
+    Attributes
+    ----------
+    signal
+        `(z, y, x)` noise-free back-projection.
+    noise
+        `(2, z, y, x)` back-projections of white noise of unit standard deviation.
+    contrast
+        Standard deviation of the noise-free projections over all pixels and tilts.
+    angles
+        Tilts in degrees.
+    """
+
+    signal: Tensor
+    noise: Tensor
+    contrast: float
+    angles: tuple[float, ...]
+
+    def sigma(self, snr: float) -> float:
+        """Standard deviation of the noise on the projections at a signal-to-noise ratio (variance over variance)."""
+        return self.contrast / snr**0.5
+
+    def tomogram(self, snr: float) -> Tensor:
+        """`(z, y, x)` reconstruction of all the data; the mean of `halves`."""
+        return self.signal + self.sigma(snr) * (self.noise[0] + self.noise[1]) / 2**0.5
+
+    def halves(self, snr: float) -> tuple[Tensor, Tensor]:
+        """Reconstructions of the frame halves: the same projections, `sqrt(2)` times the noise."""
+        scale = 2**0.5 * self.sigma(snr)
+        return self.signal + scale * self.noise[0], self.signal + scale * self.noise[1]
+
+
+def observe(
+    density: Tensor,
+    angles: tuple[float, ...],
+    generator: torch.Generator,
+    *,
+    weighting: Filter | None = None,
+    width: int | None = None,
+    growth: float = 0.0,
+    colour: float = 0.0,
+) -> Observation:
+    """Simulate a tilt series of a density and its reconstruction.
+
+    Parameters
+    ----------
+    density
+        `(z, y, x)`, 0 in the solvent.
+    angles
+        Tilts in degrees, increasing.
+    generator
+        Source of randomness, on the density's device.
+    weighting
+        Filter of the back-projection.
+    width
+        Voxels along x that the detector sees and that are reconstructed, centred; the specimen beyond them still
+        adds to tilted projections. All by default.
+    growth
+        The noise variance of a tilt `t` is multiplied by `cos(t) ** -growth`: the path through the ice grows.
+    colour
+        Passed to `series_noise`.
+
+    Returns
+    -------
+    observation
+        Its volumes are `(z, y, width)`.
+    """
+    device = str(density.device)
+    depth, rows, full = density.shape
+    width = width or full
+    series = project(density, TiltGeometry(angles, depth, full, width, device))
+    geometry = TiltGeometry(angles, depth, width, width, device)
+    noise = series_noise((2, len(angles), rows, width), generator, colour=colour, device=density.device)
+    if growth:
+        tilts = torch.deg2rad(torch.tensor(angles, device=density.device))
+        power = tilts.cos() ** -growth
+        noise = noise * (power / power.mean()).sqrt()[:, None, None]
+    volumes = back_project(torch.cat([series[None], noise]), geometry, weighting)
+    return Observation(volumes[0], volumes[1:], float(series.std()), angles)
+
+
+def tilt_halves(
+    series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None
+) -> tuple[Tensor, Tensor]:
+    """Reconstructions of every other tilt, first the even ones (counting from 0), then the odd.
+
+    They share no image, but each samples Fourier space half as finely: their agreement bounds the noise, and says
+    nothing of resolution.
+    """
+    halves = []
+    for start in (0, 1):
+        part = TiltGeometry(
+            geometry.angles[start::2], geometry.depth, geometry.width, geometry.detector, geometry.device
+        )
+        halves.append(back_project(series[..., start::2, :, :], part, weighting))
+    return halves[0], halves[1]

@@ -1,0 +1,140 @@
+"""All that a training run must remember, and its checkpoints.
+
+A checkpoint holds the network, its running average, the optimisers and the position of every random stream, so that
+a run that was interrupted ends with the weights of one that was not (on the CPU to the bit).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cryowae.config import TrainConfig, parse_config
+from cryowae.errors import CheckpointError
+from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
+from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+from cryowae.models.discriminator import LatentDiscriminator
+from cryowae.objectives.match import LatentMatch
+
+
+@dataclass
+class TrainingState:
+    """Network, average, matching, optimisers and step.
+
+    Every parameter is in exactly one optimiser: the autoencoder's in `optimiser`, the discriminator's, where there is
+    one, in `opponent`.
+    """
+
+    config: TrainConfig
+    network: Autoencoder
+    average: Autoencoder
+    match: LatentMatch
+    optimiser: torch.optim.Optimizer
+    opponent: torch.optim.Optimizer | None
+    generator: torch.Generator
+    step: int = 0
+    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
+
+    @classmethod
+    def fresh(cls, config: TrainConfig, device: torch.device) -> TrainingState:
+        """A new run, its weights drawn from the config's seed or read from `start_from`."""
+        torch.manual_seed(config.seed)
+        shape = AutoencoderShape(spatial_dims=3, **config.model.model_dump())
+        network, average = (Autoencoder(shape).to(device, memory_format=torch.channels_last_3d) for _ in range(2))
+        if config.start_from:
+            _start(network, Path(config.start_from))
+        average.load_state_dict(network.state_dict())
+        average.requires_grad_(False)
+        discriminator = None
+        if config.match.kind == "adversarial":
+            codes, seen = config.model.codes, config.match.neighbourhood
+            discriminator = LatentDiscriminator(3, codes, neighbourhood=seen).to(device)
+        optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.decay)
+        opponent = None
+        if discriminator is not None:
+            rate = config.match.discriminator_rate
+            opponent = torch.optim.AdamW(discriminator.parameters(), lr=rate, betas=(0.5, 0.9))
+        generator = torch.Generator().manual_seed(config.seed + 1)
+        match = LatentMatch(config.match, discriminator)
+        return cls(config, network, average, match, optimiser, opponent, generator)
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Move the running average of the weights; it follows faster in the first steps."""
+        keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            slow.lerp_(fast, 1 - keep)
+
+    def save(self, path: Path) -> None:
+        """Write all of it."""
+        tensors: dict[str, Tensor] = {"generator": self.generator.get_state()}
+        plain: dict[str, Any] = {}
+        for name, part in self._parts().items():
+            tensors |= {f"{name}.{k}": v for k, v in _flatten(part.state_dict(), plain.setdefault(name, {})).items()}
+        metadata = {"kind": "training", "step": self.step, "config": self.config.model_dump(mode="json"), "plain": plain}
+        write_checkpoint(path, {k: _array(v) for k, v in tensors.items()}, metadata)
+
+    def load(self, path: Path) -> None:
+        """Take over where `save` left off.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is not a training checkpoint, or of another network or another configuration.
+        """
+        tensors, metadata = read_checkpoint(path)
+        if metadata.get("kind") != "training":
+            raise CheckpointError(f"{path} holds weights alone, expected the checkpoint of a run (last.safetensors)")
+        stored = parse_config(metadata["config"], str(path))
+        if stored.model_copy(update={"steps": self.config.steps}) != self.config:
+            raise CheckpointError(f"{path} was written under another configuration; resume with its own, or start anew")
+        self.step = int(metadata["step"])
+        self.generator.set_state(torch.from_numpy(tensors.pop("generator")))
+        for name, part in self._parts().items():
+            own = {k.removeprefix(f"{name}."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith(f"{name}.")}
+            part.load_state_dict(_unflatten(own, metadata["plain"][name]))
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"network": self.network, "ema": self.average, "optimiser": self.optimiser}
+        if self.match.discriminator is not None and self.opponent is not None:
+            parts |= {"discriminator": self.match.discriminator, "opponent": self.opponent}
+        return parts
+
+
+def _start(network: Autoencoder, path: Path) -> None:
+    tensors, _ = read_checkpoint(path)
+    prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
+    weights = {k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)}
+    own = network.state_dict()
+    if weights.keys() != own.keys() or any(weights[k].shape != own[k].shape for k in own):
+        raise CheckpointError(f"{path} holds another network than the configuration's; mend `model` or `start_from`")
+    network.load_state_dict(weights)
+
+
+def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = tensor.detach().cpu().contiguous().numpy()
+    return array
+
+
+def _flatten(state: dict[str, Any], plain: dict[str, Any]) -> dict[str, Tensor]:
+    # modules have flat state; optimisers nest it: {"state": {i: {name: tensor}}, "param_groups": [...]}
+    if "param_groups" not in state:
+        return state
+    plain["param_groups"] = json.loads(json.dumps(state["param_groups"]))
+    return {f"{i}.{k}": v for i, values in state["state"].items() for k, v in values.items()}
+
+
+def _unflatten(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, Any]:
+    if "param_groups" not in plain:
+        return tensors
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    return {"state": state, "param_groups": plain["param_groups"]}
