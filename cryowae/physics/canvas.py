@@ -111,11 +111,7 @@ class Canvas:
             shifts = centres[batch] - (side - 1) / 2 - corners[batch]
             boxes = self._paint(structure, rotations[batch], shifts, side)
             masks = (boxes > LEVEL).cpu().numpy()
-            if label > 0:
-                gone = torch.zeros_like(self.density)
-                _add(gone, boxes.clamp(0, 1), corners[batch])
-                self.density *= 1 - gone.clamp(max=1)
-            _add(self.density, boxes, corners[batch])
+            _add(self.density, boxes, corners[batch], displace=label > 0)
             for i, mask in enumerate(masks):
                 self._label(mask, corners[start + i], label + i + start if label > 0 else label)
                 if label > 0:
@@ -144,6 +140,8 @@ class Canvas:
     def _room(self, mask: NDArray[np.bool_], rng: np.random.Generator, beyond: bool) -> NDArray[np.int64] | None:
         """Corner, in voxels, of a box at which a half-resolution mask meets nothing; None after 60 trials."""
         where = np.argwhere(mask)
+        if len(where) == 0:
+            return None
         low, high = where.min(0), where.max(0) + 1
         tight = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
         size = np.array(self.shape) // 2
@@ -190,8 +188,10 @@ def _overlap(
     return tuple(there), tuple(here)
 
 
-def _add(canvas: Tensor, boxes: Tensor, corners: NDArray[np.int64]) -> None:
-    """Add `(n, m, m, m)` boxes to a volume at their corners, cutting what sticks out."""
+def _add(canvas: Tensor, boxes: Tensor, corners: NDArray[np.int64], displace: bool = False) -> None:
+    """Add `(n, m, m, m)` boxes to a volume at their corners, cutting what sticks out; they may take what is there."""
     for box, corner in zip(boxes, corners, strict=True):
         there, here = _overlap(corner, tuple(box.shape), tuple(canvas.shape))
+        if displace:
+            canvas[there] *= 1 - box[here].clamp(0, 1)
         canvas[there] += box[here]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.spatial.transform import Rotation
 
 from cryowae.physics.assembly import PROTEIN, Points, assembly, domain_radius, fold, point_group
@@ -29,6 +28,9 @@ KINDS = {
     "microtubule": 0.01,
 }
 """Kinds of structure and how often each is drawn."""
+
+PACKING = 0.7
+"""Mean density inside the envelope of an assembly, by which `normalised` scales it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str 
     points, weights = _BUILDERS[kind](rng)
     resolution = 2 * voxel_size * rng.uniform(1.0, 1.55)
     density = density_of_points(points[:, ::-1], weights, voxel_size, resolution)
-    return Structure.from_density(kind, normalised(density, voxel_size), voxel_size)
+    return Structure.from_density(kind, normalised(density, voxel_size), voxel_size, keep_centre=kind == "membrane")
 
 
 def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str = "filament") -> Filament:
@@ -96,12 +98,8 @@ def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str =
         "filament" or "microtubule".
     """
     points, weights, radius, rise, twist = _helix(rng, kind == "microtubule")
-    density = density_of_points(points[:, ::-1], weights, voxel_size)
-    middle = len(density) // 2
-    # the origin stays at the box centre: subunits must lock into their neighbours
-    reach = int(np.ceil(np.sqrt((points**2).sum(1).max()) / voxel_size)) + 2
-    cut = slice(max(middle - reach, 0), middle + reach + 1)
-    subunit = Structure(kind, torch.from_numpy(np.ascontiguousarray(density[cut, cut, cut])), voxel_size)
+    density = density_of_points(points[:, ::-1], weights / PACKING, voxel_size)
+    subunit = Structure.from_density(kind, density, voxel_size, keep_centre=True)
     return Filament(subunit, radius, rise, twist)
 
 

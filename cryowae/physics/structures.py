@@ -52,7 +52,7 @@ class Structure:
             raise ValueError(f"got a voxel size of {self.voxel_size}, expected a positive length in angstrom")
 
     @classmethod
-    def from_density(cls, name: str, density: Array, voxel_size: float) -> Structure:
+    def from_density(cls, name: str, density: Array, voxel_size: float, *, keep_centre: bool = False) -> Structure:
         """Structure in the tightest cube that holds it in every orientation.
 
         Parameters
@@ -63,8 +63,11 @@ class Structure:
             `(z, y, x)`, solvent 0 and protein about 1.
         voxel_size
             Angstrom.
+        keep_centre
+            Turn about voxel `n // 2` of each axis (the middle of a membrane, the origin of a subunit) and not about
+            the middle of the molecule.
         """
-        return cls(name, torch.from_numpy(_tight(density)), float(voxel_size))
+        return cls(name, torch.from_numpy(_tight(density, keep_centre)), float(voxel_size))
 
     @property
     def diameter(self) -> float:
@@ -96,11 +99,13 @@ class Structure:
             if len(self._cache) > 1:
                 del self._cache[next(iter(self._cache))]
             density = _fourier_resample(self.density.numpy(), self.voxel_size / key)
-            self._cache[key] = Structure.from_density(self.name, density, key)
+            self._cache[key] = Structure.from_density(self.name, density, key, keep_centre=True)
         return self._cache[key]
 
 
-def structure_from_map(path: str | Path, *, voxel_size: float | None = None, name: str | None = None) -> Structure:
+def structure_from_map(
+    path: str | Path, *, voxel_size: float | None = None, name: str | None = None, keep_centre: bool = False
+) -> Structure:
     """Structure from a density map, whatever its scale, with the noise of its solvent masked away.
 
     Parameters
@@ -111,6 +116,8 @@ def structure_from_map(path: str | Path, *, voxel_size: float | None = None, nam
         Angstrom; says what the sampling of the file is where its header is wrong.
     name
         The file's name without its suffixes by default.
+    keep_centre
+        See `Structure.from_density`: for membrane proteins whose map is centred on the membrane.
 
     Raises
     ------
@@ -127,7 +134,8 @@ def structure_from_map(path: str | Path, *, voxel_size: float | None = None, nam
         raise TomogramError(f"got {path.name} without a density in it, expected a map in three dimensions")
     if not voxel > 0:
         raise TomogramError(f"got {path.name} with voxel size {voxel}, expected a length: give voxel_size")
-    return Structure.from_density(name or path.name.split(".")[0], normalised(data, voxel), voxel)
+    density = normalised(data, voxel)
+    return Structure.from_density(name or path.name.split(".")[0], density, voxel, keep_centre=keep_centre)
 
 
 def normalised(density: Array, voxel_size: float) -> Array:
@@ -204,7 +212,7 @@ def density_of_points(
     return np.asarray(irfftn(spectrum, (n, n, n)) / 8, dtype=np.float32)
 
 
-def _tight(density: Array, margin: float = 1.5) -> Array:
+def _tight(density: Array, keep_centre: bool, margin: float = 1.5) -> Array:
     """Smallest odd cube about the molecule whose inscribed sphere holds it with a margin in voxels."""
     where = np.argwhere(density > EDGE)
     if len(where) == 0:
@@ -212,7 +220,7 @@ def _tight(density: Array, margin: float = 1.5) -> Array:
     centre = (where.min(0) + where.max(0)) / 2
     for step in range(1, 20):  # towards the smallest enclosing sphere (Badoiu & Clarkson 2003)
         centre = centre + (where[((where - centre) ** 2).sum(1).argmax()] - centre) / (step + 3)
-    centre = np.rint(centre).astype(int)
+    centre = np.array(density.shape) // 2 if keep_centre else np.rint(centre).astype(int)
     half = int(np.ceil(np.sqrt(((where - centre) ** 2).sum(1).max()) + margin))
     padded = np.pad(density, half)
     z, y, x = (slice(c, c + 2 * half + 1) for c in centre)
@@ -228,8 +236,9 @@ def _radius(mask: NDArray[np.bool_], centre: float) -> float:
 def _fourier_resample(density: Array, ratio: float) -> Array:
     """A cube magnified by `ratio` about its centre, by cropping or padding its transform."""
     n = density.shape[0]
-    sizes = np.arange(n + 4, n + 44)  # a padded box in which both samplings have whole numbers of voxels
-    error = np.abs(sizes * ratio / np.rint(sizes * ratio) - 1)
+    # a padded box that is a whole number of voxels in both samplings, an odd one in the new
+    sizes = np.arange(n + 4, n + 64)
+    error = np.abs(sizes * ratio / np.rint(sizes * ratio) - 1) + (np.rint(sizes * ratio) % 2 == 0)
     size = int(sizes[np.flatnonzero(error < 1e-3)[0]] if (error < 1e-3).any() else sizes[error.argmin()])
     target = round(size * ratio)
     before = (size - n) // 2
