@@ -13,15 +13,17 @@ from cryowae.physics.structures import Structure, density_of_points
 
 ENVELOPE = 0.56
 """Mean density inside a molecular envelope at 20 angstrom, grooves and cavities included, where close-packed protein
-is 1 (.53 to .64 over nine complexes from tubulin to the ribosome). Maps are scaled by it (`normalised`), so models are."""
+is 1 (.53 to .64 over nine complexes from tubulin to the ribosome). Maps are scaled by it (`normalised`), so models are
+too."""
 
 PROTEIN = 0.0727 * ENVELOPE
 """What counts as 1, in angstrom per cubic angstrom: a residue has 22.6 in 135, less the 0.0955 of vitreous ice."""
 
 CONTRAST = {"H": 0.0, "C": 1.40, "N": 1.40, "O": 0.71, "S": 2.7, "P": 4.3, "SE": 6.0, "MG": 4.0, "ZN": 5.0, "FE": 6.0}
 """Scattering amplitude at zero angle of an atom and the hydrogens it carries on average (electron scattering factors
-of Peng et al., Acta Cryst. A52, 1996), less that of the ice in the volume that it takes (Tsai et al., J. Mol. Biol. 290,
-1999), in angstrom. A residue has 9.8 in 135 cubic angstrom, a nucleotide 28 in 281: nucleic acid is 1.4 times as dense."""
+of Peng et al., Acta Cryst. A52, 1996), less that of the ice in the volume that it takes (Tsai et al., J. Mol. Biol.
+290, 1999), in angstrom. A residue has 9.8 in 135 cubic angstrom, a nucleotide 28 in 281: nucleic acid is 1.4 times as
+dense."""
 
 OTHER = 4.0
 """Contrast of an atom not in the table (ions, mostly)."""

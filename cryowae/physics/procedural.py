@@ -215,7 +215,7 @@ def _segment(microtubule: bool) -> Callable[[np.random.Generator], tuple[Points,
     def build(rng: np.random.Generator) -> tuple[Points, Points]:
         points, weights, radius, rise, twist = _helix(rng, microtubule)
         count = int(rng.uniform(250, 350) / rise)
-        points = points + [radius, 0, 0]
+        points[:, 0] += radius
         turns = Rotation.from_rotvec(np.outer(np.radians(twist) * np.arange(count), [0, 0, 1])).as_matrix()
         moved = points @ turns.transpose(0, 2, 1)
         moved[:, :, 2] += (rise * (np.arange(count) - (count - 1) / 2))[:, None]

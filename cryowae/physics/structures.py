@@ -234,11 +234,11 @@ def _radius(mask: NDArray[np.bool_], centre: float) -> float:
 
 
 def _fourier_resample(density: Array, ratio: float) -> Array:
-    """A cube magnified by `ratio` about its centre, by cropping or padding its transform."""
+    """A cube magnified by `ratio` about voxel `n // 2`, which stays there, by cropping or padding its transform."""
     n = density.shape[0]
-    # a padded box that is a whole number of voxels in both samplings, an odd one in the new
+    # a padded box that is a whole number of voxels in both samplings
     sizes = np.arange(n + 4, n + 64)
-    error = np.abs(sizes * ratio / np.rint(sizes * ratio) - 1) + (np.rint(sizes * ratio) % 2 == 0)
+    error = np.abs(sizes * ratio / np.rint(sizes * ratio) - 1)
     size = int(sizes[np.flatnonzero(error < 1e-3)[0]] if (error < 1e-3).any() else sizes[error.argmin()])
     target = round(size * ratio)
     before = (size - n) // 2
@@ -249,8 +249,8 @@ def _fourier_resample(density: Array, ratio: float) -> Array:
     result[np.ix_(new, new, np.arange(half))] = spectrum[np.ix_(old, old, np.arange(half))]
     k = np.fft.fftfreq(target).astype(np.float32)
     axes = (k[:, None, None], k[None, :, None], k[None, None, : target // 2 + 1])
-    # the molecule's centre comes to lie at `centre * target / size` and belongs at `(target - 1) / 2`
-    shift = (target - 1) / 2 - (before + (n - 1) / 2) * target / size
+    # the centre voxel comes to lie at `centre * target / size` and belongs on voxel `target // 2`
+    shift = target // 2 - (before + n // 2) * target / size
     phase = np.exp(-2j * np.pi * shift * (axes[0] + axes[1] + np.abs(axes[2])))
     if target < size:
         radius = np.sqrt(axes[0] ** 2 + axes[1] ** 2 + axes[2] ** 2)
