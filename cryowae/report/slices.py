@@ -14,8 +14,10 @@ from cryowae.report.style import FAINT, place, write
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import Tensor
 
-Volume = NDArray[Any]
+    Volume = NDArray[Any] | Tensor
+
 Plane = NDArray[np.float32]
 
 GREY_PERCENTILES = (2.0, 98.0)
@@ -53,7 +55,7 @@ def central_slices(volume: Volume, *, longest: int = LONGEST) -> Slices:
     Parameters
     ----------
     volume
-        `(z, y, x)` of any real type, in memory or mapped.
+        `(z, y, x)` of any real type, in memory or mapped; a tensor must be on the CPU.
     longest
         Every n-th voxel is taken where an axis is longer.
     """

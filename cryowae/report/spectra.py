@@ -64,9 +64,9 @@ def compare_spectra(before: Volume, after: Volume, tilt_min: float, tilt_max: fl
         Extreme tilts in degrees; a component at tilt `t` lies on `kz = +tan(t) kx`.
     """
     block = central_block(before.shape)
-    old, new = (_transform(np.asarray(volume[block], dtype=np.float32)) for volume in (before, after))
-    powers = [np.mean(np.abs(part) ** 2, axis=1) for part in (old, new)]
-    cross = np.mean((old * new.conj()).real, axis=1)
+    old, new = (_transform(np.array(volume[block], dtype=np.float32)) for volume in (before, after))
+    powers = [_over_rows(np.abs(part) ** 2) for part in (old, new)]
+    cross = _over_rows((old * new.conj()).real)
     shape = (cross.shape[0], cross.shape[1])
     measured, inferred = wedge_regions(shape, tilt_min, tilt_max)
     some = np.ones(shape, dtype=bool)
@@ -104,7 +104,7 @@ def wedge_regions(
 
 def colour_limits(power: Spectrum) -> tuple[float, float]:
     """Limits of log10 power: `DECADES` down from nearly the strongest component."""
-    top = float(np.log10(max(np.percentile(power, 99.5), np.finfo(np.float64).tiny)))
+    top = float(np.log10(max(float(np.percentile(power, 99.5)), 1e-200)))
     return top - DECADES, top
 
 
@@ -155,6 +155,10 @@ def _transform(block: NDArray[np.float32]) -> NDArray[np.complex64]:
     mean = float(np.mean(block * taper) / np.mean(taper))
     spectrum = np.fft.fft2((block - mean) * taper, axes=(0, 2))
     return np.fft.fftshift(spectrum, axes=(0, 2)).astype(np.complex64)
+
+
+def _over_rows(values: NDArray[np.float32]) -> Spectrum:
+    return np.asarray(values.mean(axis=1, dtype=np.float64))
 
 
 def _size(block: tuple[slice, ...]) -> tuple[int, int, int]:

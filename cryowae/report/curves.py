@@ -1,0 +1,241 @@
+"""Curves: losses and match of codes over a training, the correlation of two halves over shells."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowae.errors import TomogramError
+from cryowae.report.spectra import central_block
+from cryowae.report.style import BLUE, FAINT, SERIES, VERMILION, WIDTH, house_style, new_figure, place, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Curve = NDArray[np.float64]
+
+SAME_NETWORK = "restored halves (same network: not a resolution)"
+HALVES_BLOCK = (256, 256, 256)
+"""Voxels along z, y and x of the halves that are compared at most."""
+
+_LOSSES = ("loss", "supervised", "fidelity")
+_NAMES = {"loss": "total loss"}
+
+
+def draw_training_curves(csv_path: str | Path, png_path: str | Path) -> Path:
+    """Draw the log of a training: its losses, and the match of every scale beside its null 95 % quantile.
+
+    Parameters
+    ----------
+    csv_path
+        Has a column `step` and any of `loss`, `supervised`, `fidelity`, `match_<scale>`, `null95_<scale>`; empty
+        fields and other columns are passed over.
+    png_path
+        Where the PNG goes; an existing file is replaced.
+
+    Raises
+    ------
+    TomogramError
+        If the log has no `step` column or no row.
+    OutputError
+        If `png_path` cannot be written.
+    """
+    return save(training_figure(_read(Path(csv_path))), png_path)
+
+
+def training_figure(columns: Mapping[str, Curve]) -> Figure:
+    """The figure that `draw_training_curves` writes; `columns` hold NaN where the log is empty."""
+    losses = [name for name in _LOSSES if name in columns and np.isfinite(columns[name]).any()]
+    scales = [name.removeprefix("match_") for name in columns if name.startswith("match_")]
+    scales = [scale for scale in scales if np.isfinite(columns[f"match_{scale}"]).any()]
+    upper, lower = (2.6 if losses else 0.0), (2.0 if scales else 0.0)
+    gap = 0.75
+    steps = columns["step"]
+    with house_style():
+        figure = new_figure(WIDTH, 0.45 + upper + (gap if losses and scales else 0.0) + lower + 0.55)
+        if losses:
+            axes = place(figure, 0.75, 0.45, WIDTH - 0.95, upper, label="losses")
+            for colour, name in zip(SERIES, losses, strict=False):
+                _trace(axes, steps, columns[name], colour, _NAMES.get(name, name))
+            if all(np.nanmin(columns[name]) > 0 for name in losses):
+                _count_in_decades(axes)
+            axes.legend(loc="upper right", ncols=len(losses))
+            axes.set(title="losses", xlabel="step", xlim=_span(steps))
+        width = (WIDTH - 0.95 + 0.65) / max(len(scales), 1) - 0.65
+        top = 0.45 + (upper + gap if losses else 0.0)
+        for i, scale in enumerate(scales):
+            axes = place(figure, 0.75 + i * (width + 0.65), top, width, lower, label=f"match {scale}")
+            _draw_match(axes, steps, columns[f"match_{scale}"], columns.get(f"null95_{scale}"), _name(scale))
+    return figure
+
+
+def draw_halves_fsc(
+    path: str | Path,
+    half1: NDArray[Any],
+    half2: NDArray[Any],
+    *,
+    voxel_size: float,
+    restored: tuple[NDArray[Any], NDArray[Any]] | None = None,
+) -> dict[str, Curve]:
+    """Draw the Fourier shell correlation of the input's halves.
+
+    Parameters
+    ----------
+    path
+        Where the PNG goes; an existing file is replaced.
+    half1, half2
+        `(z, y, x)`, in memory or mapped; the central `HALVES_BLOCK` voxels are read.
+    voxel_size
+        Angstrom.
+    restored
+        The two halves after restoration. Their curve is drawn thin and labelled as no resolution: one network
+        invents the same in both.
+
+    Returns
+    -------
+    curves
+        `frequency` in cycles per voxel, `input`, and `restored` where given.
+    """
+    frequency, correlation = shell_correlation(half1, half2)
+    curves = {"frequency": frequency, "input": correlation}
+    if restored is not None:
+        curves["restored"] = shell_correlation(*restored)[1]
+    save(halves_figure(curves, voxel_size), path)
+    return curves
+
+
+def halves_figure(curves: Mapping[str, Curve], voxel_size: float) -> Figure:
+    """The figure that `draw_halves_fsc` writes."""
+    frequency = curves["frequency"]
+    with house_style():
+        figure = new_figure(WIDTH * 0.62, 3.4)
+        axes = place(figure, 0.65, 0.45, WIDTH * 0.62 - 0.85, 2.3, label="fsc")
+        axes.axhline(0, color=FAINT, linewidth=0.7)
+        axes.axhline(0.143, color=FAINT, linewidth=0.7, linestyle=(0, (4, 3)))
+        axes.text(0.495, 0.155, "0.143", color=FAINT, size=8, ha="right", va="bottom")
+        axes.plot(frequency, curves["input"], color=BLUE, label="halves of the input")
+        if "restored" in curves:
+            axes.plot(frequency, curves["restored"], color=VERMILION, linewidth=1.0, label=SAME_NETWORK)
+        axes.set(xlim=(0, 0.5), ylim=(min(-0.1, float(np.nanmin(curves["input"]))), 1.02))
+        ticks = [0.1, 0.2, 0.3, 0.4, 0.5]
+        axes.set_xticks(ticks, [f"{k:g}\n{voxel_size / k:.0f} Å" for k in ticks])
+        axes.set_title("Fourier shell correlation of the halves", pad=18)
+        axes.set_xlabel("cycles per voxel, and the length of one cycle")
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=2, borderpad=0, handlelength=1.4)
+    return figure
+
+
+def shell_correlation(a: NDArray[Any], b: NDArray[Any]) -> tuple[Curve, Curve]:
+    """Fourier shell correlation of the central blocks of two volumes under a Hann window.
+
+    Returns
+    -------
+    frequency, correlation
+        Middle of every shell in cycles per voxel, and `Re <A, B> / sqrt(<A, A> <B, B>)` over it (Harauz and van Heel
+        1986, eq. 5). Shells are as wide as one frequency step of the longest axis, but at least 0.01; the first lies
+        one width from zero frequency, the last below Nyquist.
+
+    Raises
+    ------
+    TomogramError
+        If the shapes differ.
+    """
+    if a.shape != b.shape:
+        raise TomogramError(f"got halves of shapes {a.shape} and {b.shape}, expected the same: give matching halves")
+    block = central_block(a.shape, HALVES_BLOCK)
+    parts = [_windowed(np.asarray(volume[block], dtype=np.float32)) for volume in (a, b)]
+    shape = parts[0].shape
+    left, right = (np.fft.rfftn(part) for part in parts)
+    grid = np.meshgrid(*[np.fft.fftfreq(n) for n in shape[:2]], np.fft.rfftfreq(shape[2]), indexing="ij", sparse=True)
+    radius = np.sqrt(sum(k**2 for k in grid))
+    width = max(1 / max(shape), 0.01)
+    shells = int(0.5 / width - 0.5 + 1e-6)
+    index = np.minimum(np.rint(radius / width).astype(np.int64), shells + 1).ravel()
+
+    def total(values: NDArray[Any]) -> Curve:
+        return np.bincount(index, values.ravel(), shells + 2)[1:-1].astype(np.float64)
+
+    norm = np.sqrt(total(np.abs(left) ** 2) * total(np.abs(right) ** 2))
+    correlation = total((left * right.conj()).real) / np.maximum(norm, np.finfo(np.float64).tiny)
+    return np.arange(1, shells + 1) * width, correlation
+
+
+def _windowed(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    taper = np.ones((1, 1, 1), dtype=np.float32)
+    for axis, n in enumerate(block.shape):
+        taper = taper * np.hanning(n + 2)[1:-1].astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
+    return (block - np.float32((block * taper).sum() / taper.sum())) * taper
+
+
+def _draw_match(axes: Axes, steps: Curve, match: Curve, null: Curve | None, title: str) -> None:
+    _trace(axes, steps, match, BLUE, "codes and prior")
+    if null is not None and np.isfinite(null).any():
+        there = np.isfinite(null)
+        level = _smooth(null[there])
+        axes.plot(
+            steps[there], level, color=VERMILION, linewidth=1.2, linestyle=(0, (4, 2)), label="95 % quantile if matched"
+        )
+    axes.axhline(0, color=FAINT, linewidth=0.7)
+    axes.set(title=title, xlabel="step", xlim=_span(steps))
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
+    axes.legend(loc="upper right")
+
+
+def _name(scale: str) -> str:
+    return f"match of the codes at 1/{scale}" if scale.isdigit() else f"match of the codes, {scale}"
+
+
+def _trace(axes: Axes, steps: Curve, values: Curve, colour: str, label: str) -> None:
+    there = np.isfinite(values)
+    smooth = _smooth(values[there])
+    if len(smooth) >= _MANY:
+        axes.plot(steps[there], values[there], color=colour, linewidth=0.6, alpha=0.3)
+    axes.plot(steps[there], smooth, color=colour, label=label)
+
+
+_MANY = 50
+
+
+def _smooth(values: Curve) -> Curve:
+    """Running mean over a fiftieth of the curve, narrower at its ends."""
+    half = len(values) // (2 * _MANY)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    middle = np.arange(len(values))
+    first, last = np.maximum(middle - half, 0), np.minimum(middle + half + 1, len(values))
+    return np.asarray((sums[last] - sums[first]) / (last - first))
+
+
+def _count_in_decades(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _span(steps: Curve) -> tuple[float, float]:
+    low, high = float(steps.min()), float(steps.max())
+    return (low, high) if high > low else (low - 1, high + 1)
+
+
+def _read(path: Path) -> dict[str, Curve]:
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("step")]
+    if not rows:
+        raise TomogramError(f"got no row with a step in {path}, expected the log of a training: give its CSV file")
+    names = [name for name in rows[0] if name is not None]
+    return {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
+
+
+def _number(field: str | None) -> float:
+    try:
+        return float(field or "nan")
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,287 @@
+"""Pictures: they are whole, honest about grey values and lengths, and read no more than they show."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from cryowae.errors import OutputError, TomogramError
+from cryowae.report import (
+    RestorationFacts,
+    SheetEntry,
+    compare_spectra,
+    draw_contact_sheet,
+    draw_halves_fsc,
+    draw_restoration,
+    draw_training_curves,
+    draw_volumes_grid,
+)
+from cryowae.report.curves import SAME_NETWORK, halves_figure, shell_correlation, training_figure
+from cryowae.report.grids import contact_sheet_figure, volumes_figure
+from cryowae.report.restoration import restoration_figure
+from cryowae.report.slices import central_slices, grey_limits, round_length
+from cryowae.report.spectra import line_ends, wedge_regions
+from cryowae.report.style import DPI
+
+FACTS = RestorationFacts(10.0, -50.0, 60.0, tilt_source="tomo.tlt", contrast="dark", model="default", seconds=83.0)
+SHAPES = [(16, 40, 48), (3, 50, 40), (12, 20, 120), (10, 120, 20), (40, 40, 40), (60, 20, 20), (1, 8, 8)]
+
+
+def _noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def _figure(before: np.ndarray, after: np.ndarray, facts: RestorationFacts = FACTS) -> Figure:
+    comparison = compare_spectra(before, after, facts.tilt_min, facts.tilt_max)
+    return restoration_figure(before, after, facts, comparison, "a title")
+
+
+def _panel(figure: Figure, label: str) -> Axes:
+    (found,) = [axes for axes in figure.axes if axes.get_label() == label]
+    return found
+
+
+def _words(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.texts)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_picture_of_any_shape_is_as_wide_as_a_readme_and_shows_voxels_that_are_square(shape, tmp_path):
+    before = _noise(shape)
+    figure = _figure(before, before / 2)
+    width, height = figure.get_size_inches()
+    assert width == 9.0 and 2.0 < height < 11.0
+    for side in ("input", "restored"):
+        scales = []
+        for name in ("xy", "xz", "yz"):
+            axes = _panel(figure, f"{name} {side}")
+            box = axes.get_position()
+            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 1 and box.y1 <= 1
+            across, down = axes.get_xlim()[1], axes.get_ylim()[1]
+            scales += [box.width * width / across, box.height * height / down]
+        np.testing.assert_allclose(scales, scales[0])
+    draw_restoration(tmp_path / "picture.png", before, before / 2, FACTS)
+    pixels = imread(tmp_path / "picture.png")
+    assert pixels.shape[1] == 9 * DPI and pixels.std() > 0.05
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_panel_covers_another(shape):
+    before = _noise(shape)
+    boxes = [axes.get_position() for axes in _figure(before, before).axes]
+    for i, one in enumerate(boxes):
+        for other in boxes[i + 1 :]:
+            apart = one.x1 <= other.x0 or other.x1 <= one.x0 or one.y1 <= other.y0 or other.y1 <= one.y0
+            assert apart
+
+
+def test_both_sides_have_the_grey_limits_of_the_input():
+    before = _noise((16, 40, 48)) * 7 + 100
+    figure = _figure(before, 100 + (before - 100) / 10)
+    expected = np.percentile(
+        np.concatenate([before[8].ravel(), before[:, 20].ravel(), before[:, :, 24].ravel()]), (2, 98)
+    )
+    for side in ("input", "restored"):
+        for name in ("xy", "xz", "yz"):
+            np.testing.assert_allclose(_panel(figure, f"{name} {side}").images[0].get_clim(), expected, rtol=1e-5)
+
+
+def test_slices_are_the_central_ones_with_the_axes_in_place():
+    volume = _noise((6, 8, 10))
+    slices = central_slices(volume)
+    np.testing.assert_array_equal(slices.xy, volume[3])
+    np.testing.assert_array_equal(slices.xz, volume[:, 4])
+    np.testing.assert_array_equal(slices.yz, volume[:, :, 5].T)
+
+
+def test_a_constant_volume_still_has_grey_limits():
+    low, high = grey_limits(central_slices(np.full((4, 5, 6), 3.0)))
+    assert low < 3.0 < high
+
+
+@pytest.mark.parametrize("voxel_size", [2.7, 10.0, 13.48])
+def test_the_scale_bar_is_as_long_as_it_says(voxel_size):
+    before = _noise((16, 40, 48))
+    facts = RestorationFacts(voxel_size, -60.0, 60.0)
+    axes = _panel(_figure(before, before, facts), "xy restored")
+    (bar,) = [patch for patch in axes.patches if patch.get_label() == "scale bar"]
+    (label,) = [text.get_text() for text in axes.texts if text.get_text().endswith(" nm")]
+    assert bar.get_width() * voxel_size / 10 == pytest.approx(float(label.removesuffix(" nm")))
+    assert 48 / 10 < bar.get_width() <= 48 * 0.3 + 1e-6
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1.0, 1.0), (0.5, 0.5), (1.9, 1.0), (4.99, 2.0), (73, 50), (999, 500)])
+def test_lengths_are_round(most, expected):
+    assert round_length(most) == pytest.approx(expected)
+
+
+def test_the_lines_follow_the_sign_of_the_wedge():
+    # a plane wave along (kz, kx) = k (sin 30, cos 30) lies at kz = +tan(30) kx
+    z, _, x = np.meshgrid(*[np.arange(n) - n // 2 for n in (64, 4, 64)], indexing="ij")
+    k = 0.25
+    wave = np.cos(2 * np.pi * k * (z * np.sin(np.pi / 6) + x * np.cos(np.pi / 6))).astype(np.float32)
+    comparison = compare_spectra(wave, wave, 20.0, 40.0)
+    peaks = np.argwhere(comparison.before > comparison.before.max() / 2) - 32
+    kz, kx = peaks[peaks[:, 1] > 0].mean(axis=0) / 64
+    assert kz / kx == pytest.approx(np.tan(np.pi / 6), abs=0.05)
+    assert comparison.measured_correlation == pytest.approx(1.0, abs=1e-5)
+    assert comparison.inferred_share < 0.01
+    assert compare_spectra(wave, wave, -40.0, -20.0).inferred_share > 0.99
+
+    figure = _figure(wave, wave, RestorationFacts(10.0, -20.0, 30.0))
+    lines = {line.get_label(): line for line in _panel(figure, "spectrum input").lines}
+    ends = lines["tilt 30"].get_xydata()
+    assert (ends[1, 1] - ends[0, 1]) / (ends[1, 0] - ends[0, 0]) == pytest.approx(np.tan(np.pi / 6))
+    drawn = _panel(figure, "spectrum input").images[0]
+    left, right, bottom, top = drawn.get_extent()
+    row, column = np.argwhere(drawn.get_array() == drawn.get_array().max())[0]
+    rows, columns = drawn.get_array().shape
+    at = (left + (column + 0.5) * (right - left) / columns, bottom + (row + 0.5) * (top - bottom) / rows)
+    assert at[1] / at[0] == pytest.approx(np.tan(np.pi / 6), abs=0.08)
+
+
+@pytest.mark.parametrize("tilt", [-90.0, -60.0, -45.0, 0.0, 30.0, 75.0])
+def test_lines_end_on_the_edge_of_the_spectrum(tilt):
+    kx, kz = line_ends(tilt)
+    assert max(abs(kx), abs(kz)) == pytest.approx(0.5)
+    assert kz * np.cos(np.deg2rad(tilt)) == pytest.approx(kx * np.sin(np.deg2rad(tilt)), abs=1e-12)
+
+
+def test_the_inferred_share_of_white_noise_is_about_the_share_of_the_wedge():
+    noise = _noise((64, 64, 64))
+    whole = compare_spectra(noise, noise, -60.0, 60.0)
+    _, inferred = wedge_regions((64, 64), -60.0, 60.0)
+    assert whole.inferred_share == pytest.approx(inferred.mean(), rel=0.05)
+    assert compare_spectra(noise, _noise((64, 64, 64), 1), -60.0, 60.0).measured_correlation == pytest.approx(
+        0, abs=0.02
+    )
+    assert compare_spectra(noise, -noise, -60.0, 60.0).measured_correlation == pytest.approx(-1, abs=1e-5)
+
+
+def test_the_figures_do_not_see_the_mean():
+    noise = _noise((32, 16, 32))
+    one, other = (compare_spectra(noise + c, 2 * noise + c, -60.0, 60.0) for c in (0.0, 1000.0))
+    assert one.inferred_share == pytest.approx(other.inferred_share, rel=1e-2)
+    assert one.measured_correlation == pytest.approx(other.measured_correlation, abs=1e-3)
+
+
+def test_a_mapped_volume_is_read_in_part(tmp_path):
+    shape = (150, 1100, 800)  # 528 MB, sparse: a full read would be seen
+    path = tmp_path / "sparse.raw"
+    with path.open("wb") as file:
+        file.truncate(4 * int(np.prod(shape)))
+    mapped = np.memmap(path, dtype=np.float32, mode="r", shape=shape)
+    tracemalloc.start()
+    draw_restoration(tmp_path / "picture.png", mapped, mapped, FACTS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200e6
+    assert max(central_slices(mapped).xy.shape) <= 1024
+
+
+def test_half_precision_is_computed_in_single(tmp_path):
+    volume = (_noise((8, 24, 24)) * 1e4).astype(np.float16)
+    comparison = draw_restoration(tmp_path / "picture.png", volume, volume, FACTS)
+    assert comparison.measured_correlation == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_text_says_what_was_done():
+    before = _noise((16, 40, 48))
+    words = _words(_figure(before, before))
+    for part in ("-50° to +60°", "tomo.tlt", "dark", "default", "83 s", "48 x 40 x 16", "10 Å", "grey", "a title"):
+        assert part in words
+
+
+def test_a_place_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
+    volume = _noise((8, 16, 16))
+    with pytest.raises(OutputError, match="cannot write the picture"):
+        draw_restoration(tmp_path / "nowhere" / "picture.png", volume, volume, FACTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shells_of_halves(tmp_path):
+    signal, a, b = (_noise((48, 48, 48), seed) for seed in range(3))
+    frequency, same = shell_correlation(signal, 3 * signal + 5)
+    np.testing.assert_allclose(same, 1, atol=1e-4)
+    assert frequency[0] > 0 and frequency[-1] < 0.5
+    _, half = shell_correlation(signal + a, signal + b)
+    assert half[4:].mean() == pytest.approx(0.5, abs=0.05)
+    curves = draw_halves_fsc(tmp_path / "fsc.png", signal + a, signal + b, voxel_size=10, restored=(signal, signal))
+    assert imread(tmp_path / "fsc.png").std() > 0.01
+    labels = [text.get_text() for text in halves_figure(curves, 10.0).axes[0].get_legend().get_texts()]
+    assert labels == ["halves of the input", SAME_NETWORK]
+    assert "not a resolution" in SAME_NETWORK
+    with pytest.raises(TomogramError, match="matching halves"):
+        shell_correlation(signal, a[:-1])
+
+
+def test_training_curves_draw_what_is_there(tmp_path):
+    table = tmp_path / "log.csv"
+    rows = ["step,lr,loss,supervised,match_2,match_4,seconds,null95_2"]
+    rows += [
+        f"{20 * i},0.001,{2 / i},{1 / i},{0.3 / i - 0.01},{0.1 / i},0.3,{0.02 if i % 5 == 0 else ''}"
+        for i in range(1, 121)
+    ]
+    table.write_text("\n".join(rows) + "\n")
+    assert draw_training_curves(table, tmp_path / "curves.png").stat().st_size > 10_000
+    log = {name: np.genfromtxt(table, delimiter=",", names=True)[name] for name in rows[0].split(",")}
+    figure = training_figure(log)
+    assert [axes.get_label() for axes in figure.axes] == ["losses", "match 2", "match 4"]
+    assert _panel(figure, "losses").get_yscale() == "log"
+    labels = [text.get_text() for text in _panel(figure, "match 2").get_legend().get_texts()]
+    assert labels == ["codes and prior", "95 % quantile if matched"]
+
+
+@pytest.mark.parametrize(
+    "text", ["step,loss\n20,0.5\n", "step,match_8\n20,-0.001\n", "step,loss,fidelity\n1,,\n2,-1,x\n"]
+)
+def test_training_curves_of_short_logs(text, tmp_path):
+    (tmp_path / "log.csv").write_text(text)
+    assert draw_training_curves(tmp_path / "log.csv", tmp_path / "curves.png").exists()
+
+
+def test_a_log_without_rows_is_an_error(tmp_path):
+    (tmp_path / "log.csv").write_text("step,loss\n")
+    with pytest.raises(TomogramError, match="no row"):
+        draw_training_curves(tmp_path / "log.csv", tmp_path / "curves.png")
+
+
+def test_a_contact_sheet_has_one_grey_and_the_scores(tmp_path):
+    truth = _noise((8, 24, 32))
+    entries = [
+        SheetEntry("ground truth", truth),
+        *(SheetEntry(f"m{i}", truth * i + i, {"NCC": i / 7}) for i in range(1, 7)),
+    ]
+    figure = contact_sheet_figure(entries, 10.0, "a scene")
+    assert len({axes.images[0].get_clim() for axes in figure.axes}) == 1
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), figure.axes[2].images[0].get_array(), atol=1e-5)
+    assert "0.857" in _words(figure) and "NCC" in _words(figure)
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert min(box.y0 for box in boxes) > 0 and max(box.x1 for box in boxes) < 1
+    draw_contact_sheet(Path(tmp_path / "sheet.png"), entries, voxel_size=10.0)
+    assert imread(tmp_path / "sheet.png").std() > 0.05
+
+
+def test_a_grid_of_volumes_takes_arrays_and_tensors(tmp_path):
+    torch = pytest.importorskip("torch")
+    volumes = [torch.from_numpy(_noise((8, 8, 8), i)) for i in range(7)]
+    draw_volumes_grid(volumes, ["sample"] * 7, tmp_path / "grid.png", voxel_size=10.0)
+    assert imread(tmp_path / "grid.png").std() > 0.05
+    figure = volumes_figure(volumes, ["sample"] * 7)
+    assert len(figure.axes) == 14
+    np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), volumes[1][4].numpy())
+
+
+def test_no_global_state_is_touched(tmp_path):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    volume = _noise((8, 16, 16))
+    draw_restoration(tmp_path / "picture.png", volume, volume, FACTS)
+    assert dict(matplotlib.rcParams) == before
