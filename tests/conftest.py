@@ -1,0 +1,35 @@
+"""What all tests share: the folder of real data, and what keeps tests away from a machine that cannot run them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core a worker; must be said before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data that CRYOWAE_DATA names; without it the test is skipped."""
+    name = os.environ.get("CRYOWAE_DATA", "")
+    if not name:
+        pytest.skip("CRYOWAE_DATA is not set: it names the folder of real data")
+    folder = Path(name)
+    if not folder.is_dir():
+        pytest.skip(f"CRYOWAE_DATA is {name!r}, which is not a folder")
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked `gpu` where there is no CUDA; ask for it only if there are such tests."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
