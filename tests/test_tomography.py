@@ -1,0 +1,161 @@
+"""Projection and back-projection against the physics that they must obey."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from cryowae.errors import TiltError
+from cryowae.physics.observation import observe, tilt_halves
+from cryowae.physics.tomography import Filter, TiltGeometry, back_project, even_tilts, project, series_noise
+
+TILTS = even_tilts(-60, 60, 3)
+
+
+def smooth(shape, seed=0, width=1.0):
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    k = [torch.fft.fftfreq(n) for n in shape]
+    r2 = k[0][:, None, None] ** 2 + k[1][None, :, None] ** 2 + k[2][None, None] ** 2
+    low = torch.fft.ifftn(torch.fft.fftn(noise) * torch.exp(-2 * (torch.pi * width) ** 2 * r2)).real
+    for axis, n in enumerate(shape):
+        low = low * torch.hann_window(n, periodic=False).view([-1 if i == axis else 1 for i in range(3)])
+    return low / low.std()
+
+
+def test_even_tilts_include_both_ends():
+    assert len(TILTS) == 41
+    assert TILTS[0] == -60
+    assert TILTS[-1] == 60
+
+
+@pytest.mark.parametrize("tilt", [-50.0, -20.0, 0.0, 33.0, 60.0])
+def test_projection_slice_theorem(tilt):
+    """The transform of a projection is the central slice (kz, kx) = ku (sin t, cos t): evaluated here by a direct sum."""
+    depth, rows, width = 24, 6, 32
+    v = smooth((depth, rows, width))
+    detector = 64
+    series = project(v, TiltGeometry((tilt, 70.0), depth, width, detector))[0].double().numpy()
+    z = np.arange(depth) - (depth - 1) / 2
+    x = np.arange(width) - (width - 1) / 2
+    u = np.arange(detector) - (detector - 1) / 2
+    t = np.deg2rad(tilt)
+    brightest = 0.0
+    for ku in (0.01, 0.05, 0.1, 0.17, 0.22):
+        line = np.exp(-2j * np.pi * ku * (z[:, None] * np.sin(t) + x[None] * np.cos(t)))
+        expected = np.einsum("zyx,zx->y", v.double().numpy(), line)
+        found = series @ np.exp(-2j * np.pi * ku * u)
+        brightest = max(brightest, np.abs(expected).max())
+        assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max() + 2e-3 * brightest
+
+
+def test_a_plane_wave_survives_on_the_measured_side_alone():
+    """kz = +tan(t) kx is measured for t in the range: the sign of the convention."""
+    depth, width = 64, 64
+    z = (torch.arange(depth) - depth / 2)[:, None, None]
+    x = (torch.arange(width) - width / 2)[None, None]
+    hann = torch.hann_window(depth)[:, None, None] * torch.hann_window(width)[None, None]
+    geometry = TiltGeometry(even_tilts(0, 60, 3), depth, width)
+    kept = {}
+    for sign in (1, -1):
+        wave = torch.cos(2 * torch.pi * 0.12 * (x + sign * np.tan(np.deg2rad(30)) * z)) * hann
+        kept[sign] = back_project(project(wave.expand(-1, 4, -1), geometry), geometry).square().sum()
+    assert kept[-1] < 0.02 * kept[1]
+
+
+def test_reconstruction_has_unit_gain_where_it_measured():
+    v = smooth((48, 8, 64), width=1.5)
+    geometry = TiltGeometry(TILTS, 48, 64)
+    back = back_project(project(v, geometry), geometry)
+    spectrum, truth = torch.fft.rfftn(back), torch.fft.rfftn(v)
+    kz = torch.fft.fftfreq(48)[:, None, None]
+    kx = torch.fft.rfftfreq(64)[None, None]
+    measured = (torch.rad2deg(torch.atan2(kz, kx)).abs() < 57) & (kx > 0.04) & (kx**2 + kz**2 < 0.15**2)
+    measured = measured.expand(truth.shape)
+    gain = (spectrum[measured] * truth[measured].conj()).real.sum() / truth[measured].abs().square().sum()
+    assert abs(gain - 1) < 0.04
+
+
+def test_noise_is_empty_in_the_wedge_and_grows_with_frequency():
+    seen = observe(torch.zeros(48, 16, 64), TILTS, torch.Generator().manual_seed(1))
+    power = torch.fft.rfftn(seen.noise[0]).abs().square().mean(1)
+    kz, kx = torch.fft.fftfreq(48)[:, None], torch.fft.rfftfreq(64)[None]
+    tilt = torch.rad2deg(torch.atan2(kz, kx.clamp(min=1e-9))).abs()
+    r = (kz**2 + kx**2).sqrt()
+    band = (r > 0.1) & (r < 0.3)
+    assert power[band & (tilt > 68)].mean() < 0.03 * power[band & (tilt < 55)].mean()
+    inner, outer = (power[(r > a) & (r < a + 0.04) & (tilt < 55)].mean() for a in (0.05, 0.25))
+    assert outer > 2.5 * inner
+
+
+def test_the_halves_average_to_the_tomogram_and_the_snr_is_what_was_asked_for():
+    v = smooth((32, 32, 48))
+    seen = observe(v, TILTS, torch.Generator().manual_seed(2))
+    first, second = seen.halves(0.2)
+    assert_close((first + second) / 2, seen.tomogram(0.2), atol=1e-4, rtol=1e-4)
+    assert seen.sigma(0.25) == pytest.approx(2 * seen.contrast)
+    noise = [h - seen.signal for h in (first, second)]
+    assert abs(torch.corrcoef(torch.stack([n.ravel() for n in noise]))[0, 1]) < 0.1
+
+
+def test_tilt_halves_share_no_image():
+    v = smooth((32, 8, 48))
+    geometry = TiltGeometry(TILTS, 32, 48)
+    series = project(v, geometry)
+    even, odd = tilt_halves(series, geometry)
+    changed = series.clone()
+    changed[1::2] += 1
+    even_again, odd_again = tilt_halves(changed, geometry)
+    assert_close(even_again, even)
+    assert (odd_again - odd).abs().max() > 0.1
+
+
+def test_batches_agree_with_single_volumes():
+    volumes = torch.stack([smooth((16, 4, 24), s) for s in (1, 2)])
+    geometry = TiltGeometry((-40.0, 0.0, 40.0), 16, 24)
+    together = back_project(project(volumes, geometry), geometry)
+    for one, volume in zip(together, volumes, strict=True):
+        assert_close(one, back_project(project(volume, geometry), geometry), atol=1e-5, rtol=1e-4)
+
+
+def test_a_chiral_object_keeps_its_hand():
+    """Project and back-project: the result looks like the object and not like its mirror image."""
+    z, y, x = torch.meshgrid(torch.arange(40.0) - 20, torch.arange(40.0) - 20, torch.arange(40.0) - 20, indexing="ij")
+    angle = torch.arange(0, 4 * np.pi, 0.15)
+    helix = sum(
+        torch.exp(-((y - 2.3 * (a - 2 * np.pi)) ** 2 + (x - 8 * a.cos()) ** 2 + (z - 8 * a.sin()) ** 2) / 4) for a in angle
+    )
+    geometry = TiltGeometry(TILTS, 40, 40)
+    back = back_project(project(helix, geometry), geometry)
+    def likeness(a: torch.Tensor) -> float:
+        return float(torch.corrcoef(torch.stack([back.ravel(), a.ravel()]))[0, 1])
+    mirrored = max(likeness(helix.flip(axis)) for axis in (0, 1, 2))
+    assert likeness(helix) > mirrored + 0.2
+
+
+@pytest.mark.parametrize("weighting", [Filter(falloff=0.2), Filter(sirt=10)])
+def test_softer_filters_damp_what_they_say(weighting):
+    bare, soft = Filter().response(128), weighting.response(128)
+    assert torch.all(soft <= bare + 1e-6)
+    assert soft[-1] < 0.6 * bare[-1]
+
+
+def test_coloured_noise_has_unit_deviation_and_less_high_frequency():
+    generator = torch.Generator().manual_seed(0)
+    noise = series_noise((2, 64, 64), generator, colour=10.0)
+    assert float(noise.std()) == pytest.approx(1, abs=1e-3)
+    power = torch.fft.rfft2(noise).abs().square().mean(0)
+    assert power[:8, :8].mean() > 5 * power[24:40, 24:].mean()
+
+
+def test_impossible_tilts_are_refused():
+    with pytest.raises(TiltError, match="expected at least two"):
+        TiltGeometry((0.0,), 8, 8)
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_answer_of_the_cpu():
+    v = smooth((48, 32, 64))
+    here, there = (TiltGeometry(TILTS, 48, 64, device=d) for d in ("cpu", "cuda"))
+    on_cpu = back_project(project(v, here), here)
+    on_gpu = back_project(project(v.cuda(), there), there).cpu()
+    assert_close(on_gpu, on_cpu, atol=1e-3 * float(on_cpu.std()), rtol=0)
