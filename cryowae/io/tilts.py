@@ -19,7 +19,7 @@ from cryowae.errors import TiltError
 _LIMIT = 90.0
 _LEAST_SPAN = 3.0  # degrees; a series in radians is at most 3.1 wide and nowhere beyond pi / 2
 _SAME = 1e-3
-_ALN_COLUMNS = "SEC ROT GMAG TX TY SMEAN SFIT SCALE BASE TILT".split()
+_ALN_COLUMNS = ["SEC", "ROT", "GMAG", "TX", "TY", "SMEAN", "SFIT", "SCALE", "BASE", "TILT"]
 
 
 @dataclass(frozen=True)

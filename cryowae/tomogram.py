@@ -1,0 +1,174 @@
+"""A tomogram: the mapped array, its voxel size, the header to carry over, and the wedge that was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowae.errors import TiltError, TomogramError
+from cryowae.io.header import MrcHeader
+from cryowae.io.layout import in_zyx
+from cryowae.io.mrc import read_mrc
+from cryowae.io.neighbours import find_tilts
+from cryowae.io.tilts import TiltAngles, read_tilts, require_tilt_range
+from cryowae.physics.estimate import estimate_tilt_range
+from cryowae.physics.statistics import require_finite
+from cryowae.physics.wedge import Wedge
+
+
+@dataclass(frozen=True, eq=False)
+class Tomogram:
+    """An opened tomogram; nothing of it is in memory until it is read.
+
+    Attributes
+    ----------
+    data
+        `(z, y, x)` view of the file in its own data type, read-only, possibly with swapped or reversed axes.
+    voxel_size
+        Angstrom.
+    header
+        To be carried over, in the order of the file's axes.
+    path
+        The file.
+    wedge
+        What was measured; None only where that was asked for.
+    tilts
+        Tilts in degrees, ascending, with the sign that holds here; None if only their range is known.
+    tilt_source
+        Where the angles came from, for the user.
+    axes
+        Order of the axes in the file, see `cryowae.io.layout`.
+    notes
+        What the user should know, one line each.
+    """
+
+    data: NDArray[Any]
+    voxel_size: float
+    header: MrcHeader
+    path: Path
+    wedge: Wedge | None
+    tilts: tuple[float, ...] | None = None
+    tilt_source: str = ""
+    axes: str = "zyx"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(z, y, x)`."""
+        z, y, x = self.data.shape
+        return z, y, x
+
+    def read(self, *region: slice) -> NDArray[np.float32]:
+        """Contiguous float32 copy of a `(z, y, x)` region; raises `TomogramError` where it is not finite."""
+        block = self.data[region]
+        return np.array(require_finite(block, str(self.path)), np.float32, order="C")
+
+
+def open_tomogram(
+    path: str | Path,
+    *,
+    tilts: str | Path | None = None,
+    tilt_range: tuple[float, float] | None = None,
+    flip_tilt: bool = False,
+    voxel_size: float | None = None,
+    axes: str = "zyx",
+    need_wedge: bool = True,
+) -> Tomogram:
+    """Open a tomogram and find out which wedge of it was measured.
+
+    Parameters
+    ----------
+    path
+        An MRC volume, see `cryowae.io.mrc.read_mrc`.
+    tilts
+        File of tilt angles, see `cryowae.io.tilts`. Without it and `tilt_range`, one is looked for beside the volume.
+    tilt_range
+        Lowest and highest tilt in degrees, instead of a file.
+    flip_tilt
+        Negate the tilts: for reconstructions in which a tilt `t` lies on `kz = -tan(t) kx`.
+    voxel_size
+        Angstrom, instead of the header's.
+    axes
+        `zyx`, or `xzy` for volumes with the thickness on the second axis.
+    need_wedge
+        Whether unknown tilts are an error; otherwise `wedge` is None then.
+
+    Raises
+    ------
+    TomogramError
+        If the volume cannot be used.
+    TiltError
+        If the angles cannot be used, or none are known; the message then has the range that the spectrum suggests.
+    """
+    if tilts is not None and tilt_range is not None:
+        raise TiltError(
+            "both a tilt file and a tilt range were given; expected one of them: leave out --tilts or --tilt-range"
+        )
+    volume = read_mrc(path, voxel_size=voxel_size)
+    data = in_zyx(volume.data, axes)
+    notes = [*volume.notes, *_shape_notes(volume.path, data, axes)]
+    found: TiltAngles | None = None
+    if tilt_range is not None:
+        low, high = require_tilt_range(*tilt_range)
+        source = f"tilt range {low:g} to {high:g} degrees, as given"
+    else:
+        found = read_tilts(tilts) if tilts is not None else find_tilts(path)
+        if found is None and need_wedge:
+            raise TiltError(_no_tilts(volume.path, data))
+        low, high = (0.0, 0.0) if found is None else (found.tilt_min, found.tilt_max)
+        source = "no tilt angles known" if found is None else str(found)
+        if found is not None:
+            notes.extend(found.notes)
+            source += ", as given" if tilts is not None else ", found beside the tomogram"
+    angles = None if found is None else found.angles
+    if flip_tilt:
+        low, high = -high, -low
+        source += ", negated"
+        angles = None if angles is None else tuple(-angle for angle in reversed(angles))
+    wedge = Wedge.binary(low, high) if low < high else None
+    return Tomogram(data, volume.voxel_size, volume.header, volume.path, wedge, angles, source, axes, tuple(notes))
+
+
+def require_same_grid(first: Tomogram, second: Tomogram) -> None:
+    """Raise `TomogramError` unless two tomograms, such as halves, have the same shape and voxel size."""
+    if first.shape != second.shape:
+        raise TomogramError(
+            f"{first.path} and {second.path} have different shapes ({_by(first.shape)} and {_by(second.shape)}); "
+            "expected two reconstructions of one sample: check the names"
+        )
+    if abs(first.voxel_size - second.voxel_size) > 0.01 * first.voxel_size:
+        raise TomogramError(
+            f"{first.path} and {second.path} have voxels of {first.voxel_size:g} and {second.voxel_size:g} Å; expected "
+            "two reconstructions of one sample: check the names, or give --voxel-size"
+        )
+
+
+def _shape_notes(path: Path, data: NDArray[Any], axes: str) -> list[str]:
+    z, y, x = data.shape
+    if z <= min(y, x):
+        return []
+    if axes == "zyx" and y < min(z, x):
+        hint = "if its thickness is on the second axis, as IMOD's tilt and AreTomo write it, give --axes xzy"
+    else:
+        hint = "check --axes"
+    return [f"{path.name} is {_by((z, y, x))} voxels and its first axis is not the shortest: {hint}"]
+
+
+def _no_tilts(path: Path, data: NDArray[Any]) -> str:
+    estimate = estimate_tilt_range(data)
+    if estimate is None:
+        suggestion = "its power spectrum shows no missing wedge that could suggest one"
+    else:
+        suggestion = f"its power spectrum suggests about {estimate[0]:.0f} {estimate[1]:.0f}"
+    return (
+        f"no tilt angles found beside {path}; expected a .tlt or the like: give --tilts FILE or --tilt-range LO HI "
+        f"({suggestion})"
+    )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
