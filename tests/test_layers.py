@@ -1,0 +1,134 @@
+"""The order of the house: imports only go down, modules stay small, and the command line starts without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cryowae
+
+PACKAGE = Path(cryowae.__file__).parent
+# From the top down. What stands on one line does not import one another; names joined by + are one part.
+LAYERS = """
+    __main__
+    cli, _napari
+    baselines, benchmark, demo
+    fit
+    restore, simulate, inspect
+    train, posterior
+    tiling + consistency, report
+    data
+    models, objectives, metrics
+    tomogram
+    physics
+    io
+    config, progress
+    errors
+"""
+LONGEST = 300  # lines of a module; about 250 are meant
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def parts() -> dict[str, tuple[int, str]]:
+    """Each top-level name's height (0 = lowest) and the part that it belongs to."""
+    lines = [line.strip() for line in reversed(LAYERS.split("\n")) if line.strip()]
+    return {
+        name.strip(): (height, part.strip())
+        for height, line in enumerate(lines)
+        for part in line.split(",")
+        for name in part.split("+")
+    }
+
+
+def imported(module: str, source: str) -> Iterator[str]:
+    """Full names of what a module imports from cryowae, at the top, late, and for type checking alike."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "cryowae")
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"{module} has a relative import in line {node.lineno}; write cryowae.… in full")
+        elif isinstance(node, ast.ImportFrom) and node.module == "cryowae":
+            yield from (f"cryowae.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("cryowae."):
+            yield str(node.module)
+
+
+def violations(module: str, source: str) -> list[str]:
+    """Imports that go up or sideways."""
+    known, own = parts(), module.split(".")[1]
+    height, part = known[own]
+    wrong = []
+    for name in imported(module, source):
+        other = name.split(".")[1] if "." in name else ""
+        if other in ("", "__version__"):
+            continue
+        if other not in known:
+            wrong.append(f"{module} imports {name}, which has no place in LAYERS")
+        elif known[other][1] != part and known[other][0] >= height:
+            wrong.append(f"{module} ({part}) imports {name} ({known[other][1]}), which is not below it")
+    return wrong
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_every_top_level_module_has_a_place():
+    found = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"}
+    assert found <= set(parts())
+
+
+def test_imports_only_go_down():
+    wrong = [w for p in MODULES if name_of(p) != "cryowae" for w in violations(name_of(p), p.read_text("utf-8"))]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "allowed"),
+    [
+        ("cryowae.restore", "from cryowae.tiling import apply_tiled", True),
+        ("cryowae.restore.options", "from cryowae.restore.volumes import x", True),
+        ("cryowae.consistency", "from cryowae.tiling import Volume", True),
+        ("cryowae.io.mrc", "from cryowae import __version__", True),
+        ("cryowae.tiling", "from cryowae.restore import restore_tomogram", False),
+        ("cryowae.report", "import cryowae.tiling", False),
+        ("cryowae.models.blocks", "from cryowae import metrics", False),
+        ("cryowae.physics.wedge", "def f():\n    from cryowae.tomogram import Tomogram", False),
+        ("cryowae.io.mrc", "if TYPE_CHECKING:\n    from cryowae.physics.wedge import Wedge", False),
+        ("cryowae.io.mrc", "from cryowae.elsewhere import x", False),
+    ],
+)
+def test_the_walk_sees_what_goes_up_or_sideways(module, source, allowed):
+    assert (not violations(module, source)) == allowed
+
+
+@pytest.mark.parametrize("part", ["", "cli", "config", "progress", "errors", "io"])
+def test_import_does_not_bring_torch(part):
+    names = [name_of(p) for p in MODULES if f"{name_of(p)}.".startswith(f"cryowae.{part}.")] if part else ["cryowae"]
+    assert names
+    code = f"import sys, {', '.join(names)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_modules_stay_small():
+    lines = {name_of(p): len(p.read_text("utf-8").splitlines()) for p in MODULES}
+    assert not {name: n for name, n in lines.items() if n > LONGEST}
+
+
+def test_modules_are_named_after_what_they_do():
+    assert not [name_of(p) for p in MODULES if p.stem in ("utils", "util", "helpers", "helper", "misc", "common")]
+
+
+def test_library_does_not_print():
+    wrong = []
+    for path in MODULES:
+        if path.relative_to(PACKAGE).parts[0] in ("cli", "__main__.py"):
+            continue
+        calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+        wrong += [f"{name_of(path)}:{c.lineno}" for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
+    assert not wrong
