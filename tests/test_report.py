@@ -81,15 +81,17 @@ def test_no_panel_covers_another(shape):
             assert apart
 
 
-def test_both_sides_have_the_grey_limits_of_the_input():
+@pytest.mark.parametrize(("gain", "tail"), [(0.1, 20), (0.45, 10), (1.0, 1), (5.0, 1)])
+def test_both_sides_have_the_grey_limits_of_the_input(gain, tail):
     before = _noise((16, 40, 48)) * 7 + 100
-    figure = _figure(before, 100 + (before - 100) / 10)
-    expected = np.percentile(
-        np.concatenate([before[8].ravel(), before[:, 20].ravel(), before[:, :, 24].ravel()]), (2, 98)
-    )
+    after = (100 + gain * (before - 100)).astype(np.float32)
+    figure = _figure(before, after)
+    shown = np.concatenate([before[8].ravel(), before[:, 20].ravel(), before[:, :, 24].ravel()])
+    expected = np.percentile(shown, (tail, 100 - tail))
     for side in ("input", "restored"):
         for name in ("xy", "xz", "yz"):
             np.testing.assert_allclose(_panel(figure, f"{name} {side}").images[0].get_clim(), expected, rtol=1e-5)
+    assert f"{tail} to {100 - tail} % of the input, on both sides" in _words(figure)
 
 
 def test_slices_are_the_central_ones_with_the_axes_in_place():
@@ -101,8 +103,9 @@ def test_slices_are_the_central_ones_with_the_axes_in_place():
 
 
 def test_a_constant_volume_still_has_grey_limits():
-    low, high = grey_limits(central_slices(np.full((4, 5, 6), 3.0)))
-    assert low < 3.0 < high
+    same = central_slices(np.full((4, 5, 6), 3.0))
+    limits = grey_limits(same, same)
+    assert limits.low < 3.0 < limits.high
 
 
 @pytest.mark.parametrize("voxel_size", [2.7, 10.0, 13.48])

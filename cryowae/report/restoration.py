@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from cryowae.report.slices import (
-    GREY_PERCENTILES,
     LONGEST,
+    GreyLimits,
     OrthoLayout,
     aspect_ratio,
     central_slices,
@@ -66,8 +66,8 @@ def draw_restoration(
 ) -> Comparison:
     """Draw a restoration into a PNG.
 
-    Both sides have the same grey limits, percentiles of the input, and the sign of the file: protein is dark or bright
-    as the file has it.
+    Both sides have the same grey limits, percentiles of the input that the picture states, and the sign of the file:
+    protein is dark or bright as the file has it.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ def restoration_figure(
     """The figure that `draw_restoration` writes."""
     sides = [("input", central_slices(before)), ("restored", central_slices(after))]
     extent = sides[0][1].extent
-    limits = grey_limits(sides[0][1])
-    lines = _lines(facts, comparison, extent)
+    limits = grey_limits(sides[0][1], sides[1][1])
+    lines = _lines(facts, comparison, extent, limits)
     plan = _plan(extent, _EDGE + (0.22 if title else 0.0), len(lines))
     with house_style():
         figure = new_figure(WIDTH, plan.height)
@@ -162,7 +162,9 @@ def _plan(extent: tuple[int, int, int], head: float, lines: int) -> _Plan:
     return _Plan(height, layout, corners, spectra, size, (spectra[1][0] + size + 0.35, top - 0.1))
 
 
-def _lines(facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int]) -> list[tuple[str, str]]:
+def _lines(
+    facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int], grey: GreyLimits
+) -> list[tuple[str, str]]:
     z, y, x = extent
     lines = [
         ("volume", f"{x} x {y} x {z} voxels (x, y, z) of {facts.voxel_size:.4g} Å"),
@@ -172,7 +174,7 @@ def _lines(facts: RestorationFacts, comparison: Comparison, extent: tuple[int, i
         lines.append(("", f"from {facts.tilt_source}"))
     if facts.contrast:
         lines.append(("protein", f"{facts.contrast}, drawn as the file has it"))
-    low, high = GREY_PERCENTILES
+    low, high = grey.percentiles
     step = -(-max(extent) // LONGEST)
     lines += [
         ("slices", "central, one voxel thick" + (f", one voxel in {step} drawn" if step > 1 else "")),

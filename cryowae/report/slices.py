@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 Plane = NDArray[np.float32]
 
-GREY_PERCENTILES = (2.0, 98.0)
+TAILS = (20.0, 15.0, 10.0, 5.0, 2.0, 1.0)
+"""Per cent of the input's voxels that may be black, and as many white."""
+
 LONGEST = 1024
 """Longer axes are drawn with every n-th voxel only, so that a slice of a large mapped file costs few pages."""
 
@@ -48,6 +50,10 @@ class Slices:
     position: tuple[int, int, int]
     extent: tuple[int, int, int]
 
+    def voxels(self) -> Plane:
+        """All that is drawn, in one row."""
+        return np.concatenate([self.xy.ravel(), self.xz.ravel(), self.yz.ravel()])
+
 
 def central_slices(volume: Volume, *, longest: int = LONGEST) -> Slices:
     """Slices through the centre `n // 2` of every axis; nothing else of the volume is read.
@@ -71,11 +77,37 @@ def central_slices(volume: Volume, *, longest: int = LONGEST) -> Slices:
     )
 
 
-def grey_limits(slices: Slices, percentiles: tuple[float, float] = GREY_PERCENTILES) -> tuple[float, float]:
-    """Black and white point: percentiles of the voxels of the three slices."""
-    voxels = np.concatenate([slices.xy.ravel(), slices.xz.ravel(), slices.yz.ravel()])
-    low, high = np.percentile(voxels, percentiles)
-    return (float(low), float(high)) if high > low else (float(low) - 1.0, float(high) + 1.0)
+@dataclass(frozen=True)
+class GreyLimits:
+    """Black and white point for both sides of a comparison.
+
+    Attributes
+    ----------
+    low, high
+        Values of the file.
+    percentiles
+        What they are of the input's slices.
+    """
+
+    low: float
+    high: float
+    percentiles: tuple[float, float]
+
+
+def grey_limits(before: Slices, after: Slices) -> GreyLimits:
+    """Percentiles of the input's slices: the narrowest of `TAILS` that hold 99 % of the result's slices.
+
+    Where noise is much stronger than what is restored, wide limits would show a plain grey result.
+    """
+    voxels = before.voxels()
+    least, most = np.percentile(after.voxels(), (0.5, 99.5))
+    for tail in TAILS:
+        low, high = np.percentile(voxels, (tail, 100 - tail))
+        if low <= least and most <= high:
+            break
+    if not high > low:
+        low, high = low - 1.0, high + 1.0
+    return GreyLimits(float(low), float(high), (tail, 100 - tail))
 
 
 @dataclass(frozen=True)
@@ -113,7 +145,7 @@ def draw_slices(
     layout: OrthoLayout,
     left: float,
     top: float,
-    limits: tuple[float, float],
+    limits: GreyLimits,
     title: str,
     voxel_size: float | None = None,
 ) -> None:
@@ -129,7 +161,7 @@ def draw_slices(
     )
     for name, plane, box, size in panels:
         axes = place(figure, *box, label=f"{name} {title}")
-        show(axes, plane, size, limits)
+        show(axes, plane, size, (limits.low, limits.high))
         if name == "xy" and voxel_size is not None:
             scale_bar(axes, voxel_size, layout.scale)
     write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
