@@ -37,7 +37,7 @@ class Element:
 
 PROTEIN = Element(rise=1.5, turn=100.0, length=19.0, radius=3.0, spacing=10.0, volume=135.0, contrast=1.0)
 NUCLEIC = Element(rise=1.4, turn=196.4, length=45.0, radius=8.0, spacing=19.0, volume=281.0, contrast=1.4)
-"""Alpha helix (or, close enough, a strand), and A-form double helix: a pair every 2.8 angstrom turned by 32.7 degrees."""
+"""Alpha helix (or, near enough, a strand); A-form double helix: a pair every 2.8 angstrom, turned by 32.7 degrees."""
 
 
 def assembly(

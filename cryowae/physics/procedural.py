@@ -148,7 +148,7 @@ def _ring(rng: np.random.Generator) -> tuple[Points, Points]:
     def score(p: Points) -> Any:
         return np.hypot(np.hypot(p[..., 0], p[..., 1]) - radius, flat * (p[..., 2] - level))
 
-    return assembly(rng, mass, ops, score)
+    return assembly(rng, mass, ops, score, (8, 30))
 
 
 def _barrel(rng: np.random.Generator) -> tuple[Points, Points]:
@@ -161,7 +161,7 @@ def _barrel(rng: np.random.Generator) -> tuple[Points, Points]:
     def score(p: Points) -> Any:
         return np.hypot(np.hypot(p[..., 0], p[..., 1]) - radius, np.maximum(np.abs(p[..., 2] - height / 2), 0) * 0.4)
 
-    return assembly(rng, mass, ops, score)
+    return assembly(rng, mass, ops, score, (10, 30))
 
 
 def _shell(rng: np.random.Generator) -> tuple[Points, Points]:
@@ -173,7 +173,7 @@ def _shell(rng: np.random.Generator) -> tuple[Points, Points]:
     def score(p: Points) -> Any:
         return np.abs(np.linalg.norm(p, axis=-1) - radius)
 
-    return assembly(rng, mass, ops, score, (12, 30))
+    return assembly(rng, mass, ops, score, (6, 16))
 
 
 def _membrane(rng: np.random.Generator) -> tuple[Points, Points]:
@@ -245,13 +245,13 @@ def _helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, Points,
         n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))
         steps = pow(3, -1, n)
         points, weights = assembly(
-            rng, 52, point_group("C1"), lambda p: np.linalg.norm(p * [1.0, 0.8, 1.1], axis=-1), (11, 20)
+            rng, 55, point_group("C1"), lambda p: np.linalg.norm(p * [1.0, 0.85, 0.85], axis=-1), (8, 13)
         )
         return points, weights, 112.0 * n / 13, 41 / n, -360 / n * steps
-    kinds = [(22.0, 27.5, -166.7, 42), (25.0, 24.0, 170.0, 35), (45.0, 5.0, -65.5, 40), (28.0, 15.0, 100.0, 30)]
+    kinds = [(17.0, 27.5, -166.7, 42), (19.0, 24.0, 170.0, 38), (42.0, 5.5, -65.5, 42), (22.0, 13.0, 100.0, 30)]
     radius, rise, twist, mass = kinds[int(rng.choice(4, p=[0.55, 0.15, 0.15, 0.15]))]
     factor = rng.uniform(0.9, 1.15)
     points, weights = assembly(
-        rng, mass * factor**3, point_group("C1"), lambda p: np.linalg.norm(p * [0.8, 1.0, 1.2], axis=-1), (15, 25)
+        rng, mass * factor**3, point_group("C1"), lambda p: np.linalg.norm(p * [0.8, 1.0, 1.2], axis=-1), (8, 16)
     )
     return points, weights, radius * factor, rise * factor, twist + rng.uniform(-1, 1)

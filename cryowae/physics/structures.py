@@ -236,14 +236,15 @@ def _radius(mask: NDArray[np.bool_], centre: float) -> float:
 def _fourier_resample(density: Array, ratio: float) -> Array:
     """A cube magnified by `ratio` about voxel `n // 2`, which stays there, by cropping or padding its transform."""
     n = density.shape[0]
-    # a padded box that is a whole number of voxels in both samplings
-    sizes = np.arange(n + 4, n + 64)
+    # a padded box that is a whole number of voxels in both samplings; odd to be magnified: no Nyquist planes to lose
+    sizes = np.arange(n + 4, n + 84)
+    sizes = sizes[sizes % 2 == 1] if ratio > 1 else sizes
     error = np.abs(sizes * ratio / np.rint(sizes * ratio) - 1)
     size = int(sizes[np.flatnonzero(error < 1e-3)[0]] if (error < 1e-3).any() else sizes[error.argmin()])
     target = round(size * ratio)
     before = (size - n) // 2
     spectrum = rfftn(np.pad(density, (before, size - n - before)))
-    half = min(size, target) // 2
+    half = (min(size, target) + 1) // 2
     result = np.zeros((target, target, target // 2 + 1), dtype=spectrum.dtype)
     old, new = (np.r_[0:half, side - half + 1 : side] for side in (size, target))
     result[np.ix_(new, new, np.arange(half))] = spectrum[np.ix_(old, old, np.arange(half))]
