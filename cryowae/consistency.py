@@ -12,11 +12,6 @@ and x for slabs of z, then along z for slabs of y, and back.
 
 from __future__ import annotations
 
-import os
-import secrets
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.io.space import reserve_file
+from cryowae.io.scratch import scratch_array
 from cryowae.physics.wedge import Wedge
 from cryowae.progress import SILENT, Progress
 from cryowae.tiling import Volume
@@ -62,8 +57,7 @@ def mix_measured(
     fill
         Keep what the restored volume has inside the wedge; otherwise it is emptied.
     scratch_folder
-        Where a scratch file may lie; the system's folder for temporary files if not given. It loses its name as soon
-        as it is open, so that it is gone whatever happens.
+        Where a scratch file may lie; the system's folder for temporary files if not given.
     max_bytes
         Transforms that need more than this go through the scratch file.
     slab_bytes
@@ -89,7 +83,7 @@ def mix_measured(
     rows = max(1, slab_bytes // (shape[3] * 8 * len(sources) * 3))
     z_slabs, y_slabs = _slabs(nz, max(1, rows // ny)), _slabs(ny, max(1, rows // nz))
     progress.begin("data consistency", len(z_slabs) * 2 + len(y_slabs), "slabs")
-    with _scratch(shape, scratch_folder, max_bytes) as spectrum:
+    with scratch_array(shape, np.complex64, scratch_folder, max_bytes=max_bytes) as spectrum:
         for z in z_slabs:
             for i, source in enumerate(sources):
                 block = torch.from_numpy(np.array(source[z], dtype=np.float32)).to(device)
@@ -165,24 +159,6 @@ def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float
     return np.where(power > noise, 1 - noise / np.where(power > 0, power, 1), 0)
 
 
-@contextmanager
-def _scratch(shape: tuple[int, ...], folder: Path | None, max_bytes: int) -> Iterator[NDArray[np.complex64]]:
-    size = int(np.prod(shape)) * 8
-    if size <= max_bytes:
-        yield np.empty(shape, dtype=np.complex64)
-        return
-    place = Path(tempfile.gettempdir()) if folder is None else folder
-    file = place / f".fourier.{secrets.token_hex(4)}.partial"
-    try:
-        reserve_file(file, size)
-        spectrum = np.memmap(file, dtype=np.complex64, mode="r+", shape=shape)
-        if os.name == "posix":  # the mapping lives on, and nothing can be left behind
-            file.unlink()
-        yield spectrum
-    finally:
-        file.unlink(missing_ok=True)
-
-
 def _slabs(n: int, thickness: int) -> list[slice]:
     return [slice(i, min(i + thickness, n)) for i in range(0, n, thickness)]
 
@@ -192,7 +168,8 @@ def _radius(shape: tuple[int, ...], y: slice, device: torch.device | str = "cpu"
     kz = torch.fft.fftfreq(nz, device=device)[:, None, None]
     ky = torch.fft.fftfreq(ny, device=device)[y][:, None]
     kx = torch.fft.rfftfreq(nx, device=device)
-    return (kz * kz + ky * ky + kx * kx).sqrt()
+    radius: Tensor = (kz * kz + ky * ky + kx * kx).sqrt()
+    return radius
 
 
 def _shell(radius: Tensor) -> Tensor:
@@ -212,10 +189,8 @@ def _measured_shells(shape: tuple[int, ...], wedge: Wedge) -> tuple[Tensor, Tens
 
 
 def _per_shell(shells: Tensor, values: Tensor) -> NDArray[np.float64]:
-    sums: NDArray[np.float64] = np.bincount(
-        shells.flatten().numpy(), weights=values.expand_as(shells).flatten().double().numpy(), minlength=SHELLS
-    )
-    return sums
+    weights = values.expand_as(shells).flatten().double().numpy()
+    return np.bincount(shells.flatten().numpy(), weights=weights, minlength=SHELLS).astype(np.float64)
 
 
 def _spectrum(volume: NDArray[Any]) -> Tensor:
@@ -225,4 +200,5 @@ def _spectrum(volume: NDArray[Any]) -> Tensor:
     for axis, n in enumerate(block.shape):
         window = torch.hann_window(n + 2, periodic=False)[1:-1]
         block = block * window.reshape([-1 if a == axis else 1 for a in range(3)])
-    return torch.fft.rfftn(block)
+    spectrum: Tensor = torch.fft.rfftn(block)
+    return spectrum

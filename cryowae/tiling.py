@@ -130,11 +130,14 @@ def plan_windows(
         lengths = (window,) * 3 if isinstance(window, int) else tuple(window)
         if len(lengths) != 3 or min(lengths) < 1:
             raise ConfigError(f"got windows of {window} voxels: expected one or three positive lengths")
-        choice = [_axis(p, min(p, _round_up(w, stride)), stride, margin, overlap)
-                  for p, w in zip(padded, lengths, strict=True)]
+        choice = [
+            _axis(p, min(p, _round_up(w, stride)), stride, margin, overlap)
+            for p, w in zip(padded, lengths, strict=True)
+        ]
     z, y, x = choice
-    return WindowPlan(shape, stride, (z.window, y.window, x.window), (z.margin, y.margin, x.margin),
-                      (z.starts, y.starts, x.starts))
+    return WindowPlan(
+        shape, stride, (z.window, y.window, x.window), (z.margin, y.margin, x.margin), (z.starts, y.starts, x.starts)
+    )
 
 
 def read_window(volume: Volume, start: Shape, size: Shape) -> NDArray[np.float32]:

@@ -1,0 +1,35 @@
+"""`cryowae train CONFIG`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryowae.cli.opening import Device
+from cryowae.progress import TerminalProgress
+
+
+def train(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped one.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the run goes, by default runs/NAME.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one value, e.g. data.batch=8.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Lose the run in the folder.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Train weights on simulated subtomograms."""
+    from cryowae.config import load_config
+
+    settings = load_config(config, assignments or ())
+    folder = output or Path("runs") / settings.name
+    from cryowae.train import train as run
+
+    with TerminalProgress() as progress:
+        weights = run(settings, folder, resume=resume, overwrite=overwrite, device=device, progress=progress)
+    typer.echo(f"weights     {weights}")

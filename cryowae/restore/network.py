@@ -1,0 +1,127 @@
+"""A restoration model as the windows of one tomogram see it: clipped, and at a voxel size that it knows."""
+
+from __future__ import annotations
+
+from math import gcd
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from cryowae.physics.resample import resample, resampling_ratio
+from cryowae.tiling import Shape, plan_windows
+
+CLIP = 6.0
+"""Standard deviations at which a window is clipped, as in training: beads must not blind the network."""
+
+_MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26, "mps": 2**22}
+_BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network
+_MARGINS = (24, 16)
+_DEAR = 2.0
+
+
+class Model(Protocol):
+    """What `load_model` returns, or any callable with these attributes."""
+
+    @property
+    def stride(self) -> int: ...
+
+    @property
+    def receptive_field(self) -> int: ...
+
+    @property
+    def voxel_sizes(self) -> tuple[float, float]: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def __call__(self, window: Tensor, /) -> Tensor: ...
+
+
+class WindowNetwork:
+    """Takes a window of a standardised tomogram and returns it restored, in the same units.
+
+    Parameters
+    ----------
+    model
+        The weights.
+    voxel_size
+        Of the tomogram, angstrom.
+    sample
+        `(z, y, x)` block of the standardised tomogram: resampling changes the standard deviation, and the network
+        wants 1.
+
+    Attributes
+    ----------
+    ratio
+        Voxels that the network sees over voxels of the tomogram, along an axis.
+    stride
+        In voxels of the tomogram.
+    notes
+        What the user should know.
+
+    Raises
+    ------
+    TomogramError
+        If the voxel size is too far from what the model knows.
+    """
+
+    def __init__(self, model: Model, voxel_size: float, sample: Tensor) -> None:
+        self.model = model
+        self.ratio = resampling_ratio(voxel_size, model.voxel_sizes)
+        self.stride = self.ratio.denominator * model.stride // gcd(self.ratio.numerator, model.stride)
+        self.scale = 1.0
+        self.notes: tuple[str, ...] = ()
+        if self.ratio != 1:
+            low, high = model.voxel_sizes
+            self.scale = _spread(self._resampled(sample)) / _spread(sample)
+            self.notes = (
+                f"the model knows {low:g} to {high:g} Å per voxel: windows are resampled from {voxel_size:g} to "
+                f"{voxel_size / float(self.ratio):.4g} Å and back",
+            )
+
+    def __call__(self, window: Tensor) -> Tensor:
+        shown = (self._resampled(window) / self.scale).clamp(-CLIP, CLIP)
+        z, y, x = window.shape[-3:]
+        return resample(self.model(shown).float() * self.scale, (z, y, x))
+
+    def max_voxels(self) -> int:
+        """Voxels of the tomogram in the largest window that the memory of the device allows."""
+        kind = self.model.device.type
+        most = _MOST_VOXELS[kind]
+        if kind in _BYTES_PER_VOXEL:
+            most = min(most, _free_bytes(self.model.device) // _BYTES_PER_VOXEL[kind])
+        return max(int(most / self.ratio**3), self.stride**3)
+
+    def margin(self, shape: Shape) -> int:
+        """Voxels of the tomogram to throw away around a window: fewer where the wider margin is dear."""
+        for widest in _MARGINS:
+            margin = int(min(widest, self.model.receptive_field) / self.ratio)
+            plan = plan_windows(shape, stride=self.stride, margin=margin, max_voxels=self.max_voxels())
+            if plan.network_voxels_per_voxel <= _DEAR:
+                break
+        return margin
+
+    def _resampled(self, volume: Tensor) -> Tensor:
+        z, y, x = (max(1, int(n * self.ratio)) for n in volume.shape[-3:])
+        return resample(volume, (z, y, x))
+
+
+def _spread(volume: Tensor) -> float:
+    """Standard deviation by the median of the absolute deviations, or the plain one where half the voxels are equal."""
+    middle = volume.median()
+    return 1.4826 * float((volume - middle).abs().median()) or float(volume.std()) or 1.0
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return _MOST_VOXELS["cpu"] * _BYTES_PER_VOXEL["cpu"]
