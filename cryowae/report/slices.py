@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Plane = NDArray[np.float32]
 
-TAILS = (20.0, 15.0, 10.0, 5.0, 2.0, 1.0)
+TAILS = (10.0, 5.0, 2.0, 1.0)
 """Per cent of the input's voxels that may be black, and as many white."""
 
 LONGEST = 1024
