@@ -109,7 +109,8 @@ def read_header(path: Path, content: bytes | None, size: int) -> MrcHeader:
     length = int(native["nsymbt"])
     if not 0 <= length <= size - HEADER_BYTES:
         raise TomogramError(
-            f"{path} is truncated or damaged: its extended header should have {length} bytes and the file has {size}"
+            f"{path} is truncated or damaged: its extended header should have {length} bytes and the file "
+            f"has {size}; copy or reconstruct it again"
         )
     if content is not None:
         return MrcHeader(native, content[HEADER_BYTES : HEADER_BYTES + length], order)

@@ -23,7 +23,7 @@ _BLOCKS = 3  # of them along y and along x at most
 _BAND = (2.0, 6.0)  # standard deviations in voxels of the Gaussians whose difference is judged
 _ROWS = 48  # xz planes that the spectrum is averaged over
 _WINDOW = 128  # largest window of the spectrum, voxels along z and x
-_THINNEST = 16  # voxels along z below which directions cannot be told apart
+_THINNEST = 16  # voxels along z or x below which directions cannot be told apart
 _RINGS = np.arange(0.12, 0.46, 0.02)  # cycles per voxel
 _CENTRE = 3.0  # degrees about 0 that are left out: the faces of the volume lie there
 
@@ -71,7 +71,7 @@ class AngularPower:
         `(n,)` degrees between -90 and 90, `kz = tan(angle) kx`.
     power
         `(n,)`, about 1 where data were measured and about 0 in the missing wedge. Directions in which nothing is
-        known (close to kz, and in a thin volume elsewhere) are left out.
+        known (close to kz, all of them in a very thin volume) are left out.
     """
 
     angles: NDArray[np.float64]
@@ -126,6 +126,8 @@ def angular_power(volume: NDArray[Any]) -> AngularPower:
         `(z, y, x)` of any real type.
     """
     depth, rows, width = volume.shape
+    if min(depth, width) < _THINNEST:
+        return AngularPower(np.zeros(0), np.zeros(0))
     nz, nx = min(depth, _WINDOW), min(width, max(min(depth, _WINDOW), _WINDOW // 2))
     z0 = (depth - nz) // 2
     y = np.unique(np.linspace(0, rows - 1, min(rows, _ROWS) + 2).astype(int)[1:-1])
@@ -160,7 +162,7 @@ def estimate_tilt_range(volume: NDArray[Any]) -> tuple[float, float] | None:
     The power by direction is fitted with a parabola between two edges and a constant outside of them, for all pairs
     of edges between 15 and 85 degrees.
     """
-    return range_of(angular_power(volume)) if volume.shape[0] >= _THINNEST else None
+    return range_of(angular_power(volume))
 
 
 def range_of(profile: AngularPower) -> tuple[float, float] | None:

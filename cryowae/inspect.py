@@ -1,0 +1,145 @@
+"""What a tomogram file is, in words: header, angles, wedge, contrast, and whether they agree with each other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryowae.io.neighbours import Halves, find_halves
+from cryowae.physics.estimate import (
+    AngularPower,
+    Contrast,
+    WedgeAgreement,
+    angular_power,
+    estimate_contrast,
+    range_of,
+    wedge_agreement,
+)
+from cryowae.physics.statistics import Statistics, robust_statistics
+from cryowae.tomogram import Tomogram, open_tomogram
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What is known about a tomogram.
+
+    Attributes
+    ----------
+    tomogram
+        The opened file, with its header, angles, wedge and notes.
+    statistics
+        Robust mean and standard deviation.
+    contrast
+        Whether protein is dark or bright.
+    profile
+        Power by direction, of which the next two are made.
+    estimated_range
+        Tilt range that the spectrum suggests, degrees; None when it shows no missing wedge.
+    agreement
+        Of the spectrum with the wedge; None when no angles are known.
+    halves
+        The half reconstructions that lie beside it.
+    """
+
+    tomogram: Tomogram
+    statistics: Statistics
+    contrast: Contrast
+    profile: AngularPower
+    estimated_range: tuple[float, float] | None
+    agreement: WedgeAgreement | None
+    halves: Halves | None
+
+    def lines(self) -> list[str]:
+        """The inspection as text to read, one finding a line."""
+        return [f"{name:<12}{text}" if text else name for name, text in self._findings()]
+
+    def _findings(self) -> list[tuple[str, str]]:
+        tomogram, header = self.tomogram, self.tomogram.header
+        z, y, x = tomogram.shape
+        edge = tomogram.voxel_size
+        findings = [
+            (str(tomogram.path), ""),
+            ("size", f"{z} x {y} x {x} voxels (z, y, x), axes {tomogram.axes}, {z * y * x / 1e6:.1f} million"),
+            ("voxel size", f"{edge:g} Å: {z * edge / 1e4:.3g} x {y * edge / 1e4:.3g} x {x * edge / 1e4:.3g} µm"),
+            ("data", f"mode {header.mode} ({tomogram.data.dtype.name}), {_order(header.byte_order)}"),
+            (
+                "values",
+                f"mean {self.statistics.mean:.4g}, deviation {self.statistics.sigma:.4g}, outliers left out",
+            ),
+        ]
+        if any(header.origin) or any(header.nstart):
+            findings.append(("origin", f"{_triple(header.origin)} Å, first voxel {_triple(header.nstart)} (x, y, z)"))
+        if header.extended:
+            kind = bytes(header.record["exttyp"]).strip(b"\0 ").decode("ascii", "replace") or "of no stated type"
+            findings.append(("extended", f"header of {len(header.extended)} bytes, {kind}"))
+        findings.extend(("label", label) for label in header.labels)
+        findings.append(("contrast", f"protein is {self.contrast}"))
+        findings.append(("tilts", self._tilts()))
+        findings.append(("spectrum", self._spectrum()))
+        if self.halves is not None:
+            findings.append(("halves", f"{self.halves.half1.name} and {self.halves.half2.name}"))
+        findings.extend(("note", note) for note in tomogram.notes)
+        return findings
+
+    def _tilts(self) -> str:
+        wedge = self.tomogram.wedge
+        if wedge is None:
+            return "no angles found beside it: restoring it needs --tilts FILE or --tilt-range LO HI"
+        span = wedge.tilt_max - wedge.tilt_min
+        return f"{self.tomogram.tilt_source}; {180 - span:.0f} of 180 degrees are missing"
+
+    def _spectrum(self) -> str:
+        if self.estimated_range is None:
+            return "shows no missing wedge: already filled, from a dual-axis series, or too thin to tell"
+        text = f"suggests tilts from about {self.estimated_range[0]:.0f} to {self.estimated_range[1]:.0f} degrees"
+        if self.agreement is None or math.isnan(self.agreement.leakage):
+            return text
+        share = f"power in the wedge is {100 * self.agreement.leakage:.1f} % of that outside"
+        if self.agreement.flip_fits_better:
+            flipped = f"{100 * self.agreement.flipped_leakage:.1f} %"
+            return f"{text}; the tilts look negated ({share}, with --flip-tilt {flipped}): give --flip-tilt"
+        if not self.agreement.fits:
+            return f"{text}; it does not agree with the angles ({share}): check them"
+        return f"{text}; it agrees with the angles ({share})"
+
+
+def inspect_tomogram(
+    path: str | Path,
+    *,
+    tilts: str | Path | None = None,
+    tilt_range: tuple[float, float] | None = None,
+    flip_tilt: bool = False,
+    voxel_size: float | None = None,
+    axes: str = "zyx",
+) -> Inspection:
+    """Look at a tomogram; parameters and errors are those of `open_tomogram`, except that tilts may be unknown."""
+    tomogram = open_tomogram(
+        path,
+        tilts=tilts,
+        tilt_range=tilt_range,
+        flip_tilt=flip_tilt,
+        voxel_size=voxel_size,
+        axes=axes,
+        need_wedge=False,
+    )
+    statistics = robust_statistics(tomogram.data, where=str(tomogram.path))
+    profile = angular_power(tomogram.data)
+    wedge = tomogram.wedge
+    return Inspection(
+        tomogram,
+        statistics,
+        estimate_contrast(tomogram.data),
+        profile,
+        range_of(profile),
+        None if wedge is None else wedge_agreement(profile, wedge.tilt_min, wedge.tilt_max),
+        find_halves(path),
+    )
+
+
+def _order(byte_order: str) -> str:
+    return "little-endian" if byte_order == "<" else "big-endian"
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
