@@ -76,8 +76,9 @@ class Canvas:
         amplitudes: NDArray[np.float64],
         rng: np.random.Generator,
         beyond: bool,
-    ) -> None:
-        """Place copies of a structure where there is room; those that find none are left out."""
+    ) -> int:
+        """Place copies of a structure where there is room; those that find none are left out. How many were placed."""
+        before = len(self.particles)
         side = _side(structure, self.voxel_size)
         moves = rng.uniform(-1, 1, (len(rotations), 3))
         for batch in self._batches(len(rotations), side):
@@ -98,6 +99,7 @@ class Canvas:
             if placed:
                 factor = torch.from_numpy(gains[placed]).to(boxes)[:, None, None, None]
                 _add(self.density, boxes[placed] * factor, np.stack(corners))
+        return len(self.particles) - before
 
     def draw(self, structure: Structure, rotations: Tensor, centres: NDArray[np.float64], label: int) -> None:
         """Paint copies of a structure at given places, over one another where they touch; 0 < label: one particle each.

@@ -68,7 +68,7 @@ def make_scene(
         Source of randomness: the same state gives the same scene.
     occupancy
         Share of the volume that particles should fill: 0.1 is thin, 0.3 a cytoplasm. Placement is by random trial,
-        largest first, so a scene of large molecules alone may stay below it.
+        largest first; smaller ones then fill the gaps, but a scene of large molecules alone may stay below it.
     max_particles
         Most particles to place, besides those in membranes.
     membranes, filaments
@@ -93,9 +93,16 @@ def make_scene(
         _add_membrane(canvas, membrane_proteins, rng)
     for _ in range(filaments):
         _add_filament(canvas, procedural_filament(rng, voxel_size, _filament_kind(rng)), rng)
-    if structures and occupancy > 0 and (max_particles is None or max_particles > 0):
-        for index, amplitudes in _draw(structures, canvas.volume * occupancy, max_particles, jitter, rng):
-            canvas.scatter(structures[index], random_rotations(len(amplitudes), spin), amplitudes, rng, beyond)
+    wanted, choice = canvas.volume * occupancy, list(structures)
+    while choice and wanted > 0 and (max_particles is None or max_particles > 0):
+        room = wanted
+        for index, amplitudes in _draw(choice, wanted, max_particles, jitter, rng):
+            turns = random_rotations(len(amplitudes), spin)
+            wanted -= canvas.scatter(choice[index], turns, amplitudes, rng, beyond) * choice[index].volume
+        if max_particles is not None or wanted < 0.05 * room:
+            break
+        # what found no room leaves gaps for the smaller half
+        choice = sorted(choice, key=lambda s: s.volume)[: len(choice) // 2]
     return Scene(canvas.density, torch.from_numpy(canvas.labels), tuple(canvas.particles), float(voxel_size))
 
 
