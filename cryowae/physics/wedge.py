@@ -1,0 +1,292 @@
+"""The wedge: which Fourier components a single-axis tilt series measures.
+
+The tilt axis is y. By the projection-slice theorem a projection at tilt `t` measures the plane `kz = +tan(t) kx`, for
+every ky; a series measures a fan of such planes, between its extreme tilts, and nothing beyond them. One type serves
+all: sharp, soft-edged or a fan of single tilts, as it is or rotated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from cryowae.errors import TiltError
+from cryowae.physics.fourier import Device, frequency_grid
+
+Rotation = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+
+IDENTITY: Rotation = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+CACHE_BYTES = 2**28
+"""Memory for masks that are kept, over all wedges, shapes and devices; a mask above half of it is not kept."""
+
+
+@dataclass(frozen=True)
+class Wedge:
+    """What a tilt series measures, 1, and what it misses, 0, in Fourier space.
+
+    Make one with `Wedge.binary`, `Wedge.soft` or `Wedge.per_tilt`. Wedges are values: equal ones are equal, they can
+    be keys, and they never change.
+
+    Attributes
+    ----------
+    tilt_min, tilt_max
+        Extreme tilts in degrees.
+    edge
+        Width of the soft edge in degrees, 0 for a sharp one.
+    angles
+        Tilts of a fan in degrees, in increasing order; empty if everything between the extreme tilts is measured.
+    thickness
+        Of each slab of the fan, in cycles per voxel.
+    rotation
+        Matrix that takes the wedge's own `(z, y, x)` axes to those of the volume.
+
+    Raises
+    ------
+    TiltError
+        If a tilt is not a number within -90..90 degrees, or the range is empty.
+    """
+
+    tilt_min: float
+    tilt_max: float
+    edge: float = 0.0
+    angles: tuple[float, ...] = ()
+    thickness: float = 0.0
+    rotation: Rotation = IDENTITY
+
+    def __post_init__(self) -> None:
+        for tilt in (self.tilt_min, self.tilt_max, *self.angles):
+            if not abs(tilt) <= 90:  # NaN is not
+                raise TiltError(f"got a tilt of {tilt:g} degrees, expected tilts within -90..90: check the angles")
+        if self.tilt_min >= self.tilt_max:
+            raise TiltError(
+                f"got a tilt range from {self.tilt_min:g} to {self.tilt_max:g} degrees, expected the lower tilt first "
+                "and two that differ: check the order"
+            )
+        if not 0 <= self.edge <= 90:
+            raise TiltError(f"got a soft edge of {self.edge:g} degrees, expected 0 to 90: give a few degrees")
+        if self.angles and not 0 < self.thickness <= 1:
+            raise TiltError(
+                f"got a thickness of {self.thickness:g} cycles per voxel for each tilt's slab, expected more than 0 "
+                "and at most 1: give one over the size of the object in voxels"
+            )
+
+    @classmethod
+    def binary(cls, tilt_min: float, tilt_max: float) -> Wedge:
+        """Everything between two tilts is measured, ends included, and nothing else."""
+        return cls(float(tilt_min), float(tilt_max))
+
+    @classmethod
+    def soft(cls, tilt_min: float, tilt_max: float, edge: float) -> Wedge:
+        """As `binary`, but falling from 1 to 0 as a raised cosine, `edge` degrees wide and centred on either end."""
+        return cls(float(tilt_min), float(tilt_max), edge=float(edge))
+
+    @classmethod
+    def per_tilt(cls, angles: Sequence[float], thickness: float) -> Wedge:
+        """The tilts that were really taken: a fan of slabs, one a tilt.
+
+        Parameters
+        ----------
+        angles
+            At least two tilts in degrees, in any order.
+        thickness
+            Of a slab, in cycles per voxel: the transform of an object of `D` voxels is smooth over `1 / D`, which is
+            how far a measured plane reaches (Crowther, DeRosier and Klug 1970, Proc. R. Soc. A 317, 319).
+        """
+        tilts = tuple(sorted(float(angle) for angle in angles))
+        if len(tilts) < 2:
+            raise TiltError(f"got {len(tilts)} tilt angles, expected at least 2: is the list complete?")
+        return cls(tilts[0], tilts[-1], angles=tilts, thickness=float(thickness))
+
+    @property
+    def is_rotated(self) -> bool:
+        """Whether the mask depends on ky too."""
+        return self.rotation != IDENTITY
+
+    def rotated(self, rotation: Tensor | Sequence[Sequence[float]]) -> Wedge:
+        """The wedge of the rotated volume: if `v` has this one, `rotate(v, rotation)` has the result.
+
+        Parameters
+        ----------
+        rotation
+            `(3, 3)`, proper, acting on `(z, y, x)` column vectors. Rotations compose: `w.rotated(a).rotated(b)` is
+            `w.rotated(b @ a)`.
+        """
+        matrix = torch.as_tensor(rotation, dtype=torch.float64).cpu()
+        if matrix.shape != (3, 3) or not torch.allclose(matrix @ matrix.T, torch.eye(3).double(), atol=1e-4):
+            raise ValueError(f"expected a (3, 3) rotation matrix, got {tuple(matrix.shape)} that is not orthogonal")
+        if torch.linalg.det(matrix) < 0:
+            raise ValueError("expected a proper rotation, got one that mirrors")
+        product = matrix @ torch.tensor(self.rotation, dtype=torch.float64)
+        if torch.allclose(product, torch.eye(3).double(), rtol=0, atol=1e-7):
+            return replace(self, rotation=IDENTITY)
+        rows = [(float(z), float(y), float(x)) for z, y, x in product.tolist()]
+        return replace(self, rotation=(rows[0], rows[1], rows[2]))
+
+    def flipped(self) -> Wedge:
+        """All tilts negated: for software with the other sign of the tilt angle."""
+        angles = tuple(-angle for angle in reversed(self.angles))
+        return replace(self, tilt_min=-self.tilt_max, tilt_max=-self.tilt_min, angles=angles)
+
+    def own_axes(self, kz: Tensor, ky: Tensor, kx: Tensor) -> tuple[Tensor, Tensor]:
+        """Frequencies `(kz, kx)` along the wedge's own axes: a component's tilt is `atan(kz / kx)`."""
+        if not self.is_rotated:
+            return kz, kx
+        z, y, x = self.rotation  # columns of the matrix are the wedge's axes, and its transpose undoes it
+        return z[0] * kz + y[0] * ky + x[0] * kx, z[2] * kz + y[2] * ky + x[2] * kx
+
+    def value(self, kz: Tensor, ky: Tensor, kx: Tensor) -> Tensor:
+        """How far single components are measured, from 0 to 1.
+
+        Parameters
+        ----------
+        kz, ky, kx
+            Frequencies in cycles per voxel, of any shapes that broadcast.
+
+        Returns
+        -------
+        value
+            float32, of the shape to which they broadcast; without ky if the wedge is not rotated. The line
+            `kz = kx = 0` of the wedge's own axes, which every tilt measures, is 1.
+        """
+        z, x = self.own_axes(kz, ky, kx)
+        # 0 / 0 has no direction; rounding decides none
+        slack = 1e-12 if z.dtype == torch.float64 else 1e-6
+        if self.angles:
+            return _fan(z, x, self.angles, self.thickness * (1 + slack) / 2)
+        low, high = math.radians(self.tilt_min), math.radians(self.tilt_max)
+        square = z * z + x * x
+        if self.edge == 0 or self.tilt_max - self.tilt_min == 180:
+            # sin(a - low) sin(a - high) is negative just between the two, whichever of k and -k has the angle a
+            product = (z * math.cos(low) - x * math.sin(low)) * (z * math.cos(high) - x * math.sin(high))
+            return (product <= slack * square).float()
+        middle, half = (low + high) / 2, (high - low) / 2
+        along, across = x * math.cos(middle) + z * math.sin(middle), z * math.cos(middle) - x * math.sin(middle)
+        beyond = (torch.atan2(across.abs(), along.abs()) - half) / math.radians(self.edge)
+        value = 0.5 - 0.5 * torch.sin(math.pi * beyond.clamp(-0.5, 0.5))
+        return torch.where(square <= slack**2, 1.0, value).float()
+
+    def mask(self, shape: Sequence[int], device: Device = "cpu") -> Tensor:
+        """The wedge on the half spectrum of a volume.
+
+        Parameters
+        ----------
+        shape
+            `(z, y, x)` of the real volume, in voxels.
+        device
+            Where the mask lives.
+
+        Returns
+        -------
+        mask
+            `(z, y, x // 2 + 1)` float32, unshifted rfft layout. A Nyquist frequency stands for both its signs, and
+            counts as measured as far as both are: without that a mask is not Hermitian, and applying it twice is not
+            applying it once. Not to be written to: it is kept for the next call, and the mask of a wedge that is not
+            rotated is a view that repeats `mask_plane` along y.
+        """
+        z, y, x = (int(n) for n in shape)
+        if not self.is_rotated:
+            return self.mask_plane((z, x), device)[:, None].expand(z, y, x // 2 + 1)
+        return _cached(self, (z, y, x), torch.device(device))
+
+    def mask_plane(self, shape: Sequence[int], device: Device = "cpu") -> Tensor:
+        """`(z, x // 2 + 1)` float32: the mask at every ky, for a wedge that is not rotated.
+
+        Parameters
+        ----------
+        shape
+            `(z, x)` of the real volume.
+        """
+        if self.is_rotated:
+            raise ValueError("the mask of a rotated wedge differs from one ky to the next: use mask or mask_rows")
+        z, x = (int(n) for n in shape)
+        return _cached(self, (z, 1, x), torch.device(device))[:, 0]
+
+    def mask_rows(self, shape: Sequence[int], rows: slice, device: Device = "cpu") -> Tensor:
+        """`mask(shape)[:, rows]`, without ever holding the rest of it: for volumes that do not fit into memory."""
+        z, y, x = (int(n) for n in shape)
+        if not self.is_rotated:
+            return self.mask_plane((z, x), device)[:, None].expand(z, len(range(*rows.indices(y))), x // 2 + 1)
+        return _evaluate(self, (z, y, x), rows, torch.device(device))
+
+    def apply(self, volume: Tensor) -> Tensor:
+        """Remove what is not measured, with periodic boundaries.
+
+        Parameters
+        ----------
+        volume
+            `(..., z, y, x)` real. What surrounds a subtomogram matters: cut it out of a larger one afterwards.
+
+        Returns
+        -------
+        measured
+            The same shape, type and device.
+        """
+        data = volume if volume.dtype in (torch.float32, torch.float64) else volume.float()
+        z, y, x = data.shape[-3:]
+        if self.is_rotated:
+            spectrum = torch.fft.rfftn(data, dim=(-3, -2, -1)) * self.mask((z, y, x), data.device)
+            measured: Tensor = torch.fft.irfftn(spectrum, s=(z, y, x), dim=(-3, -2, -1))
+        else:  # nothing depends on ky: no transform along y
+            spectrum = torch.fft.rfftn(data, dim=(-3, -1)) * self.mask_plane((z, x), data.device)[:, None]
+            measured = torch.fft.irfftn(spectrum, s=(z, x), dim=(-3, -1))
+        return measured.to(volume.dtype)
+
+
+def _fan(z: Tensor, x: Tensor, angles: tuple[float, ...], reach: float) -> Tensor:
+    measured = torch.zeros(torch.broadcast_shapes(z.shape, x.shape), dtype=torch.bool, device=z.device)
+    for angle in angles:
+        measured |= (z * math.cos(math.radians(angle)) - x * math.sin(math.radians(angle))).abs() <= reach
+    return measured.float()
+
+
+def _evaluate(wedge: Wedge, shape: tuple[int, int, int], rows: slice, device: torch.device) -> Tensor:
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    kz, ky, kx = frequency_grid(shape, device, dtype)
+    grid = [kz, ky[:, rows], kx]
+    mask = wedge.value(grid[0], grid[1], grid[2]).contiguous()
+    for axes in _subsets([axis for axis in range(3) if shape[axis] % 2 == 0]):
+        # where all of these axes are at Nyquist, with their signs turned
+        at = [slice(None)] * 3
+        turned = list(grid)
+        for axis in axes:
+            where = (grid[axis].flatten().abs() == 0.5).nonzero().flatten().tolist()
+            at[axis] = slice(where[0], where[0] + 1) if where else slice(0, 0)
+            turned[axis] = -grid[axis].narrow(axis, at[axis].start, len(where))
+        here = mask[at[0], at[1], at[2]]
+        if here.numel():
+            torch.minimum(here, wedge.value(turned[0], turned[1], turned[2]), out=here)
+    return mask
+
+
+def _subsets(axes: list[int]) -> Iterator[tuple[int, ...]]:
+    for count in range(1, len(axes) + 1):
+        yield from combinations(axes, count)
+
+
+_Key = tuple[Wedge, tuple[int, int, int], torch.device]
+_masks: OrderedDict[_Key, Tensor] = OrderedDict()
+_lock = Lock()
+
+
+def _cached(wedge: Wedge, shape: tuple[int, int, int], device: torch.device) -> Tensor:
+    key = (wedge, shape, device)
+    with _lock:
+        if key in _masks:
+            _masks.move_to_end(key)
+            return _masks[key]
+    with torch.inference_mode(False):  # or what is kept could never be used in training
+        mask = _evaluate(wedge, shape, slice(None), device)
+    if mask.nbytes <= CACHE_BYTES // 2:
+        with _lock:
+            _masks[key] = mask
+            while sum(kept.nbytes for kept in _masks.values()) > CACHE_BYTES:
+                _masks.popitem(last=False)
+    return mask
