@@ -20,7 +20,7 @@ endif
 endif
 
 demo: $(STAMP)
-	$(BIN)/cryowae demo --output demo
+	$(BIN)/cryowae demo --output demo --overwrite
 
 test: $(STAMP)
 	$(PYTEST)

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=cryowae
+#SBATCH --cpus-per-task=4
+#SBATCH --mem=8G
+#SBATCH --time=01:00:00
+#SBATCH --output=logs/%A_%a.out
+# For a GPU, add: #SBATCH --gpus=1
+#
+# One tomogram a job:  mkdir -p logs; sbatch --array=1-"$(ls tomograms/*.mrc | wc -l)" slurm_array.sh
+set -euo pipefail
+
+environment=.venv        # where cryowae is installed
+tomograms=tomograms      # NAME.mrc, with NAME.tlt or another file of angles beside each
+restored=restored        # NAME_restored.mrc and its picture go here
+
+mapfile -t files < <(find "$tomograms" -maxdepth 1 -name '*.mrc' | sort)
+file=${files[SLURM_ARRAY_TASK_ID - 1]}
+name=$(basename "$file" .mrc)
+result=$restored/${name}_restored.mrc
+
+# A result is complete if it is there: cryowae renames it into place at the end.
+if [ -e "$result" ]; then
+    echo "$result is there already"
+    exit 0
+fi
+mkdir -p "$restored"
+export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
+"$environment/bin/cryowae" restore "$file" --output "$result"
