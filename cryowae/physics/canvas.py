@@ -21,6 +21,9 @@ ICE, MEMBRANE, FILAMENT = 0, -1, -2
 LEVEL = 0.25
 """Density that counts as occupied: for labels and for the test of overlap."""
 
+PATIENCE = 10
+"""Copies of a structure in a row that find no room before the rest are given up."""
+
 BATCH = {"cpu": 500_000, "cuda": 8_000_000}
 """Voxels that are rotated at once: what a cache holds, or what keeps a GPU busy."""
 
@@ -77,8 +80,8 @@ class Canvas:
         rng: np.random.Generator,
         beyond: bool,
     ) -> int:
-        """Place copies of a structure where there is room; those that find none are left out. How many were placed."""
-        before = len(self.particles)
+        """Place copies of a structure where there is room, until `PATIENCE` in a row find none; says how many."""
+        before, misses = len(self.particles), 0
         side = _side(structure, self.voxel_size)
         moves = rng.uniform(-1, 1, (len(rotations), 3))
         for batch in self._batches(len(rotations), side):
@@ -89,7 +92,8 @@ class Canvas:
             masks = filled.cpu().numpy()
             corners, placed = [], []
             for i, mask in enumerate(coarse):
-                corner = self._room(mask, rng, beyond)
+                corner = self._room(mask, rng, beyond) if misses < PATIENCE else None
+                misses = misses + 1 if corner is None else 0
                 if corner is not None:
                     self._label(masks[i], corner, len(self.particles) + 1)
                     centre = corner + (side - 1) / 2 + shifts[i]
@@ -99,6 +103,8 @@ class Canvas:
             if placed:
                 factor = torch.from_numpy(gains[placed]).to(boxes)[:, None, None, None]
                 _add(self.density, boxes[placed] * factor, np.stack(corners))
+            if misses >= PATIENCE:
+                break
         return len(self.particles) - before
 
     def draw(self, structure: Structure, rotations: Tensor, centres: NDArray[np.float64], label: int) -> None:

@@ -90,13 +90,13 @@ class Structure:
         Returns
         -------
         structure
-            The two samplings asked for last are kept.
+            The four samplings made last are kept.
         """
         key = round(float(voxel_size), 4)
         if abs(key - self.voxel_size) < 1e-3 * self.voxel_size:
             return self
         if key not in self._cache:
-            if len(self._cache) > 1:
+            if len(self._cache) > 3:
                 del self._cache[next(iter(self._cache))]
             density = _fourier_resample(self.density.numpy(), self.voxel_size / key)
             self._cache[key] = Structure.from_density(self.name, density, key, keep_centre=True)
