@@ -8,24 +8,21 @@ all: sharp, soft-edged or a fan of single tilts, as it is or rotated.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from threading import Lock
 
 import torch
 from torch import Tensor
 
 from cryowae.errors import TiltError
-from cryowae.physics.fourier import Device, frequency_grid
+from cryowae.physics.fourier import Device
+from cryowae.physics.masks import MaskCache, hermitian_mask
 
 Rotation = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 IDENTITY: Rotation = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
-CACHE_BYTES = 2**28
-"""Memory for masks that are kept, over all wedges, shapes and devices; a mask above half of it is not kept."""
+_cache = MaskCache(2**28)
 
 
 @dataclass(frozen=True)
@@ -194,7 +191,7 @@ class Wedge:
         z, y, x = (int(n) for n in shape)
         if not self.is_rotated:
             return self.mask_plane((z, x), device)[:, None].expand(z, y, x // 2 + 1)
-        return _cached(self, (z, y, x), torch.device(device))
+        return self._kept((z, y, x), torch.device(device))
 
     def mask_plane(self, shape: Sequence[int], device: Device = "cpu") -> Tensor:
         """`(z, x // 2 + 1)` float32: the mask at every ky, for a wedge that is not rotated.
@@ -207,14 +204,14 @@ class Wedge:
         if self.is_rotated:
             raise ValueError("the mask of a rotated wedge differs from one ky to the next: use mask or mask_rows")
         z, x = (int(n) for n in shape)
-        return _cached(self, (z, 1, x), torch.device(device))[:, 0]
+        return self._kept((z, 1, x), torch.device(device))[:, 0]
 
     def mask_rows(self, shape: Sequence[int], rows: slice, device: Device = "cpu") -> Tensor:
         """`mask(shape)[:, rows]`, without ever holding the rest of it: for volumes that do not fit into memory."""
         z, y, x = (int(n) for n in shape)
         if not self.is_rotated:
             return self.mask_plane((z, x), device)[:, None].expand(z, len(range(*rows.indices(y))), x // 2 + 1)
-        return _evaluate(self, (z, y, x), rows, torch.device(device))
+        return hermitian_mask(self.value, (z, y, x), torch.device(device), rows)
 
     def apply(self, volume: Tensor) -> Tensor:
         """Remove what is not measured, with periodic boundaries.
@@ -239,54 +236,12 @@ class Wedge:
             measured = torch.fft.irfftn(spectrum, s=(z, x), dim=(-3, -1))
         return measured.to(volume.dtype)
 
+    def _kept(self, shape: tuple[int, int, int], device: torch.device) -> Tensor:
+        return _cache.get((self, shape, device), lambda: hermitian_mask(self.value, shape, device))
+
 
 def _fan(z: Tensor, x: Tensor, angles: tuple[float, ...], reach: float) -> Tensor:
     measured = torch.zeros(torch.broadcast_shapes(z.shape, x.shape), dtype=torch.bool, device=z.device)
     for angle in angles:
         measured |= (z * math.cos(math.radians(angle)) - x * math.sin(math.radians(angle))).abs() <= reach
     return measured.float()
-
-
-def _evaluate(wedge: Wedge, shape: tuple[int, int, int], rows: slice, device: torch.device) -> Tensor:
-    dtype = torch.float32 if device.type == "mps" else torch.float64
-    kz, ky, kx = frequency_grid(shape, device, dtype)
-    grid = [kz, ky[:, rows], kx]
-    mask = wedge.value(grid[0], grid[1], grid[2]).contiguous()
-    for axes in _subsets([axis for axis in range(3) if shape[axis] % 2 == 0]):
-        # where all of these axes are at Nyquist, with their signs turned
-        at = [slice(None)] * 3
-        turned = list(grid)
-        for axis in axes:
-            where = (grid[axis].flatten().abs() == 0.5).nonzero().flatten().tolist()
-            at[axis] = slice(where[0], where[0] + 1) if where else slice(0, 0)
-            turned[axis] = -grid[axis].narrow(axis, at[axis].start, len(where))
-        here = mask[at[0], at[1], at[2]]
-        if here.numel():
-            torch.minimum(here, wedge.value(turned[0], turned[1], turned[2]), out=here)
-    return mask
-
-
-def _subsets(axes: list[int]) -> Iterator[tuple[int, ...]]:
-    for count in range(1, len(axes) + 1):
-        yield from combinations(axes, count)
-
-
-_Key = tuple[Wedge, tuple[int, int, int], torch.device]
-_masks: OrderedDict[_Key, Tensor] = OrderedDict()
-_lock = Lock()
-
-
-def _cached(wedge: Wedge, shape: tuple[int, int, int], device: torch.device) -> Tensor:
-    key = (wedge, shape, device)
-    with _lock:
-        if key in _masks:
-            _masks.move_to_end(key)
-            return _masks[key]
-    with torch.inference_mode(False):  # or what is kept could never be used in training
-        mask = _evaluate(wedge, shape, slice(None), device)
-    if mask.nbytes <= CACHE_BYTES // 2:
-        with _lock:
-            _masks[key] = mask
-            while sum(kept.nbytes for kept in _masks.values()) > CACHE_BYTES:
-                _masks.popitem(last=False)
-    return mask
