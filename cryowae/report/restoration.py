@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _EDGE = 0.12
 _LINE = 0.185
+_CHARACTERS = 42
 _TALLEST = 6.0
 
 
@@ -171,7 +174,7 @@ def _lines(
         ("tilts", f"{facts.tilt_min:+.4g}° to {facts.tilt_max:+.4g}°"),
     ]
     if facts.tilt_source:
-        lines.append(("", f"from {facts.tilt_source}"))
+        lines.append(("", re.sub(r"\S*/", "", facts.tilt_source)))  # names of files without their folders
     if facts.contrast:
         lines.append(("protein", f"{facts.contrast}, drawn as the file has it"))
     low, high = grey.percentiles
@@ -187,8 +190,4 @@ def _lines(
     if facts.seconds is not None:
         lines.append(("time", f"{facts.seconds:.0f} s" if facts.seconds < 120 else f"{facts.seconds / 60:.1f} min"))
     lines += list(facts.notes)
-    return [(name, _shorten(value)) for name, value in lines]
-
-
-def _shorten(text: str, most: int = 46) -> str:
-    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
+    return [(name if i == 0 else "", part) for name, value in lines for i, part in enumerate(wrap(value, _CHARACTERS))]
