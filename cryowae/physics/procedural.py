@@ -6,14 +6,15 @@ A kind of structure is a point group or helix, a mass, and a score that says whe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cryowae.physics.assembly import PROTEIN, Points, assembly, domain_radius, fold, point_group
-from cryowae.physics.structures import Structure, density_of_points, normalised
+from cryowae.physics.filaments import random_helix
+from cryowae.physics.points import density_of_points
+from cryowae.physics.structures import Structure, normalised
 
 KINDS = {
     "globular": 0.38,
@@ -28,29 +29,6 @@ KINDS = {
     "microtubule": 0.01,
 }
 """Kinds of structure and how often each is drawn."""
-
-PACKING = 0.7
-"""Mean density inside the envelope of an assembly, by which `normalised` scales it."""
-
-
-@dataclass(frozen=True)
-class Filament:
-    """A helix of subunits on one start.
-
-    Attributes
-    ----------
-    subunit
-        `Structure` whose x axis points away from the filament's axis and whose z axis points along it.
-    radius, rise
-        Distance of the subunits' centres from the axis, and advance from one to the next, in angstrom.
-    twist
-        Turn from one subunit to the next in degrees, right-handed about the direction of advance.
-    """
-
-    subunit: Structure
-    radius: float
-    rise: float
-    twist: float
 
 
 def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str | None = None) -> Structure:
@@ -85,22 +63,6 @@ def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str 
     resolution = 2 * voxel_size * rng.uniform(1.0, 1.55)
     density = density_of_points(points[:, ::-1], weights, voxel_size, resolution)
     return Structure.from_density(kind, normalised(density, voxel_size), voxel_size, keep_centre=kind == "membrane")
-
-
-def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str = "filament") -> Filament:
-    """A random actin-like filament or a microtubule of 11 to 16 protofilaments, to be drawn along a curve.
-
-    Parameters
-    ----------
-    rng, voxel_size
-        As for `procedural_structure`.
-    kind
-        "filament" or "microtubule".
-    """
-    points, weights, radius, rise, twist = _helix(rng, kind == "microtubule")
-    density = density_of_points(points[:, ::-1], weights / PACKING, voxel_size)
-    subunit = Structure.from_density(kind, density, voxel_size, keep_centre=True)
-    return Filament(subunit, radius, rise, twist)
 
 
 def _globular(rng: np.random.Generator) -> tuple[Points, Points]:
@@ -213,7 +175,7 @@ def _nucleoprotein(rng: np.random.Generator) -> tuple[Points, Points]:
 
 def _segment(microtubule: bool) -> Callable[[np.random.Generator], tuple[Points, Points]]:
     def build(rng: np.random.Generator) -> tuple[Points, Points]:
-        points, weights, radius, rise, twist = _helix(rng, microtubule)
+        points, weights, radius, rise, twist = random_helix(rng, microtubule)
         count = int(rng.uniform(250, 350) / rise)
         points[:, 0] += radius
         turns = Rotation.from_rotvec(np.outer(np.radians(twist) * np.arange(count), [0, 0, 1])).as_matrix()
@@ -236,22 +198,3 @@ _BUILDERS: dict[str, Callable[[np.random.Generator], tuple[Points, Points]]] = {
     "filament": _segment(False),
     "microtubule": _segment(True),
 }
-
-
-def _helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, Points, float, float, float]:
-    """Subunit, and radius, rise and twist of its helix."""
-    if microtubule:
-        # three-start lattice, left-handed, monomers of 41 angstrom (Chretien & Wade 1991), on one start
-        n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))
-        steps = pow(3, -1, n)
-        points, weights = assembly(
-            rng, 55, point_group("C1"), lambda p: np.linalg.norm(p * [1.0, 0.85, 0.85], axis=-1), (8, 13)
-        )
-        return points, weights, 112.0 * n / 13, 41 / n, -360 / n * steps
-    kinds = [(17.0, 27.5, -166.7, 42), (19.0, 24.0, 170.0, 38), (42.0, 5.5, -65.5, 42), (22.0, 13.0, 100.0, 30)]
-    radius, rise, twist, mass = kinds[int(rng.choice(4, p=[0.55, 0.15, 0.15, 0.15]))]
-    factor = rng.uniform(0.9, 1.15)
-    points, weights = assembly(
-        rng, mass * factor**3, point_group("C1"), lambda p: np.linalg.norm(p * [0.8, 1.0, 1.2], axis=-1), (8, 16)
-    )
-    return points, weights, radius * factor, rise * factor, twist + rng.uniform(-1, 1)

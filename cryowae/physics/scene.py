@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.physics.canvas import FILAMENT, ICE, MEMBRANE, Canvas, Particle, Shape
+from cryowae.physics.filaments import Filament, procedural_filament
 from cryowae.physics.membranes import membrane_distance, random_bilayer, surface_points
-from cryowae.physics.procedural import Filament, procedural_filament
 from cryowae.physics.rotation import random_rotations
 from cryowae.physics.structures import Structure
 
