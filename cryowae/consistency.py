@@ -28,6 +28,8 @@ from cryowae.tiling import Volume
 SHELLS = 32
 """Fourier shells from 0 to 0.5 cycles per voxel; what lies beyond, in the corners, belongs to the last."""
 
+_FEW = 20  # components that a shell needs to be judged
+
 
 def mix_measured(
     restored: NDArray[np.float32],
@@ -130,7 +132,7 @@ def weights_from_halves(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) 
     power = _per_shell(shells, measured * first.abs().square()) * _per_shell(shells, measured * second.abs().square())
     fsc = cross / np.sqrt(np.maximum(power, np.finfo(float).tiny))
     significant = fsc > 2 / np.sqrt(np.maximum(count, 1))
-    return np.where(significant, 2 * fsc / (1 + np.maximum(fsc, 0)), 0).clip(0, 1)
+    return _continued(np.where(significant, 2 * fsc / (1 + np.maximum(fsc, 0)), 0).clip(0, 1), count)
 
 
 def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float64]:
@@ -156,7 +158,7 @@ def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float
     floor = slice(int(0.8 * SHELLS), SHELLS)
     noise = total[floor].sum() / max(count[floor].sum(), 1e-12)
     power = total / np.maximum(count, 1e-12)
-    return np.where(power > noise, 1 - noise / np.where(power > 0, power, 1), 0)
+    return _continued(np.where(power > noise, 1 - noise / np.where(power > 0, power, 1), 0), count)
 
 
 def _slabs(n: int, thickness: int) -> list[slice]:
@@ -191,6 +193,14 @@ def _measured_shells(shape: tuple[int, ...], wedge: Wedge) -> tuple[Tensor, Tens
 def _per_shell(shells: Tensor, values: Tensor) -> NDArray[np.float64]:
     weights = values.expand_as(shells).flatten().double().numpy()
     return np.bincount(shells.flatten().numpy(), weights=weights, minlength=SHELLS).astype(np.float64)
+
+
+def _continued(weights: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shells of too few components to tell, such as the innermost, take the weight of the next one outside."""
+    for i in reversed(range(SHELLS - 1)):
+        if count[i] < _FEW:
+            weights[i] = weights[i + 1]
+    return weights
 
 
 def _spectrum(volume: NDArray[Any]) -> Tensor:

@@ -102,8 +102,16 @@ def test_weights_sum_to_one_and_vanish_in_the_margin():
     assert (inner[:16] == 0).all() and (inner[-16:] == 0).all() and inner[32] == 1
 
 
-@pytest.mark.parametrize(("shape", "cost"), [((256, 512, 512), 1.4), ((80, 300, 320), 1.02), ((256, 256, 256), 1.0),
-                                             ((256, 1024, 1024), 1.6), ((1200, 4096, 4096), 2.0)])
+@pytest.mark.parametrize(
+    ("shape", "cost"),
+    [
+        ((256, 512, 512), 1.4),
+        ((80, 300, 320), 1.02),
+        ((256, 256, 256), 1.0),
+        ((256, 1024, 1024), 1.6),
+        ((1200, 4096, 4096), 2.0),
+    ],
+)
 def test_no_more_than_two_network_voxels_per_voxel(shape, cost):
     assert plan_windows(shape).network_voxels_per_voxel <= cost
 
@@ -138,8 +146,14 @@ def test_reads_integers_and_mapped_files_block_by_block(tmp_path):
     assert len(asked) == len(plan) and max(asked) <= 16**3
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(),
-                                   RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
 def test_out_of_memory_halves_the_window_and_says_so(error):
     def greedy(x: Tensor) -> Tensor:
         if x.numel() > 30**3:

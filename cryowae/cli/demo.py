@@ -9,7 +9,7 @@ import typer
 
 from cryowae.cli.errors import complain
 from cryowae.cli.opening import Device, Overwrite
-from cryowae.progress import TerminalProgress
+from cryowae.cli.terminal import progress
 
 
 def demo(
@@ -22,8 +22,8 @@ def demo(
     """Simulate a crowded scene, restore it and score the result; fails unless that beats the input."""
     from cryowae.demo import run_demo
 
-    with TerminalProgress() as progress:
-        result = run_demo(output, model=model, seed=seed, device=device, overwrite=overwrite, progress=progress)
+    with progress() as shown:
+        result = run_demo(output, model=model, seed=seed, device=device, overwrite=overwrite, progress=shown)
     typer.echo(result.table)
     for path in (result.tomogram, result.truth, result.restored, result.picture):
         typer.echo(str(path))

@@ -10,8 +10,8 @@ import typer
 
 from cryowae.cli.errors import MENDABLE, complain
 from cryowae.cli.opening import Axes, Device, FlipTilt, Overwrite, TiltRange, Tilts, VoxelSize
+from cryowae.cli.terminal import progress
 from cryowae.errors import ConfigError, CryowaeError, OutputError
-from cryowae.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from cryowae.restore import RestoreResult
@@ -85,9 +85,9 @@ def restore(
             tomogram = open_tomogram(
                 path, tilts=tilts, tilt_range=tilt_range, flip_tilt=flip_tilt, voxel_size=voxel_size, axes=axes
             )
-            with TerminalProgress() as progress:
+            with progress() as shown:
                 result = restore_tomogram(
-                    tomogram, target, half1=half1, half2=half2, model=network, options=options, progress=progress
+                    tomogram, target, half1=half1, half2=half2, model=network, options=options, progress=shown
                 )
         except CryowaeError as error:
             complain(error)

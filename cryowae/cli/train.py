@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryowae.cli.opening import Device
-from cryowae.progress import TerminalProgress
+from cryowae.cli.terminal import progress
 
 
 def train(
@@ -30,6 +30,6 @@ def train(
     folder = output or Path("runs") / settings.name
     from cryowae.train import train as run
 
-    with TerminalProgress() as progress:
-        weights = run(settings, folder, resume=resume, overwrite=overwrite, device=device, progress=progress)
+    with progress() as shown:
+        weights = run(settings, folder, resume=resume, overwrite=overwrite, device=device, progress=shown)
     typer.echo(f"weights     {weights}")
