@@ -129,7 +129,7 @@ def inspect_tomogram(
     return Inspection(
         tomogram,
         statistics,
-        estimate_contrast(tomogram.data),
+        estimate_contrast(tomogram.data, tomogram.voxel_size),
         profile,
         range_of(profile),
         None if wedge is None else wedge_agreement(profile, wedge.tilt_min, wedge.tilt_max),

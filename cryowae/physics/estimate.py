@@ -11,14 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import rfft2
-from scipy.ndimage import gaussian_filter
+from scipy.fft import dctn, idctn, rfft2
 
 from cryowae.physics.statistics import CLIP, require_finite, robust_statistics
 
 Contrast = Literal["dark", "bright"]
 
-_BLOCK = 96  # voxels along each edge of the blocks in which the contrast is judged
+_COARSE = 10.0  # angstrom; what the bands below are meant for, give or take a factor of two
+_BLOCK = 96  # binned voxels along each edge of the blocks in which the contrast is judged
+_LARGEST = 256  # voxels along each edge, before binning
 _BLOCKS = 3  # of them along y and along x at most
 _BAND = (2.0, 6.0)  # standard deviations in voxels of the Gaussians whose difference is judged
 _ROWS = 48  # xz planes that the spectrum is averaged over
@@ -28,23 +29,25 @@ _RINGS = np.arange(0.12, 0.46, 0.02)  # cycles per voxel
 _CENTRE = 3.0  # degrees about 0 that are left out: the faces of the volume lie there
 
 
-def estimate_contrast(volume: NDArray[Any]) -> Contrast:
+def estimate_contrast(volume: NDArray[Any], voxel_size: float = _COARSE) -> Contrast:
     """Whether protein is darker or brighter than ice; the opposite for `-volume`.
 
     Parameters
     ----------
     volume
         `(z, y, x)` of any real type.
+    voxel_size
+        Angstrom; says how large molecules are. Volumes finer than 7 angstrom are binned.
 
     Raises
     ------
     TomogramError
         If the volume is constant or not finite where it is looked at.
     """
-    return "bright" if contrast_skewness(volume) > 0 else "dark"
+    return "bright" if contrast_skewness(volume, voxel_size) > 0 else "dark"
 
 
-def contrast_skewness(volume: NDArray[Any]) -> float:
+def contrast_skewness(volume: NDArray[Any], voxel_size: float = _COARSE) -> float:
     """Skewness of the band-passed density: positive when compact things are bright, about 0 for pure noise.
 
     Molecules are compact and fill less than half of the volume, so that at their size the density has a tail on their
@@ -52,12 +55,14 @@ def contrast_skewness(volume: NDArray[Any]) -> float:
     not) is taken out by the difference of two Gaussians.
     """
     statistics = robust_statistics(volume)
+    factor = min(4, max(1, round(_COARSE / voxel_size)))
     bands: tuple[list[NDArray[np.float32]], ...] = ([], [])
-    for block in _blocks(volume):
+    for block in _blocks(volume, min(_BLOCK * factor, _LARGEST)):
         values = (require_finite(block, "the volume") - np.float32(statistics.mean)) / np.float32(statistics.sigma)
         values = np.clip(values, -CLIP, CLIP)
+        values = _binned(values, factor)
         bands[0].append(_band_pass(values))
-        bands[1].append(_band_pass(_halved(values)))
+        bands[1].append(_band_pass(_binned(values, 2)))
     return float(np.mean([_skewness(np.concatenate(band)) for band in bands]))
 
 
@@ -196,31 +201,34 @@ def wedge_agreement(profile: AngularPower, tilt_min: float, tilt_max: float) -> 
     )
 
 
-def _blocks(volume: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _blocks(volume: NDArray[Any], edge: int) -> Iterator[NDArray[Any]]:
     """Blocks around the middle section, evenly spread over y and x."""
-    size = [min(n, _BLOCK) for n in volume.shape]
-    z = (volume.shape[0] - size[0]) // 2
-    starts = [
-        np.linspace(0, n - edge, min(_BLOCKS, -(-n // edge))).astype(int)
-        for n, edge in zip(volume.shape[1:], size[1:], strict=True)
-    ]
-    for y in starts[0]:
-        for x in starts[1]:
-            yield volume[z : z + size[0], y : y + size[1], x : x + size[2]]
+    nz, ny, nx = (min(n, edge) for n in volume.shape)
+    z = (volume.shape[0] - nz) // 2
+    most = _BLOCKS if edge <= _BLOCK else 2
+    rows, columns = (
+        np.linspace(0, n - size, min(most, -(-n // size))).astype(int)
+        for n, size in zip(volume.shape[1:], (ny, nx), strict=True)
+    )
+    for y in rows:
+        for x in columns:
+            yield volume[z : z + nz, y : y + ny, x : x + nx]
 
 
-def _halved(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Twice the voxel size, by averages."""
-    z, y, x = (max(1, n // 2) for n in block.shape)
-    even = block[: 2 * z, : 2 * y, : 2 * x]
-    if min(block.shape) < 2:
+def _binned(block: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Means over cubes of `factor` voxels; what does not fill a cube is left out."""
+    z, y, x = (n // factor for n in block.shape)
+    if factor == 1 or min(z, y, x) == 0:
         return block
-    return np.asarray(even.reshape(z, 2, y, 2, x, 2).mean((1, 3, 5)), np.float32)
+    whole = block[: factor * z, : factor * y, : factor * x]
+    return np.asarray(whole.reshape(z, factor, y, factor, x, factor).mean((1, 3, 5)), np.float32)
 
 
 def _band_pass(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    fine, coarse = (gaussian_filter(block, sigma, truncate=3.0) for sigma in _BAND)
-    return np.asarray(fine - coarse, np.float32).ravel()
+    """Difference of two Gaussians, with mirrored borders: a product after the cosine transform."""
+    k2 = sum(np.ix_(*[((np.pi * np.arange(n) / n) ** 2).astype(np.float32) for n in block.shape]))
+    fine, coarse = (np.exp(-0.5 * sigma**2 * k2) for sigma in _BAND)
+    return np.asarray(idctn(dctn(block) * (fine - coarse)), np.float32).ravel()[::2]
 
 
 def _skewness(values: NDArray[np.float32]) -> float:

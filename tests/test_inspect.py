@@ -1,0 +1,233 @@
+"""What a tomogram tells of itself: contrast, tilt range, the sign of its tilts, and how that is put in words."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import mrcfile
+import numpy as np
+import pytest
+import torch
+
+from cryowae.errors import TomogramError
+from cryowae.inspect import inspect_tomogram
+from cryowae.physics.estimate import (
+    angular_power,
+    contrast_skewness,
+    estimate_contrast,
+    estimate_tilt_range,
+    wedge_agreement,
+)
+from cryowae.physics.observation import Observation, observe
+from cryowae.physics.tomography import even_tilts
+
+REAL = {
+    "empiar10499_TS01_20A_full.mrc": ("dark", -60, 60),
+    "empiar10499_TS01_20A_even.mrc": ("dark", -60, 60),
+    "empiar10499_TS01_20A_odd.mrc": ("dark", -57, 57),
+    "cylindra_13pf_MT.mrc": ("bright", -66, 58),
+}
+
+
+@cache
+def observation(seed: int = 0, low: float = -60.0, high: float = 60.0, scale: float = 1.0) -> Observation:
+    """A tilt series of balls of 6 to 14 voxels, times `scale`, that fill about a tenth of the volume."""
+    rng = np.random.default_rng(seed)
+    shape = (48, 96, 112)
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"))
+    density = np.zeros(shape, np.float32)
+    for _ in range(round(75 / scale**3)):
+        centre = rng.uniform(0, shape).reshape(3, 1, 1, 1)
+        density += ((grid - centre) ** 2).sum(0) < (scale * rng.uniform(3, 7)) ** 2
+    density = torch.from_numpy(np.minimum(density, 1))
+    return observe(density, even_tilts(low, high, 3.0), torch.Generator().manual_seed(seed))
+
+
+def tomogram(snr: float, seed: int = 0, low: float = -60.0, high: float = 60.0) -> np.ndarray:
+    return observation(seed, low, high).tomogram(snr).numpy()
+
+
+@pytest.fixture
+def real(data_folder, request):
+    path = data_folder / "tomograms" / request.param
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in the data folder")
+    return path
+
+
+@pytest.mark.parametrize("snr", [0.5, 0.05])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_contrast_of_simulated_tomograms(snr, seed):
+    volume = tomogram(snr, seed)
+    assert estimate_contrast(volume) == "bright"
+    assert estimate_contrast(-volume) == "dark"
+    assert contrast_skewness(volume) > 0.2
+    assert contrast_skewness(-volume) == pytest.approx(-contrast_skewness(volume), abs=1e-9)
+
+
+def test_contrast_does_not_depend_on_scale_and_offset():
+    volume = tomogram(0.05)
+    assert contrast_skewness(1e-5 * volume) == pytest.approx(contrast_skewness(volume), abs=0.02)
+    assert contrast_skewness(100 * volume + 3e4) == pytest.approx(contrast_skewness(volume), abs=0.02)
+
+
+def test_contrast_of_finely_sampled_tomograms():
+    volume = observation(scale=3.0).tomogram(0.05).numpy()
+    assert contrast_skewness(volume, 10 / 3) > 0.2
+    assert contrast_skewness(-volume, 10 / 3) < -0.2
+
+
+def test_pure_noise_has_no_contrast():
+    assert abs(contrast_skewness(observation().noise[0].numpy())) < 0.1
+
+
+def test_gold_beads_do_not_drown_the_contrast():
+    volume = tomogram(0.05)
+    centred = (volume - volume.mean()) / volume.std()
+    rng = np.random.default_rng(3)
+    for z, y, x in rng.integers(4, 44, (12, 3)) * (1, 2, 2):
+        centred[z - 2 : z + 3, y - 2 : y + 3, x - 2 : x + 3] = 26  # beads scatter as protein does, only more
+    assert estimate_contrast(centred) == "bright"
+    assert estimate_contrast(-centred) == "dark"
+
+
+@pytest.mark.parametrize("real", REAL, indirect=True)
+def test_contrast_of_real_tomograms(real):
+    with mrcfile.mmap(real) as mrc:
+        assert estimate_contrast(mrc.data) == REAL[real.name][0]
+        assert abs(contrast_skewness(mrc.data)) > 0.15
+
+
+@pytest.mark.parametrize("real", REAL, indirect=True)
+def test_tilt_range_of_real_tomograms(real):
+    with mrcfile.mmap(real) as mrc:
+        assert estimate_tilt_range(mrc.data) == pytest.approx(REAL[real.name][1:], abs=2.5)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-60, 60), (-42, 60), (-54, 66), (-30, 30)])
+@pytest.mark.parametrize("snr", [0.5, 0.05])
+def test_tilt_range_of_simulated_tomograms(low, high, snr):
+    volume = tomogram(snr, 0, float(low), float(high))
+    assert estimate_tilt_range(volume) == pytest.approx((low, high), abs=2.5)
+    mirrored = volume[:, :, ::-1]  # x to -x negates the tilts
+    assert estimate_tilt_range(mirrored) == pytest.approx((-high, -low), abs=2.5)
+
+
+def test_white_noise_has_no_tilt_range():
+    assert estimate_tilt_range(np.random.default_rng(0).normal(size=(48, 64, 64)).astype(np.float32)) is None
+
+
+def test_very_thin_volume_has_no_tilt_range():
+    assert estimate_tilt_range(tomogram(0.5)[20:28]) is None
+
+
+def test_padding_does_not_hide_the_tilt_range():
+    volume = tomogram(0.5).copy()
+    volume[:, :, 64:] = 0
+    assert estimate_tilt_range(volume) == pytest.approx((-60, 60), abs=4)
+
+
+def test_only_a_sample_of_a_large_volume_is_read():
+    class Counted:
+        """Stands for a mapped volume of 2048 x 1024 x 1024 voxels and counts what is read of it."""
+
+        shape, dtype, ndim = (1024, 2048, 1024), np.dtype(np.float32), 3
+        read = 0
+
+        def __getitem__(self, key):
+            part = np.broadcast_to(np.float32(0), self.shape)[key]
+            self.read += part.size
+            return np.random.default_rng(self.read).normal(size=part.shape).astype(np.float32)
+
+    volume = Counted()
+    angular_power(volume)  # type: ignore[arg-type]
+    assert 0 < volume.read < 1e7
+    volume.read = 0
+    estimate_contrast(volume)  # type: ignore[arg-type]
+    assert 0 < volume.read < 1.5e7
+
+
+def test_agreement_with_the_right_the_negated_and_a_wrong_wedge():
+    profile = angular_power(tomogram(0.5, 0, -42.0, 60.0))
+    right = wedge_agreement(profile, -42, 60)
+    assert right.fits and not right.flip_fits_better
+    assert right.leakage < 0.02
+    negated = wedge_agreement(profile, -60, 42)
+    assert negated.flip_fits_better and not negated.fits
+    narrow = wedge_agreement(profile, -30, 30)
+    assert not narrow.fits and not narrow.flip_fits_better
+
+
+def test_values_that_are_not_finite_are_refused_where_they_are_seen():
+    volume = tomogram(0.5).copy()
+    volume[20:28] = np.nan
+    for look in (estimate_contrast, estimate_tilt_range):
+        with pytest.raises(TomogramError, match="NaN"):
+            look(volume)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with mrcfile.new(tmp_path / "TS_1_half1.mrc", tomogram(0.5, 0, -42.0, 60.0)) as mrc:
+        mrc.voxel_size = 10.0
+        mrc.header.origin = (1, 2, 3)
+        mrc.set_extended_header(np.zeros(64, "V1"))
+        mrc.header.exttyp = b"SERI"
+    (tmp_path / "TS_1_half2.mrc").write_bytes((tmp_path / "TS_1_half1.mrc").read_bytes())
+    np.savetxt(tmp_path / "TS_1.tlt", np.arange(-42, 61, 3.0))
+    return tmp_path
+
+
+def test_inspection_in_words(folder):
+    found = inspect_tomogram(folder / "TS_1_half1.mrc")
+    assert found.contrast == "bright"
+    assert found.estimated_range == pytest.approx((-42, 60), abs=2.5)
+    assert found.agreement is not None and found.agreement.fits
+    assert found.halves is not None and found.halves.half2.name == "TS_1_half2.mrc"
+    text = "\n".join(found.lines())
+    for part in (
+        "48 x 96 x 112 voxels",
+        "10 Å",
+        "mode 2 (float32)",
+        "origin      1, 2, 3 Å",
+        "64 bytes, SERI",
+        "label       Created by mrcfile",
+        "protein is bright",
+        "35 angles from -42.00 to 60.00",
+        "TS_1.tlt, found beside the tomogram",
+        "78 of 180 degrees are missing",
+        "it agrees with the angles",
+        "TS_1_half1.mrc and TS_1_half2.mrc",
+    ):
+        assert part in text
+
+
+def test_inspection_says_when_the_tilts_are_negated(folder):
+    text = "\n".join(inspect_tomogram(folder / "TS_1_half1.mrc", flip_tilt=True).lines())
+    assert "look negated" in text
+    assert "--flip-tilt" in text
+
+
+def test_inspection_says_when_the_angles_do_not_fit(folder):
+    text = "\n".join(inspect_tomogram(folder / "TS_1_half1.mrc", tilt_range=(-25, 25)).lines())
+    assert "does not agree" in text
+
+
+def test_inspection_without_angles(folder):
+    (folder / "TS_1.tlt").unlink()
+    found = inspect_tomogram(folder / "TS_1_half1.mrc")
+    assert found.agreement is None
+    text = "\n".join(found.lines())
+    assert "no angles found" in text
+    assert "suggests tilts from about" in text
+
+
+@pytest.mark.parametrize("real", ["empiar10499_TS01_20A_full.mrc"], indirect=True)
+def test_inspection_of_a_real_tomogram(real):
+    found = inspect_tomogram(real)
+    assert found.contrast == "dark"
+    assert found.agreement is not None and found.agreement.leakage < 0.01
+    assert found.tomogram.voxel_size == 20
+    assert found.statistics.sigma == pytest.approx(0.99, abs=0.03)
+    assert found.halves is not None
+    assert "20A_full.tlt" in "\n".join(found.lines())
