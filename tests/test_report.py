@@ -222,7 +222,7 @@ def test_shells_of_halves(tmp_path):
     labels = [text.get_text() for text in halves_figure(curves, 10.0).axes[0].get_legend().get_texts()]
     assert labels == ["halves of the input", SAME_NETWORK]
     assert "not a resolution" in SAME_NETWORK
-    with pytest.raises(TomogramError, match="matching halves"):
+    with pytest.raises(TomogramError, match="expected two of one shape"):
         shell_correlation(signal, a[:-1])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import TomogramError
+from cryowae.metrics import fsc
 from cryowae.report.spectra import central_block
 from cryowae.report.style import BLUE, FAINT, SERIES, VERMILION, WIDTH, house_style, new_figure, place, save
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Curve = NDArray[np.float64]
 
 SAME_NETWORK = "restored halves (same network: not a resolution)"
-HALVES_BLOCK = (256, 256, 256)
+HALVES_BLOCK = (192, 192, 192)
 """Voxels along z, y and x of the halves that are compared at most."""
 
 _LOSSES = ("loss", "supervised", "fidelity")
@@ -132,45 +133,22 @@ def halves_figure(curves: Mapping[str, Curve], voxel_size: float) -> Figure:
 
 
 def shell_correlation(a: NDArray[Any], b: NDArray[Any]) -> tuple[Curve, Curve]:
-    """Fourier shell correlation of the central blocks of two volumes under a Hann window.
+    """Fourier shell correlation of the central blocks of two volumes.
 
     Returns
     -------
     frequency, correlation
-        Middle of every shell in cycles per voxel, and `Re <A, B> / sqrt(<A, A> <B, B>)` over it (Harauz and van Heel
-        1986, eq. 5). Shells are as wide as one frequency step of the longest axis, but at least 0.01; the first lies
-        one width from zero frequency, the last below Nyquist.
+        Middle of every shell in cycles per voxel, and `cryowae.metrics.fsc` there. Shells are as wide as one frequency
+        step of the longest axis, but at least 0.01; the one about zero frequency is left out.
 
     Raises
     ------
     TomogramError
         If the shapes differ.
     """
-    if a.shape != b.shape:
-        raise TomogramError(f"got halves of shapes {a.shape} and {b.shape}, expected the same: give matching halves")
-    block = central_block(a.shape, HALVES_BLOCK)
-    parts = [_windowed(np.asarray(volume[block], dtype=np.float32)) for volume in (a, b)]
-    shape = parts[0].shape
-    left, right = (np.fft.rfftn(part) for part in parts)
-    grid = np.meshgrid(*[np.fft.fftfreq(n) for n in shape[:2]], np.fft.rfftfreq(shape[2]), indexing="ij", sparse=True)
-    radius = np.sqrt(sum(k**2 for k in grid))
-    width = max(1 / max(shape), 0.01)
-    shells = int(0.5 / width - 0.5 + 1e-6)
-    index = np.minimum(np.rint(radius / width).astype(np.int64), shells + 1).ravel()
-
-    def total(values: NDArray[Any]) -> Curve:
-        return np.bincount(index, values.ravel(), shells + 2)[1:-1].astype(np.float64)
-
-    norm = np.sqrt(total(np.abs(left) ** 2) * total(np.abs(right) ** 2))
-    correlation = total((left * right.conj()).real) / np.maximum(norm, np.finfo(np.float64).tiny)
-    return np.arange(1, shells + 1) * width, correlation
-
-
-def _windowed(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    taper = np.ones((1, 1, 1), dtype=np.float32)
-    for axis, n in enumerate(block.shape):
-        taper = taper * np.hanning(n + 2)[1:-1].astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
-    return (block - np.float32((block * taper).sum() / taper.sum())) * taper
+    blocks = [np.array(volume[central_block(volume.shape, HALVES_BLOCK)], dtype=np.float32) for volume in (a, b)]
+    curve = fsc(blocks[0], blocks[1], width=max(1 / max(blocks[0].shape), 0.01))
+    return curve.frequency[1:], curve.correlation[1:]
 
 
 def _draw_match(axes: Axes, steps: Curve, match: Curve, null: Curve | None, title: str) -> None:
