@@ -91,10 +91,10 @@ def mix_measured(
                 block = torch.from_numpy(np.array(source[z], dtype=np.float32)).to(device)
                 spectrum[i, z] = torch.fft.rfft2(block).cpu().numpy()
             progress.advance()
-        mask = torch.as_tensor(wedge.mask((nz, 1, nx), device)).to(torch.float32)
         shell_weights = torch.from_numpy(w.copy()).to(device)
         for y in y_slabs:
             columns = torch.fft.fft(torch.from_numpy(spectrum[:, :, y].copy()).to(device), dim=1)
+            mask = wedge.mask_rows((nz, ny, nx), y, device)
             share = mask * shell_weights[_shell(_radius((nz, ny, nx), y, device))]
             rest = (1 - share) if fill else (mask - share)
             parts = {id(observed): share, id(restored): rest}
@@ -186,8 +186,7 @@ def _measured_shells(shape: tuple[int, ...], wedge: Wedge) -> tuple[Tensor, Tens
     twice[0] = 1
     if nx % 2 == 0:
         twice[-1] = 1
-    mask = torch.as_tensor(wedge.mask((nz, 1, nx))).float()
-    return mask * twice * (radius <= 0.5), _shell(radius)
+    return wedge.mask((nz, ny, nx)) * twice * (radius <= 0.5), _shell(radius)
 
 
 def _per_shell(shells: Tensor, values: Tensor) -> NDArray[np.float64]:

@@ -1,38 +1,23 @@
-"""A volume of any size through a network that takes windows.
+"""Where the windows lie that together cover a volume.
 
-The volume is padded at its far ends to multiples of the network's stride and cut into overlapping windows whose
-origins are multiples of that stride, because a strided network is equivariant to shifts by its stride and to no
-others. Of every window the outermost `margin` voxels are thrown away, except at the volume's own border; what still
-overlaps is blended linearly. Windows are added straight into the output, usually a mapped file, so that the memory
-needed is that of one window whatever the size of the volume.
+A strided network is equivariant to shifts by its stride and to no others: origins and lengths of windows are multiples
+of it. Of every window the outermost `margin` voxels are thrown away, except at the volume's own border; what still
+overlaps is blended linearly.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from cryowae.errors import ConfigError, TomogramError
-from cryowae.progress import SILENT, Progress
+from cryowae.errors import ConfigError
 
 Shape = tuple[int, int, int]
-
-
-class Volume(Protocol):
-    """Anything with a shape that gives blocks when it is sliced: an array, a mapped file, the mean of two of them."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -140,85 +125,6 @@ def plan_windows(
     )
 
 
-def read_window(volume: Volume, start: Shape, size: Shape) -> NDArray[np.float32]:
-    """A block of the volume, continued beyond its far ends by reflection, as often as needed.
-
-    Parameters
-    ----------
-    volume
-        `(z, y, x)`, any real type.
-    start, size
-        Origin and shape of the block; the origin lies inside.
-
-    Returns
-    -------
-    block
-        `size`, float32.
-    """
-    inner = tuple(slice(s, min(s + w, n)) for s, w, n in zip(start, size, volume.shape, strict=True))
-    block = np.asarray(volume[inner], dtype=np.float32)
-    for axis, (s, w, n) in enumerate(zip(start, size, volume.shape, strict=True)):
-        if s + w > n:
-            block = np.take(block, _reflected(n, s + w)[s:] - s, axis=axis)
-    return np.ascontiguousarray(block)
-
-
-def apply_tiled(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    volume: Volume,
-    out: NDArray[np.float32],
-    *,
-    device: torch.device | str = "cpu",
-    stride: int = 8,
-    margin: int = 24,
-    max_voxels: int = 2**24,
-    window: int | Shape | None = None,
-    overlap: int | None = None,
-    progress: Progress = SILENT,
-) -> WindowPlan:
-    """Send a volume through a network, window by window.
-
-    When a window does not fit into the memory, all starts again with windows of half the voxels, and `progress` is
-    told so.
-
-    Parameters
-    ----------
-    model
-        Takes and returns `(1, 1, z, y, x)` float tensors on `device`, each axis a multiple of `stride`.
-    volume
-        `(z, y, x)`, read block by block.
-    out
-        `(z, y, x)` float32, written; an array or a mapped file.
-    stride, margin, max_voxels, window, overlap
-        As in `plan_windows`.
-
-    Returns
-    -------
-    plan
-        The windows that were used in the end.
-
-    Raises
-    ------
-    TomogramError
-        When even the smallest window does not fit into the memory.
-    """
-    shape = (out.shape[0], out.shape[1], out.shape[2])
-    if tuple(volume.shape) != shape:
-        raise ValueError(f"volume {tuple(volume.shape)} and output {shape} differ in shape")
-    while True:
-        plan = plan_windows(shape, stride=stride, margin=margin, max_voxels=max_voxels, window=window, overlap=overlap)
-        if _run(model, volume, out, plan, torch.device(device), progress):
-            return plan
-        smaller = plan_windows(shape, stride=stride, margin=margin, max_voxels=prod(plan.window) // 2)
-        if prod(smaller.window) >= prod(plan.window):
-            raise TomogramError(
-                f"a window of only {_words(plan.window)} voxels does not fit into the memory of {device}: "
-                "close what else uses it, or choose another --device"
-            )
-        progress.say(f"Out of memory with windows of {_words(plan.window)}; going on with {_words(smaller.window)}.")
-        window, overlap, max_voxels = None, None, prod(plan.window) // 2
-
-
 @dataclass(frozen=True)
 class _Axis:
     window: int
@@ -269,70 +175,10 @@ def _cheapest(padded: Sequence[int], stride: int, margin: int, overlap: int | No
     return [axis[int(i)] for axis, i in zip(options, np.unravel_index(best, size.shape), strict=True)]
 
 
-def _run(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    volume: Volume,
-    out: NDArray[np.float32],
-    plan: WindowPlan,
-    device: torch.device,
-    progress: Progress,
-) -> bool:
-    for z in range(out.shape[0]):
-        out[z] = 0
-    weights = [plan.weights(axis) for axis in range(3)]
-    progress.begin("restoring", len(plan), "windows")
-    try:
-        for index in plan:
-            start = (plan.starts[0][index[0]], plan.starts[1][index[1]], plan.starts[2][index[2]])
-            block = torch.from_numpy(read_window(volume, start, plan.window))
-            answer = _answer(model, block.to(device)[None, None])
-            if answer is None:
-                return False
-            for axis, i in enumerate(index):
-                answer *= weights[axis][i].reshape([-1 if a == axis else 1 for a in range(3)])
-            inner = tuple(slice(s, min(s + w, n)) for s, w, n in zip(start, plan.window, out.shape, strict=True))
-            out[inner] += answer[tuple(slice(0, part.stop - part.start) for part in inner)]
-            progress.advance()
-    finally:
-        progress.end()
-    return True
-
-
-def _answer(model: Callable[[torch.Tensor], torch.Tensor], block: torch.Tensor) -> NDArray[np.float32] | None:
-    """The network's answer as a new array, or None when memory ran out."""
-    try:
-        with torch.inference_mode():
-            answer = model(block)
-            if answer.shape != block.shape:
-                raise ValueError(f"model turned {tuple(block.shape)} into {tuple(answer.shape)}")
-            result: NDArray[np.float32] = np.array(answer[0, 0].float().cpu().numpy())
-            return result
-    except (torch.OutOfMemoryError, MemoryError):
-        pass
-    except RuntimeError as error:
-        if not any(words in str(error).lower() for words in ("out of memory", "not enough memory", "can't allocate")):
-            raise
-    gc.collect()
-    if block.is_cuda:
-        torch.cuda.empty_cache()
-    return None
-
-
 def _ramp(x: NDArray[np.float64], low: int, high: int) -> NDArray[np.float64]:
     result: NDArray[np.float64] = np.clip((x - low) / (high - low), 0, 1) if high > low else (x > low).astype(float)
     return result
 
 
-def _reflected(n: int, length: int) -> NDArray[np.int64]:
-    """Indices 0 ... n-1, n-2 ... 1, 0, 1 ...: a triangular wave."""
-    period = max(2 * (n - 1), 1)
-    phase = np.arange(length) % period
-    return np.minimum(phase, period - phase) if n > 1 else np.zeros(length, dtype=np.int64)
-
-
 def _round_up(n: int, stride: int) -> int:
     return -(-n // stride) * stride
-
-
-def _words(shape: Shape) -> str:
-    return "x".join(str(n) for n in shape)
