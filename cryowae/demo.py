@@ -23,9 +23,8 @@ from cryowae.physics.scene import make_scene
 from cryowae.physics.tomography import even_tilts
 from cryowae.progress import SILENT, Progress
 from cryowae.report import RestorationFacts, draw_restoration
-from cryowae.restore import RestoreOptions, restore_tomogram
+from cryowae.restore import RestoreOptions, RestoreResult, restore_tomogram
 from cryowae.restore.network import Model
-from cryowae.tomogram import open_tomogram
 
 SHAPE = (64, 128, 128)
 VOXEL_SIZE = 10.0
@@ -83,6 +82,7 @@ def run_demo(
 
     Writes `demo_tomogram.mrc` with its angles in `demo_tomogram.tlt`, `demo_truth.mrc`, `demo_restored.mrc` and
     `demo.png`. Protein is dark in all of them, as most reconstruction programs write it.
+    After an error or an interrupt none of the files is left.
 
     Parameters
     ----------
@@ -103,37 +103,35 @@ def run_demo(
     ------
     OutputError
         If the files exist and `overwrite` was not asked for, or the folder cannot be written.
+    CheckpointError
+        If there are no such weights.
     """
     began = time.perf_counter()
+    network = load_model(model, device) if isinstance(model, str | Path) else model
     folder = _make_folder(Path(output))
     names = ("demo_tomogram.mrc", "demo_truth.mrc", "demo_restored.mrc", "demo.png", "demo_tomogram.tlt")
-    tomogram, truth, restored, picture, angles = (folder / name for name in names)
-    for path in (tomogram, truth, restored, picture, angles):
+    tomogram, truth, restored, picture, angles = paths = [folder / name for name in names]
+    for path in paths:
         check_output(path, overwrite=overwrite)
-
-    progress.say(f"simulating a scene of {' x '.join(map(str, SHAPE[::-1]))} voxels of {VOXEL_SIZE:g} Å at SNR {SNR:g}")
-    density, seen = simulate(seed)
-    for path, volume in ((truth, density), (tomogram, seen)):
-        with MrcWriter(path, SHAPE, voxel_size=VOXEL_SIZE, overwrite=overwrite, label="simulated scene") as writer:
-            writer.data[:] = volume
-    angles.write_text("".join(f"{angle:.2f}\n" for angle in even_tilts(*TILTS)))
-
-    network = load_model(model, device) if isinstance(model, str | Path) else model
-    progress.say(f"restoring it with {network.name}")
-    options = RestoreOptions(device=device, overwrite=overwrite, report=False)
-    done = restore_tomogram(tomogram, restored, model=network, options=options, progress=progress)
-    result = np.array(read_mrc(restored).data, dtype=np.float32)
-    low, high = TILTS[:2]
-    scores = {"input": score(density, seen, (low, high)), "restored": score(density, result, (low, high))}
-    before, after = scores.values()
-    notes = [
-        ("NCC", f"{before.ncc:.2f} → {after.ncc:.2f} against the truth"),
-        ("FSC, wedge", f"{before.fsc_mw:.2f} → {after.fsc_mw:.2f} against the truth"),
-    ]
-    facts = RestorationFacts(
-        VOXEL_SIZE, low, high, open_tomogram(tomogram).tilt_source, done.contrast, network.name, done.seconds, notes
-    )
-    draw_restoration(picture, seen, result, facts, title=f"simulated scene, SNR {SNR:g}")
+    try:
+        size = " x ".join(map(str, SHAPE[::-1]))
+        progress.say(f"simulating a scene of {size} voxels of {VOXEL_SIZE:g} Å at SNR {SNR:g}")
+        density, seen = simulate(seed)
+        for path, volume in ((truth, density), (tomogram, seen)):
+            with MrcWriter(path, SHAPE, voxel_size=VOXEL_SIZE, overwrite=overwrite, label="simulated scene") as writer:
+                writer.data[:] = volume
+        angles.write_text("".join(f"{angle:.2f}\n" for angle in even_tilts(*TILTS)))
+        progress.say(f"restoring it with {network.name}")
+        options = RestoreOptions(device=device, overwrite=overwrite, report=False)
+        done = restore_tomogram(tomogram, restored, model=network, options=options, progress=progress)
+        result = np.array(read_mrc(restored).data, dtype=np.float32)
+        volumes = {"input": seen, "restored": result}
+        scores = {name: score(density, volume, TILTS[:2]) for name, volume in volumes.items()}
+        _draw(picture, seen, result, scores, done, network.name)
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
     return DemoResult(tomogram, truth, restored, picture, scores, format_table(scores), time.perf_counter() - began)
 
 
@@ -152,6 +150,25 @@ def simulate(seed: int) -> tuple[Array, Array]:
     truth: Array = -scene.density.numpy()
     tomogram: Array = -seen.tomogram(SNR).numpy()
     return truth, tomogram
+
+
+def _draw(
+    path: Path, seen: Array, result: Array, scores: Mapping[str, Scores], done: RestoreResult, model: str
+) -> None:
+    before, after = scores["input"], scores["restored"]
+    facts = RestorationFacts(
+        VOXEL_SIZE,
+        done.tilt_min,
+        done.tilt_max,
+        contrast=done.contrast,
+        model=model,
+        seconds=done.seconds,
+        notes=[
+            ("NCC", f"{before.ncc:.2f} → {after.ncc:.2f} against the truth"),
+            ("FSC, wedge", f"{before.fsc_mw:.2f} → {after.fsc_mw:.2f} against the truth"),
+        ],
+    )
+    draw_restoration(path, seen, result, facts, title=f"simulated scene, SNR {SNR:g}")
 
 
 def _make_folder(folder: Path) -> Path:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cryowae import demo
-from cryowae.errors import OutputError
+from cryowae.errors import CheckpointError, OutputError
 
 NAMES = {"demo_tomogram.mrc", "demo_tomogram.tlt", "demo_truth.mrc", "demo_restored.mrc", "demo.png"}
 
@@ -102,10 +102,21 @@ def test_nothing_is_replaced_unless_asked(small, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == NAMES
 
 
+def test_nothing_is_left_after_an_interrupt_or_without_weights(small, tmp_path):
+    def interrupt(window: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        demo.run_demo(tmp_path, model=StandIn(interrupt))
+    with pytest.raises(CheckpointError, match="no weights"):
+        demo.run_demo(tmp_path, model="of-no-such-name")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_of_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot make the folder"):
-        demo.run_demo(tmp_path / "file" / "folder")
+        demo.run_demo(tmp_path / "file" / "folder", model=StandIn(lambda window: window))
 
 
 @pytest.mark.skipif(not (Path(demo.__file__).parent / "weights").is_dir(), reason="no weights in this checkout")

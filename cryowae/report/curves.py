@@ -162,7 +162,7 @@ def _draw_match(axes: Axes, steps: Curve, match: Curve, null: Curve | None, titl
     axes.axhline(0, color=FAINT, linewidth=0.7)
     axes.set(title=title, xlabel="step", xlim=_span(steps))
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")
 
 
 def _name(scale: str) -> str:
