@@ -27,6 +27,9 @@ from cryowae.physics.structures import Structure
 CLIP = 6.0
 """Standard deviations beyond which values are cut, in training and in restoration."""
 
+FAINT = 0.15
+"""Contrast, in standard deviations of the tomogram, below which structures count less and less in the objective."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -39,7 +42,7 @@ class Batch:
     truth
         `(n, 1, z, y, x)` the structure in the same units, 0 in the solvent.
     scale
-        `(n,)` standard deviation of the structure over its whole scene, same units.
+        `(n,)` standard deviation of the structure over its whole scene, same units, added in squares to `FAINT`.
     tilts
         `(tilt_min, tilt_max)` of each sample, degrees.
     """
@@ -114,7 +117,7 @@ class SyntheticPairs:
         turn = int(rng.integers(4))
         turned = _half_turn([signal_part + noise[order], signal_part + noise[1 - order], truth], turn)
         observation, other, truth = (volume.to(self.device) for volume in turned)
-        scale = max(gain * scene.truth_std, 1e-3)
+        scale = float(np.hypot(gain * scene.truth_std, FAINT))
         tilts = (-scene.tilt_max, -scene.tilt_min) if turn in _REVERSING else (scene.tilt_min, scene.tilt_max)
         return observation.clamp(-CLIP, CLIP), other, truth, scale, tilts
 

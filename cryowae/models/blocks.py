@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import layer_norm, leaky_relu
 
 _CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _SLOPE = 0.1
@@ -22,14 +22,26 @@ def convolution(
     return _CONVOLUTION[spatial_dims](channels_in, channels_out, kernel, stride=stride, padding=padding, bias=bias)
 
 
-class Residual(nn.Module):
-    """`x + conv(act(conv(act(x))))`, without normalisation: He et al. 2016 (identity mappings) as EDSR uses it.
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each position (Ba et al. 2016, as ConvNeXt uses it): no statistics of
+    the window or of the batch, so training and inference, a crop and the whole, are the same function."""
 
-    The second convolution starts small, so that a deep stack starts near the identity (De & Smith 2020).
-    """
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x.movedim(1, -1)
+        return layer_norm(last, self.weight.shape, self.weight.to(x.dtype), self.bias.to(x.dtype)).movedim(-1, 1)
+
+
+class Residual(nn.Module):
+    """`x + conv(act(conv(norm(x))))`, the second convolution starting small (De & Smith 2020)."""
 
     def __init__(self, spatial_dims: int, width: int) -> None:
         super().__init__()
+        self.norm = ChannelNorm(width)
         self.first = convolution(spatial_dims, width, width)
         self.second = convolution(spatial_dims, width, width)
         for layer in (self.first, self.second):
@@ -38,7 +50,7 @@ class Residual(nn.Module):
             self.second.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(leaky_relu(self.first(leaky_relu(x, _SLOPE)), _SLOPE))
+        out: Tensor = x + self.second(leaky_relu(self.first(self.norm(x)), _SLOPE))
         return out
 
 
@@ -68,7 +80,7 @@ class ShuffleUp(nn.Module):
         super().__init__()
         self.mix = convolution(spatial_dims, width, 2**spatial_dims)
         with torch.no_grad():
-            self.mix.weight.copy_(self.mix.weight[:1].expand_as(self.mix.weight))
+            self.mix.weight.copy_(0.1 * self.mix.weight[:1].expand_as(self.mix.weight))
             nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:

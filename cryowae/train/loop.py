@@ -104,7 +104,7 @@ def train(
 def _step(state: TrainingState, model: nn.Module, batch: Batch) -> dict[str, float]:
     config = state.config
     for group in state.optimiser.param_groups:
-        group["lr"] = config.rate * _schedule(state.step, config)
+        group["lr"] = config.rate * group["share"] * _schedule(state.step, config)
     observation = batch.observation.contiguous(memory_format=torch.channels_last_3d)
     with _precision(config, observation.device):
         restored, codes = model(observation)

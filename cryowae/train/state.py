@@ -55,7 +55,7 @@ class TrainingState:
         if config.match.kind == "adversarial":
             codes, seen = config.model.codes, config.match.neighbourhood
             discriminator = LatentDiscriminator(3, codes, neighbourhood=seen).to(device)
-        optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.decay)
+        optimiser = torch.optim.AdamW(_groups(network), lr=config.rate, weight_decay=config.decay, betas=(0.9, 0.99))
         opponent = None
         if discriminator is not None:
             rate = config.match.discriminator_rate
@@ -105,6 +105,16 @@ class TrainingState:
         if self.match.discriminator is not None and self.opponent is not None:
             parts |= {"discriminator": self.match.discriminator, "opponent": self.opponent}
         return parts
+
+
+def _groups(network: nn.Module) -> list[dict[str, Any]]:
+    # Adam moves every weight by about its rate, so a layer's output moves by the rate times what it sums over: wide
+    # kernels get a smaller share of the rate, as the square root of their fan-in above 64
+    shares: dict[float, list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
+        shares.setdefault(min(1.0, (64 / fan_in) ** 0.5), []).append(parameter)
+    return [{"params": parameters, "share": share} for share, parameters in sorted(shares.items())]
 
 
 def _start(network: Autoencoder, path: Path) -> None:
