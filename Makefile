@@ -55,7 +55,7 @@ $(STAMP): pyproject.toml constraints.txt
 	    echo "cryowae needs Python 3.11 or newer; found:$${old:- none}. Install it (sudo apt-get install -y python3 python3-venv" \
 	      "on Debian 12+ or Ubuntu 24.04+), or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; \
 	  fi; \
-	  echo "Making $(VENV) with $$("$$python" -V)" >&2; \
+	  echo "Making $(VENV) with $$("$$python" -V); torch and its company take a few minutes, once" >&2; \
 	  "$$python" -m venv --clear $(VENV); \
 	fi
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling

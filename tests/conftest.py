@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # one core a worker; must be said before torch is imported
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Small tensors and one process a core: threads would only wait for one another. To be said before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
