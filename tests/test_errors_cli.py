@@ -159,6 +159,7 @@ CASES: dict[str, tuple[Callable[[Path], Words], str]] = {
     "output in no folder": (options("--output", "@none/out.mrc"), "not a folder"),
     "output in a file": (options("--output", "@tomo.mrc/out.mrc"), "tomo.mrc"),
     "output over the input": (options("--output", "@tomo.mrc"), "exists"),
+    "output over the input, overwriting": (options("--output", "@tomo.mrc", "--overwrite"), "is an input"),
     "missing weights": (options("--model", "nonsense"), "nonsense"),
     "empty weights": (weights(b""), "w.safetensors"),
     "damaged weights": (weights(struct.pack("<Q", 10**12) + b"{}"), "w.safetensors"),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.writer import write_mrc
+from cryowae.models.pretrained import load_model
 from cryowae.physics.resample import resample, resampling_ratio
 from cryowae.progress import Progress
 from cryowae.restore import RestoreOptions, restore_tomogram
@@ -172,6 +173,13 @@ def test_halves_are_averaged_and_restored_each(tmp_path):
     assert all(np.abs(read(p) - h).max() < 1e-3 for p, h in zip(result.halves, halves, strict=True))
     assert [p.name for p in result.pictures] == ["tomo_restored.png", "tomo_restored_halves.png"]
     assert all(p.is_file() for p in result.pictures)
+
+
+def test_halves_that_lie_beside_are_mentioned(tmp_path):
+    for name in ("tomo_EVN", "tomo_ODD"):
+        save(tmp_path, tomogram_like(), name)
+    result = restore_tomogram(save(tmp_path, tomogram_like()), model=Blur(), options=QUIET)
+    assert any("tomo_EVN.mrc and tomo_ODD.mrc" in note for note in result.notes)
 
 
 def test_soft_consistency_trusts_halves_that_agree(tmp_path):
@@ -335,14 +343,27 @@ def test_unknown_options_are_refused():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-3), (True, 2e-2)])
-def test_cuda_gives_the_answer_of_the_cpu(tmp_path, half, tolerance):
-    from cryowae.models.pretrained import load_model
-
-    torch.backends.cudnn.allow_tf32 = False
+def test_cuda_gives_the_answer_of_the_cpu(tmp_path, monkeypatch, half, tolerance):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     source = save(tmp_path, tomogram_like((48, 96, 96)))
     volumes = []
     for device, half_here in (("cpu", False), ("cuda", half)):
         model = load_model(device=device, half=half_here)
-        result = restore_tomogram(source, tmp_path / f"{device}.mrc", model=model, options=QUIET)
+        options = RestoreOptions(report=False, window=64)
+        result = restore_tomogram(source, tmp_path / f"{device}.mrc", model=model, options=options)
         volumes.append(read(result.path))
     assert np.abs(volumes[0] - volumes[1]).max() < tolerance * volumes[0].std()
+
+
+@pytest.mark.gpu
+def test_cuda_out_of_memory_halves_the_window(tmp_path):
+    source, diary = save(tmp_path, tomogram_like((128, 256, 256))), Diary()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.5e9 / total)
+    try:
+        result = restore_tomogram(source, model=load_model(device="cuda"), options=QUIET, progress=diary)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert any("Out of memory" in line for line in diary.said)
+    assert np.isfinite(read(result.path)).all()

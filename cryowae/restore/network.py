@@ -15,7 +15,7 @@ from cryowae.tiling import Shape, plan_windows
 CLIP = 6.0
 """Standard deviations at which a window is clipped, as in training: beads must not blind the network."""
 
-_MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26, "mps": 2**22}
+_MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
 _BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network
 _MARGINS = (24, 16)
 _DEAR = 2.0
@@ -92,7 +92,7 @@ class WindowNetwork:
     def max_voxels(self) -> int:
         """Voxels of the tomogram in the largest window that the memory of the device allows."""
         kind = self.model.device.type
-        most = _MOST_VOXELS[kind]
+        most = _MOST_VOXELS.get(kind, 2**22)
         if kind in _BYTES_PER_VOXEL:
             most = min(most, _free_bytes(self.model.device) // _BYTES_PER_VOXEL[kind])
         return max(int(most / self.ratio**3), self.stride**3)

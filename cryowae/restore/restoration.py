@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from cryowae.consistency import mix_measured, weights_from_halves, weights_from_noise
-from cryowae.errors import ConfigError, TiltError, TomogramError
+from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.io.layout import in_zyx
 from cryowae.io.mrc import read_mrc, stem_of
+from cryowae.io.neighbours import find_halves
 from cryowae.io.scratch import scratch_array
 from cryowae.io.space import check_output
 from cryowae.io.writer import MrcWriter
@@ -151,8 +152,11 @@ def _prepare(
     pictures = [path.with_name(f"{stem_of(path)}.png")] if options.report else []
     if pictures and halves:
         pictures.append(path.with_name(f"{stem_of(path)}_halves.png"))
+    inputs = {Path(name).resolve() for name in (tomogram.path, half1, half2, options.mask) if name is not None}
     for place in (*(target.path for target in targets), *pictures):
         check_output(place, overwrite=options.overwrite)
+        if place.resolve() in inputs:
+            raise OutputError(f"{place} is an input: expected another place for the result; give --output")
     mask = None if options.mask is None else _open_beside(options.mask, tomogram)
     if halves is None:
         require_content(tomogram.data, tomogram.path)
@@ -161,10 +165,14 @@ def _prepare(
             require_content(half, Path(str(name)))
     if mask is not None:
         require_content(mask, Path(str(options.mask)))
+    notes = list(tomogram.notes)
+    if halves is None and (beside := find_halves(tomogram.path)) is not None:
+        pair = f"{beside.half1.name} and {beside.half2.name}"
+        notes.append(f"{pair} lie beside it: given as --half1 and --half2, their mean is restored")
     contrast: str = options.contrast
     if contrast == "auto":
         contrast = estimate_contrast(tomogram.data if halves is None else halves[0])
-    return _Job(tomogram, tomogram.wedge, targets, halves, mask, contrast, pictures, tomogram.notes)
+    return _Job(tomogram, tomogram.wedge, targets, halves, mask, contrast, pictures, tuple(notes))
 
 
 def _open_beside(path: str | Path, tomogram: Tomogram) -> NDArray[Any]:
