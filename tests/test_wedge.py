@@ -1,0 +1,371 @@
+"""The wedge against physics that shares no code with it: NumPy's transforms, sums along rays, plane waves."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from cryowae.errors import TiltError
+from cryowae.physics.masks import MaskCache
+from cryowae.physics.rotation import random_rotations, rotate
+from cryowae.physics.wedge import Wedge
+
+PARITIES = list(itertools.product((7, 8), (5, 6), (9, 10)))
+TILT_RANGES = [(-60, 60), (-42, 60), (-90, 90), (10, 55), (-90, -30), (-45, 45)]
+TURN = random_rotations(1, torch.Generator().manual_seed(3))[0]
+WEDGES = [
+    Wedge.binary(-42, 60),
+    Wedge.binary(30, 90),
+    Wedge.per_tilt(range(-40, 61, 20), 0.1),
+    Wedge.binary(-42, 60).rotated(TURN),
+    Wedge.per_tilt(range(-40, 61, 20), 0.1).rotated(TURN),
+]
+
+
+def random_volume(shape, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+
+
+def frequencies(shape):
+    """Full layout, unshifted."""
+    return np.meshgrid(*[np.fft.fftfreq(n) for n in shape], indexing="ij")
+
+
+def tilts_of(shape):
+    """Tilt of every component of the half spectrum in degrees, in -90..90, as kz = tan(t) kx says it."""
+    kz, _, kx = np.meshgrid(
+        np.fft.fftfreq(shape[0]), np.fft.fftfreq(shape[1]), np.fft.rfftfreq(shape[2]), indexing="ij"
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return kz, kx, np.rad2deg(np.arctan(kz / kx))
+
+
+def no_nyquist(shape):
+    kz, ky, kx = np.meshgrid(
+        np.fft.fftfreq(shape[0]), np.fft.fftfreq(shape[1]), np.fft.rfftfreq(shape[2]), indexing="ij"
+    )
+    return (np.abs(kz) < 0.5) & (np.abs(ky) < 0.5) & (kx < 0.5)
+
+
+def spectrum_of_point_spread(wedge, shape):
+    """The mask as it acts: the whole transform of what `apply` makes of a point at the origin."""
+    point = torch.zeros(shape, dtype=torch.float64)
+    point[0, 0, 0] = 1
+    return np.fft.fftn(wedge.apply(point).numpy())
+
+
+def ray_sums(volume, p, q):
+    """Projection along the rays q x + p z = u of a periodic `(n, y, n)` volume: tilt `atan(p / q)`; `(y, u)`."""
+    n = volume.shape[0]
+    sums = np.zeros((volume.shape[1], n))
+    for z in range(n):
+        for x in range(n):
+            sums[:, (q * x + p * z) % n] += volume[z, :, x]
+    return sums
+
+
+@pytest.mark.parametrize(("p", "q"), [(0, 1), (1, 1), (-1, 1), (1, 2), (-1, 2), (2, 1), (-2, 1), (1, 0)])
+def test_projection_slice_theorem(p, q):
+    # the transform of a projection is a central slice; so the wedge must not change the projections at tilts within
+    # its range, and leave nothing but the mean of each row of those at tilts outside of it
+    volume = random_volume((13, 4, 13))
+    tilt = np.rad2deg(np.arctan2(p, q))
+    inside, outside = Wedge.binary(-30, 50), Wedge.binary(-30, 50).flipped()
+    known = np.fft.fft(ray_sums(volume.numpy(), p, q), axis=1)
+    slices = np.abs(np.arange(13) - 13 * (np.arange(13) > 6)) * max(abs(p), abs(q)) < 6.5  # beyond, lines wrap around
+    for wedge in (inside, outside):
+        seen = np.fft.fft(ray_sums(wedge.apply(volume).numpy(), p, q), axis=1)
+        if wedge.tilt_min <= tilt <= wedge.tilt_max:
+            np.testing.assert_allclose(seen[:, slices], known[:, slices], atol=1e-10)
+        else:
+            np.testing.assert_allclose(seen[:, 0], known[:, 0], atol=1e-10)
+            assert np.abs(seen[:, slices][:, 1:]).max() < 1e-10 < np.abs(known[:, slices][:, 1:]).min()
+
+
+@pytest.mark.parametrize("shape", [(16, 3, 16), (15, 4, 40), (40, 5, 22)])
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (3, 2), (2, 5), (-4, 3), (5, 1)])
+def test_a_plane_wave_survives_within_the_range_only(shape, a, b):
+    # kz = +tan(t) kx in cycles per voxel, also in boxes that are not cubes
+    kz, kx = a / shape[0], b / shape[2]
+    z, _, x = np.indices(shape)
+    wave = torch.from_numpy(np.cos(2 * np.pi * (kz * z + kx * x) + 0.3))
+    tilt = np.rad2deg(np.arctan(kz / kx))
+    near = Wedge.binary(tilt - 0.1, tilt + 0.1)
+    assert torch.allclose(near.apply(wave), wave, atol=1e-12)
+    assert near.flipped().apply(wave).abs().max() < 1e-12
+    assert Wedge.per_tilt([tilt / 3, tilt], 1e-3).apply(wave).allclose(wave, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", PARITIES)
+@pytest.mark.parametrize("wedge", WEDGES)
+def test_friedel_symmetry(shape, wedge):
+    mask = spectrum_of_point_spread(wedge, shape)
+    assert np.abs(mask.imag).max() < 1e-12
+    opposite = np.roll(mask[::-1, ::-1, ::-1], 1, axis=(0, 1, 2))
+    np.testing.assert_allclose(mask, opposite, atol=1e-12)
+    np.testing.assert_allclose(mask.real[..., : shape[2] // 2 + 1], wedge.mask(shape), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", PARITIES)
+@pytest.mark.parametrize("wedge", WEDGES)
+def test_twice_is_once(shape, wedge):
+    once = wedge.apply(random_volume(shape))
+    assert (wedge.apply(once) - once).abs().max() < 1e-12
+    assert set(wedge.mask(shape).unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("tilt_range", TILT_RANGES)
+@pytest.mark.parametrize("shape", [(21, 3, 21), (20, 4, 31), (33, 2, 18)])
+def test_binary_is_the_range_of_tilts(tilt_range, shape):
+    low, high = tilt_range
+    kz, kx, tilt = tilts_of(shape)
+    vertical = (kx == 0) & (kz != 0)  # tilts of both +90 and -90
+    expected = np.where(vertical, abs(low) == 90 or high == 90, (tilt >= low - 1e-9) & (tilt <= high + 1e-9))
+    expected |= (kx == 0) & (kz == 0)  # every projection has it
+    mask = Wedge.binary(low, high).mask(shape).numpy() > 0.5
+    inner = no_nyquist(shape)
+    assert (mask == expected)[inner].all()
+    assert not (mask & ~expected).any()  # at Nyquist only what is measured with both signs
+    assert mask.all() == (tilt_range == (-90, 90))
+
+
+def test_tilted_slices_are_inside_and_the_gap_is_empty():
+    shape, wedge = (48, 8, 64), Wedge.binary(-42, 60)
+    mask = wedge.mask(shape).numpy()
+    for tilt in range(-88, 89, 2):
+        along = np.linspace(0.2, 0.45, 40)
+        kz, kx = along * np.sin(np.deg2rad(tilt)), along * np.cos(np.deg2rad(tilt))
+        values = mask[np.rint(kz * 48).astype(int), :, np.rint(kx * 64).astype(int)]  # nearest component
+        if -38 <= tilt <= 56:
+            assert values.min() == 1, tilt
+        elif not -46 <= tilt <= 64:
+            assert values.max() == 0, tilt
+
+
+def test_agrees_with_torch_grid_utils():
+    grid_utils = pytest.importorskip("torch_grid_utils")
+    n, low, high = 41, -37.3, 58.9
+    middle = np.deg2rad((low + high) / 2)
+    expected = grid_utils.wedge(high - low, n, principal_axis=(np.sin(middle), np.cos(middle))).bool().numpy()
+    expected = np.fft.ifftshift(expected)[:, : n // 2 + 1]
+    assert (expected == (Wedge.binary(low, high).mask_plane((n, n)).numpy() > 0.5)).all()
+
+
+def test_a_back_projected_point_is_inside_the_mask():
+    angles, n = np.arange(-20, 61, 2.0), 64
+    z, x = np.mgrid[:n, :n] - (n - 1) / 2
+    point = np.zeros((n, n))
+    for t in np.deg2rad(angles):
+        u = x * np.cos(t) + z * np.sin(t) - 2.3
+        point += (1 - u**2) * np.exp(-(u**2) / 2)  # a point as a band-passed detector sees it
+    point *= np.outer(np.hanning(n), np.hanning(n))
+    power = np.abs(np.fft.rfft2(point)) ** 2
+
+    def share(wedge):
+        return (power * wedge.mask_plane((n, n)).numpy()).sum() / power.sum()
+
+    assert share(Wedge.binary(-23, 63)) > 0.99
+    assert share(Wedge.per_tilt(angles, 4 / n)) > 0.99
+    assert share(Wedge.binary(-23, 63).flipped()) < 0.6
+    assert share(Wedge.binary(-20, 20)) < 0.6
+
+
+@pytest.mark.parametrize("rows", list(itertools.permutations(range(3))))
+def test_quarter_turns_carry_the_wedge_with_the_volume(rows):
+    matrix = torch.zeros(3, 3)
+    matrix[range(3), rows] = torch.tensor([1.0, -1.0, 1.0])
+    matrix *= torch.linalg.det(matrix)  # proper
+    volume, wedge = random_volume((9, 9, 9)), Wedge.binary(-20, 65)
+    turned = rotate(volume[None], matrix[None])[0]
+    expected = rotate(wedge.apply(volume)[None], matrix[None])[0]
+    assert (wedge.rotated(matrix).apply(turned) - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3])  # rotations that are far from their inverses
+def test_a_rotated_volume_has_the_rotated_wedge(seed):
+    n, wedge = 48, Wedge.binary(5, 45)
+    rotation = random_rotations(1, torch.Generator().manual_seed(seed))[0]
+    kz, ky, kx = frequencies((n, n, n))
+    k = np.sqrt(kz**2 + ky**2 + kx**2)
+    smooth = np.exp(-((k / 0.2) ** 2)) * (k > 0.08)
+    r = np.stack(np.indices((n, n, n))) - (n - 1) / 2
+    window = np.exp(-(r**2).sum(0) / (2 * 8**2))
+    measured = smooth * wedge.value(torch.from_numpy(kz), torch.from_numpy(ky), torch.from_numpy(kx)).numpy()
+    noise = np.fft.fftn(np.random.default_rng(seed).normal(size=(n, n, n)))
+    volume = torch.from_numpy(np.fft.ifftn(noise * measured).real * window).float()
+    turned = rotate(volume[None], rotation[None])[0]
+
+    def share(of, candidate):
+        power = torch.fft.rfftn(of).abs().square() * torch.from_numpy(
+            k[..., : n // 2 + 1] < 0.25
+        )  # beyond are interpolation's images
+        return float((power * candidate.mask((n, n, n))).sum() / power.sum())
+
+    wide = Wedge.binary(0, 50)  # the window smears
+    assert share(volume, wide) > 0.85
+    assert share(turned, wide.rotated(rotation)) > 0.85
+    others = [wide, wide.rotated(rotation.T), wide.flipped().rotated(rotation)]
+    assert max(share(turned, other) for other in others) < 0.5
+
+
+def test_rotations_compose():
+    first, second = random_rotations(2, torch.Generator().manual_seed(1))
+    wedge, shape = Wedge.binary(-42, 60), (11, 12, 13)
+    twice = wedge.rotated(first).rotated(second).mask(shape)
+    assert (twice == wedge.rotated(second.double() @ first.double()).mask(shape)).all()
+    assert not torch.equal(twice, wedge.rotated(first.double() @ second.double()).mask(shape))
+    assert wedge.rotated(torch.eye(3)) == wedge
+    assert (wedge.rotated(first).rotated(first.T).mask(shape) == wedge.mask(shape)).all()
+
+
+def test_ranges_across_90_degrees_are_rotated_ones():
+    quarter = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # about the tilt axis
+    shape = (21, 4, 31)
+    kz, kx, tilt = tilts_of(shape)
+    expected = (np.abs(tilt) >= 60) | (kx == 0)
+    mask = Wedge.binary(-30, 30).rotated(quarter).mask(shape).numpy() > 0.5
+    assert (mask == expected)[no_nyquist(shape)].all()
+
+
+def test_mirrors_and_matrices_that_are_none_are_refused():
+    wedge = Wedge.binary(-60, 60)
+    with pytest.raises(ValueError, match="mirrors"):
+        wedge.rotated(torch.diag(torch.tensor([1.0, 1.0, -1.0])))
+    with pytest.raises(ValueError, match="orthogonal"):
+        wedge.rotated(torch.eye(3) * 2)
+
+
+@pytest.mark.parametrize("shape", [(20, 3, 20), (15, 2, 40)])
+def test_a_fan_is_the_union_of_its_slabs(shape):
+    angles, thickness = [-41.2, -3.0, 0.5, 17.0, 60.0], 0.07
+    kz, kx, _ = tilts_of(shape)
+    union = np.zeros(kz.shape, dtype=bool)
+    for angle in np.deg2rad(angles):
+        union |= np.abs(kz * np.cos(angle) - kx * np.sin(angle)) <= thickness / 2  # distance from the measured plane
+    wedge = Wedge.per_tilt(angles[::-1], thickness)
+    mask = wedge.mask(shape).numpy() > 0.5
+    assert (mask == union)[no_nyquist(shape)].all()
+    assert (wedge.tilt_min, wedge.tilt_max) == (-41.2, 60.0)
+
+
+def test_a_dense_fan_fills_its_range():
+    shape = (31, 3, 31)
+    fan = Wedge.per_tilt(np.arange(-42, 60.1, 0.5), 1e-2).mask(shape)
+    assert (fan >= Wedge.binary(-42, 60).mask(shape)).all()
+    assert fan.mean() < 1.1 * Wedge.binary(-42, 60).mask(shape).mean()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-60, 60), (-42, 60), (10, 80)])
+def test_a_soft_edge_falls_evenly(low, high):
+    tilt = torch.deg2rad(torch.linspace(-89.9, 89.9, 3600, dtype=torch.float64))
+    value = Wedge.soft(low, high, 8).value(torch.sin(tilt) * 0.3, torch.zeros(1), torch.cos(tilt) * 0.3)
+    tilt = torch.rad2deg(tilt)
+    assert (value[(tilt > low + 4.1) & (tilt < high - 4.1)] == 1).all()
+    assert (value[((tilt < low - 4.1) & (tilt > high + 4.1 - 180)) | (tilt > high + 4.1)] == 0).all()
+    rise, fall = value[(tilt > low - 4) & (tilt < low + 4)], value[(tilt > high - 4) & (tilt < high + 4)]
+    assert (rise.diff() > -1e-7).all() and (fall.diff() < 1e-7).all()
+    assert rise.diff().max() < 0.02  # no jump
+    for end in (low, high):
+        assert value[(tilt - end).abs().argmin()] == pytest.approx(0.5, abs=0.02)
+
+
+def test_soft_edges_meet_the_other_kinds():
+    shape = (21, 4, 31)
+    assert (Wedge.soft(-41.3, 60.7, 1e-6).mask(shape) == Wedge.binary(-41.3, 60.7).mask(shape)).all()
+    assert (Wedge.soft(-90, 90, 5).mask(shape) == 1).all()
+    assert (Wedge.soft(-42, 60, 5).mask(shape)[0, :, 0] == 1).all()  # kz = kx = 0
+
+
+@pytest.mark.parametrize("wedge", [*WEDGES, Wedge.soft(-42, 60, 5)])
+@pytest.mark.parametrize("shape", [(8, 6, 10), (9, 7, 5)])
+def test_rows_are_parts_of_the_mask(wedge, shape):
+    mask = wedge.mask(shape)
+    assert mask.shape == (shape[0], shape[1], shape[2] // 2 + 1) and mask.dtype == torch.float32
+    for rows in (slice(0, 2), slice(1, 5), slice(3, None), slice(4, 99)):
+        assert torch.equal(wedge.mask_rows(shape, rows), mask[:, rows])
+    if wedge.is_rotated:
+        with pytest.raises(ValueError, match="rotated"):
+            wedge.mask_plane((8, 10))
+    else:
+        assert (mask == wedge.mask_plane((shape[0], shape[2]))[:, None]).all()
+
+
+@pytest.mark.parametrize("wedge", [WEDGES[0], WEDGES[3]])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_apply_keeps_batches_and_types(wedge, dtype):
+    volumes = random_volume((2, 3, 8, 7, 6)).to(dtype)
+    result = wedge.apply(volumes)
+    assert result.shape == volumes.shape and result.dtype == dtype
+    expected = wedge.apply(volumes[1, 2].double())
+    assert torch.allclose(result[1, 2].double(), expected, atol=3 * torch.finfo(dtype).eps)
+
+
+def test_flipping_negates_the_tilts():
+    assert Wedge.binary(-42, 60).flipped() == Wedge.binary(-60, 42)
+    assert Wedge.per_tilt([-10, 3, 50], 0.1).flipped() == Wedge.per_tilt([-50, -3, 10], 0.1)
+    assert Wedge.soft(-42, 60, 3).flipped().flipped() == Wedge.soft(-42, 60, 3)
+
+
+@pytest.mark.parametrize(
+    "tilts", [(60, -60), (10, 10), (-91, 60), (-60, 100), (float("nan"), 60), (-60, float("nan")), (-60, float("inf"))]
+)
+def test_impossible_ranges_are_refused_in_one_line(tilts):
+    for make in (Wedge.binary, lambda low, high: Wedge.soft(low, high, 2)):
+        with pytest.raises(TiltError, match="expected") as caught:
+            make(*tilts)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("angles", [[], [3.0], [3.0, 3.0], [0.0, 95.0], [0.0, float("nan"), 10.0]])
+def test_impossible_fans_are_refused(angles):
+    with pytest.raises(TiltError, match="expected"):
+        Wedge.per_tilt(angles, 0.1)
+
+
+@pytest.mark.parametrize("thickness", [0.0, -0.1, 30.0, float("nan")])
+def test_slabs_have_a_thickness(thickness):
+    with pytest.raises(TiltError, match="thickness"):
+        Wedge.per_tilt([-60, 0, 60], thickness)
+
+
+def test_wedges_are_values():
+    assert len({Wedge.binary(-60, 60), Wedge.binary(-60.0, 60.0), Wedge.soft(-60, 60, 1)}) == 2
+    shape = (12, 12, 12)
+    assert Wedge.binary(-51, 60).mask(shape).data_ptr() == Wedge.binary(-51, 60).mask(shape).data_ptr()
+
+
+def test_kept_masks_are_bounded_and_the_oldest_go_first():
+    cache, made = MaskCache(400), []
+
+    def make(key, floats):
+        made.append(key)
+        return torch.zeros(floats)
+
+    for key in "abcd":  # 120 bytes each: three fit
+        cache.get(key, lambda key=key: make(key, 30))
+    cache.get("d", lambda: make("d", 30))
+    cache.get("b", lambda: make("b", 30))
+    cache.get("a", lambda: make("a", 30))
+    cache.get("huge", lambda: make("huge", 1000))
+    assert made == ["a", "b", "c", "d", "a", "huge"]
+    assert cache.nbytes <= 400
+
+
+def test_a_mask_made_in_inference_mode_serves_training():
+    wedge, volume = Wedge.binary(-53, 59), torch.randn(6, 6, 6)
+    with torch.inference_mode():
+        wedge.apply(volume)
+    leaf = volume.clone().requires_grad_()
+    wedge.apply(leaf).square().sum().backward()
+    assert torch.allclose(leaf.grad, 2 * wedge.apply(volume), atol=1e-5)  # the wedge is an orthogonal projection
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("wedge", [*WEDGES, Wedge.soft(-42, 60, 5)])
+def test_cuda_gives_what_the_cpu_gives(wedge):
+    volume = random_volume((16, 15, 18)).float()
+    assert (wedge.mask(volume.shape, "cuda").cpu() == wedge.mask(volume.shape)).float().mean() > 0.999
+    assert (wedge.apply(volume.cuda()).cpu() - wedge.apply(volume)).abs().max() < 1e-3
