@@ -1,0 +1,152 @@
+"""Grids, shells, spectra and resampling against NumPy and against waves that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cryowae.physics.fourier import (
+    fourier_resample,
+    frequency_grid,
+    hermitian_weights,
+    low_pass,
+    power_spectrum,
+    radius,
+    shell_edges,
+    shell_means,
+    shell_sums,
+    wedge_spectrum,
+    z_slabs,
+)
+
+SHAPES = [(8, 6, 10), (7, 9, 5), (6, 5, 8), (1, 4, 7)]
+
+
+def noise(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_grid_is_that_of_rfftn(shape):
+    expected = np.meshgrid(np.fft.fftfreq(shape[0]), np.fft.fftfreq(shape[1]), np.fft.rfftfreq(shape[2]), indexing="ij")
+    for k, e in zip(frequency_grid(shape, dtype=torch.float64), expected, strict=True):
+        np.testing.assert_array_equal(k.expand(e.shape), e)
+    np.testing.assert_allclose(radius(shape), np.sqrt(sum(e**2 for e in expected)), atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_weights_make_the_half_spectrum_whole(shape):
+    volume = noise(shape)
+    half = np.abs(np.fft.rfftn(volume)) ** 2
+    whole = np.abs(np.fft.fftn(volume)) ** 2
+    assert (half * hermitian_weights(shape[2]).numpy()).sum() == pytest.approx(whole.sum())
+    assert hermitian_weights(shape[2]).sum() == shape[2]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("components", [1, 50, 10**6])
+def test_slabs_part_the_volume(shape, components):
+    slabs = list(z_slabs(shape, components))
+    assert [i for slab in slabs for i in range(slab.start, slab.stop)] == list(range(shape[0]))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sums_and_means_over_shells(shape, monkeypatch):
+    monkeypatch.setattr("cryowae.physics.fourier.SLAB", 20)  # more than one slab
+    values = torch.from_numpy(noise((shape[0], shape[1], shape[2] // 2 + 1)))
+    distance = radius(shape, dtype=torch.float64)
+    edges = torch.tensor([0.1, 0.25, 0.3, 0.45], dtype=torch.float64)
+    inside = [(distance >= a) & (distance < b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    np.testing.assert_allclose(shell_sums(values, distance, edges), [values[i].sum() for i in inside], atol=1e-12)
+    np.testing.assert_allclose(shell_means(values, distance, edges), [values[i].mean() for i in inside], atol=1e-12)
+    plane = values[:, :1]
+    spread = plane.expand(values.shape)
+    np.testing.assert_allclose(shell_sums(plane, distance, edges), [spread[i].sum() for i in inside], atol=1e-12)
+
+
+def test_edges_reach_nyquist_whatever_rounding_says():
+    for n in range(2, 300):
+        edges = shell_edges(1 / n)
+        assert len(edges) == n // 2 + 1 and edges[-1] <= 0.5 + 1e-12
+
+
+@pytest.mark.parametrize("shape", [(48, 40, 44), (33, 41, 47)])
+def test_white_noise_has_power_one(shape):
+    frequency, power = power_spectrum(torch.from_numpy(noise(shape)))
+    assert len(power) == max(shape) // 2
+    assert 0 < frequency[0] < frequency[-1] < 0.5
+    np.testing.assert_allclose(power[5:], 1, atol=0.15)
+    assert power[5:].mean() == pytest.approx(1, abs=0.02)
+
+
+def test_a_wave_is_in_its_shell():
+    z, y, x = np.indices((30, 20, 24))
+    wave = torch.from_numpy(np.cos(2 * np.pi * (3 * z / 30 - 2 * y / 20 + 4 * x / 24)))
+    frequency, power = power_spectrum(wave, width=0.02)
+    k = np.sqrt(0.1**2 + 0.1**2 + (1 / 6) ** 2)
+    assert abs(frequency[power.argmax()] - k) < 0.01
+    assert power.max() > 1e6 * power[power != power.max()].max()
+
+
+@pytest.mark.parametrize("shape", [(12, 9, 14), (7, 8, 9)])
+def test_the_wedge_spectrum_is_the_mean_over_ky(shape, monkeypatch):
+    monkeypatch.setattr("cryowae.physics.fourier.SLAB", 300)
+    volume = noise(shape)
+    whole = (np.abs(np.fft.fftn(volume)) ** 2).mean(1) / volume.size
+    np.testing.assert_allclose(wedge_spectrum(torch.from_numpy(volume)), np.fft.fftshift(whole), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(16, 12, 20), (15, 11, 21)])
+def test_low_pass_keeps_what_is_below_and_removes_what_is_above(shape):
+    z, _, x = np.indices(shape)
+    below, above = (
+        torch.from_numpy(np.cos(2 * np.pi * (a * z / shape[0] + b * x / shape[2]))) for a, b in ((2, 1), (5, 5))
+    )
+    filtered = low_pass(torch.stack([below + 3, above + 3]), 0.25, edge=0.1)
+    assert torch.allclose(filtered[0], below + 3, atol=1e-6)
+    assert torch.allclose(filtered[1], torch.full_like(above, 3), atol=1e-6)
+    half = low_pass(torch.from_numpy(np.cos(np.pi * z / 2)), 0.25, edge=0.1)
+    if shape[0] % 4 == 0:
+        assert torch.allclose(half, torch.from_numpy(np.cos(np.pi * z / 2) / 2), atol=1e-6)
+
+
+def waves(shape):
+    """A trigonometric polynomial of the position `(i + 1/2) / n` of the axes, sampled with any number of voxels."""
+    z, y, x = ((np.arange(n) + 0.5) / n for n in shape)
+    z, y, x = z[:, None, None], y[:, None], x
+    polynomial = 2 + np.cos(2 * np.pi * (2 * z - y + x) + 0.4) + 0.5 * np.sin(2 * np.pi * (z + y + 2 * x)) + 0 * x
+    return torch.from_numpy(polynomial)
+
+
+@pytest.mark.parametrize("new", [(16, 12, 10), (15, 7, 11), (6, 5, 6), (10, 9, 8), (24, 10, 12)])
+@pytest.mark.parametrize("old", [(10, 8, 12), (9, 9, 7)])
+def test_resampling_is_exact_for_what_both_samplings_hold(old, new):
+    assert torch.allclose(fourier_resample(waves(old), new), waves(new), atol=1e-10)
+
+
+def test_a_factor_multiplies_the_number_of_voxels():
+    assert torch.allclose(fourier_resample(waves((12, 12, 12)), 1.5), waves((18, 18, 18)), atol=1e-10)
+    assert torch.allclose(fourier_resample(waves((12, 12, 12)), 0.5), waves((6, 6, 6)), atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [8, 9])
+def test_finer_and_back_is_the_same(n):
+    volume = torch.from_numpy(noise((n, n, n)))
+    back = fourier_resample(fourier_resample(volume, 2), 0.5)
+    if n % 2:  # a Nyquist wave has no phase: half of it is lost by the shift to the centres
+        assert torch.allclose(back, volume, atol=1e-10)
+    else:
+        smooth = low_pass(volume, 0.3)
+        assert torch.allclose(fourier_resample(fourier_resample(smooth, 2), 0.5), smooth, atol=1e-6)
+
+
+def test_resampling_keeps_batches_types_and_centres():
+    ball = torch.zeros(1, 2, 21, 21, 21, dtype=torch.float32)
+    ball[..., 8:13, 8:13, 8:13] = 1
+    finer = fourier_resample(ball, (42, 21, 30))
+    assert finer.shape == (1, 2, 42, 21, 30) and finer.dtype == torch.float32
+    for axis, n in ((2, 42), (4, 30)):
+        profile = finer[0, 0].sum([d for d in range(3) if d != axis - 2])
+        assert torch.allclose(profile, profile.flip(0), atol=1e-3)  # symmetric about (n - 1) / 2
+        assert len(profile) == n
