@@ -2,7 +2,8 @@
 
 usage: python tools/profile_restore.py [--sizes 128x128x128 256x256x256 256x512x512] [--model NAME] [--device auto]
 
-Sizes are z, y, x. Peak memory is anonymous memory: mapped files can be dropped by the system at any time and do not
+Sizes are z, y, x. `CPU s` is the time of all threads together: where others use the machine too, it tells more than the
+seconds do. Peak memory is anonymous memory: mapped files can be dropped by the system at any time and do not
 count. On CUDA the peak of the allocator is given too, and the arithmetic and the memory traffic of the convolutions as
 shares of what this card reaches in a plain matrix product and a plain copy.
 """
@@ -40,7 +41,8 @@ def main() -> None:
     work = _work_per_voxel(model)
     threads = f", {torch.get_num_threads()} threads" if model.device.type == "cpu" else ""
     print(f"{model.name} on {model.device}{threads}: {work['mac'] / 1e3:.1f} k multiply-adds a network voxel")
-    print(f"{'z, y, x':>16} {'seconds':>9} {'voxels/s':>10} {'network/voxel':>14} {'GMAC/s':>8} {'anonymous MB':>13}")
+    names = ("seconds", "CPU s", "voxels/s", "network/voxel", "GMAC/s", "anonymous MB")
+    print(f"{'z, y, x':>16} " + " ".join(f"{name:>{max(len(name), 9)}}" for name in names))
     for shape in words.sizes:
         with tempfile.TemporaryDirectory(dir=words.folder) as folder:
             _profile(shape, Path(folder), model, work, words)
@@ -52,12 +54,14 @@ def _profile(shape: Shape, folder: Path, model: RestorationModel, work: dict[str
     options = RestoreOptions(device=str(model.device), report=False, consistency=words.consistency)
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
+    began = time.process_time()
     with _Memory() as memory:
         result = restore_tomogram(source, model=model, options=options)
+    busy = time.process_time() - began
     rate = prod(shape) * result.network_voxels_per_voxel / result.seconds
     print(
-        f"{' x '.join(map(str, shape)):>16} {result.seconds:9.1f} {prod(shape) / result.seconds:10.3g} "
-        f"{result.network_voxels_per_voxel:14.2f} {rate * work['mac'] / 1e9:8.1f} {memory.peak / 1e6:13.0f}",
+        f"{' x '.join(map(str, shape)):>16} {result.seconds:9.1f} {busy:9.1f} {prod(shape) / result.seconds:9.3g} "
+        f"{result.network_voxels_per_voxel:13.2f} {rate * work['mac'] / 1e9:9.1f} {memory.peak / 1e6:12.0f}",
         flush=True,
     )
     if model.device.type == "cuda":
