@@ -147,11 +147,7 @@ def region_sums(
         shell = torch.bucketize((z * z + ky * ky + kx * kx).sqrt(), edges.to(kz), right=True)
         for region in regions:
             inside = _inside(region, wedge, z, ky, kx, EROSION / min(a.shape))
-            # Parseval; an inverse transform keeps the Hermitian part of a mask alone, which matters at Nyquist along x
-            weight = inside * twice
-            if x % 2 == 0:
-                other = _inside(region, wedge, -z, -ky, kx[..., -1:], EROSION / min(a.shape))[..., 0]
-                weight[..., -1] = ((inside[..., -1].to(kz) + other.to(kz)) / 2) ** 2
+            weight = inside * twice  # Parseval; an inverse transform would differ a little at Nyquist along x
             over_all[region] += [float((part * weight).sum()) for part in parts]
             here = shell[inside]
             for row, part in enumerate([*parts, torch.ones_like(parts[0])]):
