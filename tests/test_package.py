@@ -83,7 +83,6 @@ def test_installed_package_finds_its_files_from_anywhere(installed, tmp_path):
     assert done.stdout.split() == [str(installed / "cryowae" / "__init__.py"), "cryowae-1", "cryowae-1"]
 
 
-@pytest.mark.slow
 def test_installed_package_runs_the_demo(installed, tmp_path):
     done = run_there(installed, tmp_path, "-m", "cryowae", "demo", "--output", "here")
     assert done.returncode == 0, done.stdout + done.stderr
