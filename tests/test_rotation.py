@@ -50,7 +50,10 @@ def test_scale_magnifies():
 
 def test_turning_there_and_back_keeps_a_smooth_volume(generator):
     z, y, x = torch.meshgrid(*[torch.arange(32.0) - 15.5] * 3, indexing="ij")
-    v = sum(torch.exp(-((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2) / 18) for a, b, c in ((4, 0, 1), (-3, 5, 2), (0, -4, -5)))
+    v = sum(
+        torch.exp(-((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2) / 18)
+        for a, b, c in ((4, 0, 1), (-3, 5, 2), (0, -4, -5))
+    )
     r = random_rotations(1, generator)
     back = rotate(rotate(v[None], r), r.transpose(1, 2))[0]
     assert torch.corrcoef(torch.stack([back.ravel(), v.ravel()]))[0, 1] > 0.995

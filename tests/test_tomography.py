@@ -30,7 +30,7 @@ def test_even_tilts_include_both_ends():
 
 @pytest.mark.parametrize("tilt", [-50.0, -20.0, 0.0, 33.0, 60.0])
 def test_projection_slice_theorem(tilt):
-    """The transform of a projection is the central slice (kz, kx) = ku (sin t, cos t): evaluated here by a direct sum."""
+    """The transform of a projection is the central slice (kz, kx) = ku (sin t, cos t), here by a direct sum."""
     depth, rows, width = 24, 6, 32
     v = smooth((depth, rows, width))
     detector = 64
@@ -122,12 +122,15 @@ def test_a_chiral_object_keeps_its_hand():
     z, y, x = torch.meshgrid(torch.arange(40.0) - 20, torch.arange(40.0) - 20, torch.arange(40.0) - 20, indexing="ij")
     angle = torch.arange(0, 4 * np.pi, 0.15)
     helix = sum(
-        torch.exp(-((y - 2.3 * (a - 2 * np.pi)) ** 2 + (x - 8 * a.cos()) ** 2 + (z - 8 * a.sin()) ** 2) / 4) for a in angle
+        torch.exp(-((y - 2.3 * (a - 2 * np.pi)) ** 2 + (x - 8 * a.cos()) ** 2 + (z - 8 * a.sin()) ** 2) / 4)
+        for a in angle
     )
     geometry = TiltGeometry(TILTS, 40, 40)
     back = back_project(project(helix, geometry), geometry)
+
     def likeness(a: torch.Tensor) -> float:
         return float(torch.corrcoef(torch.stack([back.ravel(), a.ravel()]))[0, 1])
+
     mirrored = max(likeness(helix.flip(axis)) for axis in (0, 1, 2))
     assert likeness(helix) > mirrored + 0.2
 

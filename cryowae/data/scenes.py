@@ -122,10 +122,9 @@ def _draw_structures(
 ) -> list[Structure]:
     count = int(rng.integers(3, 9))
     invented = count if not library else int(rng.binomial(count, config.procedural))
-    known = rng.choice(len(library), size=min(count - invented, len(library)), replace=False) if library else []
-    return [procedural_structure(rng, voxel_size) for _ in range(invented)] + [
-        library[i].resampled(voxel_size) for i in known
-    ]
+    known = rng.permutation(len(library))[: count - invented]
+    made = [procedural_structure(rng, voxel_size) for _ in range(invented)]
+    return made + [library[int(i)].resampled(voxel_size) for i in known]
 
 
 def _thickness(depth: int, rng: np.random.Generator) -> int:

@@ -22,10 +22,8 @@ from torch import Tensor
 from cryowae.config import DataConfig
 from cryowae.data.library import load_library
 from cryowae.data.scenes import SimulatedScene, simulate_scene
+from cryowae.models.pretrained import CLIP
 from cryowae.physics.structures import Structure
-
-CLIP = 6.0
-"""Standard deviations beyond which values are cut, in training and in restoration."""
 
 FAINT = 0.15
 """Contrast, in standard deviations of the tomogram, below which structures count less and less in the objective."""
@@ -85,19 +83,20 @@ class SyntheticPairs:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
 
     def batch(self, step: int) -> Batch:
         """Subtomograms for training step `step`."""
-        first = step * self.config.batch // self.config.crops_per_scene
-        pool = self._serve(first)
+        pool = self._serve(step * self.config.batch // self.config.crops_per_scene)
         rng = np.random.default_rng([self.seed, 2, step])
         samples = [self._sample(pool[int(rng.integers(len(pool)))], rng) for _ in range(self.config.batch)]
         observation, other, truth, scale, tilts = zip(*samples, strict=True)
-        stacked = [torch.stack(part)[:, None] for part in (observation, other, truth)]
-        return Batch(*stacked, torch.tensor(scale, device=self.device), tilts)
+        first, second, clean = (torch.stack(part)[:, None] for part in (observation, other, truth))
+        return Batch(first, second, clean, torch.tensor(scale, device=self.device), tilts)
 
     def _sample(
         self, scene: SimulatedScene, rng: np.random.Generator

@@ -50,7 +50,8 @@ class AutoencoderShape:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> AutoencoderShape:
         """The inverse of `to_dict`; lists become tuples."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
 
 
 class Autoencoder(nn.Module):
@@ -81,12 +82,8 @@ class Autoencoder(nn.Module):
         )
         self.lift = nn.ModuleList(convolution(d, b, a, kernel=1) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.up = nn.ModuleList(_blocks(d, w, n) for w, n in zip(widths[:-1], shape.up, strict=True))
-        self.to_code = nn.ModuleList(
-            convolution(d, w, c, kernel=1) for w, c in zip(widths, shape.codes, strict=True)
-        )
-        self.from_code = nn.ModuleList(
-            convolution(d, c, w, kernel=1) for w, c in zip(widths, shape.codes, strict=True)
-        )
+        self.to_code = nn.ModuleList(convolution(d, w, c, kernel=1) for w, c in zip(widths, shape.codes, strict=True))
+        self.from_code = nn.ModuleList(convolution(d, c, w, kernel=1) for w, c in zip(widths, shape.codes, strict=True))
         self.raise_ = nn.ModuleList(
             convolution(d, b, a, kernel=1) for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
@@ -99,7 +96,15 @@ class Autoencoder(nn.Module):
     def code_values_per_voxel(self) -> float:
         """Numbers in all codes, per voxel of the input."""
         d = self.shape.spatial_dims
-        return sum(c / 2 ** (d * (i + 1)) for i, c in enumerate(self.shape.codes))
+        return sum(c / 2.0 ** (d * (i + 1)) for i, c in enumerate(self.shape.codes))
+
+    def placed(self, device: torch.device | str) -> Autoencoder:
+        """Itself on a device, its kernels with channels last, which is the fastest layout there."""
+        self.to(device)
+        if self.shape.spatial_dims == 3:
+            for kernel in (p for p in self.parameters() if p.ndim == 5):
+                kernel.data = kernel.data.contiguous(memory_format=torch.channels_last_3d)
+        return self
 
     def encode(self, observation: Tensor) -> list[Tensor]:
         """Codes of an observation, fine to coarse.
@@ -148,7 +153,7 @@ def _receptive_field(shape: AutoencoderShape) -> int:
     for i in range(levels):
         blocks = shape.down[i] + (shape.up[i] if i < levels - 1 else 0) + shape.decode[i]
         reach += 2 ** (i + 1) * (2 * blocks + 1)
-    stride = 2**levels
+    stride: int = 2**levels
     return -(-reach // stride) * stride
 
 

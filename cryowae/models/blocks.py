@@ -23,8 +23,10 @@ def convolution(
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each position (Ba et al. 2016, as ConvNeXt uses it): no statistics of
-    the window or of the batch, so training and inference, a crop and the whole, are the same function."""
+    """Layer normalisation over the channels of each position (Ba et al. 2016, as ConvNeXt uses it).
+
+    No statistics of the window or of the batch: training and inference, a crop and the whole, are the same function.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -89,4 +91,5 @@ class ShuffleUp(nn.Module):
         dims = len(size)
         blocks = mixed.reshape(n, *[2] * dims, *size)
         order = [0, *[axis for i in range(dims) for axis in (1 + dims + i, 1 + i)]]
-        return blocks.permute(order).reshape(n, 1, *[2 * s for s in size])
+        out: Tensor = blocks.permute(order).reshape(n, 1, *[2 * s for s in size])
+        return out

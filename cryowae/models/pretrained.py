@@ -19,6 +19,9 @@ from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 
 DEFAULT = "cryowae-1"
 
+CLIP = 6.0
+"""Standard deviations beyond which values are cut, in training and in restoration: beads must not blind the network."""
+
 
 @dataclass(frozen=True, eq=False)
 class RestorationModel:
@@ -51,12 +54,12 @@ class RestorationModel:
     @property
     def stride(self) -> int:
         """Every axis of a window is a multiple of it."""
-        return self.network.stride
+        return int(self.network.stride)
 
     @property
     def receptive_field(self) -> int:
         """Voxels around an output voxel that can change it."""
-        return self.network.receptive_field
+        return int(self.network.receptive_field)
 
     @torch.inference_mode()
     def __call__(self, window: Tensor) -> Tensor:
@@ -79,7 +82,9 @@ class RestorationModel:
         return restored.float()
 
 
-def load_model(name_or_path: str | Path = "default", device: str = "auto", half: bool | None = None) -> RestorationModel:
+def load_model(
+    name_or_path: str | Path = "default", device: str = "auto", half: bool | None = None
+) -> RestorationModel:
     """Load shipped weights by name, or any checkpoint by path.
 
     Parameters
@@ -104,13 +109,15 @@ def load_model(name_or_path: str | Path = "default", device: str = "auto", half:
         shape = AutoencoderShape.from_dict({"spatial_dims": 3, **metadata["config"]["model"]})
         sizes = metadata["config"]["data"]["voxel_sizes"]
         network = Autoencoder(shape)
-        weights = {k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)}
+        weights = {
+            k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)
+        }
         network.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} holds no restoration network ({type(error).__name__}); expected weights that `cryowae train` wrote"
         ) from error
-    network = network.to(place, memory_format=torch.channels_last_3d).eval().requires_grad_(False)
+    network = network.placed(place).eval().requires_grad_(False)
     sha = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     half = place.type == "cuda" if half is None else half
     return RestorationModel(network, path.stem, sha, (float(sizes[0]), float(sizes[1])), metadata, place, half)

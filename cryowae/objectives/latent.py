@@ -97,7 +97,9 @@ def mmd(kernel: Tensor, first: Tensor, paired: bool = False) -> Tensor:
     return within - 2 * (_off_diagonal(between) if paired else between.mean())
 
 
-def null_quantile(kernel: Tensor, blocks: int, generator: torch.Generator, level: float = 0.95, draws: int = 200) -> float:
+def null_quantile(
+    kernel: Tensor, blocks: int, generator: torch.Generator, level: float = 0.95, draws: int = 200
+) -> float:
     """Quantile of `mmd` when both laws agree: the first `blocks` blocks and the rest are shuffled."""
     kernel = kernel.detach().cpu()
     values = []

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_gather
 
 from cryowae.config import MatchConfig
 from cryowae.objectives.latent import block_kernel, code_samples, discriminator_loss, fooling_loss, mmd, null_quantile
@@ -117,7 +116,8 @@ def prior_codes(
         normal = [torch.randn(c.shape, generator=generator).to(c.device) for c in codes]
         return normal, list(codes)
     scaled: Iterator[tuple[Tensor, Tensor]] = (
-        (p / _spread(p), c.float() / _spread(p)) for p, c in zip((p.detach().float() for p in clean), codes, strict=True)
+        (p / _spread(p), c.float() / _spread(p))
+        for p, c in zip((p.detach().float() for p in clean), codes, strict=True)
     )
     prior, own = zip(*scaled, strict=True)
     return list(prior), list(own)
@@ -129,7 +129,12 @@ def _spread(code: Tensor) -> Tensor:
 
 
 def _everyone(samples: Tensor) -> Tensor:
-    # all processes see all blocks; the gradient flows back to the process that each block came from
+    # all processes see all blocks; each sends its gradient back through its own, times the team's size, since the
+    # team averages gradients and every process computes the whole distance
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return samples
-    return torch.cat(all_gather(samples))
+    size = dist.get_world_size()
+    gathered = [torch.empty_like(samples) for _ in range(size)]
+    dist.all_gather(gathered, samples.detach().contiguous())
+    gathered[dist.get_rank()] = size * samples - (size - 1) * samples.detach()
+    return torch.cat(gathered)

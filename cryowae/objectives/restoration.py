@@ -46,4 +46,5 @@ def fidelity(restored: Tensor, other_half: Tensor, measured: Tensor) -> Tensor:
         window = window / window.square().mean().sqrt()
         difference = difference * window.view([-1 if i == axis else 1 for i in range(3)])
     spectrum = torch.fft.rfftn(difference, dim=(-3, -2, -1)) * measured
-    return torch.fft.irfftn(spectrum, s=size, dim=(-3, -2, -1)).square().mean()
+    seen: Tensor = torch.fft.irfftn(spectrum, s=size, dim=(-3, -2, -1))
+    return seen.square().mean()

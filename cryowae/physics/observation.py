@@ -7,6 +7,7 @@ after the projections is linear, so signal and noise are kept apart and mixed at
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +39,7 @@ class Observation:
 
     def sigma(self, snr: float) -> float:
         """Standard deviation of the noise on the projections at a signal-to-noise ratio (variance over variance)."""
-        return self.contrast / snr**0.5
+        return self.contrast / math.sqrt(snr)
 
     def tomogram(self, snr: float) -> Tensor:
         """`(z, y, x)` reconstruction of all the data; the mean of `halves`."""
@@ -99,9 +100,7 @@ def observe(
     return Observation(volumes[0], volumes[1:], float(series.std()), angles)
 
 
-def tilt_halves(
-    series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None
-) -> tuple[Tensor, Tensor]:
+def tilt_halves(series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None) -> tuple[Tensor, Tensor]:
     """Reconstructions of every other tilt, first the even ones (counting from 0), then the odd.
 
     They share no image, but each samples Fourier space half as finely: their agreement bounds the noise, and says

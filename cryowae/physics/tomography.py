@@ -26,7 +26,7 @@ class Filter:
     Attributes
     ----------
     window
-        Share `a` of a cosine window `1 - a + a cos(2 pi k)` on the ramp: 0 for none, 0.46 for Hamming's, 0.5 for Hann's.
+        Share `a` of a cosine window `1 - a + a cos(2 pi k)` on the ramp: 0 for none, 0.46 for Hamming, 0.5 for Hann.
     falloff
         Frequency in cycles per voxel at which a Gaussian low-pass has fallen to `exp(-1/2)`; infinite for none.
     sirt
@@ -50,7 +50,7 @@ class Filter:
         if self.sirt > 0:
             relaxation = 0.03 / k.clamp(min=1 / width)
             ramp = ramp * (1 - (1 - relaxation.clamp(max=1.0)) ** self.sirt)
-        gain = ramp * torch.exp(-0.5 * (k / self.falloff) ** 2)
+        gain: Tensor = ramp * torch.exp(-0.5 * (k / self.falloff) ** 2)
         gain = gain * (1 - self.window + self.window * torch.cos(2 * torch.pi * k))
         return gain.float().to(device)
 
@@ -166,7 +166,8 @@ def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | Non
     rows = _filter_rows(flat, padded).permute(1, 3, 0, 2).reshape(tilts * detector, -1)
     volume = geometry.matrices[1] @ rows
     volume = volume.view(geometry.depth, geometry.width, -1, y).permute(2, 0, 3, 1)
-    return volume.reshape(*lead, geometry.depth, y, geometry.width)
+    shape = (*lead, geometry.depth, y, geometry.width)
+    return volume.reshape(shape)
 
 
 def series_noise(
@@ -184,7 +185,7 @@ def series_noise(
         0 for white noise; otherwise its amplitude falls (positive) or grows (negative) as
         `exp(-colour (kx^2 + ky^2))`.
     """
-    noise = torch.randn(*shape, generator=generator, device=device)
+    noise: Tensor = torch.randn(*shape, generator=generator, device=device)
     if colour == 0.0:
         return noise
     ky = torch.fft.fftfreq(shape[-2], device=device)[:, None]
@@ -214,7 +215,8 @@ def _cubic(offset: Tensor) -> Tensor:
 def _filter_rows(series: Tensor, response: Tensor) -> Tensor:
     width = series.shape[-1]
     spectrum = torch.fft.rfft(series, n=2 * width, dim=-1) * response.to(series.device)
-    return torch.fft.irfft(spectrum, n=2 * width, dim=-1)[..., :width]
+    filtered: Tensor = torch.fft.irfft(spectrum, n=2 * width, dim=-1)
+    return filtered[..., :width]
 
 
 def _csr(rows: Tensor, columns: Tensor, weights: Tensor, size: tuple[int, int], device: str) -> Tensor:

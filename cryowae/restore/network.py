@@ -9,11 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from cryowae.models.pretrained import CLIP
 from cryowae.physics.resample import resample, resampling_ratio
 from cryowae.tiling import Shape, plan_windows
-
-CLIP = 6.0
-"""Standard deviations at which a window is clipped, as in training: beads must not blind the network."""
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
 _BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network

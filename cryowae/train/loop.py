@@ -159,5 +159,3 @@ def _schedule(step: int, config: TrainConfig) -> float:
 
 def _precision(config: TrainConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-
-

@@ -1,4 +1,4 @@
-"""What a training run leaves for people: a table of its terms, their curves, and what the decoder makes of the prior."""
+"""What a training run leaves for people: a table of its terms, their curves, decoded samples of the prior."""
 
 from __future__ import annotations
 

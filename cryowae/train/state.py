@@ -46,7 +46,7 @@ class TrainingState:
         """A new run, its weights drawn from the config's seed or read from `start_from`."""
         torch.manual_seed(config.seed)
         shape = AutoencoderShape(spatial_dims=3, **config.model.model_dump())
-        network, average = (Autoencoder(shape).to(device, memory_format=torch.channels_last_3d) for _ in range(2))
+        network, average = (Autoencoder(shape).placed(device) for _ in range(2))
         if config.start_from:
             _start(network, Path(config.start_from))
         average.load_state_dict(network.state_dict())
@@ -77,7 +77,12 @@ class TrainingState:
         plain: dict[str, Any] = {}
         for name, part in self._parts().items():
             tensors |= {f"{name}.{k}": v for k, v in _flatten(part.state_dict(), plain.setdefault(name, {})).items()}
-        metadata = {"kind": "training", "step": self.step, "config": self.config.model_dump(mode="json"), "plain": plain}
+        metadata = {
+            "kind": "training",
+            "step": self.step,
+            "config": self.config.model_dump(mode="json"),
+            "plain": plain,
+        }
         write_checkpoint(path, {k: _array(v) for k, v in tensors.items()}, metadata)
 
     def load(self, path: Path) -> None:
@@ -97,7 +102,9 @@ class TrainingState:
         self.step = int(metadata["step"])
         self.generator.set_state(torch.from_numpy(tensors.pop("generator")))
         for name, part in self._parts().items():
-            own = {k.removeprefix(f"{name}."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith(f"{name}.")}
+            own = {
+                k.removeprefix(f"{name}."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith(f"{name}.")
+            }
             part.load_state_dict(_unflatten(own, metadata["plain"][name]))
 
     def _parts(self) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""The autoencoder: shapes, equivariance, and that everything passes through the codes."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from cryowae.models.autoencoder import Autoencoder, AutoencoderShape, count_parameters, interpolate_codes
+from cryowae.models.blocks import ShuffleDown, ShuffleUp
+from cryowae.models.discriminator import LatentDiscriminator
+
+SMALL = {"widths": (8, 12, 16), "codes": (2, 3, 4), "down": (1, 1, 1), "up": (1, 1), "decode": (1, 1, 1)}
+
+
+def network(spatial_dims: int = 3, **changes: object) -> Autoencoder:
+    torch.manual_seed(0)
+    net = Autoencoder(AutoencoderShape(spatial_dims=spatial_dims, **{**SMALL, **changes}))
+    with torch.no_grad():  # far from the tame start, so that every path shows
+        for p in net.parameters():
+            p.add_(0.1 * torch.randn(p.shape))
+    return net.eval()
+
+
+@pytest.mark.parametrize(
+    ("dims", "size", "expected"),
+    [
+        (3, (16, 24, 32), [(2, 8, 12, 16), (3, 4, 6, 8), (4, 2, 3, 4)]),
+        (2, (24, 40), [(2, 12, 20), (3, 6, 10), (4, 3, 5)]),
+    ],
+)
+def test_shapes(dims, size, expected):
+    net = network(dims)
+    x = torch.randn(2, 1, *size)
+    codes = net.encode(x)
+    assert [tuple(c.shape[1:]) for c in codes] == expected
+    assert net.decode(codes).shape == x.shape
+    assert_close(net(x), net.decode(codes))
+
+
+def test_code_values_per_voxel_counts_the_codes():
+    net = network()
+    codes = net.encode(torch.randn(1, 1, 16, 16, 16))
+    assert net.code_values_per_voxel == pytest.approx(sum(c.numel() for c in codes) / 16**3)
+
+
+@pytest.mark.parametrize("scale", [0, 1, 2])
+def test_zeroing_any_scale_changes_the_output(scale):
+    net = network()
+    codes = net.encode(torch.randn(1, 1, 16, 16, 16))
+    whole = net.decode(codes)
+    codes[scale] = torch.zeros_like(codes[scale])
+    assert (net.decode(codes) - whole).abs().max() > 0.01 * whole.std()
+
+
+def test_the_decoder_sees_the_codes_and_nothing_else():
+    """Two observations with the same codes have the same restoration: no other path exists."""
+    net = network()
+    gradient = torch.autograd.functional.jacobian(
+        lambda x: net.decode([c.detach() for c in net.encode(x)]).sum(), torch.randn(1, 1, 8, 8, 8)
+    )
+    assert gradient.abs().max() == 0
+
+
+def test_equivariance_to_shifts_by_the_stride_and_the_receptive_field():
+    """Interior output is blind to anything farther than the receptive field, and moves with shifts by the stride."""
+    net = network(widths=(4, 4), codes=(2, 2), down=(1, 1), up=(1,), decode=(1, 1)).double()
+    reach, stride = net.receptive_field, net.stride
+    assert stride == 4
+    size = 2 * reach + 3 * stride
+    x = torch.randn(1, 1, size, stride, stride, dtype=torch.float64)
+    centre = slice(reach, size - reach - stride)
+    changed = x.clone()
+    changed[:, :, -stride:] += 3.0
+    assert_close(net(x)[:, :, centre][:, :, :stride], net(changed)[:, :, centre][:, :, :stride], atol=1e-9, rtol=0)
+    assert (net(x)[:, :, -2 * stride] - net(changed)[:, :, -2 * stride]).abs().max() > 1e-6
+    shifted = torch.roll(x, stride, dims=2)
+    inner = slice(reach + stride, reach + 2 * stride)
+    assert_close(net(shifted)[:, :, inner], net(x)[:, :, reach : reach + stride], atol=1e-9, rtol=0)
+
+
+def test_shuffles_are_inverse_arrangements():
+    """With identity kernels, taking blocks apart and putting them together is doing nothing."""
+    for dims in (2, 3):
+        down, up = ShuffleDown(dims, 2**dims), ShuffleUp(dims, 2**dims)
+        with torch.no_grad():
+            for layer in (down.mix, up.mix):
+                layer.weight.zero_()
+                layer.bias.zero_()
+                for i in range(2**dims):
+                    layer.weight[(i, i) + (1,) * dims] = 1.0
+        x = torch.randn(2, 1, *(8, 6, 4)[:dims])
+        assert_close(up(down(x)), x)
+
+
+def test_a_fresh_network_starts_without_a_checkerboard():
+    net = Autoencoder(AutoencoderShape(spatial_dims=2, **SMALL))
+    out = net(torch.randn(1, 1, 64, 64))[0, 0, 16:48, 16:48]
+    blocks = out.reshape(16, 2, 16, 2)
+    within = blocks.var(dim=(1, 3)).mean()
+    assert within < 1e-8 + 1e-3 * out.var()
+
+
+def test_small_changes_of_the_batch_do_not_leak_between_samples():
+    net = network()
+    x = torch.randn(2, 1, 16, 16, 16)
+    alone = net(x[:1])
+    assert_close(net(x)[:1], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_interpolation_ends_at_its_ends():
+    net = network()
+    a, b = (net.encode(torch.randn(1, 1, 8, 8, 8)) for _ in range(2))
+    path = interpolate_codes(a, b, 5)
+    assert_close(path[0], a)
+    assert_close(path[-1], b)
+    assert_close(path[2][0], (a[0] + b[0]) / 2)
+
+
+def test_discriminator_says_one_number_per_neighbourhood():
+    codes = [torch.randn(2, 3, 6, 6, 6), torch.randn(2, 4, 3, 3, 3)]
+    single = LatentDiscriminator(3, (3, 4), neighbourhood=1)(codes)
+    cubes = LatentDiscriminator(3, (3, 4), neighbourhood=2)(codes)
+    assert [tuple(s.shape) for s in single] == [(2, 1, 6, 6, 6), (2, 1, 3, 3, 3)]
+    assert [tuple(s.shape) for s in cubes] == [(2, 1, 5, 5, 5), (2, 1, 2, 2, 2)]
+
+
+def test_counting_parameters():
+    assert count_parameters(torch.nn.Conv3d(2, 3, 3)) == 3 * 2 * 27 + 3

@@ -1,0 +1,169 @@
+"""Distances between codes and prior, and the terms of restoration, against what they must be."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from cryowae.config import MatchConfig
+from cryowae.models.discriminator import LatentDiscriminator
+from cryowae.objectives.latent import (
+    SCALES,
+    block_kernel,
+    code_samples,
+    discriminator_loss,
+    fooling_loss,
+    mmd,
+    null_quantile,
+)
+from cryowae.objectives.match import LatentMatch, prior_codes
+from cryowae.objectives.restoration import fidelity, supervised
+from cryowae.physics.wedge import Wedge
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(5)
+
+
+def first(n: int) -> torch.Tensor:
+    return torch.arange(2 * n) < n
+
+
+def correlated(n: int, c: int, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Exactly normal codes whose neighbours are alike: white noise smoothed, at unit variance."""
+    white = torch.randn(n, c, size + 2, size + 2, size + 2, generator=generator)
+    smooth = torch.nn.functional.avg_pool3d(white, 3, stride=1)
+    return smooth * 27**0.5
+
+
+def test_kernel_against_its_definition(generator):
+    x = torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
+    kernel = block_kernel(x)
+    expected = np.zeros((3, 3))
+    for a in range(3):
+        for b in range(3):
+            values = [
+                sum(2 * 2 * s / (2 * 2 * s + float((p - q).square().sum())) for s in SCALES) for p in x[a] for q in x[b]
+            ]
+            expected[a, b] = np.mean(values)
+    assert_close(kernel.double(), torch.from_numpy(expected), atol=1e-4, rtol=1e-4)
+
+
+def test_mmd_of_correlated_normal_codes_is_zero_within_its_error(generator):
+    """The block U-statistic is unbiased where the plain one takes likeness of neighbours for a mismatch."""
+    values, plain = [], []
+    for _ in range(24):
+        codes = code_samples(correlated(8, 4, 4, generator), 64, generator)
+        blocks = torch.cat([codes, torch.randn(8, 64, 4, generator=generator)])
+        values.append(float(mmd(block_kernel(blocks), first(8))))
+        flat = blocks.reshape(-1, 1, 4)
+        plain.append(float(mmd(block_kernel(flat), first(8 * 64))))
+    error = np.std(values) / len(values) ** 0.5
+    assert abs(np.mean(values)) < 3 * error
+    assert min(values) < 0 < max(values)
+    assert np.mean(plain) > 5 * np.std(plain) / len(plain) ** 0.5
+
+
+@pytest.mark.parametrize("change", [lambda z: z + 0.7, lambda z: 0.5 * z, lambda z: z.sign()])
+def test_mmd_sees_a_wrong_mean_width_and_shape(change, generator):
+    codes = change(torch.randn(16, 32, 4, generator=generator))
+    kernel = block_kernel(torch.cat([codes, torch.randn(16, 32, 4, generator=generator)]))
+    assert mmd(kernel, first(16)) > 2 * null_quantile(kernel, 16, generator)
+
+
+def test_null_quantile_covers_equal_laws(generator):
+    below = 0
+    for _ in range(60):
+        kernel = block_kernel(torch.randn(16, 16, 3, generator=generator))
+        below += float(mmd(kernel, first(8))) < null_quantile(kernel, 8, generator, draws=100)
+    assert 0.85 <= below / 60 <= 1.0
+
+
+def test_neighbourhood_samples_are_cubes(generator):
+    code = torch.arange(2 * 3 * 4 * 4 * 4, dtype=torch.float32).view(2, 3, 4, 4, 4)
+    samples = code_samples(code, 10, generator, neighbourhood=2)
+    assert samples.shape == (2, 10, 24)
+    corner = samples[0, 0].view(3, 2, 2, 2)
+    assert_close(corner[0, 0, 0, 1] - corner[0, 0, 0, 0], torch.tensor(1.0))
+    assert_close(corner[0, 1, 0, 0] - corner[0, 0, 0, 0], torch.tensor(16.0))
+    assert_close(corner[1, 0, 0, 0] - corner[0, 0, 0, 0], torch.tensor(64.0))
+
+
+def test_mmd_pulls_codes_to_the_prior(generator):
+    codes = torch.nn.Parameter(1 + 0.3 * torch.randn(8, 2, 4, 4, 4, generator=generator))
+    match = LatentMatch(MatchConfig(weight=1.0, positions=32))
+    optimiser = torch.optim.Adam([codes], lr=0.05)
+    for _ in range(60):
+        prior, own = prior_codes(match.config, [codes], None, generator)
+        optimiser.zero_grad()
+        match(own, prior, generator).loss.backward()
+        optimiser.step()
+    assert abs(float(codes.detach().mean())) < 0.25
+    assert 0.7 < float(codes.detach().std()) < 1.3
+
+
+def test_structure_prior_cannot_be_met_by_shrinking(generator):
+    """Codes and prior are compared at the prior's own scale, so a smaller encoder gains nothing."""
+    clean, noisy = torch.randn(8, 2, 4, 4, 4, generator=generator), torch.randn(8, 2, 4, 4, 4, generator=generator) + 1
+    match = LatentMatch(MatchConfig(prior="structure", weight=1.0))
+    distances = []
+    for scale in (1.0, 1e-2):
+        prior, own = prior_codes(match.config, [scale * noisy], [scale * clean], generator)
+        distances.append(match(own, prior, torch.Generator().manual_seed(0)).distances[0])
+    assert distances[1] == pytest.approx(distances[0], rel=1e-3)
+    assert distances[0] > 0.05
+
+
+def test_the_discriminator_learns_and_the_encoder_fools_it(generator):
+    torch.manual_seed(0)
+    match = LatentMatch(MatchConfig(kind="adversarial", weight=1.0), LatentDiscriminator(3, (2,), neighbourhood=2))
+    optimiser = torch.optim.Adam(match.discriminator.parameters(), lr=3e-3)
+    codes = [0.3 * torch.randn(8, 2, 4, 4, 4, generator=generator) + 1]
+    for _ in range(80):
+        prior, own = prior_codes(match.config, codes, None, generator)
+        optimiser.zero_grad()
+        match.discriminate(own, prior).backward()
+        optimiser.step()
+    assert float(match.discriminate(codes, [torch.randn_like(codes[0])]).detach()) < 0.3
+    moving = codes[0].clone().requires_grad_()
+    found = match([moving], [torch.randn_like(moving)], generator)
+    found.loss.backward()
+    assert found.distances[0] > 0.9
+    assert moving.grad is not None
+    assert all(p.grad is None or p.requires_grad for p in match.discriminator.parameters())
+
+
+def test_discriminator_losses_at_indifference():
+    zero = [torch.zeros(2, 1, 3, 3, 3)]
+    assert float(discriminator_loss(zero, zero)) == pytest.approx(np.log(2))
+    assert float(fooling_loss(zero)) == pytest.approx(np.log(2))
+
+
+def test_supervised_error_is_in_units_of_the_contrast():
+    truth = torch.zeros(2, 1, 4, 4, 4)
+    restored = torch.stack([torch.full((1, 4, 4, 4), 0.1), torch.full((1, 4, 4, 4), 0.4)])
+    assert float(supervised(restored, truth, torch.tensor([0.1, 0.4]))) == pytest.approx(1.0)
+
+
+def test_fidelity_is_blind_in_the_wedge_and_sees_the_rest():
+    shape = (32, 32, 32)
+    z, x = (torch.arange(32.0)[:, None, None], torch.arange(32.0)[None, None])
+    measured = Wedge.binary(-60, 60).mask(shape)[None, None]
+
+    def loss(wave):
+        return float(fidelity(wave.expand(shape)[None, None], torch.zeros(1, 1, *shape), measured))
+
+    inside = loss(torch.cos(2 * torch.pi * (8 * z + 1 * x) / 32))
+    outside = loss(torch.cos(2 * torch.pi * (2 * z + 8 * x) / 32))
+    assert outside == pytest.approx(0.5, rel=0.1)
+    assert inside < 0.05 * outside
+
+
+def test_fidelity_to_an_independent_half_prefers_the_clean_signal():
+    """Noise2noise: against another noisy half, the clean signal scores better than the noisy half itself."""
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randn(1, 1, 16, 16, 16, generator=generator)
+    halves = [signal + torch.randn(signal.shape, generator=generator) for _ in range(2)]
+    measured = Wedge.binary(-60, 60).mask((16, 16, 16))[None, None]
+    assert fidelity(signal, halves[1], measured) < 0.7 * fidelity(halves[0], halves[1], measured)

@@ -1,0 +1,108 @@
+"""Simulated pairs: what is in a batch, and that a step's batch depends on the seed and the step alone."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from cryowae.config import DataConfig
+from cryowae.data.library import load_library
+from cryowae.data.scenes import simulate_scene
+from cryowae.data.synthetic import FAINT, SyntheticPairs
+from cryowae.errors import ConfigError
+
+TINY = DataConfig(
+    scene=(24, 32, 32), crop=16, batch=4, pool=2, crops_per_scene=4, workers=0, membranes=0.0, filaments=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return simulate_scene(TINY.model_copy(update={"plain": 1.0, "occupancy": (0.1, 0.1)}), 0, 0, [])
+
+
+def test_a_scene_has_signal_where_there_is_structure(scene):
+    truth, signal = scene.truth.float(), scene.signal.float()
+    assert truth.shape == signal.shape == (24, 32, 32)
+    assert scene.noise.shape == (2, 24, 32, 32)
+    assert torch.corrcoef(torch.stack([truth.ravel(), signal.ravel()]))[0, 1] > 0.5
+    assert (scene.tilt_min, scene.tilt_max) == (-60.0, 60.0)
+
+
+def test_scenes_follow_from_seed_and_number(scene):
+    config = TINY.model_copy(update={"plain": 1.0, "occupancy": (0.1, 0.1)})
+    assert_close(simulate_scene(config, 0, 0, []).noise, scene.noise, rtol=0, atol=0)
+    assert not torch.equal(simulate_scene(config, 0, 1, []).truth, scene.truth)
+
+
+def test_a_batch_is_standardised_and_its_halves_share_the_signal_alone():
+    config = TINY.model_copy(update={"snr": (0.5, 0.5), "empty": 0.0, "plain": 1.0, "batch": 16, "crops_per_scene": 16})
+    with SyntheticPairs(config, 0) as pairs:
+        batch = pairs.batch(0)
+    assert batch.observation.shape == batch.other.shape == batch.truth.shape == (16, 1, 16, 16, 16)
+    assert 0.6 < float(batch.observation.std()) < 1.5
+    assert float(batch.truth.min()) > -1.0
+    first, second, truth = (v.ravel() for v in (batch.observation, batch.other, batch.truth))
+    assert torch.corrcoef(torch.stack([first, second]))[0, 1] < 0.9
+    assert (
+        torch.corrcoef(torch.stack([first + second, truth]))[0, 1] > torch.corrcoef(torch.stack([first, truth]))[0, 1]
+    )
+    assert float(batch.scale.min()) > FAINT
+
+
+def test_empty_samples_have_no_truth_and_no_signal():
+    config = TINY.model_copy(update={"empty": 1.0, "snr": (0.05, 0.05)})
+    with SyntheticPairs(config, 0) as pairs:
+        batch = pairs.batch(0)
+    assert float(batch.truth.abs().max()) == 0
+    assert 0.5 < float(batch.observation.std()) < 2
+
+
+def test_half_turns_reverse_the_tilts_of_the_samples_that_they_turn():
+    config = TINY.model_copy(update={"tilts": (-40.0, 60.0, 4.0), "plain": 1.0, "batch": 24, "crops_per_scene": 24})
+    with SyntheticPairs(config, 0) as pairs:
+        tilts = set(pairs.batch(0).tilts)
+    assert tilts == {(-40.0, 60.0), (-60.0, 40.0)}
+
+
+def test_a_step_depends_on_seed_and_number_alone():
+    with SyntheticPairs(TINY, 3) as pairs:
+        straight = [pairs.batch(step) for step in range(6)]
+    with SyntheticPairs(TINY, 3) as again:
+        late = again.batch(5)
+    assert_close(late.observation, straight[5].observation, rtol=0, atol=0)
+    assert_close(late.truth, straight[5].truth, rtol=0, atol=0)
+    with SyntheticPairs(TINY, 4) as other:
+        assert not torch.equal(other.batch(5).truth, late.truth)
+    with SyntheticPairs(TINY, 3, rank=1) as colleague:
+        assert not torch.equal(colleague.batch(5).truth, late.truth)
+
+
+@pytest.mark.slow
+def test_background_processes_make_the_same_scenes():
+    with SyntheticPairs(TINY, 3) as here, SyntheticPairs(TINY.model_copy(update={"workers": 1}), 3) as there:
+        for step in range(3):
+            assert_close(there.batch(step).observation, here.batch(step).observation, rtol=0, atol=1e-3)
+
+
+def test_missing_data_and_files_are_said(monkeypatch, tmp_path):
+    monkeypatch.delenv("CRYOWAE_DATA", raising=False)
+    with pytest.raises(ConfigError, match="CRYOWAE_DATA is ''"):
+        load_library(["a.mrc"])
+    monkeypatch.setenv("CRYOWAE_DATA", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"no structure 'a\.mrc'"):
+        load_library(["a.mrc"])
+    assert load_library([]) == []
+
+
+def test_real_structures_are_on_one_scale(data_folder):
+    names = [
+        "densities/polnet_10A/4v4r.mrc.gz",
+        "densities/polnet_membrane/8yf0_mbz_align_shift.mrc.gz@8",
+        "models/1tub.pdb.gz",
+    ]
+    ribosome, protein, tubulin = load_library(names)
+    assert protein.voxel_size == 8
+    for structure in (ribosome, protein, tubulin):
+        values = structure.resampled(10.0).density.numpy()
+        assert 0.5 < float(np.mean(values[values > 0.5])) < 1.8
