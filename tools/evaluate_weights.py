@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--snr", type=float, nargs="+", default=[0.5, 0.05])
     parser.add_argument("--tilts", type=float, nargs=3, default=[-60.0, 60.0, 3.0], metavar=("LO", "HI", "STEP"))
     parser.add_argument("--occupancy", type=float, default=0.08)
+    parser.add_argument("--particles", type=int, help="at most so many, largest first, for a thin scene")
     parser.add_argument("--half", action="store_true", help="compute in bfloat16")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,8 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     for seed in range(1, args.seeds + 1):
         rng = np.random.default_rng([seed, 20261121])
-        truth = make_scene(library, SHAPE, VOXEL_SIZE, rng, occupancy=args.occupancy).density
+        limits = {"occupancy": args.occupancy, "max_particles": args.particles}
+        truth = make_scene(library, SHAPE, VOXEL_SIZE, rng, **limits).density
         seen = observe(truth, angles, torch.Generator().manual_seed(seed), weighting=HANN)
         for snr in args.snr:
             volumes = {"input": seen.tomogram(snr).numpy()}

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,6 +48,10 @@ class SimulatedScene:
     noise_std: float
     tilt_min: float
     tilt_max: float
+
+    def to(self, device: str) -> SimulatedScene:
+        """Itself with its volumes on a device."""
+        return replace(self, truth=self.truth.to(device), signal=self.signal.to(device), noise=self.noise.to(device))
 
 
 def simulate_scene(

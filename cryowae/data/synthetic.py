@@ -135,7 +135,7 @@ class SyntheticPairs:
                     self._pending[index] = self._executor.submit(_work, self.config, self.seed, index)
             for index in wanted:
                 if index not in self._scenes:
-                    self._scenes[index] = self._pending.pop(index).result()
+                    self._scenes[index] = self._pending.pop(index).result().to(self.device)
         return [self._scenes[index] for index in wanted]
 
 

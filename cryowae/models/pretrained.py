@@ -102,7 +102,7 @@ def load_model(
         If there is no such file, or it holds no network of ours.
     """
     place = torch.device(pick_device(device))
-    path = _find(str(name_or_path))
+    path = find_weights(name_or_path)
     tensors, metadata = read_checkpoint(path)
     prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
     try:
@@ -153,10 +153,16 @@ def pick_device(name: str) -> str:
     return name
 
 
-def _find(name: str) -> Path:
+def find_weights(name_or_path: str | Path) -> Path:
+    """The file of shipped weights by name (`default` for those of choice), or the path itself.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such file.
+    """
     shipped = Path(str(files("cryowae"))) / "weights"
-    if name == "default":
-        name = DEFAULT
+    name = DEFAULT if str(name_or_path) == "default" else str(name_or_path)
     if (shipped / f"{name}.safetensors").is_file():
         return shipped / f"{name}.safetensors"
     if not Path(name).is_file():

@@ -20,6 +20,7 @@ from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 from cryowae.models.discriminator import LatentDiscriminator
+from cryowae.models.pretrained import find_weights
 from cryowae.objectives.match import LatentMatch
 
 
@@ -48,7 +49,7 @@ class TrainingState:
         shape = AutoencoderShape(spatial_dims=3, **config.model.model_dump())
         network, average = (Autoencoder(shape).placed(device) for _ in range(2))
         if config.start_from:
-            _start(network, Path(config.start_from))
+            _start(network, find_weights(config.start_from))
         average.load_state_dict(network.state_dict())
         average.requires_grad_(False)
         discriminator = None
