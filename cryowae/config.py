@@ -32,6 +32,7 @@ class DataConfig(_Frozen):
 
     `structures` names files below the folder of real data; `procedural` is the share of invented structures.
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
+    `faint` is the contrast, in standard deviations of the tomogram, below which structures count less in the objective.
     `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary.
     """
 
@@ -41,6 +42,7 @@ class DataConfig(_Frozen):
     voxel_sizes: tuple[float, float] = (8.0, 20.0)
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
     snr: tuple[float, float] = (0.02, 2.0)
+    faint: float = Field(0.15, ge=0)
     plain: float = Field(0.5, ge=0, le=1)
     empty: float = Field(0.1, ge=0, le=1)
     membranes: float = Field(0.3, ge=0, le=1)

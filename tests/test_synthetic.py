@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from cryowae.config import DataConfig
 from cryowae.data.library import load_library
 from cryowae.data.scenes import simulate_scene
-from cryowae.data.synthetic import FAINT, SyntheticPairs
+from cryowae.data.synthetic import SyntheticPairs
 from cryowae.errors import ConfigError
 
 TINY = DataConfig(
@@ -47,7 +47,7 @@ def test_a_batch_is_standardised_and_its_halves_share_the_signal_alone():
     assert (
         torch.corrcoef(torch.stack([first + second, truth]))[0, 1] > torch.corrcoef(torch.stack([first, truth]))[0, 1]
     )
-    assert float(batch.scale.min()) > FAINT
+    assert float(batch.scale.min()) > config.faint
 
 
 def test_empty_samples_have_no_truth_and_no_signal():

@@ -25,9 +25,6 @@ from cryowae.data.scenes import SimulatedScene, simulate_scene
 from cryowae.models.pretrained import CLIP
 from cryowae.physics.structures import Structure
 
-FAINT = 0.15
-"""Contrast, in standard deviations of the tomogram, below which structures count less and less in the objective."""
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -40,7 +37,7 @@ class Batch:
     truth
         `(n, 1, z, y, x)` the structure in the same units, 0 in the solvent.
     scale
-        `(n,)` standard deviation of the structure over its whole scene, same units, added in squares to `FAINT`.
+        `(n,)` standard deviation of the structure over its whole scene, same units, `faint` of the config added in squares.
     tilts
         `(tilt_min, tilt_max)` of each sample, degrees.
     """
@@ -116,7 +113,7 @@ class SyntheticPairs:
         turn = int(rng.integers(4))
         turned = _half_turn([signal_part + noise[order], signal_part + noise[1 - order], truth], turn)
         observation, other, truth = (volume.to(self.device) for volume in turned)
-        scale = float(np.hypot(gain * scene.truth_std, FAINT))
+        scale = float(np.hypot(gain * scene.truth_std, self.config.faint + 1e-3))
         tilts = (-scene.tilt_max, -scene.tilt_min) if turn in _REVERSING else (scene.tilt_min, scene.tilt_max)
         return observation.clamp(-CLIP, CLIP), other, truth, scale, tilts
 
