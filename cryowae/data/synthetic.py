@@ -37,7 +37,7 @@ class Batch:
     truth
         `(n, 1, z, y, x)` the structure in the same units, 0 in the solvent.
     scale
-        `(n,)` standard deviation of the structure over its whole scene, same units, `faint` of the config added in squares.
+        `(n,)` standard deviation of the structure over its whole scene, same units; `faint` is added in squares.
     tilts
         `(tilt_min, tilt_max)` of each sample, degrees.
     """
