@@ -1,9 +1,10 @@
 # make demo   simulate a small scene, restore it with the shipped weights, write volumes and a picture to demo/
 # make test   the quick tests      make test-all   the slow ones as well      make lint   ruff and mypy
+# make gpu    where there is CUDA: the tests that hold it to the CPU's answer, and the timings
 # The environment .venv is made on first use and again only when pyproject.toml or constraints.txt change.
 # pip is steered from outside by its own variables (PIP_INDEX_URL, PIP_FIND_LINKS, ...); PYTHON=... picks the interpreter.
 
-.PHONY: demo test test-all lint clean venv
+.PHONY: demo test test-all lint gpu clean venv
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -30,7 +31,12 @@ test-all: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+gpu: $(STAMP)
+	$(BIN)/python -m pytest -p no:pytest-qt -m gpu
+	$(BIN)/python tools/profile_restore.py --device cuda
 
 venv: $(STAMP)
 

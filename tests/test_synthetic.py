@@ -106,3 +106,15 @@ def test_real_structures_are_on_one_scale(data_folder):
     for structure in (ribosome, protein, tubulin):
         values = structure.resampled(10.0).density.numpy()
         assert 0.5 < float(np.mean(values[values > 0.5])) < 1.8
+
+
+@pytest.mark.gpu
+def test_cuda_makes_the_scene_of_the_cpu():
+    """The same specimen and the same reconstruction of it; the noise is another draw, of the same strength."""
+    here, there = (simulate_scene(TINY, 0, 0, [], device) for device in ("cpu", "cuda"))
+    for name in ("truth", "signal"):
+        one, two = (getattr(scene, name).float().cpu() for scene in (here, there))
+        assert_close(two, one, atol=2e-2 * float(one.std()), rtol=0)
+    assert there.noise_std == pytest.approx(here.noise_std, rel=0.05)
+    with SyntheticPairs(TINY, 0, "cuda") as pairs:
+        assert pairs.batch(0).observation.is_cuda
