@@ -119,7 +119,6 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_one_line(tmp_path):
         demo.run_demo(tmp_path / "file" / "folder", model=StandIn(lambda window: window))
 
 
-@pytest.mark.skipif(not (Path(demo.__file__).parent / "weights").is_dir(), reason="no weights in this checkout")
 def test_the_shipped_weights_beat_the_input(tmp_path):
     result = demo.run_demo(tmp_path, device="cpu")
     assert result.passed
