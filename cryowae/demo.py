@@ -20,7 +20,7 @@ from cryowae.models.pretrained import load_model
 from cryowae.physics.observation import observe
 from cryowae.physics.procedural import procedural_structure
 from cryowae.physics.scene import make_scene
-from cryowae.physics.tomography import even_tilts
+from cryowae.physics.tomography import Filter, even_tilts
 from cryowae.progress import SILENT, Progress
 from cryowae.report import RestorationFacts, draw_restoration
 from cryowae.restore import RestoreOptions, RestoreResult, restore_tomogram
@@ -146,7 +146,7 @@ def simulate(seed: int) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
     structures = [procedural_structure(rng, VOXEL_SIZE) for _ in range(8)]
     scene = make_scene(structures, SHAPE, VOXEL_SIZE, rng, occupancy=0.15)
-    seen = observe(scene.density, even_tilts(*TILTS), torch.Generator().manual_seed(seed))
+    seen = observe(scene.density, even_tilts(*TILTS), torch.Generator().manual_seed(seed), weighting=Filter(window=0.5))
     truth: Array = -scene.density.numpy()
     tomogram: Array = -seen.tomogram(SNR).numpy()
     return truth, tomogram

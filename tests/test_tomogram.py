@@ -164,6 +164,21 @@ def test_statistics_do_not_see_gold_beads(dtype, beads):
     assert found.sigma == pytest.approx(20, rel=0.02)
 
 
+def test_statistics_keep_the_molecules_of_a_sparse_clean_scene():
+    """Few bright molecules in little noise: networks are trained with the plain deviation, molecules and all."""
+    rng = np.random.default_rng(5)
+    molecules = 4 * noise((48, 96, 96), seed=6).astype(np.float64)
+    molecules = np.where(rng.random(molecules.shape) < 0.02, np.abs(molecules) + 4, 0)
+    volume = (noise((48, 96, 96)) + molecules).astype(np.float32)
+    plain = float(volume.std(dtype=np.float64))
+    assert plain > 1.4
+    found = robust_statistics(volume)
+    assert found.sigma == pytest.approx(plain, rel=0.01)
+    assert found.mean == pytest.approx(float(volume.mean(dtype=np.float64)), abs=0.02 * plain)
+    volume[:2, :8, :8] = -26 * plain
+    assert robust_statistics(volume).sigma == pytest.approx(plain, rel=0.01)
+
+
 def test_statistics_leave_out_padding():
     volume = noise((48, 96, 96)) + 5
     volume[:, :40] = 0

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from cryowae.errors import TomogramError
 
 CLIP = 5.0
-"""Standard deviations beyond which a voxel is a bead, ice or dirt, and not noise or protein."""
+"""Standard deviations beyond which a voxel is cut where its own value must not count for much."""
+
+_FAR = 12.0  # standard deviations that no molecule reaches, even where few of them lie in little noise; beads do
 
 _PADDING = 0.01  # share of exact zeros above which they are taken for padding
 
@@ -27,9 +29,11 @@ class Statistics:
 def robust_statistics(volume: NDArray[Any], *, voxels: int = 2_000_000, where: str = "the volume") -> Statistics:
     """Mean and standard deviation without outliers, from whole rows that are spread evenly over the volume.
 
-    Starts from the median and the median absolute deviation and leaves out what is farther than `CLIP` standard
-    deviations until nothing changes. Exact zeros of a floating-point volume are left out too when they are many:
-    they are padding. The result for `-volume` has the opposite mean and the same sigma.
+    Starts from the median and the median absolute deviation and leaves out what is farther than 12 standard
+    deviations until nothing changes: beads go, and molecules stay even where they are few and stand high above the
+    noise, so that the result is the plain standard deviation of a volume without beads. Exact zeros of a
+    floating-point volume are left out too when they are many: they are padding. The result for `-volume` has the
+    opposite mean and the same sigma.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ def robust_statistics(volume: NDArray[Any], *, voxels: int = 2_000_000, where: s
     mean = float(np.median(sample))
     sigma = 1.4826 * float(np.median(np.abs(sample - mean))) or float(sample.std(dtype=np.float64))
     for _ in range(50):
-        kept = sample[np.abs(sample - mean) <= CLIP * sigma]
+        kept = sample[np.abs(sample - mean) <= _FAR * sigma]
         before = mean, sigma
         mean, sigma = float(kept.mean(dtype=np.float64)), float(kept.std(dtype=np.float64))
         if sigma == 0 or (mean, sigma) == before:

@@ -20,7 +20,7 @@ from cryowae.io.neighbours import find_halves
 from cryowae.io.scratch import scratch_array
 from cryowae.io.space import check_output
 from cryowae.io.writer import MrcWriter
-from cryowae.models.pretrained import load_model
+from cryowae.models.pretrained import CLIP, load_model
 from cryowae.physics.estimate import estimate_contrast
 from cryowae.physics.statistics import robust_statistics, sample_rows
 from cryowae.physics.wedge import Wedge
@@ -168,10 +168,10 @@ def _prepare(
     notes = list(tomogram.notes)
     if halves is None and (beside := find_halves(tomogram.path)) is not None:
         pair = f"{beside.half1.name} and {beside.half2.name}"
-        notes.append(f"{pair} lie beside it: given as --half1 and --half2, their mean is restored")
+        notes.append(f"{pair} look like its halves and were not used: with --half1 and --half2 their mean is restored")
     contrast: str = options.contrast
     if contrast == "auto":
-        contrast = estimate_contrast(tomogram.data if halves is None else halves[0])
+        contrast = estimate_contrast(tomogram.data if halves is None else halves[0], tomogram.voxel_size)
     return _Job(tomogram, tomogram.wedge, targets, halves, mask, contrast, pictures, tuple(notes))
 
 
@@ -229,14 +229,29 @@ def _restore(
         fill = options.wedge == "fill"
         weights = _weights(scaled, job, options)
         mix_measured(total, scaled, job.wedge, weights, fill=fill, scratch_folder=path.parent, progress=progress)
+        offset = np.float32(0) if options.consistency == "hard" else _offset(total, scaled)
         for part in slabs(shape):
-            block = scaled.undo(total[part])
+            block = scaled.undo(total[part] + offset)
             if job.mask is not None:
                 inside = np.clip(np.asarray(job.mask[part], dtype=np.float32), 0, 1)
                 block = inside * block + (1 - inside) * np.asarray(scaled.volume[part], dtype=np.float32)
             with np.errstate(over="ignore"):  # what float16 cannot hold is refused at the end
                 writer.data[part] = block
     return plan.network_voxels_per_voxel
+
+
+def _offset(restored: NDArray[Any], scaled: Standardised) -> np.float32:
+    """What the restored volume lacks to have the mean of the input; beads and padding, which networks see cut, aside.
+
+    Networks answer with solvent at 0, and the mean of a tomogram, its measured component at frequency 0, is above it.
+    """
+    lack, count = 0.0, 0
+    for part in slabs(restored.shape):
+        seen = scaled[part]
+        inside = np.abs(seen) <= CLIP
+        lack += float(np.where(inside, seen - restored[part], 0).sum(dtype=np.float64))
+        count += int(inside.sum())
+    return np.float32(lack / max(count, 1))
 
 
 def _sum(data: NDArray[Any], folder: Path) -> AbstractContextManager[NDArray[Any]]:
