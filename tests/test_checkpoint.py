@@ -36,6 +36,13 @@ def test_round_trip(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+@pytest.mark.parametrize("padding", range(0, 320, 8))
+def test_any_length_of_the_metadata_will_do(tmp_path, padding):
+    """The first byte of the file is that of a length, and may be the one that pickled files begin with."""
+    write_checkpoint(tmp_path / "a.safetensors", {"x": np.zeros(2, np.float32)}, {"note": "x" * padding})
+    assert read_checkpoint(tmp_path / "a.safetensors")[1] == {"note": "x" * padding}
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_failed_write_leaves_the_older_file(tmp_path, monkeypatch, error):
     path = tmp_path / "a.safetensors"

@@ -79,7 +79,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({error.strerror}); expected a .safetensors file of cryowae"
         ) from None
-    if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
+    if content[:4] == b"PK\x03\x04" or (content[:1] == b"\x80" and content[8:9] != b"{"):  # else a length
         raise CheckpointError(
             f"{path} is a pickled file, as torch.save writes it, and unpickling runs code; "
             "expected a .safetensors file of cryowae"
