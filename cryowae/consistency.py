@@ -29,6 +29,8 @@ SHELLS = 32
 """Fourier shells from 0 to 0.5 cycles per voxel; what lies beyond, in the corners, belongs to the last."""
 
 _FEW = 20  # components that a shell needs to be judged
+_FAR_ALONG_Y = 0.35  # cycles per voxel
+_RING = (0.3, 0.5)
 
 
 def mix_measured(
@@ -138,9 +140,11 @@ def weights_from_halves(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) 
 def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float64]:
     """Weight of an observation in each shell when there are no halves: `max(0, 1 - N / P)`.
 
-    `P` is the mean power of the shell's measured components, and the noise `N` is taken to be the mean of `P` between
-    0.4 and 0.5 cycles per voxel, where hardly any signal is left, and flat. Where that does not hold, as in a
-    tomogram that was low-passed, the noise is underestimated and the weights are too high: give the halves.
+    `P` is the power of the shell's measured components and `N` that of the noise among them. The noise of a tilt
+    series passes the detector and interpolation along y, and the filter of the reconstruction in the plane of z and x,
+    so that its power is a product, `n(kz, kx) m(ky)`. `n` is read where `|ky|` is at least 0.35 cycles per voxel and
+    `m` where the other two make 0.3 to 0.5: hardly any signal is left there. What is, counts as noise, which makes
+    the weights too low rather than too high; where a tomogram was low-passed, they mean little: give the halves.
 
     Parameters
     ----------
@@ -154,11 +158,24 @@ def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float
     """
     measured, shells = _measured_shells(observed.shape, wedge)
     count = _per_shell(shells, measured)
-    total = _per_shell(shells, measured * _spectrum(observed).abs().square())
-    floor = slice(int(0.8 * SHELLS), SHELLS)
-    noise = total[floor].sum() / max(count[floor].sum(), 1e-12)
-    power = total / np.maximum(count, 1e-12)
-    return _continued(np.where(power > noise, 1 - noise / np.where(power > 0, power, 1), 0), count)
+    power = _spectrum(observed).abs().square()
+    total = _per_shell(shells, measured * power)
+    noise = _per_shell(shells, measured * _noise(power, observed.shape, wedge))
+    return _continued(np.where(total > noise, 1 - noise / np.where(total > 0, total, 1), 0), count)
+
+
+def _noise(power: Tensor, shape: tuple[int, ...], wedge: Wedge) -> Tensor:
+    """Power of the noise, `n(kz, kx) m(ky)`, by the power where no signal is expected."""
+    nz, ny, nx = shape
+    far = torch.fft.fftfreq(ny).abs() >= _FAR_ALONG_Y
+    radius = (torch.fft.fftfreq(nz)[:, None].square() + torch.fft.rfftfreq(nx).square()).sqrt()
+    ring = (wedge.mask_plane((nz, nx)) > 0.5) & (radius >= _RING[0]) & (radius < _RING[1])
+    if not far.any() or not ring.any():  # a volume of a voxel or two: all of it is noise
+        return power
+    along = power.permute(1, 0, 2)[:, ring].mean(1)
+    plane = power[:, far].mean(1) / along[far].mean().clamp(min=torch.finfo(power.dtype).tiny)
+    noise: Tensor = plane[:, None] * along[:, None]
+    return noise
 
 
 def _slabs(n: int, thickness: int) -> list[slice]:

@@ -6,9 +6,12 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 from cryowae.consistency import SHELLS, mix_measured, weights_from_halves, weights_from_noise
 from cryowae.errors import OutputError
+from cryowae.physics.observation import observe
+from cryowae.physics.tomography import Filter, even_tilts
 from cryowae.physics.wedge import Wedge
 
 WEDGE = Wedge.binary(-42, 60)
@@ -133,6 +136,26 @@ def test_weights_from_noise_agree_when_the_noise_is_flat():
     k = (np.arange(SHELLS) + 0.5) / (2 * SHELLS)
     snr = np.exp(-28 * k) / sigma**2
     error = np.abs(weights - snr / (1 + snr))[2:]
+    assert error.max() < 0.2 and error.mean() < 0.06
+
+
+@pytest.mark.parametrize("weighting", [Filter(), Filter(window=0.5), Filter(sirt=10)], ids=["ramp", "Hann", "SIRT"])
+@pytest.mark.parametrize("blurred", [False, True], ids=["sharp", "interpolated along y"])
+def test_weights_from_noise_know_the_noise_of_reconstructions(weighting, blurred):
+    """It is coloured by the filter and by interpolation, and the weights are those of the true signal and noise."""
+    density = torch.from_numpy(coloured((48, 96, 64), np.random.default_rng(3)) * 30)
+    seen = observe(density, even_tilts(-60, 60, 3), torch.Generator().manual_seed(3), weighting=weighting)
+    signal, noise = seen.signal, seen.tomogram(0.5) - seen.signal
+    if blurred:
+        signal, noise = ((v + v.roll(1, 1)) / 2 for v in (signal, noise))
+    wedge = Wedge.binary(-60, 60)
+    weights = weights_from_noise((signal + noise).numpy(), wedge)
+    mask = wedge.mask((48, 96, 64))
+    k = [np.fft.fftfreq(48)[:, None, None], np.fft.fftfreq(96)[:, None], np.fft.rfftfreq(64)]
+    shells = (np.sqrt(sum(f**2 for f in k)) * 2 * SHELLS).astype(int)
+    powers = [(torch.fft.rfftn(v).abs().square() * mask).numpy() for v in (signal, noise)]
+    s, n = (np.bincount(shells.ravel(), p.ravel())[2:SHELLS] for p in powers)
+    error = np.abs(weights[2:] - s / (s + n))
     assert error.max() < 0.2 and error.mean() < 0.06
 
 
