@@ -87,7 +87,10 @@ class Inspection:
         if wedge is None:
             return "no angles found beside it: restoring it needs --tilts FILE or --tilt-range LO HI"
         span = wedge.tilt_max - wedge.tilt_min
-        return f"{self.tomogram.tilt_source}; {180 - span:.0f} of 180 degrees are missing"
+        return (
+            f"{wedge.tilt_min:g} to {wedge.tilt_max:g} degrees, {self.tomogram.tilt_source}; "
+            f"{180 - span:.0f} of 180 degrees are missing"
+        )
 
     def _spectrum(self) -> str:
         if self.estimated_range is None:

@@ -39,7 +39,7 @@ class Tomogram:
     tilts
         Tilts in degrees, ascending, with the sign that holds here; None if only their range is known.
     tilt_source
-        Where the angles came from, for the user.
+        Where the angles came from, for the user, without the angles themselves.
     axes
         Order of the axes in the file, see `cryowae.io.layout`.
     notes
@@ -114,13 +114,13 @@ def open_tomogram(
     found: TiltAngles | None = None
     if tilt_range is not None:
         low, high = require_tilt_range(*tilt_range)
-        source = f"tilt range {low:g} to {high:g} degrees, as given"
+        source = "as given"
     else:
         found = read_tilts(tilts) if tilts is not None else find_tilts(path)
         if found is None and need_wedge:
             raise TiltError(_no_tilts(volume.path, data))
         low, high = (0.0, 0.0) if found is None else (found.tilt_min, found.tilt_max)
-        source = "no tilt angles known" if found is None else str(found)
+        source = "no tilt angles known" if found is None else f"{len(found.angles)} angles in {found.source}"
         if found is not None:
             notes.extend(found.notes)
             source += ", as given" if tilts is not None else ", found beside the tomogram"

@@ -193,7 +193,7 @@ def test_inspection_in_words(folder):
         "64 bytes, SERI",
         "label       Created by mrcfile",
         "protein is bright",
-        "35 angles from -42.00 to 60.00",
+        "-42 to 60 degrees, 35 angles in",
         "TS_1.tlt, found beside the tomogram",
         "78 of 180 degrees are missing",
         "it agrees with the angles",

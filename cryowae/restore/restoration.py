@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cryowae.consistency import mix_measured, weights_from_halves, weights_from_noise
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import read_mrc, stem_of
+from cryowae.io.mrc import SUFFIXES, read_mrc, stem_of
 from cryowae.io.neighbours import find_halves
 from cryowae.io.scratch import scratch_array
 from cryowae.io.space import check_output
@@ -136,6 +136,11 @@ def _prepare(
 ) -> _Job:
     tomogram = source if isinstance(source, Tomogram) else open_tomogram(source)
     path = tomogram.path.with_name(f"{stem_of(tomogram.path)}_restored.mrc") if output is None else Path(output)
+    if path.suffix.lower() not in SUFFIXES and not path.is_dir():
+        raise OutputError(
+            f"{path} is neither the name of an MRC file ({', '.join(SUFFIXES)}) nor a folder: make the "
+            "folder first, or end the name in .mrc"
+        )
     if tomogram.wedge is None:
         raise TiltError(f"the tilt range of {tomogram.path} is not known: expected a tomogram opened with its tilts")
     targets, halves = [_Target(tomogram.data, path)], None
