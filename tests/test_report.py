@@ -120,6 +120,16 @@ def test_the_scale_bar_is_as_long_as_it_says(voxel_size):
     assert 48 / 10 < bar.get_width() <= 48 * 0.3 + 1e-6
 
 
+def test_the_scale_bar_is_drawn_where_there_is_room_for_it():
+    before = _noise((48, 4, 48))
+    figure = _figure(before, before, RestorationFacts(10.0, -60.0, 60.0))
+    bars = {
+        name: [p for p in _panel(figure, f"{name} input").patches if p.get_label() == "scale bar"]
+        for name in ("xy", "xz")
+    }
+    assert bars["xy"] == [] and len(bars["xz"]) == 1
+
+
 @pytest.mark.parametrize(("most", "expected"), [(1.0, 1.0), (0.5, 0.5), (1.9, 1.0), (4.99, 2.0), (73, 50), (999, 500)])
 def test_lengths_are_round(most, expected):
     assert round_length(most) == pytest.approx(expected)

@@ -27,6 +27,7 @@ LONGEST = 1024
 """Longer axes are drawn with every n-th voxel only, so that a slice of a large mapped file costs few pages."""
 
 _GAP = 0.05
+_ROOM = 0.4
 _LABEL = 0.24
 
 
@@ -154,6 +155,7 @@ def draw_slices(
     nz, ny, nx = slices.extent
     first, second = left + _LABEL, left + _LABEL + x + _GAP
     upper, lower = top + _LABEL, top + _LABEL + y + _GAP
+    barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
     panels = (
         ("xy", slices.xy, (first, upper, x, y), (nx, ny)),
         ("yz", slices.yz, (second, upper, z, y), (nz, ny)),
@@ -162,7 +164,7 @@ def draw_slices(
     for name, plane, box, size in panels:
         axes = place(figure, *box, label=f"{name} {title}")
         show(axes, plane, size, (limits.low, limits.high))
-        if name == "xy" and voxel_size is not None:
+        if name == barred and voxel_size is not None:
             scale_bar(axes, voxel_size, layout.scale)
     write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
     names = (("xy", left, upper + y / 2, 90), ("xz", left, lower + z / 2, 90), ("yz", second + z / 2, top + 0.03, 0))
