@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DPI = 160
+DPI = 128
 WIDTH = 9.0
 """Inches; at 100 pixels an inch, the width of a README, text of 9 points is read easily."""
 
