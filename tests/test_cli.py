@@ -85,6 +85,13 @@ def test_several_go_to_a_folder(tmp_path, weights):
     assert sorted(os.listdir(tmp_path / "out" / "here")) == ["a_restored.mrc", "b_restored.mrc"]
 
 
+def test_one_goes_to_a_folder_too_when_the_name_has_no_ending(tmp_path, weights):
+    source = save(tmp_path, "a")
+    result = run("restore", source, "--model", weights, "--no-report", "--output", tmp_path / "restored")
+    assert result.exit_code == 0, result.stderr
+    assert os.listdir(tmp_path / "restored") == ["a_restored.mrc"]
+
+
 def test_one_failure_does_not_stop_the_rest(tmp_path, weights):
     good, bad = save(tmp_path, "good"), tmp_path / "bad.mrc"
     bad.write_bytes(b"")

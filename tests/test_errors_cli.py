@@ -158,7 +158,6 @@ CASES: dict[str, tuple[Callable[[Path], Words], str]] = {
     "existing output": (existing_output, "--overwrite"),
     "output in no folder": (options("--output", "@none/out.mrc"), "not a folder"),
     "output that is no MRC": (options("--output", "@out.png"), ".mrc"),
-    "output in a folder that is not there": (options("--output", "@results"), "make the folder"),
     "output in a file": (options("--output", "@tomo.mrc/out.mrc"), "tomo.mrc"),
     "output over the input": (options("--output", "@tomo.mrc"), "exists"),
     "output over the input, overwriting": (options("--output", "@tomo.mrc", "--overwrite"), "is an input"),

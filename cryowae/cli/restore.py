@@ -104,7 +104,7 @@ def _outputs(tomograms: list[Path], output: Path | None) -> list[Path | None]:
 
     if output is None:
         return [None] * len(tomograms)
-    if len(tomograms) == 1 and not output.is_dir():
+    if len(tomograms) == 1 and output.suffix and not output.is_dir():
         return [output]
     names = [f"{stem_of(path)}_restored.mrc" for path in tomograms]
     name, count = Counter(names).most_common(1)[0]
