@@ -135,7 +135,7 @@ def test_the_network_sees_unit_noise_bright_protein_and_no_beads(tmp_path):
     (seen,) = model.seen
     assert seen.shape == (1, 1, 24, 40, 48) and seen.dtype == torch.float32
     assert abs(float(seen.mean())) < 0.1 and float(seen.std()) == pytest.approx(1, abs=0.1)
-    assert float(seen.max()) == pytest.approx(6) and float((seen**3).mean()) > 0.05
+    assert float(seen.max()) == pytest.approx(12) and float((seen**3).mean()) > 0.05
 
 
 def test_the_picture_is_drawn_beside_the_result(tmp_path):

@@ -19,7 +19,7 @@ from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 
 DEFAULT = "cryowae-1"
 
-CLIP = 6.0
+CLIP = 12.0
 """Standard deviations beyond which values are cut, in training and in restoration: beads must not blind the network."""
 
 
