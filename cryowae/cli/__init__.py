@@ -13,6 +13,7 @@ from cryowae.cli.demo import demo
 from cryowae.cli.errors import ErrorsInOneLine
 from cryowae.cli.info import info
 from cryowae.cli.restore import restore
+from cryowae.cli.simulate import simulate
 from cryowae.cli.train import train
 
 __all__ = ["app"]
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for _command in (restore, info, demo, train):
     app.command()(_command)
+app.add_typer(simulate)
 
 
 def _say_version(wanted: bool) -> None:

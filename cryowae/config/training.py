@@ -1,23 +1,17 @@
-"""Training configurations: frozen, checked, written in YAML that reads like a methods section."""
+"""What a training run may choose."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from cryowae.errors import ConfigError
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from cryowae.config.files import Frozen, check, read_values
 
 
-class ModelConfig(_Frozen):
+class ModelConfig(Frozen):
     """Channels and residual blocks per scale, fine (1/2) to coarse (1/8)."""
 
     widths: tuple[int, ...] = (48, 96, 128)
@@ -27,7 +21,7 @@ class ModelConfig(_Frozen):
     decode: tuple[int, ...] = (1, 1, 1)
 
 
-class DataConfig(_Frozen):
+class DataConfig(Frozen):
     """Simulated subtomograms: how they look and how they are served.
 
     `structures` names files below the folder of real data; `procedural` is the share of invented structures.
@@ -56,7 +50,7 @@ class DataConfig(_Frozen):
     workers: int = Field(1, ge=0)
 
 
-class MatchConfig(_Frozen):
+class MatchConfig(Frozen):
     """How the codes are matched to a prior."""
 
     kind: Literal["none", "mmd", "adversarial"] = "mmd"
@@ -67,7 +61,7 @@ class MatchConfig(_Frozen):
     discriminator_rate: float = Field(5e-4, gt=0)
 
 
-class TrainConfig(_Frozen):
+class TrainConfig(Frozen):
     """One training run."""
 
     name: str
@@ -91,12 +85,12 @@ class TrainConfig(_Frozen):
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """Read a training configuration.
+    """Read a training configuration, by its file or by the name of one that ships with the package.
 
     Parameters
     ----------
     name_or_path
-        A YAML file, or the name of one that ships with the package (`configs/NAME.yaml`).
+        A YAML file, or NAME of `configs/NAME.yaml`.
     overrides
         Assignments such as `data.batch=8`, whose values are YAML.
 
@@ -105,45 +99,10 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
     ConfigError
         If there is no such file, it is not YAML, or a name or value in it is not known.
     """
-    path = Path(name_or_path)
-    if not path.is_file():
-        path = _shipped() / f"{name_or_path}.yaml"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in _shipped().glob("*.yaml")))
-            raise ConfigError(f"no configuration {str(name_or_path)!r}; give a YAML file or one of: {known}")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}, expected names with values, such as `steps: 1000`")
-    for override in overrides:
-        _assign(values, override)
-    return parse_config(values, str(path))
+    values, source = read_values(name_or_path, "", overrides)
+    return parse_config(values, source)
 
 
 def parse_config(values: dict[str, Any], source: str) -> TrainConfig:
     """Check plain values, as read from YAML or from a checkpoint, and say in one line what is wrong with them."""
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{source}: {place}: {first['msg'].lower()}, got {first['input']!r}") from error
-
-
-def _assign(values: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    if not equals or not name:
-        raise ConfigError(f"got {override!r}, expected NAME=VALUE, such as data.batch=8")
-    *parents, last = name.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"{name}: {parent} is a value, not a group of values")
-    values[last] = yaml.safe_load(text)
-
-
-def _shipped() -> Path:
-    installed = Path(str(files("cryowae"))) / "configs"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
+    return check(TrainConfig, values, source)

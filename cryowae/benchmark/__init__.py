@@ -1,0 +1,1 @@
+"""The benchmark: methods on scenes of which everything is known."""

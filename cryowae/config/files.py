@@ -1,0 +1,89 @@
+"""Configuration files: YAML that reads like a methods section, found by name, frozen and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cryowae.errors import ConfigError
+
+
+class Frozen(BaseModel):
+    """Base of all configurations: it does not change, and knows no names but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Config = TypeVar("Config", bound=Frozen)
+
+
+def read_values(name_or_path: str | Path, folder: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """Read the plain values of a configuration.
+
+    Parameters
+    ----------
+    name_or_path
+        A YAML file, or the name of one that ships with the package.
+    folder
+        Where those that ship are, below `configs/`.
+    overrides
+        Assignments such as `data.batch=8`, whose values are YAML.
+
+    Returns
+    -------
+    values, source
+        And the file that they came from.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file or it is not YAML.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        path = shipped(folder) / f"{name_or_path}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in shipped(folder).glob("*.yaml")))
+            raise ConfigError(f"no configuration {str(name_or_path)!r}; give a YAML file or one of: {known}")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds {type(values).__name__}, expected names with values, such as `steps: 1000`")
+    for override in overrides:
+        _assign(values, override)
+    return values, str(path)
+
+
+def check(kind: type[Config], values: dict[str, Any], source: str) -> Config:
+    """A configuration of plain values; raises `ConfigError` that says in one line what is wrong with them."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{source}: {place}: {first['msg'].lower()}, got {first['input']!r}") from error
+
+
+def shipped(folder: str = "") -> Path:
+    """Where the configurations are that ship with the package, installed or in a clone."""
+    installed = Path(str(files("cryowae"))) / "configs"
+    return (installed if installed.is_dir() else Path(__file__).parents[2] / "configs") / folder
+
+
+def _assign(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"got {override!r}, expected NAME=VALUE, such as data.batch=8")
+    *parents, last = name.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{name}: {parent} is a value, not a group of values")
+    values[last] = yaml.safe_load(text)

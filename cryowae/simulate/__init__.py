@@ -1,0 +1,1 @@
+"""Simulated data for users: wedges, tilt series, reconstructions, scenes; one function each."""
