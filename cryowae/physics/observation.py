@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cryowae.physics.imaging import apply_transfer
 from cryowae.physics.tomography import Filter, TiltGeometry, back_project, project, series_noise
 
 
@@ -27,7 +28,8 @@ class Observation:
     noise
         `(2, z, y, x)` back-projections of white noise of unit standard deviation.
     contrast
-        Standard deviation of the noise-free projections over all pixels and tilts.
+        Standard deviation of the noise-free images (projections, after the microscope's transfer if there is one) over
+        all pixels and tilts.
     angles
         Tilts in degrees.
     """
@@ -60,6 +62,8 @@ def observe(
     width: int | None = None,
     growth: float = 0.0,
     colour: float = 0.0,
+    transfer: Tensor | None = None,
+    flip: Tensor | None = None,
 ) -> Observation:
     """Simulate a tilt series of a density and its reconstruction.
 
@@ -80,6 +84,11 @@ def observe(
         The noise variance of a tilt `t` is multiplied by `cos(t) ** -growth`: the path through the ice grows.
     colour
         Passed to `series_noise`.
+    transfer
+        `(tilts, 2 y, width + 1)` from `cryowae.physics.imaging.transfer`: CTF, radiation damage and MTF, applied to the
+        projections before noise is added. `contrast` is that of the images that it leaves.
+    flip
+        The same layout, from `ctf_sign`: phases of signal and noise are corrected before the back-projection.
 
     Returns
     -------
@@ -90,14 +99,20 @@ def observe(
     depth, rows, full = density.shape
     width = width or full
     series = project(density, TiltGeometry(angles, depth, full, width, device))
+    if transfer is not None:
+        series = apply_transfer(series, transfer)
+    contrast = float(series.std())
     geometry = TiltGeometry(angles, depth, width, width, device)
     noise = series_noise((2, len(angles), rows, width), generator, colour=colour, device=density.device)
     if growth:
         tilts = torch.deg2rad(torch.tensor(angles, device=density.device))
         power = tilts.cos() ** -growth
         noise = noise * (power / power.mean()).sqrt()[:, None, None]
-    volumes = back_project(torch.cat([series[None], noise]), geometry, weighting)
-    return Observation(volumes[0], volumes[1:], float(series.std()), angles)
+    both = torch.cat([series[None], noise])
+    if flip is not None:
+        both = apply_transfer(both, flip)
+    volumes = back_project(both, geometry, weighting)
+    return Observation(volumes[0], volumes[1:], contrast, angles)
 
 
 def tilt_halves(series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None) -> tuple[Tensor, Tensor]:
