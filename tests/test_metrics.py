@@ -100,7 +100,7 @@ def test_agrees_with_the_script_that_defines_our_tables(shape, low, high, data_f
 def test_single_precision_for_large_volumes_is_enough(monkeypatch):
     truth, volume = volumes((56, 60, 64), (-60, 60))
     exact = score(truth, volume, (-60, 60))
-    monkeypatch.setattr("cryowae.metrics.shells._EXACT", 0)
+    monkeypatch.setattr("cryowae.metrics.regions._EXACT", 0)
     monkeypatch.setattr("cryowae.physics.fourier.SLAB", 5000)
     single = score(truth.astype(np.float32), volume.astype(np.float32), (-60, 60))
     np.testing.assert_allclose(dataclasses.astuple(single), dataclasses.astuple(exact), atol=1e-4)

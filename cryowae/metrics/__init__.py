@@ -1,7 +1,33 @@
 """Metrics: how close a volume is to another, over all and inside and outside the missing wedge."""
 
+from cryowae.metrics.invention import Invented, invented, particle_contrast
+from cryowae.metrics.matching import discrimination
+from cryowae.metrics.membranes import Vesicle, vesicle_correlation
+from cryowae.metrics.particles import elongation, particle_correlations
+from cryowae.metrics.profiles import Profile, profile
+from cryowae.metrics.regions import empty_wedge
 from cryowae.metrics.scores import Scores, format_table, score
 from cryowae.metrics.shells import ShellCorrelation, fsc
 from cryowae.metrics.voxels import ncc, psnr, ssim
 
-__all__ = ["Scores", "ShellCorrelation", "format_table", "fsc", "ncc", "psnr", "score", "ssim"]
+__all__ = [
+    "Invented",
+    "Profile",
+    "Scores",
+    "ShellCorrelation",
+    "Vesicle",
+    "discrimination",
+    "elongation",
+    "empty_wedge",
+    "format_table",
+    "fsc",
+    "invented",
+    "ncc",
+    "particle_contrast",
+    "particle_correlations",
+    "profile",
+    "psnr",
+    "score",
+    "ssim",
+    "vesicle_correlation",
+]

@@ -12,12 +12,15 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 import torch
 
-from cryowae.metrics.shells import Range, as_wedge, ratio, region_sums
+from cryowae.metrics.regions import Range, Spectra, as_wedge
+from cryowae.metrics.shells import RegionSums, region_sums
 from cryowae.metrics.voxels import Array, as_pair, ncc, psnr
 from cryowae.physics.fourier import Device
 
-_EDGES = torch.tensor([0.02 + 0.02 * i for i in range(17)], dtype=torch.float64)
-_COARSE, _FINE = slice(0, 12), slice(12, 16)  # shells up to .26 cycles per voxel, and from there to .34
+SHELLS = torch.tensor([0.0, *(0.02 + 0.02 * i for i in range(25))], dtype=torch.float64)
+"""`(26,)` edges of shells 0.02 cycles per voxel wide, up to 0.5."""
+
+_COARSE, _FINE = slice(1, 13), slice(13, 17)  # shells from .02 to .26 cycles per voxel, and from there to .34
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,28 @@ def score(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: Dev
         If the shapes differ, nothing is left after cropping, or a value is not finite.
     """
     g, v = as_pair(truth, volume, device, crop)
-    sums = region_sums(g, v, as_wedge(wedge), ("missing", "measured"), _EDGES)
-    mw, obs = sums["missing"], sums["measured"]
-    amplitudes = np.sqrt(ratio(mw.power_b, mw.power_a)) * abs(mw.scale)
+    sums = region_sums(Spectra.of(g, v, as_wedge(wedge)), ("missing", "measured"), SHELLS)
+    mw, obs = shell_figures(sums["missing"]), shell_figures(sums["measured"])
     return Scores(
         ncc=ncc(g, v),
-        fsc_mw=mw.mean(mw.correlation, _COARSE),
-        fsc_obs=obs.mean(obs.correlation, _COARSE),
-        ncc_mw=mw.pearson,
-        ncc_obs=obs.pearson,
-        fine_mw=mw.mean(mw.correlation, _FINE),
-        fine_obs=obs.mean(obs.correlation, _FINE),
-        r_mw=mw.mean(amplitudes, _COARSE),
+        fsc_mw=mw["fsc"],
+        fsc_obs=obs["fsc"],
+        ncc_mw=sums["missing"].pearson,
+        ncc_obs=sums["measured"].pearson,
+        fine_mw=mw["fine"],
+        fine_obs=obs["fine"],
+        r_mw=mw["r"],
         psnr=psnr(g, v),
     )
+
+
+def shell_figures(sums: RegionSums) -> dict[str, float]:
+    """What one region's shells, those of `SHELLS`, come to: `fsc`, `fine`, and the amplitude ratio `r`."""
+    return {
+        "fsc": sums.mean(sums.correlation, _COARSE),
+        "fine": sums.mean(sums.correlation, _FINE),
+        "r": sums.mean(sums.amplitude, _COARSE),
+    }
 
 
 def format_table(rows: Mapping[str, Scores]) -> str:

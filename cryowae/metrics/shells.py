@@ -1,33 +1,20 @@
-"""Fourier shell correlation of two volumes, inside and outside the missing wedge.
-
-Both are seen through a Hann window on every axis, and the missing wedge is eroded: the window smears what was measured
-over the wedge's border, and without window and erosion an empty wedge scores .15 to .33.
-"""
+"""Fourier shell correlation of two volumes, inside and outside the missing wedge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cryowae.metrics.regions import Range, Region, Spectra, as_wedge
 from cryowae.metrics.voxels import Array, as_pair
-from cryowae.physics.fourier import Device, frequency_grid, hermitian_weights, shell_edges, z_slabs
-from cryowae.physics.wedge import Wedge
-
-Range = Wedge | tuple[float, float]
-Region = Literal["all", "measured", "missing"]
-
-EROSION = 2.5
-"""Frequency steps of the shortest axis by which a component must lie off every measured direction to be missing."""
+from cryowae.physics.fourier import Device, hermitian_weights, shell_edges, z_slabs
 
 FEWEST = 60
 """Components below which a shell is left out of the means."""
-
-_EXACT = 2**24  # voxels up to which Fourier transforms are made in float64
 
 
 def fsc(
@@ -46,7 +33,7 @@ def fsc(
     a, b
         `(z, y, x)`; for a resolution, two volumes with nothing in common but the object.
     wedge, region
-        Count what was measured, or what is missing, only. The missing wedge is eroded, see `EROSION`.
+        Count what was measured, or what is missing, only. The missing wedge is eroded, see `cryowae.metrics.regions`.
     width
         Of the shells in cycles per voxel; one frequency step of the shortest axis if not given.
     device
@@ -61,7 +48,8 @@ def fsc(
         raise ValueError(f"the region {region!r} needs a wedge")
     first, second = as_pair(a, b, device)
     edges = shell_edges(width or 1 / min(first.shape))
-    sums = region_sums(first, second, None if wedge is None else as_wedge(wedge), (region,), edges)[region]
+    spectra = Spectra.of(first, second, None if wedge is None else as_wedge(wedge))
+    sums = region_sums(spectra, (region,), edges)[region]
     middles = ((edges[1:] + edges[:-1]) / 2).numpy()
     return ShellCorrelation(middles, np.where(sums.count > 0, sums.correlation, np.nan), sums.count)
 
@@ -123,30 +111,32 @@ class RegionSums:
         """`(shells,)` Fourier shell correlation."""
         return ratio(self.cross, np.sqrt(self.power_a * self.power_b))
 
+    @property
+    def amplitude(self) -> NDArray[np.float64]:
+        """`(shells,)` amplitude of B over that of A, after the least-squares fit; its square is the ratio of power."""
+        return np.sqrt(ratio(self.power_b, self.power_a)) * abs(self.scale)
+
     def mean(self, values: NDArray[np.float64], shells: slice) -> float:
         """Mean of what there is for each shell, over those that hold enough components; NaN if none does."""
         kept = values[shells][self.count[shells] >= FEWEST]
         return float(kept.mean()) if kept.size else float("nan")
 
 
-def region_sums(
-    a: Tensor, b: Tensor, wedge: Wedge | None, regions: tuple[Region, ...], edges: Tensor
-) -> dict[Region, RegionSums]:
-    """Sums over regions and shells of two volumes of one shape under a Hann window; `edges` bound the shells."""
-    x, shells = a.shape[-1], len(edges) - 1
-    first, second = _spectrum(a), _spectrum(b)
-    kz, ky, kx = frequency_grid(a.shape, a.device, torch.float32 if a.device.type == "mps" else torch.float64)
-    twice = hermitian_weights(x, a.device, kz.dtype)
+def region_sums(spectra: Spectra, regions: tuple[Region, ...], edges: Tensor) -> dict[Region, RegionSums]:
+    """Sums over regions and shells of two volumes; `edges` bound the shells."""
+    shells = len(edges) - 1
+    kz, ky, kx = spectra.grid()
+    twice = hermitian_weights(spectra.shape[-1], kz.device, kz.dtype)
     by_shell = {region: np.zeros((4, shells + 2)) for region in regions}
     over_all = {region: np.zeros(3) for region in regions}
     fit = np.zeros(2)
-    for slab in z_slabs(a.shape):
-        f, s, z = first[slab], second[slab], kz[slab]
+    for slab in z_slabs(spectra.shape):
+        f, s, z = spectra.first[slab], spectra.second[slab], kz[slab]
         parts = [f.abs().square(), s.abs().square(), (f * s.conj()).real]
         fit += [float(parts[2].sum()), float(parts[1].sum())]
         shell = torch.bucketize((z * z + ky * ky + kx * kx).sqrt(), edges.to(kz), right=True)
         for region in regions:
-            inside = _inside(region, wedge, z, ky, kx, EROSION / min(a.shape))
+            inside = spectra.inside(region, slab)
             weight = inside * twice  # Parseval; an inverse transform would differ a little at Nyquist along x
             over_all[region] += [float((part * weight).sum()) for part in parts]
             here = shell[inside]
@@ -170,32 +160,3 @@ def region_sums(
 def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
     """Their quotient, 0 where the denominator is: what holds nothing correlates with nothing."""
     return np.where(denominator > 0, numerator, 0) / np.where(denominator > 0, denominator, 1)
-
-
-def as_wedge(wedge: Range) -> Wedge:
-    """A wedge from what callers may say: itself, or its extreme tilts."""
-    return wedge if isinstance(wedge, Wedge) else Wedge.binary(*wedge)
-
-
-def _inside(region: Region, wedge: Wedge | None, kz: Tensor, ky: Tensor, kx: Tensor, far: float) -> Tensor:
-    shape = torch.broadcast_shapes(kz.shape, ky.shape, kx.shape)
-    if wedge is None or region == "all":
-        return torch.ones(shape, dtype=torch.bool, device=kz.device)
-    z, x = wedge.own_axes(kz, ky, kx)
-    low, high = wedge.tilt_min, wedge.tilt_max
-    inside = Wedge.binary(low, high).value(z, z, x) > 0.5
-    if region == "missing":
-        inside = ~inside
-        for edge in np.deg2rad([low, high]):
-            inside &= (z * float(np.cos(edge)) - x * float(np.sin(edge))).abs() > far
-    return inside.expand(shape)
-
-
-def _spectrum(volume: Tensor) -> Tensor:
-    exact = volume.numel() <= _EXACT and volume.device.type != "mps"
-    data = volume.to(torch.float64 if exact else torch.float32)
-    windows = [torch.hann_window(n + 2, periodic=False, dtype=data.dtype, device=data.device)[1:-1] for n in data.shape]
-    mean = torch.einsum("zyx,z,y,x->", data, *windows) / torch.stack([w.sum() for w in windows]).prod()
-    data = (data - mean) * windows[0][:, None, None] * windows[1][:, None] * windows[2]
-    spectrum: Tensor = torch.fft.rfftn(data)
-    return spectrum

@@ -75,6 +75,11 @@ def as_pair(a: Array, b: Array, device: Device = "cpu", crop: int = 0) -> tuple[
     return first, second
 
 
+def as_numpy(values: Array) -> NDArray[Any]:
+    """The same values on the CPU."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
 def _moments(a: Tensor, b: Tensor) -> tuple[float, float, float]:
     """Variances of both and their covariance: in float64, section by section, without copies of the volumes in it."""
     wide = torch.float32 if a.device.type == "mps" else torch.float64

@@ -1,0 +1,131 @@
+"""What becomes of single particles: how like the truth each is, and how long along the beam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cryowae.metrics.voxels import Array, as_numpy, as_pair, ncc
+from cryowae.physics.canvas import Particle
+
+FINE = 12
+"""Points on a particle's radius with which moments are taken, for what is small in voxels."""
+
+
+def particle_correlations(
+    truth: Array,
+    volume: Array,
+    labels: Array,
+    particles: Sequence[Particle],
+    *,
+    crop: int = 12,
+    margin: int = 2,
+) -> dict[int, float]:
+    """Correlation of each particle with the truth.
+
+    Parameters
+    ----------
+    truth, volume, labels
+        `(z, y, x)`; labels as `cryowae.physics.scene.Scene` has them.
+    particles
+        Those that count.
+    crop
+        Voxels of every face that do not.
+    margin
+        Radius in voxels of the ball by which a particle's voxels are dilated: its outline is half of what it is.
+
+    Returns
+    -------
+    correlations
+        Pearson correlation of voxels by label. A particle of which less than half lies inside the crop is left out.
+
+    Raises
+    ------
+    TomogramError
+        If the shapes of truth and volume differ, nothing is left after cropping, or a value is not finite.
+    """
+    as_pair(truth, volume, crop=crop)
+    g, v, marked = as_numpy(truth), as_numpy(volume), np.maximum(as_numpy(labels), 0)
+    axes = np.meshgrid(*[np.arange(-margin, margin + 1)] * 3, indexing="ij")
+    ball = sum(axis**2 for axis in axes) <= margin**2
+    boxes = ndimage.find_objects(marked)
+    found: dict[int, float] = {}
+    for label in (particle.label for particle in particles):
+        box = boxes[label - 1] if 0 < label <= len(boxes) else None
+        if box is None:
+            continue
+        around = tuple(
+            slice(max(s.start - margin, 0), min(s.stop + margin, n)) for s, n in zip(box, g.shape, strict=True)
+        )
+        own = marked[around] == label
+        kept = np.zeros(own.shape, dtype=bool)
+        kept[tuple(slice(max(crop - s.start, 0), max(n - crop - s.start, 0)) for s, n in zip(around, g.shape))] = True
+        if 2 * (own & kept).sum() >= own.sum():
+            near = ndimage.binary_dilation(own, ball) & kept
+            found[label] = ncc(g[around][near][None, None], v[around][near][None, None])
+    return found
+
+
+def elongation(volume: Array, centres: Array, radius: float) -> float:
+    """How much longer along the beam than across it point-like particles are, for the missing wedge.
+
+    The mean of boxes about the particles, less its background (the median from 1.5 to 2 radii), is cut at half its
+    maximum: of what holds the maximum and lies above, the second moment along z is divided by that along x. An
+    isotropic density stretched `s` times along z has `s ** 2`, whatever its profile; noise far below the maximum does
+    not enter.
+
+    Parameters
+    ----------
+    volume
+        `(z, y, x)`, particles bright.
+    centres
+        `(n, 3)` positions `(z, y, x)` in voxels, of particles that are isotropic, or isotropic on average.
+    radius
+        Of a particle, in voxels. Particles whose box of 2 radii sticks out of the volume are left out.
+
+    Returns
+    -------
+    elongation
+        1 is isotropic; the ratio of lengths is its root. NaN where no particle is left or nothing stands out.
+    """
+    data, reach = as_numpy(volume).astype(np.float64), int(np.ceil(2 * radius))
+    mean, count = np.zeros((2 * reach + 1,) * 3), 0
+    for centre in np.asarray(as_numpy(centres), dtype=np.float64).reshape(-1, 3):
+        # a voxel more on every side than the box, for what lies between voxels
+        corner = np.floor(centre).astype(int) - reach
+        if (corner < 0).any() or (corner + 2 * reach + 2 > data.shape).any():
+            continue
+        box = data[tuple(slice(c, c + 2 * reach + 2) for c in corner)]
+        for axis, past in enumerate(centre - np.floor(centre)):
+            n = box.shape[axis] - 1
+            box = (1 - past) * box.take(range(n), axis) + past * box.take(range(1, n + 1), axis)
+        mean, count = mean + box, count + 1
+    if count == 0:
+        return float("nan")
+    mean -= np.median(mean[_between(1.5 * radius, 2 * radius, reach, 1)])
+    finer = int(np.ceil(FINE / radius))
+    fine = ndimage.zoom(mean, (2 * reach * finer + 1) / (2 * reach + 1), order=3)
+    peak = np.where(_between(0, radius, reach, finer), fine, -np.inf).argmax()
+    top = fine.ravel()[peak]
+    if not top > 0:
+        return float("nan")
+    parts, _ = ndimage.label((fine > top / 2) & _between(0, 2 * radius, reach, finer))
+    weights = np.where(parts == parts.ravel()[peak], fine, 0)
+    moment_z, moment_x = (_second_moment(weights.sum(axis=others)) for others in ((1, 2), (0, 1)))
+    return float(moment_z / moment_x) if moment_x > 0 else float("nan")
+
+
+def _between(low: float, high: float, reach: int, finer: int) -> NDArray[np.bool_]:
+    axis = np.arange(-reach * finer, reach * finer + 1) / finer
+    square = axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2
+    inside: NDArray[np.bool_] = (square >= low**2) & (square <= high**2)
+    return inside
+
+
+def _second_moment(profile: NDArray[np.float64]) -> float:
+    at = np.arange(len(profile))
+    middle = (profile * at).sum() / profile.sum()
+    return float((profile * (at - middle) ** 2).sum() / profile.sum())
