@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cryowae.cli.benchmark import benchmark
 from cryowae.cli.demo import demo
 from cryowae.cli.errors import ErrorsInOneLine
 from cryowae.cli.info import info
@@ -29,6 +30,7 @@ app = typer.Typer(
 for _command in (restore, info, demo, train):
     app.command()(_command)
 app.add_typer(simulate)
+app.add_typer(benchmark)
 
 
 def _say_version(wanted: bool) -> None:

@@ -14,26 +14,48 @@ BUILT_IN = ("input", "gaussian", "wiener", "tv", "nlm")
 """Methods that are no network; any other name without a `checkpoint` or `external` is one of shipped weights."""
 
 
-class MethodConfig(Frozen):
-    """One method: built in, weights (`checkpoint`: a name or a file), or volumes that another tool wrote (`external`).
-
-    `external` is a folder with one MRC file a case, named as the case is: `CASE.mrc`.
-    """
+class External(Frozen):
+    """Volumes that another tool wrote: a folder with one MRC file a case, `CASE.mrc`."""
 
     name: str
+    path: Path
+
+
+class MethodConfig(Frozen):
+    """One method, in a suite written as one of
+
+    - `gaussian`: one that is built in, or the name or file of weights;
+    - `{name: mine, checkpoint: runs/mine/weights.safetensors}`: weights under another name;
+    - `external: {name: IsoNet2, path: folder}`: volumes that another tool wrote.
+    """
+
+    name: str = ""
     checkpoint: str | None = None
-    external: Path | None = None
+    external: External | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _from_name(cls, value: object) -> object:
+    def _from_plain_name(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_source(self) -> MethodConfig:
-        if self.checkpoint is not None and self.external is not None:
-            raise ValueError("expected a checkpoint or an external folder, not both")
+        given = self.external is not None
+        if given == bool(self.name):
+            raise ValueError("expected a name, with a checkpoint or without, or `external: {name, path}`")
         return self
+
+    @property
+    def title(self) -> str:
+        """What it is called in tables."""
+        return self.external.name if self.external is not None else self.name
+
+    @property
+    def weights(self) -> str | None:
+        """Name or file of the weights, for networks."""
+        if self.external is not None:
+            return None
+        return self.checkpoint or (None if self.name in BUILT_IN else self.name)
 
 
 class SuiteScene(SceneConfig):
@@ -54,6 +76,19 @@ class SuiteConfig(Frozen):
     scenes: tuple[SuiteScene, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field((1,), min_length=1)
     crop: int = Field(12, ge=0)
+
+    def with_methods(self, more: Sequence[MethodConfig]) -> SuiteConfig:
+        """The suite with further methods; raises `ConfigError` if names are no longer all different."""
+        values = self.model_dump() | {"methods": [*self.methods, *more]}
+        return check(SuiteConfig, values, self.name)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> SuiteConfig:
+        for names in ([method.title for method in self.methods], [scene.name for scene in self.scenes]):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"expected names that differ, got {twice[0]} twice")
+        return self
 
 
 def load_suite(name_or_path: str | Path, overrides: Sequence[str] = ()) -> SuiteConfig:

@@ -1,0 +1,116 @@
+"""`score_volumes`: volumes that exist against a ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowae.benchmark.pictures import SHOWN, curves_of
+from cryowae.benchmark.tables import FLOOR, Result, write_tables
+from cryowae.errors import ConfigError, OutputError, TomogramError
+from cryowae.io.mrc import read_mrc
+from cryowae.io.space import check_output
+from cryowae.metrics import empty_wedge, profile
+from cryowae.physics.wedge import Wedge
+from cryowae.progress import SILENT, Progress
+from cryowae.report import SheetEntry, draw_contact_sheet, draw_fsc_curves
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class VolumeScores:
+    """What was written, and the Markdown table."""
+
+    files: tuple[Path, ...]
+    text: str
+
+
+def score_volumes(
+    truth: str | Path,
+    volumes: Mapping[str, str | Path],
+    wedge: Wedge,
+    output: str | Path,
+    *,
+    crop: int = 12,
+    voxel_size: float | None = None,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> VolumeScores:
+    """Score volumes against the truth, and draw them.
+
+    Writes `scores.csv`, `scores.md`, `curves.csv`, `fsc.png` and `slices.png`. The first row of the table is the truth
+    with its wedge emptied.
+
+    Parameters
+    ----------
+    truth
+        MRC file.
+    volumes
+        Name and MRC file of each; the same contrast as the truth.
+    wedge
+        What was measured; counts by its range.
+    output
+        Folder; made if it is not there.
+    crop
+        Voxels of every face that are not scored.
+    voxel_size
+        Angstrom, instead of the headers'.
+    overwrite
+        Replace earlier scores.
+    progress
+        Told every volume.
+
+    Raises
+    ------
+    TomogramError
+        If a volume cannot be read, or its shape is not the truth's.
+    ConfigError
+        If there is nothing to score.
+    OutputError
+        If the files exist, or cannot be written.
+    """
+    if not volumes:
+        raise ConfigError("got no volumes, expected NAME=VOLUME at least once")
+    if FLOOR in volumes:
+        raise ConfigError(f"got the name {FLOOR!r}, which every table has already: choose another")
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {folder} ({error.strerror}): choose another with --output"
+        ) from error
+    names = ("scores.md", "scores.csv", "curves.csv", "fsc.png", "slices.png")
+    table, csv, curves, fsc, slices = (folder / name for name in names)
+    for path in (table, csv, curves, fsc, slices):
+        check_output(path, overwrite=overwrite)
+    opened = read_mrc(truth, voxel_size=voxel_size)
+    target = np.array(opened.data, dtype=np.float32)
+    loaded: dict[str, Array] = {FLOOR: np.asarray(empty_wedge(target, wedge), np.float32)}
+    for name, path in volumes.items():
+        loaded[name] = np.array(read_mrc(path, voxel_size=voxel_size).data, dtype=np.float32)
+        if loaded[name].shape != target.shape:
+            raise TomogramError(f"{path} has {loaded[name].shape} voxels, expected {target.shape} as {truth} has")
+    results = []
+    progress.begin("scoring", len(loaded), "volumes")
+    for name, volume in loaded.items():
+        found = profile(target, volume, wedge, crop)
+        listed = {key: [float(v) for v in values] for key, values in found.curves.items()}
+        figures = {key: float(v) for key, v in found.scores.items() if np.isfinite(v)}
+        results.append(Result(Path(truth).name, 0.0, 0, name, 0.0, figures, listed))
+        progress.advance()
+    progress.end()
+    text = write_tables(results, table, csv, curves)
+    title = f"against {Path(truth).name}"
+    draw_fsc_curves(fsc, curves_of(results), voxel_size=opened.voxel_size, title=title)
+    entries = [SheetEntry("ground truth", target)]
+    for r in results:
+        shown = {heading: r.scores[key] for key, heading in SHOWN.items() if key in r.scores}
+        entries.append(SheetEntry(r.method, loaded[r.method], shown))
+    draw_contact_sheet(slices, entries, voxel_size=opened.voxel_size, title=title)
+    return VolumeScores((table, csv, curves, fsc, slices), text)
