@@ -83,7 +83,7 @@ def even_rotations(n: int, seed: int = 0) -> NDArray[np.float64]:
     a, b = 2 * np.pi * s / np.sqrt(2), 2 * np.pi * s / 1.533751168755204288118041413
     inner, outer = np.sqrt(s / n), np.sqrt(1 - s / n)
     quaternions = np.stack([inner * np.sin(a), inner * np.cos(a), outer * np.sin(b), outer * np.cos(b)], 1)
-    turn = Rotation.random(rng=np.random.default_rng(seed))
+    turn = Rotation.random(None, np.random.default_rng(seed))
     return np.asarray((turn * Rotation.from_quat(quaternions)).as_matrix())
 
 
@@ -133,5 +133,6 @@ def _best(data: Tensor, corners: NDArray[np.int64], templates: Tensor, sphere: T
 
 
 def _normalised(rows: Tensor) -> Tensor:
-    rows = rows - rows.mean(1, keepdim=True)
-    return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-20)
+    centred = rows - rows.mean(1, keepdim=True)
+    normalised: Tensor = centred / centred.norm(dim=1, keepdim=True).clamp(min=1e-20)
+    return normalised

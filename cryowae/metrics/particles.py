@@ -49,20 +49,18 @@ def particle_correlations(
     """
     as_pair(truth, volume, crop=crop)
     g, v, marked = as_numpy(truth), as_numpy(volume), np.maximum(as_numpy(labels), 0)
-    axes = np.meshgrid(*[np.arange(-margin, margin + 1)] * 3, indexing="ij")
-    ball = sum(axis**2 for axis in axes) <= margin**2
+    axis = np.arange(-margin, margin + 1)
+    ball = axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2 <= margin**2
+    inner = np.zeros(g.shape, dtype=bool)
+    inner[tuple(slice(crop, n - crop) for n in g.shape)] = True
     boxes = ndimage.find_objects(marked)
     found: dict[int, float] = {}
     for label in (particle.label for particle in particles):
         box = boxes[label - 1] if 0 < label <= len(boxes) else None
         if box is None:
             continue
-        around = tuple(
-            slice(max(s.start - margin, 0), min(s.stop + margin, n)) for s, n in zip(box, g.shape, strict=True)
-        )
-        own = marked[around] == label
-        kept = np.zeros(own.shape, dtype=bool)
-        kept[tuple(slice(max(crop - s.start, 0), max(n - crop - s.start, 0)) for s, n in zip(around, g.shape))] = True
+        around = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in box)
+        own, kept = marked[around] == label, inner[around]
         if 2 * (own & kept).sum() >= own.sum():
             near = ndimage.binary_dilation(own, ball) & kept
             found[label] = ncc(g[around][near][None, None], v[around][near][None, None])
