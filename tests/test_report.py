@@ -13,16 +13,19 @@ from matplotlib.image import imread
 
 from cryowae.errors import OutputError, TomogramError
 from cryowae.report import (
+    FscCurve,
     RestorationFacts,
     SheetEntry,
     compare_spectra,
     draw_contact_sheet,
+    draw_fsc_curves,
     draw_halves_fsc,
     draw_restoration,
     draw_training_curves,
     draw_volumes_grid,
 )
 from cryowae.report.curves import SAME_NETWORK, halves_figure, shell_correlation, training_figure
+from cryowae.report.fsc import fsc_figure
 from cryowae.report.grids import contact_sheet_figure, volumes_figure
 from cryowae.report.restoration import restoration_figure
 from cryowae.report.slices import central_slices, grey_limits, round_length
@@ -281,6 +284,75 @@ def test_a_contact_sheet_has_one_grey_and_the_scores(tmp_path):
     assert min(box.y0 for box in boxes) > 0 and max(box.x1 for box in boxes) < 1
     draw_contact_sheet(Path(tmp_path / "sheet.png"), entries, voxel_size=10.0)
     assert imread(tmp_path / "sheet.png").std() > 0.05
+
+
+def test_a_bead_does_not_take_the_contrast_from_all_else():
+    volume = _noise((16, 64, 64))
+    beaded = volume.copy()
+    beaded[7:10, 31:34, 31:34] = -300
+    plain, with_bead = (
+        contact_sheet_figure([SheetEntry("truth", v), SheetEntry("b", v)], 10.0).axes[0].images[0]
+        for v in (volume, beaded)
+    )
+    assert with_bead.get_array()[:20].std() == pytest.approx(plain.get_array()[:20].std(), rel=0.05)
+    np.testing.assert_allclose(with_bead.get_clim(), plain.get_clim(), rtol=0.15)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 8])
+def test_no_text_of_a_contact_sheet_covers_another(count):
+    scores = {"NCC": 0.123, "FSC measured": 0.4}
+    entries = [SheetEntry(f"a method with a very long name {i}", _noise((6, 12, 12)), scores) for i in range(count)]
+    figure = contact_sheet_figure(entries, 10.0, "a scene")
+    drawn = figure.canvas.get_renderer()
+    boxes = [text.get_window_extent(drawn) for text in figure.texts if text.get_text()]
+    boxes += [axes.get_window_extent(drawn) for axes in figure.axes]
+    across, down = figure.bbox.width, figure.bbox.height
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= across and box.y1 <= down
+        for other in boxes[i + 1 :]:
+            assert box.x1 <= other.x0 or other.x1 <= box.x0 or box.y1 <= other.y0 or other.y1 <= box.y0
+
+
+def _curves(count: int) -> list[FscCurve]:
+    frequency = np.arange(0.005, 0.5, 0.01)
+    falling = np.exp(-frequency * 8)
+    kinds = ["input", "floor", *["method"] * (count - 2)]
+    regions = ("measured", "missing wedge")
+    return [
+        FscCurve(
+            f"method {i}",
+            frequency,
+            dict.fromkeys(regions, falling * (i + 1) / count),
+            {region: np.full(len(frequency), 0.02) for region in regions} if i > 1 else {},
+            kind,
+        )
+        for i, kind in enumerate(kinds)
+    ]
+
+
+def test_fsc_curves_tell_ten_methods_apart(tmp_path):
+    curves = _curves(10)
+    figure = fsc_figure(curves, 10.0, "a scene")
+    assert [axes.get_label() for axes in figure.axes] == ["measured", "missing wedge"]
+    drawn = {line.get_label(): line for line in _panel(figure, "missing wedge").lines if len(line.get_xdata()) > 2}
+    assert list(drawn) == [curve.name for curve in curves]
+    np.testing.assert_array_equal(drawn["method 4"].get_ydata(), curves[4].mean["missing wedge"])
+    assert len({(line.get_color(), str(line.get_linestyle())) for line in drawn.values()}) == 10
+    assert drawn["method 1"].get_linewidth() < 1 < drawn["method 2"].get_linewidth()
+    bands = _panel(figure, "measured").collections
+    assert len(bands) == 8  # of those with a spread
+    edges = bands[0].get_paths()[0].vertices[:, 1]
+    assert edges.max() - curves[2].mean["measured"].max() == pytest.approx(0.02)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [curve.name for curve in curves]
+    assert draw_fsc_curves(tmp_path / "fsc.png", curves, voxel_size=10.0).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("voxel_size", [2.5, 10.0])
+def test_the_upper_axis_of_fsc_curves_is_in_angstrom(voxel_size):
+    axes = _panel(fsc_figure(_curves(3), voxel_size), "measured")
+    upper = axes.child_axes[0]
+    for place, label in zip(upper.get_xticks(), upper.get_xticklabels(), strict=True):
+        assert float(label.get_text().removesuffix(" Å")) == pytest.approx(voxel_size / place, rel=0.02)
 
 
 def test_a_grid_of_volumes_takes_arrays_and_tensors(tmp_path):

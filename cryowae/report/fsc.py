@@ -125,7 +125,7 @@ def _ground(axes: Axes, voxel_size: float) -> None:
 
 
 def _rounded(length: float) -> str:
-    return f"{length:.0f}" if length >= 20 else f"{length:.2g}"
+    return f"{length:.0f}" if length >= 20 else f"{length:.3g}"
 
 
 def _draw(axes: Axes, curve: FscCurve, region: str, look: Mapping[str, Any]) -> None:

@@ -49,8 +49,9 @@ def draw_contact_sheet(
     """Draw xy and xz slices of methods side by side, scores beneath.
 
     Methods have scales of their own, so every volume is brought to zero mean and unit standard deviation over its two
-    slices first; all are then drawn with the same grey limits, the 0.5 and 99.5 % percentiles of the first entry, the
-    ground truth by convention.
+    slices first; values beyond their 1 and 99 % percentiles count as these there, for gold beads. All are then drawn
+    with the same grey limits, the 2 and 99.5 % percentiles of all of them together: those of the truth alone, much of
+    which is empty, would make black of the lower half of every noisy volume.
 
     Parameters
     ----------
@@ -77,7 +78,15 @@ def contact_sheet_figure(entries: Sequence[SheetEntry], voxel_size: float, title
     """The figure that `draw_contact_sheet` writes."""
     cells = [_Cell(entry.title, _normalised(entry.volume), entry.scores) for entry in entries]
     z, y, x = entries[0].volume.shape
-    return _sheet(cells, _limits([cells[0].planes]), (z, y, x), across, voxel_size, title, _CAPTION)
+    return _sheet(
+        cells,
+        _limits([cell.planes for cell in cells], tails=(2.0, 99.5)),
+        (z, y, x),
+        across,
+        voxel_size,
+        title,
+        _CAPTION,
+    )
 
 
 def draw_volumes_grid(
@@ -146,14 +155,14 @@ def _sheet(
     head = _EDGE / 2 + (0.26 if title else 0.0)
     with house_style():
         total = head + rows * block + (0.3 if caption else 0.0)
-        figure = new_figure(2 * _EDGE + columns * (width + _GAP) - _GAP, total)
+        figure = new_figure(max(2 * _EDGE + columns * (width + _GAP) - _GAP, 5.8 if caption else 0.0), total)
         if title:
             write(figure, _EDGE, _EDGE, title, size=11, weight="bold")
         if caption:
             write(figure, _EDGE, total - 0.24, caption, size=8, color=FAINT)
         for i, cell in enumerate(cells):
             left, top = _EDGE + (i % columns) * (width + _GAP), head + (i // columns) * block
-            write(figure, left, top + _HEAD - 0.06, cell.title, va="baseline", weight="bold")
+            write(figure, left, top + _HEAD - 0.06, _shortened(cell.title, width), va="baseline", weight="bold")
             upper = place(figure, left, top + _HEAD, width, ny * scale, label=f"xy {cell.title}")
             show(upper, cell.planes[0], (nx, ny), limits)
             if i == 0 and voxel_size is not None:
@@ -168,13 +177,20 @@ def _sheet(
     return figure
 
 
-def _limits(pairs: Sequence[tuple[Plane, Plane]]) -> tuple[float, float]:
-    low, high = np.percentile(np.concatenate([plane.ravel() for pair in pairs for plane in pair]), (0.5, 99.5))
+def _limits(pairs: Sequence[tuple[Plane, Plane]], tails: tuple[float, float] = (0.5, 99.5)) -> tuple[float, float]:
+    low, high = np.percentile(np.concatenate([plane.ravel() for pair in pairs for plane in pair]), tails)
     return (float(low), float(high)) if high > low else (float(low) - 1.0, float(high) + 1.0)
+
+
+def _shortened(title: str, width: float) -> str:
+    """As much of a title as fits above a column of `width` inches."""
+    most = int(width / 0.078)  # a bold letter of 9 points
+    return title if len(title) <= most else title[: most - 1] + "…"
 
 
 def _normalised(volume: Volume) -> tuple[Plane, Plane]:
     slices = central_slices(volume)
     voxels = np.concatenate([slices.xy.ravel(), slices.xz.ravel()])
+    voxels = voxels.clip(*np.percentile(voxels, (1, 99)))  # a gold bead would leave no contrast for all else
     mean, spread = float(voxels.mean()), float(voxels.std()) or 1.0
     return (slices.xy - mean) / spread, (slices.xz - mean) / spread
