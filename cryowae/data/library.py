@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryowae.errors import ConfigError
+from cryowae.errors import ConfigError, TomogramError
 from cryowae.physics.atomic import structure_from_model
 from cryowae.physics.structures import Structure, normalised, structure_from_map
 
@@ -34,25 +34,60 @@ def load_library(names: Sequence[str]) -> list[Structure]:
     Parameters
     ----------
     names
-        Paths below the folder of real data. `name@8` overrides a wrong voxel size in a map's header with 8 angstrom.
+        Paths below the folder of real data, or of files of one's own. `name@8` overrides a wrong voxel size in a map's
+        header with 8 angstrom.
 
     Raises
     ------
     ConfigError
-        If a file is missing.
+        If a file is missing, or what is needed to read it.
+    TomogramError
+        If a file holds no structure.
     """
-    if not names:
-        return []
-    folder, structures = data_folder(), []
-    for name in names:
-        file, _, voxel = name.partition("@")
-        path = folder / file
-        if not path.is_file():
-            raise ConfigError(f"no structure {file!r} in {folder}; mend data.structures or CRYOWAE_DATA")
+    return [_load(name) for name in names]
+
+
+def _load(name: str) -> Structure:
+    file, voxel_size = _parted(name)
+    path = _find(file)
+    try:
         if path.name.removesuffix(".gz").endswith((".pdb", ".cif")):
             model = structure_from_model(path, FINEST)
             density = normalised(model.density.numpy(), FINEST)  # the contrast of a map, whatever the atoms say
-            structures.append(Structure.from_density(model.name, density, FINEST))
-        else:
-            structures.append(structure_from_map(path, voxel_size=float(voxel) if voxel else None))
-    return structures
+            return Structure.from_density(model.name, density, FINEST)
+        return structure_from_map(path, voxel_size=voxel_size)
+    except ImportError:
+        raise ConfigError(
+            f'{file} is an atomic model, which gemmi reads: install it by pip install "cryowae[simulate]"'
+        ) from None
+    except (OSError, ValueError) as error:
+        raise TomogramError(
+            f"{file} cannot be read as a structure ({error}): expected an MRC map, PDB or mmCIF"
+        ) from None
+
+
+def _parted(name: str) -> tuple[str, float | None]:
+    """Path and voxel size of `path@voxel_size`."""
+    file, at, size = name.rpartition("@")
+    if not at:
+        return name, None
+    try:
+        voxel_size = float(size)
+    except ValueError:
+        return name, None
+    if not voxel_size > 0:
+        raise ConfigError(f"got {name!r}, expected a voxel size in angstrom after @, such as {file}@8")
+    return file, voxel_size
+
+
+def _find(file: str) -> Path:
+    """A file of the user's own, or one below the folder of real data."""
+    own = Path(file).expanduser()
+    if own.is_file():
+        return own
+    if own.is_absolute():
+        raise ConfigError(f"no structure {file!r}; mend its path")
+    path = data_folder() / own
+    if not path.is_file():
+        raise ConfigError(f"no structure {file!r} in {data_folder()} or in {Path.cwd()}; mend its name or CRYOWAE_DATA")
+    return path

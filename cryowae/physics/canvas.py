@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import max_pool3d
 
@@ -15,8 +17,11 @@ from cryowae.physics.structures import Structure
 
 Shape = tuple[int, int, int]
 
-ICE, MEMBRANE, FILAMENT = 0, -1, -2
+ICE, MEMBRANE, FILAMENT, BEAD = 0, -1, -2, -3
 """Labels of what is no particle; particle `i` of a scene has label `i + 1`."""
+
+MOST_LABELS = int(np.iinfo(np.int16).max)
+"""Particles that labels can tell apart."""
 
 LEVEL = 0.25
 """Density that counts as occupied: for labels and for the test of overlap."""
@@ -51,6 +56,22 @@ class Particle:
     rotation: NDArray[np.float32]
     label: int
     amplitude: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """A vesicle or a bead.
+
+    Attributes
+    ----------
+    centre
+        `(z, y, x)` position in scene voxels.
+    radius
+        Voxels; that of a vesicle ends in the middle of its membrane.
+    """
+
+    centre: tuple[float, float, float]
+    radius: float
 
 
 @dataclass
@@ -124,6 +145,65 @@ class Canvas:
                 self._label(mask, corners[start + i], label + i + start if label > 0 else label)
                 if label > 0:
                     self._record(structure.name, centres[start + i], rotations[start + i], 1.0)
+
+    def free_spot(self, reach: float, rng: np.random.Generator, field: int | None) -> NDArray[np.float64] | None:
+        """Centre `(z, y, x)` of a ball of `reach` voxels that lies in the box and meets nothing; None if there is none.
+
+        `field`: it lies in so many columns in the middle of x.
+        """
+        size = np.array(self.shape) - [0, 0, self.shape[2] - (field or self.shape[2])]
+        first = (np.array(self.shape) - size) // 2 + reach
+        last = first + size - 1 - 2 * reach
+        free = ~self.occupied
+        # half-resolution voxel i lies about voxel 2 i + 1/2; 2 more than covers its extent and the shift below
+        far = 2 * ndimage.distance_transform_edt(free) > reach + 2 if self.occupied.any() else free
+        where = 2 * np.argwhere(far) + 0.5
+        where = where[((where >= first + 0.5) & (where <= last - 0.5)).all(1)]
+        if len(where) == 0:
+            return None
+        return np.asarray(where[rng.integers(len(where))] + rng.uniform(-0.5, 0.5, 3))
+
+    def draw_ball(
+        self,
+        centre: NDArray[np.float64],
+        profile: Callable[[Tensor], Tensor],
+        reach: float,
+        shell: tuple[float, float],
+        label: int,
+    ) -> None:
+        """Add a density that depends on the distance from a point alone, and take its place.
+
+        Parameters
+        ----------
+        centre
+            `(z, y, x)` voxels.
+        profile
+            Density at distances in voxels.
+        reach
+            Distance in voxels beyond which there is none.
+        shell
+            Between these two distances in voxels it is labelled.
+        label
+            With this.
+        """
+        corner = np.floor(centre - reach).astype(int)
+        side = 2 * int(np.ceil(reach)) + 2
+        there, _ = _overlap(corner, (side,) * 3, self.shape)
+        axes = [
+            torch.arange(s.start, s.stop, device=self.device) - float(c) for s, c in zip(there, centre, strict=True)
+        ]
+        distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).norm(dim=0)
+        self.density[there] += profile(distance)
+        inside = (distance >= shell[0]) & (distance <= shell[1])
+        self.labels[there][inside.cpu().numpy()] = label
+        self.occupy()
+
+    def copy(self) -> Canvas:
+        """Itself as it is now."""
+        other = Canvas(self.shape, self.voxel_size, self.device, list(self.particles))
+        other.density = self.density.clone()
+        other.labels, other.occupied = self.labels.copy(), self.occupied.copy()
+        return other
 
     def occupy(self) -> None:
         """Make room for all that is labelled by now: nothing may be scattered there."""

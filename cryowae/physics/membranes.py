@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from cryowae.physics.canvas import MEMBRANE, Canvas, Sphere
+
 Shape = tuple[int, int, int]
+
+VESICLES = (150.0, 400.0)
+"""Radii of vesicles in angstrom, to the middle of the membrane: from the most curved that are stable to a synaptic
+vesicle and beyond."""
 
 COARSE = 4
 """Scene voxels between points at which the distance, which is smooth, is computed before it is interpolated."""
@@ -36,6 +42,11 @@ class Bilayer:
     heads: float = 1.15
     core: float = -0.1
     width: float = 5.0
+
+    @property
+    def reach(self) -> float:
+        """Distance from the middle of the membrane, in angstrom, within which it is what is there."""
+        return self.spacing / 2 + 2 * self.width
 
     def density(self, distance: Tensor, voxel_size: float) -> Tensor:
         """Density at a signed distance from the middle of the membrane, both in angstrom."""
@@ -101,6 +112,42 @@ def membrane_distance(
     fine = interpolate(distance, size=size, mode="trilinear", align_corners=True)[0, 0]
     start = COARSE // 2
     return fine[start : start + shape[0], start : start + shape[1], start : start + shape[2]]
+
+
+def add_vesicle(canvas: Canvas, rng: np.random.Generator, field: int | None = None) -> Sphere | None:
+    """One closed sphere of bilayer that lies wholly in the box and meets nothing that is there.
+
+    Parameters
+    ----------
+    canvas
+        Where it is painted.
+    rng
+        Source of randomness.
+    field
+        It lies in so many columns in the middle of x; all by default.
+
+    Returns
+    -------
+    vesicle
+        Its radius is drawn from `VESICLES`, less where there is not the room; None where there is none at all.
+    """
+    bilayer, size = random_bilayer(rng), canvas.voxel_size
+    smallest, largest = VESICLES
+    length = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
+    centre = None
+    while length >= smallest:
+        radius = float(length / size)
+        reach = radius + (bilayer.spacing / 2 + 3 * bilayer.width) / size + 1.5  # as far as the leaflets' tails
+        centre = canvas.free_spot(reach, rng, field)
+        if centre is not None:
+            break
+        length *= 0.85
+    if centre is None:
+        return None
+    shell = (radius - bilayer.reach / size, radius + bilayer.reach / size)
+    canvas.draw_ball(centre, lambda r: bilayer.density((r - radius) * size, size), reach, shell, MEMBRANE)
+    z, y, x = (float(c) for c in centre)
+    return Sphere((z, y, x), radius)
 
 
 def surface_points(

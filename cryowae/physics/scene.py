@@ -1,4 +1,4 @@
-"""Crowded scenes: molecules in random orientation without overlap, among membranes and filaments."""
+"""Crowded scenes: molecules in random orientation without overlap, among membranes, filaments and beads of gold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.physics.canvas import FILAMENT, ICE, MEMBRANE, Canvas, Particle, Shape
+from cryowae.physics.beads import add_bead
+from cryowae.physics.canvas import FILAMENT, ICE, MEMBRANE, MOST_LABELS, Canvas, Particle, Shape, Sphere
 from cryowae.physics.filaments import Filament, procedural_filament
-from cryowae.physics.membranes import membrane_distance, random_bilayer, surface_points
+from cryowae.physics.membranes import add_vesicle, membrane_distance, random_bilayer, surface_points
 from cryowae.physics.rotation import random_rotations
 from cryowae.physics.structures import Structure
 
@@ -26,17 +27,21 @@ class Scene:
     density
         `(z, y, x)` float32: ice 0, protein about 1.
     labels
-        `(z, y, x)` int16 on the CPU: `ICE`, `MEMBRANE`, `FILAMENT`, or a particle's label.
+        `(z, y, x)` int16 on the CPU: `ICE`, `MEMBRANE`, `FILAMENT`, `BEAD`, or a particle's label.
     particles
         The molecules, those in membranes included.
     voxel_size
         Angstrom.
+    vesicles, beads
+        The spheres of bilayer and of gold.
     """
 
     density: Tensor
     labels: Tensor
     particles: tuple[Particle, ...]
     voxel_size: float
+    vesicles: tuple[Sphere, ...] = ()
+    beads: tuple[Sphere, ...] = ()
 
 
 def make_scene(
@@ -47,8 +52,13 @@ def make_scene(
     *,
     occupancy: float = 0.1,
     max_particles: int | None = None,
+    equal: bool = False,
     membranes: int = 0,
     filaments: int = 0,
+    vesicles: int = 0,
+    beads: int = 0,
+    bead_diameter: float = 100.0,
+    field: int | None = None,
     membrane_proteins: Sequence[Structure] = (),
     jitter: float = 0.0,
     beyond: bool = False,
@@ -59,7 +69,7 @@ def make_scene(
     Parameters
     ----------
     structures
-        What to place, in random proportions drawn anew for each scene; any voxel size.
+        What to place; any voxel size.
     shape
         `(z, y, x)` voxels.
     voxel_size
@@ -71,8 +81,14 @@ def make_scene(
         largest first; smaller ones then fill the gaps, but a scene of large molecules alone may stay below it.
     max_particles
         Most particles to place, besides those in membranes.
-    membranes, filaments
-        How many of each; they are placed first.
+    equal
+        As many of each structure; in random proportions drawn anew for each scene otherwise.
+    membranes, filaments, vesicles, beads
+        How many of each; they are placed first, in this order, and fewer where there is not the room.
+    bead_diameter
+        Angstrom.
+    field
+        Vesicles and beads lie in so many columns in the middle of x; in all by default.
     membrane_proteins
         Structures that cross a membrane along their z axis (see `procedural_structure`); sown on the membranes.
     jitter
@@ -93,21 +109,77 @@ def make_scene(
         _add_membrane(canvas, membrane_proteins, rng)
     for _ in range(filaments):
         _add_filament(canvas, procedural_filament(rng, voxel_size, _filament_kind(rng)), rng)
-    wanted, choice = canvas.volume * occupancy, list(structures)
-    while choice and wanted > 0 and (max_particles is None or max_particles > 0):
+    bubbles = [add_vesicle(canvas, rng, field) for _ in range(vesicles)]
+    gold = [add_bead(canvas, bead_diameter, rng, field) for _ in range(beads)]
+    most = MOST_LABELS - len(canvas.particles)
+    limit = most if max_particles is None else min(max_particles, most)
+    if equal:
+        canvas = _place_equal(canvas, structures, occupancy, limit, jitter, beyond, rng, spin)
+    else:
+        _place(canvas, structures, occupancy, limit, jitter, beyond, rng, spin, fill=max_particles is None)
+    return Scene(
+        canvas.density,
+        torch.from_numpy(canvas.labels),
+        tuple(canvas.particles),
+        float(voxel_size),
+        tuple(sphere for sphere in bubbles if sphere is not None),
+        tuple(sphere for sphere in gold if sphere is not None),
+    )
+
+
+def _place(
+    canvas: Canvas,
+    structures: Sequence[Structure],
+    occupancy: float,
+    limit: int,
+    jitter: float,
+    beyond: bool,
+    rng: np.random.Generator,
+    spin: torch.Generator,
+    fill: bool,
+) -> None:
+    """Scatter structures in random proportions; `fill`: what found no room leaves gaps for the smaller half."""
+    wanted, choice, placed = canvas.volume * occupancy, list(structures), 0
+    while choice and wanted > 0 and placed < limit:
         room = wanted
-        for index, amplitudes in _draw(choice, wanted, max_particles, jitter, rng):
+        for index, amplitudes in _draw(choice, wanted, limit - placed, jitter, rng):
             turns = random_rotations(len(amplitudes), spin)
-            wanted -= canvas.scatter(choice[index], turns, amplitudes, rng, beyond) * choice[index].volume
-        if max_particles is not None or wanted < 0.05 * room:
+            count = canvas.scatter(choice[index], turns, amplitudes, rng, beyond)
+            placed += count
+            wanted -= count * choice[index].volume
+        if not fill or wanted < 0.05 * room:
             break
-        # what found no room leaves gaps for the smaller half
         choice = sorted(choice, key=lambda s: s.volume)[: len(choice) // 2]
-    return Scene(canvas.density, torch.from_numpy(canvas.labels), tuple(canvas.particles), float(voxel_size))
+
+
+def _place_equal(
+    canvas: Canvas,
+    structures: Sequence[Structure],
+    occupancy: float,
+    limit: int,
+    jitter: float,
+    beyond: bool,
+    rng: np.random.Generator,
+    spin: torch.Generator,
+) -> Canvas:
+    """The canvas with as many copies of each structure as fill the volume; fewer of all where one finds less room."""
+    ordered = sorted(structures, key=lambda s: -s.volume)
+    each = min(int(canvas.volume * occupancy / sum(s.volume for s in ordered)), limit // len(ordered)) if ordered else 0
+    while each > 0:
+        trial, found = canvas.copy(), each
+        for structure in ordered:
+            turns, amplitudes = random_rotations(each, spin), np.exp(rng.normal(0, jitter, each))
+            found = trial.scatter(structure, turns, amplitudes, rng, beyond)
+            if found < each:
+                break
+        else:
+            return trial
+        each = found
+    return canvas
 
 
 def _draw(
-    structures: Sequence[Structure], volume: float, limit: int | None, jitter: float, rng: np.random.Generator
+    structures: Sequence[Structure], volume: float, limit: int, jitter: float, rng: np.random.Generator
 ) -> list[tuple[int, NDArray[np.float64]]]:
     """How many of which structure fill a volume, and their amplitudes; the largest come first."""
     sizes = np.array([max(s.volume, 1.0) for s in structures])
@@ -117,9 +189,7 @@ def _draw(
     expected = volume / (chance @ sizes)
     most = int(np.ceil(expected * 1.5)) + 5
     drawn = rng.choice(len(sizes), min(most, 30_000), p=chance)
-    drawn = drawn[: int(np.searchsorted(np.cumsum(sizes[drawn]), volume)) + 1]
-    if limit is not None:
-        drawn = drawn[:limit]
+    drawn = drawn[: int(np.searchsorted(np.cumsum(sizes[drawn]), volume)) + 1][:limit]
     counts = np.bincount(drawn, minlength=len(sizes))
     order = [int(i) for i in np.argsort(-sizes) if counts[i] > 0]
     return [(i, np.exp(rng.normal(0, jitter, counts[i]))) for i in order]
@@ -128,10 +198,9 @@ def _draw(
 def _add_membrane(canvas: Canvas, proteins: Sequence[Structure], rng: np.random.Generator) -> None:
     """One bilayer, kept off those that are there, with up to a protein every (200 angstrom)^2."""
     bilayer = random_bilayer(rng)
-    thickness = bilayer.spacing / 2 + 2 * bilayer.width
     distance = membrane_distance(canvas.shape, canvas.voxel_size, rng, canvas.device)
     for _ in range(8):
-        inside = (distance.abs() < thickness).cpu().numpy()
+        inside = (distance.abs() < bilayer.reach).cpu().numpy()
         if inside.any() and not (inside & (canvas.labels != ICE)).any():
             break
         distance = membrane_distance(canvas.shape, canvas.voxel_size, rng, canvas.device)

@@ -1,0 +1,59 @@
+"""Uneven ice: slow waves of density, such as a crowded solution and a bent film give a tomogram."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+LENGTH = 120.0
+"""Standard deviation in angstrom of the Gaussian that smooths white noise to ice: waves shorter than 300 angstrom have
+less than 4 % of the amplitude of the longest."""
+
+
+def uneven_ice(
+    shape: tuple[int, int, int],
+    voxel_size: float,
+    spread: float,
+    rng: np.random.Generator,
+    thickness: int | None = None,
+) -> Tensor:
+    """A smooth random field.
+
+    Parameters
+    ----------
+    shape
+        `(z, y, x)` voxels.
+    voxel_size
+        Angstrom.
+    spread
+        Its standard deviation within the ice.
+    rng
+        Source of randomness.
+    thickness
+        Voxels of ice in the middle of z; beyond them there is nothing. All by default.
+
+    Returns
+    -------
+    ice
+        `(z, y, x)` float32 on the CPU, of mean 0 within the ice.
+    """
+    depth = thickness or shape[0]
+    above = (shape[0] - depth) // 2
+    sigma = LENGTH / voxel_size
+    step = max(int(sigma / 3), 1)  # drawn where a third of its width is a voxel, and interpolated
+    margin = int(4 * sigma / step) + 1
+    size = [(n - 1) // step + 2 + 2 * margin for n in (depth, *shape[1:])]
+    coarse = ndimage.gaussian_filter(rng.standard_normal(size, dtype=np.float32), sigma / step, mode="constant")
+    coarse = coarse[margin:-margin, margin:-margin, margin:-margin]
+    fine = torch.nn.functional.interpolate(
+        torch.from_numpy(coarse)[None, None],
+        size=[(n - 1) * step + 1 for n in coarse.shape],
+        mode="trilinear",
+        align_corners=True,
+    )[0, 0, :depth, : shape[1], : shape[2]]
+    fine = (fine - fine.mean()) * (spread / fine.std())
+    ice = torch.zeros(shape)
+    ice[above : above + depth] = fine
+    return ice
