@@ -70,10 +70,10 @@ def particle_correlations(
 def elongation(volume: Array, centres: Array, radius: float) -> float:
     """How much longer along the beam than across it point-like particles are, for the missing wedge.
 
-    The mean of boxes about the particles, less its background (the median from 1.5 to 2 radii), is cut at half its
-    maximum: of what holds the maximum and lies above, the second moment along z is divided by that along x. An
-    isotropic density stretched `s` times along z has `s ** 2`, whatever its profile; noise far below the maximum does
-    not enter.
+    Boxes about the particles are averaged; half of the mean's maximum over its background (the median from 1.5 to 2
+    radii) is taken away, and of what is left about the maximum the second moment along z is divided by that along x.
+    An isotropic density stretched `s` times along z has `s ** 2`, whatever its profile; noise far below the maximum
+    does not enter.
 
     Parameters
     ----------
@@ -92,15 +92,9 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
     data, reach = as_numpy(volume).astype(np.float64), int(np.ceil(2 * radius))
     mean, count = np.zeros((2 * reach + 1,) * 3), 0
     for centre in np.asarray(as_numpy(centres), dtype=np.float64).reshape(-1, 3):
-        # a voxel more on every side than the box, for what lies between voxels
-        corner = np.floor(centre).astype(int) - reach
-        if (corner < 0).any() or (corner + 2 * reach + 2 > data.shape).any():
-            continue
-        box = data[tuple(slice(c, c + 2 * reach + 2) for c in corner)]
-        for axis, past in enumerate(centre - np.floor(centre)):
-            n = box.shape[axis] - 1
-            box = (1 - past) * box.take(range(n), axis) + past * box.take(range(1, n + 1), axis)
-        mean, count = mean + box, count + 1
+        box = _box_about(data, centre, reach)
+        if box is not None:
+            mean, count = mean + box, count + 1
     if count == 0:
         return float("nan")
     mean -= np.median(mean[_between(1.5 * radius, 2 * radius, reach, 1)])
@@ -111,9 +105,29 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
     if not top > 0:
         return float("nan")
     parts, _ = ndimage.label((fine > top / 2) & _between(0, 2 * radius, reach, finer))
-    weights = np.where(parts == parts.ravel()[peak], fine, 0)
+    weights = np.where(parts == parts.ravel()[peak], fine - top / 2, 0)
     moment_z, moment_x = (_second_moment(weights.sum(axis=others)) for others in ((1, 2), (0, 1)))
     return float(moment_z / moment_x) if moment_x > 0 else float("nan")
+
+
+def _box_about(data: NDArray[np.float64], centre: NDArray[np.float64], reach: int) -> NDArray[np.float64] | None:
+    """`(2 reach + 1,) * 3` centred on a position between voxels, by cubic convolution; None if it sticks out."""
+    whole = np.floor(centre).astype(int)
+    low, high = whole - reach - 1, whole + reach + 3
+    if (low < 0).any() or (high > data.shape).any():
+        return None
+    box = data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    for axis, t in enumerate(centre - whole):
+        # Keys 1981, IEEE Trans. Acoust. 29, 1153, equation 15
+        taps = (
+            (-t + 2 * t**2 - t**3) / 2,
+            (2 - 5 * t**2 + 3 * t**3) / 2,
+            (t + 4 * t**2 - 3 * t**3) / 2,
+            (t**3 - t**2) / 2,
+        )
+        n = 2 * reach + 1
+        box = sum((tap * box.take(range(i, i + n), axis) for i, tap in enumerate(taps)), np.zeros(()))
+    return box
 
 
 def _between(low: float, high: float, reach: int, finer: int) -> NDArray[np.bool_]:

@@ -31,8 +31,8 @@ class Profile:
     ----------
     scores
         `ncc`, `fsc`, `fine`, `cross`, `r`, `psnr`, `ssim`, each three times: those of `Scores` and their like; `cross`
-        is the frequency in cycles per voxel at which the correlation first falls below one half. NaN is what does not
-        exist.
+        is the frequency in cycles per voxel at which the correlation first falls below one half: 0 where the first
+        shell that counts lies below it, NaN where none does. NaN is also what does not exist.
     curves
         `(25,)` each: `frequency`, the middle of every shell in cycles per voxel; `fsc`, `r`, `count` three times. A
         shell with fewer than 60 components holds NaN.
@@ -80,14 +80,21 @@ def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: D
         curves["fsc" + suffix] = fsc
         curves["r" + suffix] = np.where(known, here.amplitude, np.nan)
         curves["count" + suffix] = here.count.astype(np.float64)
-        crossing = ShellCorrelation(frequency, fsc, here.count).crossing(THRESHOLD)
         a, b = (g, v) if region == "all" else spectra.parts(region)
         by_name[suffix] = {
             "ncc": ncc(g, v) if region == "all" else here.pearson,
             **shell_figures(here),
-            "cross": float("nan") if crossing is None else crossing,
+            "cross": _crossing(ShellCorrelation(frequency, fsc, here.count)),
             "psnr": psnr(a, b),
             "ssim": ssim(a, b, device=device),
         }
     names = ("ncc", "fsc", "fine", "cross", "r", "psnr", "ssim")
     return Profile({name + suffix: by_name[suffix][name] for name in names for suffix in REGIONS}, curves)
+
+
+def _crossing(curve: ShellCorrelation) -> float:
+    known = curve.correlation[~np.isnan(curve.correlation)]
+    if known.size and known[0] < THRESHOLD:
+        return 0.0
+    crossing = curve.crossing(THRESHOLD)
+    return float("nan") if crossing is None else crossing
