@@ -19,7 +19,7 @@ from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
 from cryowae.errors import OutputError
-from cryowae.io.header import HEADER_BYTES, MrcHeader
+from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader
 from cryowae.io.layout import file_shape, in_zyx
 from cryowae.io.space import check_output, reserve_file
 
@@ -39,8 +39,8 @@ class MrcWriter:
         Angstrom.
     like
         Header whose origin, nstart, labels, extended header and other fields are carried over.
-    float16
-        Write mode 12 instead of mode 2 (float32).
+    float16, int16
+        Write mode 12, or mode 1 (labels), instead of mode 2 (float32).
     overwrite
         Replace an existing file, when the new one is complete.
     axes
@@ -63,6 +63,7 @@ class MrcWriter:
         voxel_size: float,
         like: MrcHeader | None = None,
         float16: bool = False,
+        int16: bool = False,
         overwrite: bool = False,
         axes: str = "zyx",
         label: str = "",
@@ -72,9 +73,10 @@ class MrcWriter:
         self._overwrite = overwrite
         self._axes = axes
         self._shape = file_shape(shape, axes)
-        self._dtype = np.dtype(np.float16 if float16 else np.float32)
+        mode = 12 if float16 else 1 if int16 else 2
+        self._dtype = np.dtype(f"<{MODES[mode]}")
         self._extended = b"" if like is None else like.extended
-        self._record = _header(self._shape, voxel_size, float16, like, label)
+        self._record = _header(self._shape, voxel_size, mode, like, label)
         self._temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.partial")
         self._mapped: NDArray[Any] | None = None
 
@@ -140,6 +142,7 @@ def write_mrc(
     voxel_size: float,
     like: MrcHeader | None = None,
     float16: bool = False,
+    int16: bool = False,
     overwrite: bool = False,
     axes: str = "zyx",
     label: str = "",
@@ -147,14 +150,17 @@ def write_mrc(
     """Write a `(z, y, x)` array as an MRC volume; parameters and errors are those of `MrcWriter`."""
     nz, ny, nx = volume.shape
     step = max(1, _SLAB_VOXELS // (ny * nx))
-    options: dict[str, Any] = {"like": like, "float16": float16, "overwrite": overwrite, "axes": axes, "label": label}
-    with MrcWriter(path, (nz, ny, nx), voxel_size=voxel_size, **options) as writer, np.errstate(over="ignore"):
+    kind: dict[str, Any] = {"like": like, "float16": float16, "int16": int16, "axes": axes, "label": label}
+    with (
+        MrcWriter(path, (nz, ny, nx), voxel_size=voxel_size, overwrite=overwrite, **kind) as writer,
+        np.errstate(over="ignore"),
+    ):
         for z in range(0, nz, step):
             writer.data[z : z + step] = volume[z : z + step]
 
 
 def _header(
-    shape: tuple[int, ...], voxel_size: float, float16: bool, like: MrcHeader | None, label: str
+    shape: tuple[int, ...], voxel_size: float, mode: int, like: MrcHeader | None, label: str
 ) -> NDArray[np.void]:
     """The record of the output; statistics are filled in at the end."""
     record = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
@@ -168,7 +174,7 @@ def _header(
         record["n" + axis] = record["m" + axis] = n
         record["cella"][axis] = n * voxel_size
     record["mapc"], record["mapr"], record["maps"] = 1, 2, 3
-    record["mode"], record["ispg"] = (12 if float16 else 2), 1
+    record["mode"], record["ispg"] = mode, 1
     record["nsymbt"] = 0 if like is None else len(like.extended)
     if record["nsymbt"] and not bytes(record["exttyp"]).strip(b"\0 "):
         record["exttyp"] = b"MRCO"  # MRC2014 wants a name even where the writer gave none

@@ -12,13 +12,7 @@ LENGTH = 120.0
 less than 4 % of the amplitude of the longest."""
 
 
-def uneven_ice(
-    shape: tuple[int, int, int],
-    voxel_size: float,
-    spread: float,
-    rng: np.random.Generator,
-    thickness: int | None = None,
-) -> Tensor:
+def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rng: np.random.Generator) -> Tensor:
     """A smooth random field.
 
     Parameters
@@ -28,32 +22,25 @@ def uneven_ice(
     voxel_size
         Angstrom.
     spread
-        Its standard deviation within the ice.
+        Its standard deviation.
     rng
         Source of randomness.
-    thickness
-        Voxels of ice in the middle of z; beyond them there is nothing. All by default.
 
     Returns
     -------
     ice
-        `(z, y, x)` float32 on the CPU, of mean 0 within the ice.
+        `(z, y, x)` float32 on the CPU, of mean 0.
     """
-    depth = thickness or shape[0]
-    above = (shape[0] - depth) // 2
     sigma = LENGTH / voxel_size
     step = max(int(sigma / 3), 1)  # drawn where a third of its width is a voxel, and interpolated
     margin = int(4 * sigma / step) + 1
-    size = [(n - 1) // step + 2 + 2 * margin for n in (depth, *shape[1:])]
-    coarse = ndimage.gaussian_filter(rng.standard_normal(size, dtype=np.float32), sigma / step, mode="constant")
+    size = [(n - 1) // step + 2 + 2 * margin for n in shape]
+    coarse = ndimage.gaussian_filter(rng.standard_normal(size, dtype=np.float32), sigma / step)
     coarse = coarse[margin:-margin, margin:-margin, margin:-margin]
     fine = torch.nn.functional.interpolate(
         torch.from_numpy(coarse)[None, None],
         size=[(n - 1) * step + 1 for n in coarse.shape],
         mode="trilinear",
         align_corners=True,
-    )[0, 0, :depth, : shape[1], : shape[2]]
-    fine = (fine - fine.mean()) * (spread / fine.std())
-    ice = torch.zeros(shape)
-    ice[above : above + depth] = fine
-    return ice
+    )[0, 0, : shape[0], : shape[1], : shape[2]]
+    return (fine - fine.mean()) * (spread / fine.std())

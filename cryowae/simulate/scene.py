@@ -1,215 +1,215 @@
-"""Crowded tomograms with their ground truth.
-
-A scene is made in two steps, each seeded from the configuration on its own: the specimen, which knows nothing of the
-microscope, and what is seen of it. The same molecules can so be seen at another noise, tilt range or defocus.
-"""
+"""`cryowae simulate scene`: a crowded tomogram in files, with all that is known of it."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from tempfile import mkdtemp
 
-import numpy as np
 import torch
-from torch import Tensor
+import yaml
 
-from cryowae.config import ImagingConfig, SceneConfig
+from cryowae.config import SceneConfig
 from cryowae.data.library import load_library
-from cryowae.errors import ConfigError
-from cryowae.physics.canvas import Particle, Sphere
-from cryowae.physics.ice import uneven_ice
-from cryowae.physics.imaging import ctf_sign, transfer
-from cryowae.physics.observation import Observation, observe
-from cryowae.physics.procedural import procedural_structure
-from cryowae.physics.scene import Scene, make_scene
-from cryowae.physics.structures import Structure
-from cryowae.physics.tomography import even_tilts
-from cryowae.physics.weighting import filter_of
+from cryowae.errors import ConfigError, OutputError
+from cryowae.io.space import check_output
+from cryowae.io.star import relion_angles, star_table
+from cryowae.io.writer import write_mrc
+from cryowae.progress import SILENT, Progress
+from cryowae.report import SheetEntry, draw_contact_sheet
+from cryowae.simulate.specimen import Specimen, make_specimen, observe_specimen
 
-SMALLEST = 16
-"""Voxels along each axis that a scene must have."""
-
-_KINDS, _SCENE, _ICE, _NOISE = range(4)
+__all__ = ["SceneFiles", "ScenePaths", "Specimen", "make_specimen", "observe_specimen", "simulate_scene"]
 
 
 @dataclass(frozen=True)
-class Specimen:
-    """What is in the microscope; protein is bright and flat ice 0.
+class ScenePaths:
+    """The files of a scene.
 
     Attributes
     ----------
-    density
-        `(z, y, x)` float32, the ground truth: molecules, membranes, filaments and beads within the box. Uneven ice is
-        not part of it, since a restoration should make the ice flat.
-    beam
-        `(z, y, wider x)` float32, what the beam passes through: beyond the box too, and with uneven ice.
+    truth, tomogram
+        `NAME_truth.mrc` and `NAME.mrc`, protein dark.
+    half1, half2
+        `NAME_half1.mrc` and `NAME_half2.mrc`: reconstructions of the frame halves, whose mean is the tomogram.
     labels
-        `(z, y, x)` int16 on the CPU: `ICE`, `MEMBRANE`, `FILAMENT`, `BEAD`, or a particle's label.
+        `NAME_labels.mrc` (16-bit integers): 0 ice, -1 membrane, -2 filament, -3 bead, or a particle's number.
+    angles
+        `NAME.tlt`: degrees, one a line.
     particles
-        The molecules whose centre is in the box, positions counted in its voxels. Those that only reach into it have
-        labels and are not listed.
-    kinds
-        Structures by the name that particles have, at the scene's voxel size.
-    vesicles, beads
-        The spheres of bilayer and of gold, in voxels of the box.
-    voxel_size
-        Angstrom.
+        `NAME_particles.star`, see `particle_table`.
+    config
+        `NAME.yaml`: makes the same files again.
+    picture
+        `NAME.png`: slices of truth and tomogram.
     """
 
-    density: Tensor
-    beam: Tensor
-    labels: Tensor
-    particles: tuple[Particle, ...]
-    kinds: Mapping[str, Structure]
-    vesicles: tuple[Sphere, ...]
-    beads: tuple[Sphere, ...]
-    voxel_size: float
+    truth: Path
+    tomogram: Path
+    half1: Path
+    half2: Path
+    labels: Path
+    angles: Path
+    particles: Path
+    config: Path
+    picture: Path
+
+    @classmethod
+    def within(cls, folder: Path, name: str) -> ScenePaths:
+        """The names of the files of a scene in a folder."""
+        volumes = (folder / f"{name}{part}.mrc" for part in ("_truth", "", "_half1", "_half2", "_labels"))
+        texts = (folder / f"{name}{ending}" for ending in (".tlt", "_particles.star", ".yaml", ".png"))
+        return cls(*volumes, *texts)
+
+    def all(self) -> list[Path]:
+        """In the order above."""
+        return [getattr(self, field.name) for field in fields(self)]
 
 
-def make_specimen(
-    config: SceneConfig, library: Sequence[Structure] | None = None, device: torch.device | str = "cpu"
-) -> Specimen:
-    """Place everything that a scene is made of.
+@dataclass(frozen=True)
+class SceneFiles:
+    """What was written.
+
+    Attributes
+    ----------
+    paths
+        The files.
+    counts
+        Particles of each kind.
+    notes
+        What the user should know, one line each.
+    """
+
+    paths: ScenePaths
+    counts: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def simulate_scene(
+    config: SceneConfig,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
+) -> SceneFiles:
+    """Simulate a tomogram and write it with its ground truth.
+
+    Protein is dark in truth, tomogram and halves, as most reconstruction programs write it. The same configuration
+    gives the same bytes on one machine with the same versions and number of threads. Nothing is written under its final
+    name before all is there.
 
     Parameters
     ----------
     config
-        Imaging and reconstruction are not looked at.
-    library
-        The structures that `config.molecules.library` names, if they are loaded already.
+        The scene.
+    output
+        Folder for the files; made if it is not there.
+    overwrite
+        Replace files of the same names.
     device
-        Where the density is painted.
+        Where the scene is painted and projected.
+    progress
+        Told what is going on.
 
     Raises
     ------
     ConfigError
-        If the scene is too small, or a structure that it names is not there.
+        If the scene is impossible, or a structure that it names cannot be had.
+    OutputError
+        If the files exist and `overwrite` was not asked for, or the folder cannot be written.
     """
-    size, (depth, rows, width) = config.voxel_size, config.shape
-    if min(config.shape) < SMALLEST:
-        raise ConfigError(f"got a scene of shape {config.shape}, expected at least {SMALLEST} voxels along each axis")
-    molecules = config.molecules
-    known = load_library(molecules.library) if library is None else library
-    rng = np.random.default_rng([config.seed, _KINDS])
-    made = [procedural_structure(rng, size) for _ in range(molecules.procedural)]
-    proteins = [procedural_structure(rng, size, "membrane") for _ in range(2 * config.membranes)]
-    structures = _named_apart([*made, *(one.resampled(size) for one in known), *proteins])
-    free, sown = structures[: len(made) + len(known)], structures[len(made) + len(known) :]
-    slab = depth if config.thickness is None else min(depth, max(round(config.thickness / size), 1))
-    side = round((config.beyond - 1) / 2 * width)
-    scene = make_scene(
-        free,
-        (slab, rows, width + 2 * side),
-        size,
-        np.random.default_rng([config.seed, _SCENE]),
-        occupancy=molecules.occupancy,
-        max_particles=molecules.most,
-        equal=molecules.equal,
-        membranes=config.membranes,
-        filaments=config.filaments,
-        vesicles=config.vesicles,
-        beads=config.beads,
-        bead_diameter=config.bead_diameter,
-        field=width,
-        membrane_proteins=sown,
-        jitter=molecules.jitter,
-        beyond=side > 0,
-        device=device,
-    )
-    above = (depth - slab) // 2
-    beam = _in_depth(scene.density, depth, above)
-    density = beam[:, :, side : side + width].clone()
-    if config.ice > 0:
-        field = uneven_ice((slab, *beam.shape[1:]), size, config.ice, np.random.default_rng([config.seed, _ICE]))
-        beam[above : above + slab] += field.to(beam)
-    return Specimen(
-        density,
-        beam,
-        _in_depth(scene.labels, depth, above)[:, :, side : side + width].clone(),
-        _particles(scene, above, side, config.shape),
-        {one.name: one for one in structures},
-        tuple(_moved(sphere, above, side) for sphere in scene.vesicles),
-        tuple(_moved(sphere, above, side) for sphere in scene.beads),
-        size,
-    )
+    if Path(config.name).name != config.name:
+        raise ConfigError(f"got {config.name!r} for the name of a scene, expected one that a file can have")
+    folder = _make_folder(Path(output))
+    paths = ScenePaths.within(folder, config.name)
+    for path in paths.all():
+        check_output(path, overwrite=overwrite)
+    if config.molecules.library:
+        progress.say(f"reading {len(config.molecules.library)} structures")
+    library = load_library(config.molecules.library)
+    size = " x ".join(map(str, config.shape[::-1]))
+    progress.say(f"placing molecules in {size} voxels of {config.voxel_size:g} Å")
+    specimen = make_specimen(config, library, device)
+    progress.say(f"tilting it, {len(specimen.particles)} particles within")
+    scratch = Path(mkdtemp(prefix=f".{config.name}.", suffix=".partial", dir=folder))
+    try:
+        made = ScenePaths.within(scratch, config.name)
+        _write(made, specimen, config)
+        for source, target in zip(made.all(), paths.all(), strict=True):
+            os.replace(source, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    asked = (("vesicles", config.vesicles, specimen.vesicles), ("beads", config.beads, specimen.beads))
+    notes = tuple(f"{len(found)} of {wanted} {what} found room" for what, wanted, found in asked if len(found) < wanted)
+    return SceneFiles(paths, Counter(particle.name for particle in specimen.particles), notes)
 
 
-def observe_specimen(specimen: Specimen, config: SceneConfig) -> Observation:
-    """Take a tilt series of a specimen and reconstruct it.
+def particle_table(specimen: Specimen, config: SceneConfig) -> str:
+    """The particles of a specimen as a STAR file in the manner of RELION 5.
 
-    Parameters
-    ----------
-    specimen
-        Of the same shape and voxel size.
-    config
-        Its imaging, reconstruction and seed are looked at.
-
-    Returns
-    -------
-    observation
-        Volumes `(z, y, x)` of `config.shape`, protein bright; signal and unit noise apart. The signal whose variance
-        counts in a signal-to-noise ratio is all that is in the beam, gold and ice included; where there is nothing the
-        noise has unit deviation on the projections.
-
-    Raises
-    ------
-    ConfigError, TiltError
-        If the microscope is impossible.
+    `rlnCoordinateX/Y/Z` are in voxels of the tomogram, counted from 0 at the centre of its first voxel: what RELION
+    calls pixels at bin 1 of a tilt series of this voxel size. `rlnAngleRot/Tilt/Psi` turn the structure as it is in
+    `Specimen.kinds` into the tomogram, see `relion_angles`. `rlnClassNumber` numbers the kinds, `cryowaeName` names
+    them; `cryowaeLabel` is the value in the labels, `cryowaeAmplitude` the factor on the density.
     """
-    imaging, (_, rows, width) = config.imaging, config.shape
-    angles, device = tilt_angles(imaging), specimen.beam.device
-    image = (imaging, angles, (rows, width), specimen.voxel_size, device)
-    flip = config.reconstruction.ctf == "phase-flip" and imaging.defocus is not None
-    seed = np.random.SeedSequence([config.seed, _NOISE]).generate_state(1, np.uint64)[0]
-    seen = observe(
-        specimen.beam,
-        angles,
-        torch.Generator(device).manual_seed(int(seed) >> 1),
-        weighting=filter_of(config.reconstruction),
-        width=width,
-        growth=imaging.growth,
-        transfer=transfer(*image),
-        flip=ctf_sign(*image) if flip else None,
-    )
-    return seen if seen.contrast > 0 else replace(seen, contrast=1.0)
+    particles, imaging = specimen.particles, config.imaging
+    z, y, x = zip(*(p.centre for p in particles), strict=True) if particles else ((), (), ())
+    angles = [relion_angles(p.rotation) for p in particles]
+    rot, tilt, psi = zip(*angles, strict=True) if particles else ((), (), ())
+    classes = {name: i for i, name in enumerate(specimen.kinds, 1)}
+    optics = {
+        "rlnOpticsGroup": [1],
+        "rlnOpticsGroupName": ["opticsGroup1"],
+        "rlnVoltage": [imaging.voltage],
+        "rlnSphericalAberration": [imaging.cs],
+        "rlnAmplitudeContrast": [imaging.amplitude_contrast],
+        "rlnTomoTiltSeriesPixelSize": [specimen.voxel_size],
+    }
+    table = {
+        "rlnTomoName": [config.name] * len(particles),
+        "rlnTomoParticleName": [f"{config.name}/{i}" for i in range(1, len(particles) + 1)],
+        "rlnCoordinateX": x,
+        "rlnCoordinateY": y,
+        "rlnCoordinateZ": z,
+        "rlnAngleRot": rot,
+        "rlnAngleTilt": tilt,
+        "rlnAnglePsi": psi,
+        "rlnClassNumber": [classes[p.name] for p in particles],
+        "rlnOpticsGroup": [1] * len(particles),
+        "cryowaeName": [p.name for p in particles],
+        "cryowaeLabel": [p.label for p in particles],
+        "cryowaeAmplitude": [p.amplitude for p in particles],
+    }
+    return star_table("optics", optics) + star_table("particles", table)
 
 
-def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
-    """The tilts of a series in degrees, ascending."""
-    low, high, step = imaging.tilts
-    if not (-90 < low < high < 90 and 0 < step <= high - low):
-        raise ConfigError(f"got tilts {imaging.tilts}, expected lowest, highest and a step between them in degrees")
-    return even_tilts(low, high, step)
+def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
+    seen, snr, size = observe_specimen(specimen, config), config.imaging.snr, specimen.voxel_size
+    truth = -specimen.density.cpu().numpy()
+    tomogram = seen.tomogram(snr) if snr > 0 else seen.signal
+    half1, half2 = seen.halves(snr) if snr > 0 else (seen.signal, seen.signal)
+    write_mrc(paths.truth, truth, voxel_size=size, label="simulated scene: ground truth")
+    write_mrc(paths.labels, specimen.labels.numpy(), voxel_size=size, int16=True, label="simulated scene: labels")
+    for path, volume in ((paths.tomogram, tomogram), (paths.half1, half1), (paths.half2, half2)):
+        write_mrc(path, -volume.cpu().numpy(), voxel_size=size, label="simulated scene")
+    paths.angles.write_text("".join(f"{angle:.2f}\n" for angle in seen.angles))
+    paths.particles.write_text(particle_table(specimen, config))
+    values = SceneConfig.model_validate({name: getattr(config, name) for name in SceneConfig.model_fields})
+    again = "# `cryowae simulate scene` makes the files beside this one again from it\n"
+    paths.config.write_text(again + yaml.safe_dump(values.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    entries = [SheetEntry("ground truth", truth), SheetEntry("tomogram", -tomogram.cpu().numpy())]
+    draw_contact_sheet(paths.picture, entries, voxel_size=size, title=config.name)
 
 
-def _named_apart(structures: Sequence[Structure]) -> list[Structure]:
-    """Structures with numbers to the names that several of them have."""
-    total, seen, result = Counter(one.name for one in structures), Counter[str](), []
-    for one in structures:
-        seen[one.name] += 1
-        name = one.name if total[one.name] == 1 else f"{one.name}-{seen[one.name]}"
-        result.append(replace(one, name=name))
-    return result
-
-
-def _in_depth(volume: Tensor, depth: int, above: int) -> Tensor:
-    padded = volume.new_zeros(depth, *volume.shape[1:])
-    padded[above : above + len(volume)] = volume
-    return padded
-
-
-def _particles(scene: Scene, above: int, side: int, shape: tuple[int, int, int]) -> tuple[Particle, ...]:
-    """Particles in the frame of the box, those whose centre is outside of it left out."""
-    moved = []
-    for particle in scene.particles:
-        z, y, x = particle.centre
-        centre = (z + above, y, x - side)
-        if all(-0.5 <= c < n - 0.5 for c, n in zip(centre, shape, strict=True)):
-            moved.append(replace(particle, centre=centre))
-    return tuple(moved)
-
-
-def _moved(sphere: Sphere, above: int, side: int) -> Sphere:
-    z, y, x = sphere.centre
-    return Sphere((z + above, y, x - side), sphere.radius)
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot make the folder {folder} ({reason}): choose another with --output") from error
+    return folder
