@@ -17,6 +17,7 @@ from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.mrc import SUFFIXES, stem_of, write_mrc
 from cryowae.io.space import check_output
 from cryowae.io.text import write_text
+from cryowae.physics.imaging import tilt_transfers
 from cryowae.physics.statistics import sample_rows
 from cryowae.progress import SILENT, Progress
 from cryowae.simulate.images import add_noise, count_electrons, expose, project_tomogram
@@ -138,9 +139,13 @@ def simulate_tilts(
     files = _files(series_path, defocus is not None, misalignment > 0)
     _require_free(files, (tomogram.path, Path(tilts_path)), overwrite)
 
+    # impossible parameters are told before the work
+    next(tilt_transfers(imaging, angles, (2, 2), tomogram.voxel_size, defocus=defocus), None)
+
     notes = list(tomogram.notes)
     generator = torch.Generator().manual_seed(seed)
-    level = float(np.median(sample_rows(tomogram.data, 2_000_000)))
+    sample = sample_rows(tomogram.data, 2_000_000)
+    level = float(np.median(sample))
     series = project_tomogram(tomogram, angles, level, progress)
     # whole thousandths of a pixel, as they are written
     shifts = np.round(np.random.default_rng(seed).normal(0, misalignment, (len(angles), 2)), 3)
@@ -148,7 +153,7 @@ def simulate_tilts(
     contrast = float(series.std())
     if not contrast > 0:
         raise TomogramError(f"{tomogram.path} has constant projections; expected a specimen: is the volume complete?")
-    if abs(level) > 0.01 * float(np.std(sample_rows(tomogram.data, 2_000_000))):
+    if abs(level) > 0.01 * float(np.std(sample, dtype=np.float64)):
         notes.append(f"{tomogram.path.name} has the median {level:.4g}, which is taken for solvent and subtracted")
     snr = imaging.snr if noise != "none" and imaging.snr > 0 else math.inf
     if noise == "poisson":
@@ -202,12 +207,19 @@ def read_defocus(path: str | Path) -> tuple[float, ...]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            values.append(float(line))
+            values.append(_finite(line))
         except ValueError:
             raise ConfigError(
                 f"defocus file {path} has {line.strip()[:30]!r} in line {number}; expected one number of micrometres"
             ) from None
     return tuple(values)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _require_volume(tomogram: Tomogram, tilts: int) -> None:
