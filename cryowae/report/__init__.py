@@ -9,6 +9,7 @@ from cryowae.report.fsc import FscCurve, draw_fsc_curves
 from cryowae.report.grids import SheetEntry, draw_contact_sheet, draw_volumes_grid
 from cryowae.report.restoration import RestorationFacts, draw_restoration
 from cryowae.report.spectra import Comparison, compare_spectra
+from cryowae.report.wedges import draw_wedge
 
 __all__ = [
     "Comparison",
@@ -22,4 +23,5 @@ __all__ = [
     "draw_restoration",
     "draw_training_curves",
     "draw_volumes_grid",
+    "draw_wedge",
 ]
