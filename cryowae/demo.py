@@ -20,7 +20,8 @@ from cryowae.models.pretrained import load_model
 from cryowae.physics.observation import observe
 from cryowae.physics.procedural import procedural_structure
 from cryowae.physics.scene import make_scene
-from cryowae.physics.tomography import Filter, even_tilts
+from cryowae.physics.tomography import even_tilts
+from cryowae.physics.weighting import Filter
 from cryowae.progress import SILENT, Progress
 from cryowae.report import RestorationFacts, draw_restoration
 from cryowae.restore import RestoreOptions, RestoreResult, restore_tomogram

@@ -11,8 +11,9 @@ import torch
 from cryowae.consistency import SHELLS, mix_measured, weights_from_halves, weights_from_noise
 from cryowae.errors import OutputError
 from cryowae.physics.observation import observe
-from cryowae.physics.tomography import Filter, even_tilts
+from cryowae.physics.tomography import even_tilts
 from cryowae.physics.wedge import Wedge
+from cryowae.physics.weighting import Filter
 
 WEDGE = Wedge.binary(-42, 60)
 SHAPES = [(24, 30, 28), (17, 21, 19), (32, 32, 32), (5, 40, 33)]

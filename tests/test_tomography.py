@@ -7,7 +7,8 @@ from torch.testing import assert_close
 
 from cryowae.errors import TiltError
 from cryowae.physics.observation import observe, tilt_halves
-from cryowae.physics.tomography import Filter, TiltGeometry, back_project, even_tilts, project, series_noise
+from cryowae.physics.tomography import TiltGeometry, back_project, even_tilts, project, series_noise
+from cryowae.physics.weighting import Filter
 
 TILTS = even_tilts(-60, 60, 3)
 

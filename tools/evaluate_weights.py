@@ -26,8 +26,9 @@ from cryowae.metrics import Scores, score
 from cryowae.models.pretrained import RestorationModel, load_model
 from cryowae.physics.observation import Observation, observe
 from cryowae.physics.scene import make_scene
-from cryowae.physics.tomography import Filter, even_tilts
+from cryowae.physics.tomography import even_tilts
 from cryowae.physics.wedge import Wedge
+from cryowae.physics.weighting import Filter
 from cryowae.report import SheetEntry, draw_contact_sheet
 from cryowae.restore import RestoreOptions, restore_tomogram
 from cryowae.tomogram import open_tomogram

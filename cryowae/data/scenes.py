@@ -18,7 +18,8 @@ from cryowae.physics.observation import observe
 from cryowae.physics.procedural import procedural_structure
 from cryowae.physics.scene import make_scene
 from cryowae.physics.structures import Structure
-from cryowae.physics.tomography import Filter, even_tilts
+from cryowae.physics.tomography import even_tilts
+from cryowae.physics.weighting import Filter
 
 _VOXEL_SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.5, 15.0, 17.0, 20.0)
 

@@ -36,12 +36,15 @@ class TiltAngles:
         `tlt`, `rawtlt`, `aretomo-tlt`, `aln`, `mdoc`, `warp-xml` or `text`.
     notes
         What the user should know about the file, one line each.
+    listed
+        The angles in the order of the file: those of the images of a tilt series, one after the other.
     """
 
     angles: tuple[float, ...]
     source: Path
     format: str
     notes: tuple[str, ...] = ()
+    listed: tuple[float, ...] = ()
 
     @property
     def tilt_min(self) -> float:
@@ -79,19 +82,19 @@ def read_tilts(path: str | Path) -> TiltAngles:
     text = _text(path)
     notes: list[str] = []
     if kind == "mdoc":
-        angles = _mdoc(path, text)
+        angles = listed = _mdoc(path, text)
         unique = [a for a, b in pairwise([*sorted(angles), math.inf]) if b - a > _SAME]
         if len(unique) < len(angles):
             notes.append(f"{path.name} lists {len(angles) - len(unique)} angles more than once: each is used once")
         angles = sorted(unique)
     elif kind == "warp-xml":
-        angles = _warp(path, text, notes)
+        angles = listed = _warp(path, text, notes)
     elif kind == "aln":
-        angles = _aln(path, text)
+        angles = listed = _aln(path, text)
     else:
-        angles = _columns(path, text)
+        angles = listed = _columns(path, text)
     _require_series(path, angles)
-    return TiltAngles(tuple(sorted(angles)), path, kind, tuple(notes))
+    return TiltAngles(tuple(sorted(angles)), path, kind, tuple(notes), tuple(listed))
 
 
 def require_tilt_range(tilt_min: float, tilt_max: float) -> tuple[float, float]:

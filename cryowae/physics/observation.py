@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from cryowae.physics.imaging import apply_transfer
-from cryowae.physics.tomography import Filter, TiltGeometry, back_project, project, series_noise
+from cryowae.physics.tomography import TiltGeometry, back_project, project, series_noise
+from cryowae.physics.weighting import Filter
 
 
 @dataclass(frozen=True)

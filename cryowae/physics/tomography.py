@@ -17,42 +17,7 @@ import torch
 from torch import Tensor
 
 from cryowae.errors import TiltError
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Weighting of the projections before they are back-projected.
-
-    Attributes
-    ----------
-    window
-        Share `a` of a cosine window `1 - a + a cos(2 pi k)` on the ramp: 0 for none, 0.46 for Hamming, 0.5 for Hann.
-    falloff
-        Frequency in cycles per voxel at which a Gaussian low-pass has fallen to `exp(-1/2)`; infinite for none.
-    sirt
-        Iterations that a SIRT-like filter imitates, 0 for none: the ramp times `1 - (1 - s / |k|)^n`, where
-        `s` = 0.03 cycles per voxel is the relaxation (the form of IMOD's `-FakeSIRTiterations`).
-    """
-
-    window: float = 0.0
-    falloff: float = float("inf")
-    sirt: int = 0
-
-    def response(self, width: int, device: torch.device | str = "cpu") -> Tensor:
-        """`(width // 2 + 1,)`: gain per rfft frequency of a padded detector row of `width` pixels."""
-        # the band-limited ramp sampled in real space keeps the mean right (Kak & Slaney 1988, eq. 3.61)
-        n = torch.arange(width, dtype=torch.float64)
-        n = torch.minimum(n, width - n)
-        taps = torch.where(n % 2 == 1, -1.0 / (torch.pi * n.clamp(min=1)) ** 2, torch.zeros_like(n))
-        taps[0] = 0.25
-        ramp = torch.fft.rfft(taps).real
-        k = torch.fft.rfftfreq(width, dtype=torch.float64)
-        if self.sirt > 0:
-            relaxation = 0.03 / k.clamp(min=1 / width)
-            ramp = ramp * (1 - (1 - relaxation.clamp(max=1.0)) ** self.sirt)
-        gain: Tensor = ramp * torch.exp(-0.5 * (k / self.falloff) ** 2)
-        gain = gain * (1 - self.window + self.window * torch.cos(2 * torch.pi * k))
-        return gain.float().to(device)
+from cryowae.physics.weighting import Filter
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +34,8 @@ class TiltGeometry:
         Pixels of a detector row; by default wide enough for `width` at no tilt.
     device
         Where the matrices live.
+    centre
+        Where the middle of the volume lies along x, in voxels from the tilt axis: a part of a wide volume has its own.
 
     Raises
     ------
@@ -81,6 +48,7 @@ class TiltGeometry:
     width: int
     detector: int = 0
     device: str = "cpu"
+    centre: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.angles) < 2 or max(abs(a) for a in self.angles) > 90:
@@ -89,10 +57,21 @@ class TiltGeometry:
             object.__setattr__(self, "detector", self.width)
 
     @cached_property
-    def matrices(self) -> tuple[Tensor, Tensor]:
-        """Sparse projection `(tilts * detector, z * x)` and its transpose, both in CSR form."""
+    def projection(self) -> Tensor:
+        """Sparse `(tilts * detector, z * x)` in CSR form."""
+        i, j, w = self._entries()
+        return _csr(i, j, w, (len(self.angles) * self.detector, self.depth * self.width), self.device)
+
+    @cached_property
+    def back_projection(self) -> Tensor:
+        """Its transpose, in CSR form too."""
+        i, j, w = self._entries()
+        return _csr(j, i, w, (self.depth * self.width, len(self.angles) * self.detector), self.device)
+
+    def _entries(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Row, column and value of what is not zero in the projection."""
         z = torch.arange(self.depth, dtype=torch.float64) - (self.depth - 1) / 2
-        x = torch.arange(self.width, dtype=torch.float64) - (self.width - 1) / 2
+        x = torch.arange(self.width, dtype=torch.float64) - (self.width - 1) / 2 + self.centre
         t = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))[:, None, None]
         u = x[None, None] * t.cos() + z[None, :, None] * t.sin() + (self.detector - 1) / 2
         low = u.floor()
@@ -106,9 +85,7 @@ class TiltGeometry:
             rows.append((row + pixel)[hit])
             columns.append(voxel[hit])
             weights.append(weight[hit].float())
-        i, j, w = torch.cat(rows), torch.cat(columns), torch.cat(weights)
-        size = (len(self.angles) * self.detector, self.depth * self.width)
-        return _csr(i, j, w, size, self.device), _csr(j, i, w, size[::-1], self.device)
+        return torch.cat(rows), torch.cat(columns), torch.cat(weights)
 
 
 def project(volume: Tensor, geometry: TiltGeometry) -> Tensor:
@@ -130,7 +107,7 @@ def project(volume: Tensor, geometry: TiltGeometry) -> Tensor:
     """
     lead, (z, y, x) = volume.shape[:-3], volume.shape[-3:]
     columns = volume.reshape(-1, z, y, x).permute(1, 3, 0, 2).reshape(z * x, -1)
-    rows = geometry.matrices[0] @ columns
+    rows = geometry.projection @ columns
     series = rows.view(len(geometry.angles), geometry.detector, -1, y).permute(2, 0, 3, 1)
     return _filter_rows(series, _sharpen(geometry.detector)).reshape(*lead, len(geometry.angles), y, geometry.detector)
 
@@ -150,21 +127,14 @@ def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | Non
     Returns
     -------
     volume
-        `(..., z, y, x)`, scaled so that `back_project(project(v))` has unit gain on the measured components:
-        every tilt counts with the angle that it stands for (trapezoidal rule, in radians).
+        `(..., z, y, x)`, scaled so that `back_project(project(v))` has unit gain on the measured components.
     """
     lead, (tilts, y, detector) = series.shape[:-3], series.shape[-3:]
-    t = torch.deg2rad(torch.tensor(geometry.angles, dtype=torch.float64))
-    span = torch.zeros_like(t)
-    gaps = (t[1:] - t[:-1]) / 2
-    span[1:] += gaps
-    span[:-1] += gaps
-    span[0] += gaps[0]
-    span[-1] += gaps[-1]
-    flat = series.reshape(-1, tilts, y, detector) * span.to(series)[:, None, None]
-    padded = (weighting or Filter()).response(2 * detector) * _sharpen(detector)
+    flat = series.reshape(-1, tilts, y, detector)
+    weights = (weighting or Filter()).weights(geometry.angles, geometry.depth, 2 * detector)
+    padded = (weights * _sharpen(detector))[:, None]
     rows = _filter_rows(flat, padded).permute(1, 3, 0, 2).reshape(tilts * detector, -1)
-    volume = geometry.matrices[1] @ rows
+    volume = geometry.back_projection @ rows
     volume = volume.view(geometry.depth, geometry.width, -1, y).permute(2, 0, 3, 1)
     shape = (*lead, geometry.depth, y, geometry.width)
     return volume.reshape(shape)
