@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import mkdtemp
@@ -162,7 +162,7 @@ def particle_table(specimen: Specimen, config: SceneConfig) -> str:
     angles = [relion_angles(p.rotation) for p in particles]
     rot, tilt, psi = zip(*angles, strict=True) if particles else ((), (), ())
     classes = {name: i for i, name in enumerate(specimen.kinds, 1)}
-    optics = {
+    optics: dict[str, Sequence[str | int | float]] = {
         "rlnOpticsGroup": [1],
         "rlnOpticsGroupName": ["opticsGroup1"],
         "rlnVoltage": [imaging.voltage],
@@ -170,7 +170,7 @@ def particle_table(specimen: Specimen, config: SceneConfig) -> str:
         "rlnAmplitudeContrast": [imaging.amplitude_contrast],
         "rlnTomoTiltSeriesPixelSize": [specimen.voxel_size],
     }
-    table = {
+    table: dict[str, Sequence[str | int | float]] = {
         "rlnTomoName": [config.name] * len(particles),
         "rlnTomoParticleName": [f"{config.name}/{i}" for i in range(1, len(particles) + 1)],
         "rlnCoordinateX": x,

@@ -17,14 +17,15 @@ from torch import Tensor
 from cryowae.config import ImagingConfig, SceneConfig
 from cryowae.data.library import load_library
 from cryowae.errors import ConfigError
+from cryowae.physics.beads import AMPLITUDE_CONTRAST, gold_density
 from cryowae.physics.canvas import Particle, Sphere
 from cryowae.physics.ice import uneven_ice
-from cryowae.physics.imaging import ctf_sign, transfer
+from cryowae.physics.imaging import apply_transfer, ctf_sign, transfer
 from cryowae.physics.observation import Observation, observe
 from cryowae.physics.procedural import procedural_structure
 from cryowae.physics.scene import Scene, make_scene
 from cryowae.physics.structures import Structure
-from cryowae.physics.tomography import even_tilts
+from cryowae.physics.tomography import TiltGeometry, back_project, even_tilts, project
 from cryowae.physics.weighting import filter_of
 
 SMALLEST = 16
@@ -43,7 +44,9 @@ class Specimen:
         `(z, y, x)` float32, the ground truth: molecules, membranes, filaments and beads within the box. Uneven ice is
         not part of it, since a restoration should make the ice flat.
     beam
-        `(z, y, wider x)` float32, what the beam passes through: beyond the box too, and with uneven ice.
+        `(z, y, wider x)` float32, what the beam passes through: beyond the box too, with uneven ice, without gold.
+    gold
+        `(z, y, wider x)` float32, the beads alone; None where there are none.
     labels
         `(z, y, x)` int16 on the CPU: `ICE`, `MEMBRANE`, `FILAMENT`, `BEAD`, or a particle's label.
     particles
@@ -59,6 +62,7 @@ class Specimen:
 
     density: Tensor
     beam: Tensor
+    gold: Tensor | None
     labels: Tensor
     particles: tuple[Particle, ...]
     kinds: Mapping[str, Structure]
@@ -98,9 +102,10 @@ def make_specimen(
     free, sown = structures[: len(made) + len(known)], structures[len(made) + len(known) :]
     slab = depth if config.thickness is None else min(depth, max(round(config.thickness / size), 1))
     side = round((config.beyond - 1) / 2 * width)
+    extent = (slab, rows, width + 2 * side)
     scene = make_scene(
         free,
-        (slab, rows, width + 2 * side),
+        extent,
         size,
         np.random.default_rng([config.seed, _SCENE]),
         occupancy=molecules.occupancy,
@@ -119,13 +124,17 @@ def make_specimen(
     )
     above = (depth - slab) // 2
     beam = _in_depth(scene.density, depth, above)
-    density = beam[:, :, side : side + width].clone()
+    density, gold = beam[:, :, side : side + width].clone(), None
+    if scene.beads:
+        gold = _in_depth(gold_density(scene.beads, extent, size, device), depth, above)
+        beam -= gold
     if config.ice > 0:
-        field = uneven_ice((slab, *beam.shape[1:]), size, config.ice, np.random.default_rng([config.seed, _ICE]))
+        field = uneven_ice(extent, size, config.ice, np.random.default_rng([config.seed, _ICE]))
         beam[above : above + slab] += field.to(beam)
     return Specimen(
         density,
         beam,
+        gold,
         _in_depth(scene.labels, depth, above)[:, :, side : side + width].clone(),
         _particles(scene, above, side, config.shape),
         {one.name: one for one in structures},
@@ -148,9 +157,9 @@ def observe_specimen(specimen: Specimen, config: SceneConfig) -> Observation:
     Returns
     -------
     observation
-        Volumes `(z, y, x)` of `config.shape`, protein bright; signal and unit noise apart. The signal whose variance
-        counts in a signal-to-noise ratio is all that is in the beam, gold and ice included; where there is nothing the
-        noise has unit deviation on the projections.
+        Volumes `(z, y, x)` of `config.shape`, protein bright; signal and unit noise apart. What counts as signal in a
+        signal-to-noise ratio is all but gold, which would outweigh the rest; where there is nothing the noise has unit
+        deviation on the projections.
 
     Raises
     ------
@@ -160,19 +169,30 @@ def observe_specimen(specimen: Specimen, config: SceneConfig) -> Observation:
     imaging, (_, rows, width) = config.imaging, config.shape
     angles, device = tilt_angles(imaging), specimen.beam.device
     image = (imaging, angles, (rows, width), specimen.voxel_size, device)
-    flip = config.reconstruction.ctf == "phase-flip" and imaging.defocus is not None
+    corrected = config.reconstruction.ctf == "phase-flip" and imaging.defocus is not None
+    flip, weighting = ctf_sign(*image) if corrected else None, filter_of(config.reconstruction)
     seed = np.random.SeedSequence([config.seed, _NOISE]).generate_state(1, np.uint64)[0]
     seen = observe(
         specimen.beam,
         angles,
         torch.Generator(device).manual_seed(int(seed) >> 1),
-        weighting=filter_of(config.reconstruction),
+        weighting=weighting,
         width=width,
         growth=imaging.growth,
         transfer=transfer(*image),
-        flip=ctf_sign(*image) if flip else None,
+        flip=flip,
     )
-    return seen if seen.contrast > 0 else replace(seen, contrast=1.0)
+    signal, contrast = seen.signal, seen.contrast if seen.contrast > 0 else 1.0
+    if specimen.gold is not None:
+        depth, _, wide = specimen.gold.shape
+        images = project(specimen.gold, TiltGeometry(angles, depth, wide, width, str(device)))
+        absorbing = imaging.model_copy(
+            update={"amplitude_contrast": max(imaging.amplitude_contrast, AMPLITUDE_CONTRAST)}
+        )
+        for factor in (transfer(absorbing, *image[1:]), flip):
+            images = images if factor is None else apply_transfer(images, factor)
+        signal = signal + back_project(images, TiltGeometry(angles, depth, width, width, str(device)), weighting)
+    return replace(seen, signal=signal, contrast=contrast)
 
 
 def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
