@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from scipy.stats import rankdata
 from torch import Tensor
+from torch.nn.functional import pad
 
 from cryowae.metrics.regions import Range, as_wedge
 from cryowae.metrics.voxels import Array, as_numpy
@@ -67,9 +68,13 @@ def discrimination(
     corners = [_corners(as_numpy(where), box, tuple(data.shape)) for where in (positions, decoys)]
     if min(map(len, corners)) == 0:
         return float("nan")
-    sphere = _sphere(pattern, box)
+    radius = _radius(pattern, box)
+    square = (torch.arange(box) - (box - 1) / 2) ** 2
+    sphere = (square[:, None, None] + square[:, None] + square <= radius**2).flatten().nonzero()[:, 0]
     turns = torch.from_numpy(even_rotations(rotations, seed)).float()
-    templates = _templates(pattern, turns, None if wedge is None else as_wedge(wedge), box, sphere)
+    small = box - 2 * int((box - 1) / 2 - radius)
+    drawn = (rotate(pattern.expand(len(some), -1, -1, -1), some, shape=(small,) * 3) for some in turns.split(_BATCH))
+    templates = torch.cat([_rows(some, None if wedge is None else as_wedge(wedge), box, sphere) for some in drawn])
     scores = [_best(data, where, templates, sphere, box) for where in corners]
     return roc_area(*scores)
 
@@ -100,24 +105,19 @@ def _corners(positions: NDArray[np.float64], box: int, shape: tuple[int, ...]) -
     return corners[((corners >= 0) & (corners + box <= shape)).all(1)]
 
 
-def _sphere(pattern: Tensor, box: int) -> Tensor:
-    """`(voxels,)` flat indices, in a box, of the sphere within which a template counts."""
-    found = np.argwhere((pattern > EXTENT * pattern.max()).numpy()) - (np.array(pattern.shape) - 1) / 2
-    middle = (box - 1) / 2
-    radius = min(float(np.sqrt((found**2).sum(1).max())) + 1, middle - SHIFT)
-    square = (torch.arange(box) - middle) ** 2
-    inside = square[:, None, None] + square[:, None] + square <= radius**2
-    return inside.flatten().nonzero()[:, 0]
+def _radius(pattern: Tensor, box: int) -> float:
+    """Of the sphere within which a template counts, in voxels."""
+    size = pattern.abs()
+    found = np.argwhere((size > EXTENT * size.max()).numpy()) - (np.array(pattern.shape) - 1) / 2
+    if not len(found):
+        raise ValueError("got a template of zeros, expected the density of a particle")
+    return min(float(np.sqrt((found**2).sum(1).max())) + 1, (box - 1) / 2 - SHIFT)
 
 
-def _templates(pattern: Tensor, turns: Tensor, wedge: Wedge | None, box: int, sphere: Tensor) -> Tensor:
-    """`(rotations, voxels)` of mean 0 and norm 1 in the sphere."""
-    rows = []
-    for some in turns.split(_BATCH):
-        drawn = rotate(pattern[None].expand(len(some), -1, -1, -1), some, shape=(box, box, box))
-        drawn = drawn if wedge is None else wedge.apply(drawn)
-        rows.append(_normalised(drawn.flatten(1)[:, sphere]))
-    return torch.cat(rows)
+def _rows(drawn: Tensor, wedge: Wedge | None, box: int, sphere: Tensor) -> Tensor:
+    """`(n, voxels)` of mean 0 and norm 1 in the sphere, from `(n, k, k, k)`; wedges have long tails, so in the box."""
+    padded = pad(drawn, [(box - drawn.shape[-1]) // 2] * 6)
+    return _normalised((padded if wedge is None else wedge.apply(padded)).flatten(1)[:, sphere])
 
 
 def _best(data: Tensor, corners: NDArray[np.int64], templates: Tensor, sphere: Tensor, box: int) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cryowae.metrics.regions import Range, as_wedge, inside
 from cryowae.metrics.voxels import Array, as_numpy, as_pair, ncc
 
-EROSION = 5.0
-"""Degrees by which a normal must lie off every measured direction to belong to a cap."""
+EROSION = 8.0
+"""Degrees by which a normal must lie off all measured directions to be in a cap: what is curved spreads its power."""
 
 FEWEST = 60
 """Voxels below which nothing is said of a shell or its caps."""
