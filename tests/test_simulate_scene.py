@@ -14,15 +14,14 @@ from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from cryowae.cli import app
-from cryowae.config import ImagingConfig, SceneConfig, load_scene
+from cryowae.config import SceneConfig, load_scene
 from cryowae.data.library import load_library
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.physics.canvas import BEAD, MEMBRANE
 from cryowae.physics.ice import uneven_ice
-from cryowae.physics.structures import Structure
 from cryowae.simulate.scene import make_specimen, observe_specimen, simulate_scene
 
-MOLECULES = {"procedural": 2, "occupancy": 0.06, "jitter": 0.2}
+MOLECULES = {"procedural": 3, "occupancy": 0.08, "jitter": 0.2}
 SMALL = SceneConfig.model_validate(
     {
         "name": "small",
@@ -232,7 +231,7 @@ def test_an_empty_scene_is_seen_as_noise_and_snr_0_as_signal(tmp_path):
     seen = observe_specimen(make_specimen(empty), empty)
     assert float(seen.tomogram(0.25).std()) == pytest.approx(2 * float(seen.noise[0].std()), rel=0.05)
     assert made.counts == {}
-    clean = simulate_scene(changed(imaging={"tilts": (-60, 60, 6), "snr": 0}), tmp_path)
+    clean = simulate_scene(changed(name="clean", imaging={"tilts": (-60, 60, 6), "snr": 0}), tmp_path)
     assert np.array_equal(mrcfile.read(clean.paths.tomogram), mrcfile.read(clean.paths.half1))
 
 
@@ -340,8 +339,9 @@ def test_shipped_scenes_hold_what_they_ask_for(name, tmp_path):
 
 def test_a_scene_of_real_structures(data_folder):
     library = ["densities/polnet_10A/4v4r.mrc.gz", "models/1tub.pdb.gz"]
-    made = make_specimen(changed(molecules={"procedural": 0, "library": library, "equal": True, "occupancy": 0.05}))
+    molecules = {"procedural": 0, "library": library, "equal": True, "occupancy": 0.08}
+    made = make_specimen(changed(beyond=1.0, molecules=molecules, vesicles=0))
     assert set(made.kinds) == {"4v4r", "1tub"}
-    assert isinstance(made.kinds["1tub"], Structure)
-    assert {p.name for p in made.particles} == {"4v4r", "1tub"}
-    assert ImagingConfig().snr == 0.1
+    assert made.kinds["4v4r"].volume > 10 * made.kinds["1tub"].volume
+    counts = Counter(p.name for p in made.particles)
+    assert counts["4v4r"] == counts["1tub"] > 1

@@ -134,14 +134,13 @@ def add_vesicle(canvas: Canvas, rng: np.random.Generator, field: int | None = No
     bilayer, size = random_bilayer(rng), canvas.voxel_size
     smallest, largest = VESICLES
     length = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
-    centre = None
-    while length >= smallest:
+    while True:
         radius = float(length / size)
         reach = radius + (bilayer.spacing / 2 + 3 * bilayer.width) / size + 1.5  # as far as the leaflets' tails
         centre = canvas.free_spot(reach, rng, field)
-        if centre is not None:
+        if centre is not None or length <= smallest:
             break
-        length *= 0.85
+        length = max(0.85 * length, smallest)
     if centre is None:
         return None
     shell = (radius - bilayer.reach / size, radius + bilayer.reach / size)
