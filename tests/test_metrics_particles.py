@@ -103,9 +103,11 @@ def test_elongation_of_nothing():
     assert np.isnan(elongation(flat, [(15, 15, 15)], 4))
     assert np.isnan(elongation(blobs((30, 30, 30), [(3, 15, 15)], (2, 2, 2)), [(3, 15, 15)], 4))  # sticks out
     assert np.isnan(elongation(flat, np.zeros((0, 3)), 4))
+    r = np.sqrt(((np.indices((50, 50, 50)) - 24.5) ** 2).sum(0))
+    assert np.isnan(elongation(np.exp(-((r - 6) ** 2) / 2), [(24.5,) * 3], 9))  # hollow: no point
     noise = np.random.default_rng(0).normal(size=(60, 60, 60))
-    values = [elongation(noise, np.random.default_rng(s).uniform(15, 45, (20, 3)), 5) for s in range(9)]
-    assert 0.5 < np.median(values) < 2  # no direction on the whole; single values are anything
+    values = [elongation(noise, np.random.default_rng(s).uniform(15, 45, (20, 3)), 6) for s in range(9)]
+    assert np.isnan(values).sum() >= 6  # a maximum in the middle is chance: one in 27
 
 
 def test_area_under_the_curve_counts_pairs():

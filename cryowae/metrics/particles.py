@@ -80,14 +80,15 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
     volume
         `(z, y, x)`, particles bright.
     centres
-        `(n, 3)` positions `(z, y, x)` in voxels, of particles that are isotropic, or isotropic on average.
+        `(n, 3)` positions `(z, y, x)` in voxels, of particles that are densest in the middle, and isotropic or many.
     radius
         Of a particle, in voxels. Particles whose box of 2 radii sticks out of the volume are left out.
 
     Returns
     -------
     elongation
-        1 is isotropic; the ratio of lengths is its root. NaN where no particle is left or nothing stands out.
+        1 is isotropic; the ratio of lengths is its root. NaN where no particle is left, or the maximum is not in the
+        middle (within a third of the radius, or 1.5 voxels): in noise, and of what is hollow.
     """
     data, reach = as_numpy(volume).astype(np.float64), int(np.ceil(2 * radius))
     mean, count = np.zeros((2 * reach + 1,) * 3), 0
@@ -101,8 +102,8 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
     finer = int(np.ceil(FINE / radius))
     fine = ndimage.zoom(mean, (2 * reach * finer + 1) / (2 * reach + 1), order=3)
     peak = np.where(_between(0, radius, reach, finer), fine, -np.inf).argmax()
-    top = fine.ravel()[peak]
-    if not top > 0:
+    top, off = fine.ravel()[peak], np.array(np.unravel_index(peak, fine.shape)) / finer - reach
+    if not top > 0 or (off**2).sum() > max(radius / 3, 1.5) ** 2:
         return float("nan")
     parts, _ = ndimage.label((fine > top / 2) & _between(0, 2 * radius, reach, finer))
     weights = np.where(parts == parts.ravel()[peak], fine - top / 2, 0)
