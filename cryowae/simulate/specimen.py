@@ -79,7 +79,8 @@ def make_specimen(
     Parameters
     ----------
     config
-        Imaging and reconstruction are not looked at.
+        Imaging and reconstruction are not looked at. Equal numbers and occupancy are those of the whole specimen: a
+        box that it goes beyond holds more of one kind than of another.
     library
         The structures that `config.molecules.library` names, if they are loaded already.
     device
