@@ -36,7 +36,7 @@ lint: $(STAMP)
 
 gpu: $(STAMP)
 	$(BIN)/python -m pytest -p no:pytest-qt -m gpu
-	$(BIN)/python tools/profile_restore.py --device cuda
+	$(BIN)/cryowae benchmark speed --device cuda --size 128 --size 256 --size 256,512,512
 
 venv: $(STAMP)
 

@@ -1,4 +1,4 @@
-"""The wedge and its three builders: ranges, fans, soft edges, rotations, types, errors; its physics: test_wedge_physics."""
+"""The wedge: ranges, fans, soft edges, rotations, types, errors. Its physics is in test_wedge_physics.py."""
 
 from __future__ import annotations
 
