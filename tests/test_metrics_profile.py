@@ -184,3 +184,10 @@ def test_small_and_constant_volumes_do_not_warn():
     assert found.scores["ncc"] == 0 and np.isnan(found.scores["psnr"])
     with pytest.raises(TomogramError, match="at least 7"):
         profile(np.ones((14, 14, 14)), np.ones((14, 14, 14)), (-60, 60), crop=4)
+
+
+@pytest.mark.gpu
+def test_cuda_gives_what_the_cpu_gives():
+    truth, volume = pair((50, 56, 60), -42, 60)
+    there, here = (profile(truth, volume, (-42, 60), crop=4, device=device).scores for device in ("cuda", "cpu"))
+    np.testing.assert_allclose(list(there.values()), list(here.values()), atol=1e-3)

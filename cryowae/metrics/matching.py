@@ -82,7 +82,7 @@ def discrimination(
 def even_rotations(n: int, seed: int = 0) -> NDArray[np.float64]:
     """`(n, 3, 3)` proper rotations that cover all orientations evenly, as a whole turned at random.
 
-    Super-Fibonacci spirals (Alexa 2022, CVPR, 8291, algorithm 1).
+    Super-Fibonacci spirals (Alexa 2022, CVPR, 8291).
     """
     s = np.arange(n) + 0.5
     a, b = 2 * np.pi * s / np.sqrt(2), 2 * np.pi * s / 1.533751168755204288118041413

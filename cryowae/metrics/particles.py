@@ -119,7 +119,7 @@ def _box_about(data: NDArray[np.float64], centre: NDArray[np.float64], reach: in
         return None
     box = data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     for axis, t in enumerate(centre - whole):
-        # Keys 1981, IEEE Trans. Acoust. 29, 1153, equation 15
+        # Keys 1981, IEEE Trans. Acoust. 29, 1153
         taps = (
             (-t + 2 * t**2 - t**3) / 2,
             (2 - 5 * t**2 + 3 * t**3) / 2,
