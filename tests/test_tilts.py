@@ -64,6 +64,20 @@ def test_formats(tmp_path, name, text, kind):
     assert "7 angles from -60.00 to 60.00" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "listed"),
+    [
+        ("a.rawtlt", "\n".join(map(str, DOSE_SYMMETRIC)), DOSE_SYMMETRIC),
+        ("a.tlt", "\n".join(map(str, reversed(TILTS))), TILTS[::-1]),
+        ("a.mdoc", MDOC + "[ZValue = 7]\nTiltAngle = 20.0\n", [*DOSE_SYMMETRIC, 20.0]),
+        ("a.xml", xml("<UseTilt>False True True True True True True</UseTilt>"), TILTS[1:]),
+        ("a.aln", ALN, TILTS),
+    ],
+)
+def test_the_order_of_the_images_is_kept_too(tmp_path, name, text, listed):
+    assert list(read_tilts(write(tmp_path / name, text)).listed) == listed
+
+
 def test_warp_leaves_out_the_tilts_that_were_deselected(tmp_path):
     flags = "<UseTilt>" + "\n".join(["False", *["True"] * 5, "False"]) + "</UseTilt>"
     found = read_tilts(write(tmp_path / "a.xml", xml(flags)))

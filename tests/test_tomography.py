@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import TiltError
 from cryowae.physics.observation import observe, tilt_halves
 from cryowae.physics.tomography import TiltGeometry, back_project, even_tilts, project, series_noise
-from cryowae.physics.weighting import Filter
+from cryowae.physics.weighting import Filter, filter_of
 
 TILTS = even_tilts(-60, 60, 3)
 
@@ -141,6 +142,64 @@ def test_softer_filters_damp_what_they_say(weighting):
     bare, soft = Filter().response(128), weighting.response(128)
     assert torch.all(soft <= bare + 1e-6)
     assert soft[-1] < 0.6 * bare[-1]
+
+
+def test_exact_weights_are_the_ramp_where_tilts_are_dense_and_even():
+    """Below 1 / (D dt) the slabs of many tilts overlap, and their sum is the integral that the ramp inverts."""
+    angles, depth, width = even_tilts(-60, 60, 1), 32, 256
+    k = torch.fft.rfftfreq(width)
+    inner = (k > 0.1) & (k < 0.45)
+    exact = Filter(exact=True).weights(angles, depth, width)[len(angles) // 2]
+    assert_close(exact[inner], k[inner] * np.deg2rad(1.0), rtol=0.02, atol=0)
+
+
+def test_exact_weights_of_a_lone_tilt_are_flat():
+    """Nothing overlaps it away from zero frequency: smeared over the depth D, it counts 1 / D; at zero, 1 / (N D)."""
+    weights = Filter(exact=True).weights((-60.0, -57.0, -54.0, 0.0, 60.0), 40, 128)
+    assert_close(weights[3, 8:], torch.full((57,), 1 / 40))
+    assert_close(weights[:, 0], torch.full((5,), 1 / 200))
+
+
+def test_exact_weights_keep_the_gain_beside_a_gap():
+    """Five tilts are missing; a ramp counts the two beside the gap for half of it, and gains too much there."""
+    depth, width = 48, 64
+    v = smooth((depth, 8, width))
+    angles = tuple(t for t in TILTS if not 9 < t < 24)
+    geometry = TiltGeometry(angles, depth, width)
+    kz, kx = torch.fft.fftfreq(depth)[:, None, None], torch.fft.rfftfreq(width)[None, None]
+    tilt, r = torch.rad2deg(torch.atan2(kz, kx)), (kz**2 + kx**2).sqrt()
+    truth = torch.fft.rfftn(v)
+
+    def gain(weighting: Filter, low: float, high: float) -> float:
+        back = torch.fft.rfftn(back_project(project(v, geometry), geometry, weighting))
+        there = ((tilt > low) & (tilt < high) & (r > 0.03) & (r < 0.2)).expand(truth.shape)
+        return float((back[there] * truth[there].conj()).real.sum() / truth[there].abs().square().sum())
+
+    assert gain(Filter(exact=True), -40, 0) == pytest.approx(1, abs=0.05)
+    assert gain(Filter(), 5, 12) > 1.25
+    assert gain(Filter(exact=True), 5, 12) == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("name", ["ramp", "exact", "sirt", "hann", "hamming"])
+def test_every_named_filter_is_another_one(name):
+    names = ("ramp", "exact", "sirt", "hann", "hamming")
+    weights = {n: filter_of(ReconstructionConfig(filter=n)).weights(TILTS, 32, 128) for n in names}
+    others = [weights[n] for n in names if n != name]
+    assert all((weights[name] - other).abs().max() > 0.01 * other.max() for other in others)
+    low = filter_of(ReconstructionConfig(filter=name, falloff=0.2)).weights(TILTS, 32, 128)
+    k = torch.fft.rfftfreq(128)
+    assert_close(low, weights[name] * torch.exp(-0.5 * (k / 0.2) ** 2))
+
+
+def test_parts_of_a_wide_volume_are_reconstructed_in_their_place():
+    v = smooth((16, 4, 48))
+    whole = TiltGeometry(TILTS, 16, 48)
+    series = project(v, whole)
+    parts = [
+        back_project(series, TiltGeometry(TILTS, 16, stop - start, 48, centre=(start + stop) / 2 - 24))
+        for start, stop in ((0, 13), (13, 48))
+    ]
+    assert_close(torch.cat(parts, dim=-1), back_project(series, whole), atol=1e-5, rtol=1e-4)
 
 
 def test_coloured_noise_has_unit_deviation_and_less_high_frequency():

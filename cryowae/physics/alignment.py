@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform, spline_filter
 from torch import Tensor
 from torch.nn import functional as F
 
 from cryowae.physics.fourier import fourier_resample
 
-_MARGIN = 8  # pixels of the result that are mirrored at the edges, so that opposite edges do not meet
-_FINER = 2  # the image is interpolated on a finer grid, where a cubic does little harm
+_MARGIN = 8  # pixels of the result that are mirrored at the edges and faded, so that opposite edges do not meet
+_FINER = 2  # a cubic spline errs by 1.5 % at Nyquist on a grid twice as fine, by 50 % on its own
 
 
 def aligned_shape(shape: tuple[int, int], matrix: NDArray[np.float64], factor: int = 1) -> tuple[int, int]:
@@ -45,34 +46,37 @@ def align_image(
     aligned
         `(*shape,)`; what lies outside the raw image is its mean.
     """
-    mean = image.mean()
-    y, x = image.shape
+    mean = float(image.mean())
     fine, first = _finer(image - mean, factor)
-    m, d = (torch.as_tensor(a, dtype=torch.float64, device=image.device) for a in (matrix, shift))
-    v = (torch.arange(shape[0], dtype=torch.float64, device=image.device) - (shape[0] - 1) / 2) * factor
-    u = (torch.arange(shape[1], dtype=torch.float64, device=image.device) - (shape[1] - 1) / 2) * factor
-    raw_x = m[0, 0] * u + m[0, 1] * v[:, None] + d[0] + (x - 1) / 2
-    raw_y = m[1, 0] * u + m[1, 1] * v[:, None] + d[1] + (y - 1) / 2
-    inside = (raw_x >= -0.5) & (raw_x <= x - 0.5) & (raw_y >= -0.5) & (raw_y <= y - 0.5)
-    # faces stay where they are when a spectrum is cropped: index i + 1/2 scales; grid_sample counts faces from -1 to 1
-    scale = _FINER / factor
-    grid = [
-        2 * scale * (raw + 0.5 - start) / n - 1
-        for raw, start, n in zip((raw_x, raw_y), first, reversed(fine.shape), strict=True)
-    ]
-    where = torch.stack(grid, dim=-1).float()
-    sampled = F.grid_sample(fine[None, None], where[None], "bicubic", "border", align_corners=False)[0, 0]
-    return torch.where(inside, sampled, 0.0) + mean
+    turn = matrix[::-1, ::-1]  # acts on (y, x)
+    middle, target = (np.array(image.shape) - 1) / 2, (np.array(shape) - 1) / 2
+    origin = middle + shift[::-1] - factor * turn @ target  # where the first pixel of the result lies in the raw image
+    # faces stay where they are when a spectrum is cropped or padded, so it is index + 1/2 that scales
+    start = (origin + 0.5 - first) * _FINER / factor - 0.5
+    spline = spline_filter(fine.numpy(), 3, np.float32, "mirror")
+    sampled = affine_transform(spline, _FINER * turn, start, shape, np.float32, 3, "mirror", prefilter=False)
+    rows, columns = (factor * np.arange(n) for n in shape)
+    for axis, n in enumerate(image.shape):
+        raw = origin[axis] + turn[axis, 0] * rows[:, None] + turn[axis, 1] * columns
+        sampled[(raw < -0.5) | (raw > n - 0.5)] = 0
+    return torch.from_numpy(sampled + np.float32(mean))
 
 
 def _finer(image: Tensor, factor: int) -> tuple[Tensor, tuple[int, int]]:
-    """The image with what `factor` can hold, on a grid `_FINER` times finer; and the raw `(x, y)` at which it begins."""
+    """The image with what `factor` can hold, on a grid `_FINER` times finer; and the raw `(y, x)` at which it begins."""
     pads = []
     for n in image.shape:
         before = min(_MARGIN * factor, (n - 1) // 2)
         pads.append((before, before + -(n + 2 * before) % factor))
     (top, bottom), (left, right) = pads
     padded = F.pad(image[None], (left, right, top, bottom), "reflect")
+    padded = padded * _fade(image.shape[0], *pads[0])[:, None] * _fade(image.shape[1], *pads[1])
     coarse = [n // factor for n in padded.shape[1:]]
     binned = fourier_resample(padded, (1, *coarse)) if factor > 1 else padded
-    return fourier_resample(binned, (1, *(_FINER * n for n in coarse)))[0], (-left, -top)
+    return fourier_resample(binned, (1, *(_FINER * n for n in coarse)))[0], (-top, -left)
+
+
+def _fade(n: int, before: int, after: int) -> Tensor:
+    """1 over the `n` pixels of the image, and half a cosine to 0 over those before and after it."""
+    rise, fall = (torch.sin(torch.pi / 2 * torch.arange(m) / m) ** 2 for m in (before, after))
+    return torch.cat([rise, torch.ones(n), fall.flip(0)])
