@@ -23,6 +23,7 @@ from cryowae.report import (
     draw_restoration,
     draw_training_curves,
     draw_volumes_grid,
+    draw_wedge,
 )
 from cryowae.report.curves import SAME_NETWORK, halves_figure, shell_correlation, training_figure
 from cryowae.report.fsc import fsc_figure
@@ -31,6 +32,7 @@ from cryowae.report.restoration import restoration_figure
 from cryowae.report.slices import central_slices, grey_limits, round_length
 from cryowae.report.spectra import line_ends, wedge_regions
 from cryowae.report.style import DPI
+from cryowae.report.wedges import wedge_figure
 
 SOURCE = "41 angles in /somewhere/else/tomo.tlt"
 FACTS = RestorationFacts(10.0, -50.0, 60.0, tilt_source=SOURCE, contrast="dark", model="default", seconds=83.0)
@@ -363,6 +365,25 @@ def test_a_grid_of_volumes_takes_arrays_and_tensors(tmp_path):
     figure = volumes_figure(volumes, ["sample"] * 7)
     assert len(figure.axes) == 14
     np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), volumes[1][4].numpy())
+
+
+@pytest.mark.parametrize("shape", [(16, 40, 48), (40, 12, 24), (12, 8, 80)])
+def test_the_picture_of_a_wedge_has_both_spectra_on_one_scale_and_the_lines(shape, tmp_path):
+    before = _noise(shape)
+    figure = wedge_figure(before, 3 * before, (-42.0, 60.0), 10.0, "a title", "a note")
+    spectra = [_panel(figure, f"spectrum {name}") for name in ("before", "after")]
+    assert spectra[0].images[0].get_clim() == spectra[1].images[0].get_clim()
+    brighter = spectra[1].images[0].get_array() - spectra[0].images[0].get_array()
+    np.testing.assert_allclose(np.median(brighter), np.log10(9), atol=1e-3)
+    for axes in spectra:
+        slopes = [np.diff(line.get_ydata())[0] / np.diff(line.get_xdata())[0] for line in axes.lines]
+        np.testing.assert_allclose(slopes, np.tan(np.deg2rad([-42, 60])), rtol=1e-6)
+    np.testing.assert_array_equal(_panel(figure, "xz before").images[0].get_array(), before[:, shape[1] // 2])
+    assert "a note; left and right" in _words(figure) and "a title" in _words(figure)
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert min(min(b.x0, b.y0, 1 - b.x1, 1 - b.y1) for b in boxes) > 0
+    draw_wedge(tmp_path / "wedge.png", before, before, (-42.0, 60.0), voxel_size=10.0)
+    assert imread(tmp_path / "wedge.png").std() > 0.05
 
 
 def test_no_global_state_is_touched(tmp_path):

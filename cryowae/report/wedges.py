@@ -28,6 +28,7 @@ def draw_wedge(
     *,
     voxel_size: float,
     title: str = "",
+    note: str = "",
 ) -> Path:
     """Draw a volume before and after the wedge was cut: power over kx and kz with the extreme tilts, and xz slices.
 
@@ -41,19 +42,24 @@ def draw_wedge(
         Lowest and highest, degrees.
     voxel_size
         Angstrom.
-    title
-        Heading.
+    title, note
+        Heading, and what is written beneath.
 
     Raises
     ------
     OutputError
         If `path` cannot be written.
     """
-    return save(wedge_figure(before, after, tilts, voxel_size, title), path)
+    return save(wedge_figure(before, after, tilts, voxel_size, title, note), path)
 
 
 def wedge_figure(
-    before: NDArray[Any], after: NDArray[Any], tilts: tuple[float, float], voxel_size: float, title: str = ""
+    before: NDArray[Any],
+    after: NDArray[Any],
+    tilts: tuple[float, float],
+    voxel_size: float,
+    title: str = "",
+    note: str = "",
 ) -> Figure:
     """The figure that `draw_wedge` writes: one scale of colours for both, but each side its own greys.
 
@@ -70,7 +76,7 @@ def wedge_figure(
     with house_style():
         figure = new_figure(WIDTH, lower + nz * scale + 0.32)
         if title:
-            write(figure, _EDGE, _EDGE, title, size=11, weight="bold")
+            write(figure, _EDGE, _EDGE, title[:85], size=11, weight="bold")
         powers = (comparison.before, comparison.after)
         for i, (name, power, one) in enumerate(zip(("before", "after"), powers, slices, strict=True)):
             left = _EDGE + i * (column + _GAP)
@@ -82,6 +88,6 @@ def wedge_figure(
             show(axes, one.xz, (nx, nz), (limits.low, limits.high))
             if i == 0:
                 scale_bar(axes, voxel_size, scale)
-        words = "left and right of the lines: measured; each slice has its own greys"
-        write(figure, _EDGE, lower + nz * scale + 0.1, words, size=8, color=FAINT)
+        words = ["left and right of the lines: measured", "each slice has its own greys"]
+        write(figure, _EDGE, lower + nz * scale + 0.1, "; ".join([note, *words][not note :]), size=8, color=FAINT)
     return figure

@@ -7,29 +7,28 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.fft import next_fast_len
-from torch import Tensor
 
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.mrc import SUFFIXES, stem_of
 from cryowae.io.space import check_output
 from cryowae.io.writer import MrcWriter
-from cryowae.physics.fourier import frequency_grid
 from cryowae.physics.statistics import sample_rows
 from cryowae.physics.wedge import Wedge
 from cryowae.progress import SILENT, Progress
 from cryowae.report import draw_wedge
 from cryowae.simulate.images import project_tomogram
+from cryowae.simulate.noise import noise_amplitude, tilts_of
 from cryowae.simulate.turning import Turn, turn
 from cryowae.tomogram import Tomogram, open_tomogram
 
 SOFT_EDGE = 5.0
 """Degrees over which a soft edge falls."""
-STEP = 3.0
-"""Degrees between tilts, where only their range is known: noise and its strength depend on them."""
 
 _BLOCK_VOXELS = 2**23  # of the padded volume that are transformed at a time
 
@@ -150,72 +149,43 @@ def simulate_wedge(
     sigma = 0.0
     with ExitStack() as files:
 
-        def write(target: Path, text: str, axes: str = tomogram.axes) -> MrcWriter:
-            options = {"like": tomogram.header, "overwrite": overwrite, "axes": axes, "label": text}
-            return files.enter_context(
-                MrcWriter(target, tomogram.shape, voxel_size=tomogram.voxel_size, **options)  # type: ignore[arg-type]
+        def write(target: Path, text: str, axes: str = tomogram.axes) -> NDArray[Any]:
+            writer = MrcWriter(
+                target,
+                tomogram.shape,
+                voxel_size=tomogram.voxel_size,
+                like=tomogram.header,
+                overwrite=overwrite,
+                axes=axes,
+                label=text,
             )
+            return files.enter_context(writer).data
 
         specimen = tomogram
         if turning is not None and turned is not None:
-            specimen = replace(tomogram, data=write(turned, str(turning)).data)
+            specimen = replace(tomogram, data=write(turned, str(turning)))
             turn(tomogram, turning, level, specimen.data, progress)
         if noise is not None:
             sigma = _contrast(specimen, wedge, level, progress) / math.sqrt(noise)
-        result = write(path, label).data
+        result = write(path, label)
         _cut(specimen, wedge, level, sigma, seed, result, progress)
         # not as the file's axes are: a reversed axis would move zero frequency
-        share = _fill_mask(wedge, write(mask, f"mask of {label}", axes="zyx").data)
+        share = _fill_mask(wedge, write(mask, f"mask, k = 0 at n // 2, {_label(wedge)}", axes="zyx"))
         draw_wedge(
             picture,
             specimen.data,
             result,
             (wedge.tilt_min, wedge.tilt_max),
             voxel_size=tomogram.voxel_size,
-            title=f"{stem_of(tomogram.path)}: {label}",
+            title=stem_of(tomogram.path),
+            note=label,
         )
     seconds = time.monotonic() - started
     return WedgeResult(path, mask, picture, turned, turning, wedge, share, sigma, tomogram.notes, seconds)
 
 
-def tilts_of(wedge: Wedge) -> tuple[float, ...]:
-    """The tilts of a wedge in degrees; every `STEP` degrees, or nearly so, where only their range is known."""
-    count = max(2, round((wedge.tilt_max - wedge.tilt_min) / STEP) + 1)
-    return wedge.angles or tuple(float(t) for t in np.linspace(wedge.tilt_min, wedge.tilt_max, count))
-
-
-def noise_amplitude(wedge: Wedge, shape: tuple[int, int]) -> Tensor:
-    """How strong the back-projection of white noise is, before the mask of the wedge.
-
-    A ramp-weighted back-projection puts `span^2 k^2` of a tilt's unit noise power on its plane, where `span` is the
-    angle in radians that the tilt stands for and `k` the distance from the tilt axis; planes lie `span k` apart. Hence
-    a density of `span k` where they overlap, and in single slabs of thickness `d` of `span^2 k^2 / d`.
-
-    Parameters
-    ----------
-    wedge
-        Not rotated.
-    shape
-        `(z, x)` of the volume.
-
-    Returns
-    -------
-    amplitude
-        `(z, x // 2 + 1)`, the factor on the transform of white noise of the projections' standard deviation; 0 beyond
-        0.5 cycles per voxel, which no projection holds.
-    """
-    tilts = tilts_of(wedge)
-    span = math.radians(tilts[-1] - tilts[0]) / (len(tilts) - 1)
-    kz, _, kx = frequency_grid((shape[0], 1, shape[1]))
-    k = (kz * kz + kx * kx).sqrt()[:, 0]
-    power = span * k
-    if wedge.angles:
-        power = power * (span * k / wedge.thickness).clamp(min=1)
-    return torch.where(k <= 0.5, power, 0).sqrt()
-
-
 def _cut(
-    specimen: Tomogram, wedge: Wedge, level: float, sigma: float, seed: int, out: np.ndarray, progress: Progress
+    specimen: Tomogram, wedge: Wedge, level: float, sigma: float, seed: int, out: NDArray[Any], progress: Progress
 ) -> None:
     z, y, x = specimen.shape
     padded = (next_fast_len(2 * z), next_fast_len(2 * x))
@@ -246,7 +216,7 @@ def _contrast(specimen: Tomogram, wedge: Wedge, level: float, progress: Progress
     return contrast
 
 
-def _fill_mask(wedge: Wedge, out: np.ndarray) -> float:
+def _fill_mask(wedge: Wedge, out: NDArray[Any]) -> float:
     """Write the mask at every ky, shifted; its mean."""
     z, _, x = out.shape
     half = wedge.mask_plane((z, x))
@@ -256,7 +226,7 @@ def _fill_mask(wedge: Wedge, out: np.ndarray) -> float:
     return float(plane.mean())
 
 
-def _label(wedge: Wedge, noise: float | None, turning: Turn | None) -> str:
+def _label(wedge: Wedge, noise: float | None = None, turning: Turn | None = None) -> str:
     parts = [f"wedge {wedge.tilt_min:+.4g}:{wedge.tilt_max:+.4g}"]
     parts += [f"SNR {noise:.3g}"] if noise is not None else []
     parts += [str(turning)] if turning is not None else []
