@@ -374,7 +374,7 @@ def test_the_picture_of_a_wedge_has_both_spectra_on_one_scale_and_the_lines(shap
     spectra = [_panel(figure, f"spectrum {name}") for name in ("before", "after")]
     assert spectra[0].images[0].get_clim() == spectra[1].images[0].get_clim()
     brighter = spectra[1].images[0].get_array() - spectra[0].images[0].get_array()
-    np.testing.assert_allclose(np.median(brighter), np.log10(9), atol=1e-3)
+    np.testing.assert_allclose(np.median(np.asarray(brighter)), np.log10(9), atol=1e-3)
     for axes in spectra:
         slopes = [np.diff(line.get_ydata())[0] / np.diff(line.get_xdata())[0] for line in axes.lines]
         np.testing.assert_allclose(slopes, np.tan(np.deg2rad([-42, 60])), rtol=1e-6)
