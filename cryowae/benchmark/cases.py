@@ -15,7 +15,7 @@ from cryowae.data.library import load_library
 from cryowae.physics.observation import Observation
 from cryowae.physics.structures import Structure
 from cryowae.physics.wedge import Wedge
-from cryowae.simulate.scene import Specimen, make_specimen, observe_specimen
+from cryowae.simulate.specimen import Specimen, make_specimen, observe_specimen
 
 Array = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ def specifications(suite: SuiteConfig) -> list[Specification]:
     return [Specification(scene, seed) for seed in suite.seeds for scene in suite.scenes]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One tomogram of which everything is known; protein is bright.
 

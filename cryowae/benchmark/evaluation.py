@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.benchmark.cases import Case
 from cryowae.metrics import (
+    Matcher,
     Profile,
-    discrimination,
     elongation,
     invented,
     particle_contrast,
@@ -20,13 +21,19 @@ from cryowae.metrics import (
     profile,
     vesicle_correlation,
 )
+from cryowae.physics.wedge import Wedge
+from cryowae.simulate.specimen import Specimen
 
 Array = NDArray[np.float32]
 
 FEWEST = 6
 """Particles of a kind below which nothing is said of it."""
+ROUND = 0.15
+"""How far the elongation of a kind may be from 1 in the truth, or it says nothing."""
+MOST = 24
+"""Particles of a kind that are told from as many others."""
 BOX = 48
-"""Voxels along each axis of the boxes in which particles are told apart."""
+"""Voxels along each axis of the boxes in which particles are told apart, at most; smaller ones for small particles."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +73,12 @@ def evaluate(case: Case, restored: Array, twin: Array | None, crop: int) -> Eval
         scores |= whole.scores
         curves = _listed(whole)
     scores |= _of_particles(case, restored, crop)
-    for vesicle in case.specimen.vesicles:
-        found = vesicle_correlation(case.truth, restored, vesicle.centre, vesicle.radius, case.wedge)
-        scores |= {"shell": found.shell, "caps": found.caps}
+    spheres = [
+        vesicle_correlation(case.truth, restored, v.centre, v.radius, case.wedge) for v in case.specimen.vesicles
+    ]
+    if spheres:
+        scores["shell"] = float(np.mean([s.shell for s in spheres]))
+        scores["caps"] = float(np.mean([s.caps for s in spheres]))
     if twin is not None:
         scores |= _of_noise(case, restored, twin, crop)
     return Evaluation({name: float(v) for name, v in scores.items() if np.isfinite(v)}, curves)
@@ -76,26 +86,54 @@ def evaluate(case: Case, restored: Array, twin: Array | None, crop: int) -> Eval
 
 def _of_particles(case: Case, restored: Array, crop: int) -> dict[str, float]:
     specimen = case.specimen
-    labels = specimen.labels.numpy()
-    found = particle_correlations(case.truth, restored, labels, specimen.particles, crop=crop)
+    found = particle_correlations(case.truth, restored, specimen.labels.numpy(), specimen.particles, crop=crop)
     scores = {"particle": float(np.mean(list(found.values())))} if found else {}
+    kinds = _common(specimen)
+    if kinds:
+        smallest = min(kinds, key=lambda n: specimen.kinds[n].diameter)  # the nearest to a point
+        centres, radius = _centres(specimen, smallest), specimen.kinds[smallest].diameter / 2 / specimen.voxel_size
+        if abs(elongation(case.truth, centres, radius) - 1) < ROUND:
+            scores["elongation"] = elongation(restored, centres, radius)
+    areas = [
+        max(matcher.area(restored, target.own, target.others) for matcher in target.matchers)
+        for target in _targets(specimen, case.wedge, case.seed)
+    ]
+    return scores | ({"found": float(np.mean(areas))} if areas else {})
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One kind that is to be told from the others: with the wedge cut from its templates, or without, as suits."""
+
+    own: NDArray[np.float64]
+    others: NDArray[np.float64]
+    matchers: tuple[Matcher, ...]
+
+
+@lru_cache(maxsize=1)
+def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[_Target]:
+    """The smallest, the middle and the largest of the common kinds."""
+    kinds = _common(specimen)
+    targets = []
+    for name in sorted({kinds[0], kinds[len(kinds) // 2], kinds[-1]}) if kinds else []:
+        rng = np.random.default_rng(seed)
+        own, others = (rng.permutation(_centres(specimen, name, same))[:MOST] for same in (True, False))
+        if len(others):
+            template = specimen.kinds[name].resampled(specimen.voxel_size).density.numpy()
+            box = min(BOX, len(template) + 12)
+            matchers = tuple(Matcher.of(template, cut, box=box) for cut in (None, wedge))
+            targets.append(_Target(own, others[: len(own)], matchers))
+    return targets
+
+
+def _common(specimen: Specimen) -> list[str]:
+    """Kinds of which there are enough, by volume."""
     counts = Counter(p.name for p in specimen.particles if p.name in specimen.kinds)
-    common = [name for name, count in counts.most_common() if count >= FEWEST]
-    if common:
-        kind = specimen.kinds[common[0]]
-        centres = np.array([p.centre for p in specimen.particles if p.name == common[0]])
-        scores["elongation"] = elongation(restored, centres, kind.diameter / 2 / specimen.voxel_size)
-    fitting = [name for name in common if specimen.kinds[name].diameter < BOX * specimen.voxel_size]
-    if len(counts) > 1 and fitting:
-        target = max(fitting, key=lambda name: specimen.kinds[name].volume)
-        own = np.array([p.centre for p in specimen.particles if p.name == target])
-        others = np.array([p.centre for p in specimen.particles if p.name != target and p.name in specimen.kinds])
-        chosen = np.random.default_rng(case.seed).permutation(len(others))[: len(own)]
-        template = specimen.kinds[target].resampled(specimen.voxel_size).density.numpy()
-        scores["found"] = max(
-            discrimination(restored, own, others[chosen], template, wedge, box=BOX) for wedge in (None, case.wedge)
-        )
-    return scores
+    return sorted((n for n, count in counts.items() if count >= FEWEST), key=lambda n: specimen.kinds[n].volume)
+
+
+def _centres(specimen: Specimen, name: str, same: bool = True) -> NDArray[np.float64]:
+    return np.array([p.centre for p in specimen.particles if p.name in specimen.kinds and (p.name == name) == same])
 
 
 def _of_noise(case: Case, restored: Array, twin: Array, crop: int) -> dict[str, float]:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from cryowae.benchmark.cases import Case
-from cryowae.config.suite import External, MethodConfig
+from cryowae.config.suite import FLOOR, External, MethodConfig
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.io.mrc import read_mrc, write_mrc
-from cryowae.metrics import ncc
+from cryowae.metrics import empty_wedge, ncc
 from cryowae.models.pretrained import RestorationModel
 from cryowae.physics.fourier import hermitian_weights, radius, shell_edges, shell_sums
 from cryowae.restore import RestoreOptions, restore_tomogram
@@ -66,6 +66,8 @@ def apply_method(
     TomogramError
         If an external volume has another shape.
     """
+    if method.name == FLOOR:
+        return np.asarray(empty_wedge(case.truth, case.wedge), np.float32), None
     if method.external is not None:
         return _external(method.external, case)
     restore = _CLASSICAL[method.name](case) if network is None else _network(network, case)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from cryowae.benchmark.cases import Specification
-from cryowae.benchmark.tables import FLOOR, Result
+from cryowae.benchmark.tables import Result
 from cryowae.config import SuiteConfig
+from cryowae.config.suite import FLOOR
 from cryowae.io.mrc import read_mrc
 from cryowae.report import FscCurve, SheetEntry, draw_contact_sheet, draw_fsc_curves
 

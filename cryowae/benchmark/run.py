@@ -10,22 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cryowae.benchmark.cases import Case, Specification, make_cases, specifications
 from cryowae.benchmark.evaluation import evaluate
 from cryowae.benchmark.methods import apply_method
 from cryowae.benchmark.pictures import draw_suite
-from cryowae.benchmark.tables import FLOOR, Result, read_result, write_result, write_tables
+from cryowae.benchmark.tables import Result, read_result, write_result, write_tables
 from cryowae.config import MethodConfig, SuiteConfig
+from cryowae.config.suite import FLOOR
 from cryowae.errors import OutputError
 from cryowae.io.mrc import write_mrc
-from cryowae.metrics import empty_wedge
 from cryowae.models.pretrained import RestorationModel, find_weights, load_model
 from cryowae.progress import SILENT, Progress
-
-_FLOOR = MethodConfig(name=FLOOR)
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ def run_suite(
             f"cannot make the folder {folder} ({error.strerror}): choose another with --output"
         ) from error
     networks = {m.title: load_model(m.weights, device) for m in suite.methods if m.weights is not None}
-    methods = [_FLOOR, *suite.methods]
+    methods = [MethodConfig(name=FLOOR), *suite.methods]
     todo = specifications(suite)
     fresh, results = 0, []
     progress.begin(f"benchmark {suite.name}", sum(len(s.snrs) for s in todo) * len(methods), "results")
@@ -145,11 +140,7 @@ class _Wanted:
 def _measure(wanted: _Wanted, case: Case, suite: SuiteConfig, networks: Mapping[str, RestorationModel]) -> Result:
     method = wanted.method
     began = time.perf_counter()
-    restored: NDArray[np.float32]
-    if method is _FLOOR:
-        restored, twin = np.asarray(empty_wedge(case.truth, case.wedge), np.float32), None
-    else:
-        restored, twin = apply_method(method, case, networks.get(method.title))
+    restored, twin = apply_method(method, case, networks.get(method.title))
     seconds = time.perf_counter() - began
     found = evaluate(case, restored, twin, suite.crop)
     if case.seed == suite.seeds[0]:

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cryowae.config.suite import FLOOR
 from cryowae.io.text import write_text
-
-FLOOR = "empty wedge"
-"""The truth with its wedge emptied: what a perfect method gets that fills nothing. No method; never the best."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def write_tables(results: Sequence[Result], table: Path, scores: Path, curves: P
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """A table for each scene and signal-to-noise ratio: mean and spread over the seeds, the best in bold."""
+    """A table for each scene and signal-to-noise ratio: mean and spread over the seeds, the best method in bold."""
     parts = []
     for scene, snr in dict.fromkeys((r.scene, r.snr) for r in results):
         mine = [r for r in results if (r.scene, r.snr) == (scene, snr)]
@@ -117,12 +115,14 @@ def markdown(results: Sequence[Result]) -> str:
 
 
 def means(results: Sequence[Result]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Mean and standard deviation over the seeds, by method and score, methods in the order of the results."""
+    """Mean and standard deviation over the seeds (NaN for one), by method and score, in the order of the results."""
     summary: dict[str, dict[str, tuple[float, float]]] = {}
     for method in dict.fromkeys(r.method for r in results):
         mine = [r for r in results if r.method == method]
         values = {name: [r.scores[name] for r in mine if name in r.scores] for r in mine for name in r.scores}
-        summary[method] = {name: (float(np.mean(v)), float(np.std(v))) for name, v in values.items()}
+        summary[method] = {
+            name: (float(np.mean(v)), float(np.std(v)) if len(v) > 1 else np.nan) for name, v in values.items()
+        }
     return summary
 
 
@@ -130,7 +130,6 @@ def _table(results: Sequence[Result]) -> str:
     summary = means(results)
     names = [name for name in COLUMNS if any(name in scores for m, scores in summary.items() if m != FLOOR)]
     best = {name: _best(summary, name) for name in names}
-    spread = len({r.seed for r in results}) > 1
     lines = ["| method | " + " | ".join(COLUMNS[name].heading for name in names) + " |"]
     lines.append("|---|" + "---:|" * len(names))
     for method, scores in summary.items():
@@ -143,7 +142,8 @@ def _table(results: Sequence[Result]) -> str:
             text = _short(scores[name][0], digits)
             if method != FLOOR and text == best[name]:
                 text = f"**{text}**"
-            cells.append(text + (f" ± {_short(scores[name][1], digits)}" if spread else ""))
+            spread = scores[name][1]
+            cells.append(text + (f" ± {_short(spread, digits)}" if np.isfinite(spread) else ""))
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

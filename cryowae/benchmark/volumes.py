@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.benchmark.pictures import SHOWN, curves_of
-from cryowae.benchmark.tables import FLOOR, Result, write_tables
+from cryowae.benchmark.tables import Result, write_tables
+from cryowae.config.suite import FLOOR
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.mrc import read_mrc
 from cryowae.io.space import check_output
@@ -92,10 +93,10 @@ def score_volumes(
     opened = read_mrc(truth, voxel_size=voxel_size)
     target = np.array(opened.data, dtype=np.float32)
     loaded: dict[str, Array] = {FLOOR: np.asarray(empty_wedge(target, wedge), np.float32)}
-    for name, path in volumes.items():
-        loaded[name] = np.array(read_mrc(path, voxel_size=voxel_size).data, dtype=np.float32)
+    for name, file in volumes.items():
+        loaded[name] = np.array(read_mrc(file, voxel_size=voxel_size).data, dtype=np.float32)
         if loaded[name].shape != target.shape:
-            raise TomogramError(f"{path} has {loaded[name].shape} voxels, expected {target.shape} as {truth} has")
+            raise TomogramError(f"{file} has {loaded[name].shape} voxels, expected {target.shape} as {truth} has")
     results = []
     progress.begin("scoring", len(loaded), "volumes")
     for name, volume in loaded.items():

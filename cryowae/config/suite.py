@@ -10,7 +10,10 @@ from pydantic import Field, model_validator
 from cryowae.config.files import Frozen, check, read_values
 from cryowae.config.scene import SceneConfig
 
-BUILT_IN = ("input", "gaussian", "wiener", "tv", "nlm")
+FLOOR = "empty wedge"
+"""The truth with its wedge emptied, the first row of every table: what a perfect method gets that fills nothing."""
+
+BUILT_IN = (FLOOR, "input", "gaussian", "wiener", "tv", "nlm")
 """Methods that are no network; any other name without a `checkpoint` or `external` is one of shipped weights."""
 
 

@@ -1,7 +1,7 @@
 """Metrics: how close a volume is to another, over all and inside and outside the missing wedge."""
 
 from cryowae.metrics.invention import Invented, invented, particle_contrast
-from cryowae.metrics.matching import discrimination
+from cryowae.metrics.matching import Matcher, discrimination
 from cryowae.metrics.membranes import Vesicle, vesicle_correlation
 from cryowae.metrics.particles import elongation, particle_correlations
 from cryowae.metrics.profiles import Profile, profile
@@ -12,6 +12,7 @@ from cryowae.metrics.voxels import ncc, psnr, ssim
 
 __all__ = [
     "Invented",
+    "Matcher",
     "Profile",
     "Scores",
     "ShellCorrelation",

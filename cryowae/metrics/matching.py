@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -46,37 +49,73 @@ def discrimination(
         `(z, y, x)`, particles bright.
     positions, decoys
         `(n, 3)` and `(m, 3)`, `(z, y, x)` in voxels. Those whose box sticks out of the volume are left out.
-    template
-        `(k, k, k)` the particle about the centre of its box, at the voxel size of the volume.
-    wedge
-        Cut from every rotated template, as a user does to match an unrestored tomogram; None for none.
-    rotations
-        How many.
-    box
-        Voxels along each axis of the boxes. The template counts within the sphere that holds it in every orientation,
-        at most the largest that stays in the box when moved.
-    seed
-        Of the one random turn of all the rotations.
+    template, wedge, rotations, box, seed
+        See `Matcher.of`; to look into several volumes for one particle, make a `Matcher`.
 
     Returns
     -------
     area
         1 if every particle has more than every decoy, one half by chance; NaN if none of either is left.
     """
-    data = torch.from_numpy(np.ascontiguousarray(as_numpy(volume), dtype=np.float32))
-    pattern = torch.from_numpy(np.ascontiguousarray(as_numpy(template), dtype=np.float32))
-    corners = [_corners(as_numpy(where), box, tuple(data.shape)) for where in (positions, decoys)]
-    if min(map(len, corners)) == 0:
-        return float("nan")
-    radius = _radius(pattern, box)
-    square = (torch.arange(box) - (box - 1) / 2) ** 2
-    sphere = (square[:, None, None] + square[:, None] + square <= radius**2).flatten().nonzero()[:, 0]
-    turns = torch.from_numpy(even_rotations(rotations, seed)).float()
-    small = box - 2 * int((box - 1) / 2 - radius)
-    drawn = (rotate(pattern.expand(len(some), -1, -1, -1), some, shape=(small,) * 3) for some in turns.split(_BATCH))
-    templates = torch.cat([_rows(some, None if wedge is None else as_wedge(wedge), box, sphere) for some in drawn])
-    scores = [_best(data, where, templates, sphere, box) for where in corners]
-    return roc_area(*scores)
+    return Matcher.of(template, wedge, rotations=rotations, box=box, seed=seed).area(volume, positions, decoys)
+
+
+@dataclass(frozen=True, eq=False)
+class Matcher:
+    """A particle in all orientations, to be looked for.
+
+    Attributes
+    ----------
+    templates
+        `(rotations, voxels)` of mean 0 and norm 1 within the sphere.
+    sphere
+        `(voxels,)` flat indices, in a box, of the sphere within which a template counts.
+    box
+        Voxels along each axis of the boxes that are looked into.
+    """
+
+    templates: Tensor
+    sphere: Tensor
+    box: int
+
+    @classmethod
+    def of(
+        cls, template: Array, wedge: Range | None = None, *, rotations: int = 500, box: int = 48, seed: int = 0
+    ) -> Self:
+        """Turn a template every way.
+
+        Parameters
+        ----------
+        template
+            `(k, k, k)` the particle about the centre of its box, at the voxel size of the volumes.
+        wedge
+            Cut from every rotated template, as a user does to match an unrestored tomogram; None for none.
+        rotations
+            How many.
+        box
+            Voxels along each axis of the boxes. The template counts within the sphere that holds it in every
+            orientation, at most the largest that stays in the box when moved.
+        seed
+            Of the one random turn of all the rotations.
+        """
+        pattern = torch.from_numpy(np.ascontiguousarray(as_numpy(template), dtype=np.float32))
+        radius = _radius(pattern, box)
+        square = (torch.arange(box) - (box - 1) / 2) ** 2
+        sphere = (square[:, None, None] + square[:, None] + square <= radius**2).flatten().nonzero()[:, 0]
+        turns = torch.from_numpy(even_rotations(rotations, seed)).float()
+        small = box - 2 * int((box - 1) / 2 - radius)
+        drawn = (rotate(pattern.expand(len(t), -1, -1, -1), t, shape=(small,) * 3) for t in turns.split(_BATCH))
+        cut = None if wedge is None else as_wedge(wedge)
+        return cls(torch.cat([_rows(some, cut, box, sphere) for some in drawn]), sphere, box)
+
+    def area(self, volume: Array, positions: Array, decoys: Array) -> float:
+        """Area under the ROC curve, see `discrimination`."""
+        data = torch.from_numpy(np.ascontiguousarray(as_numpy(volume), dtype=np.float32))
+        corners = [_corners(as_numpy(where), self.box, tuple(data.shape)) for where in (positions, decoys)]
+        if min(map(len, corners)) == 0:
+            return float("nan")
+        scores = [_best(data, where, self.templates, self.sphere, self.box) for where in corners]
+        return roc_area(*scores)
 
 
 def even_rotations(n: int, seed: int = 0) -> NDArray[np.float64]:

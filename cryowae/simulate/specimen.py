@@ -34,7 +34,7 @@ SMALLEST = 16
 _KINDS, _SCENE, _ICE, _NOISE = range(4)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Specimen:
     """What is in the microscope; protein is bright and flat ice 0.
 
