@@ -53,8 +53,8 @@ def align_image(
     origin = middle + shift[::-1] - factor * turn @ target  # where the first pixel of the result lies in the raw image
     # faces stay where they are when a spectrum is cropped or padded, so it is index + 1/2 that scales
     start = (origin + 0.5 - first) * _FINER / factor - 0.5
-    spline = spline_filter(fine.numpy(), 3, np.float32, "mirror")
-    sampled = affine_transform(spline, _FINER * turn, start, shape, np.float32, 3, "mirror", prefilter=False)
+    spline = spline_filter(fine.numpy(), order=3, output=np.float32)
+    sampled = affine_transform(spline, _FINER * turn, start, shape, output=np.float32, order=3, prefilter=False)
     rows, columns = (factor * np.arange(n) for n in shape)
     for axis, n in enumerate(image.shape):
         raw = origin[axis] + turn[axis, 0] * rows[:, None] + turn[axis, 1] * columns
@@ -63,7 +63,7 @@ def align_image(
 
 
 def _finer(image: Tensor, factor: int) -> tuple[Tensor, tuple[int, int]]:
-    """The image with what `factor` can hold, on a grid `_FINER` times finer; and the raw `(y, x)` at which it begins."""
+    """What `factor` can hold of the image, on a grid `_FINER` times finer; and the raw `(y, x)` where that begins."""
     pads = []
     for n in image.shape:
         before = min(_MARGIN * factor, (n - 1) // 2)

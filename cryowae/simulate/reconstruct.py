@@ -190,7 +190,7 @@ def _geometry(
             notes.append(f"the angles of {found.source.name} are used, not those of {tilts.source.name}, which differ")
     elif tilts is None:
         raise TiltError(f"no angles for {stack.path}: {found.source.name} has none; give a tilt file with --tilts")
-    elif len(tilts.listed) not in (images, len(found.sections)):
+    elif len(tilts.listed) != images:
         raise TiltError(
             f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles; expected one angle an "
             "image, in the order of the images"
