@@ -17,7 +17,7 @@ from cryowae.objectives.latent import (
     null_quantile,
 )
 from cryowae.objectives.match import LatentMatch, prior_codes
-from cryowae.objectives.restoration import fidelity, supervised
+from cryowae.objectives.restoration import fidelity, gradient, supervised
 from cryowae.physics.wedge import Wedge
 
 
@@ -167,3 +167,16 @@ def test_fidelity_to_an_independent_half_prefers_the_clean_signal():
     halves = [signal + torch.randn(signal.shape, generator=generator) for _ in range(2)]
     measured = Wedge.binary(-60, 60).mask((16, 16, 16))[None, None]
     assert fidelity(signal, halves[1], measured) < 0.7 * fidelity(halves[0], halves[1], measured)
+
+
+def test_gradient_weights_the_error_by_its_frequency():
+    """A plane wave of frequency k costs `4 sin(pi k)^2` times what it costs in the squared error."""
+    x = torch.arange(40.0)
+    truth, scale = torch.zeros(1, 1, 8, 8, 40), torch.tensor([0.5])
+    for cycles in (2, 8, 20):
+        wave = torch.cos(2 * torch.pi * cycles * x / 40 + 0.3).expand(1, 1, 8, 8, 40)
+        periodic = torch.cat([wave, wave[..., :1]], -1)  # 40 differences, all of them
+        expected = 4 * np.sin(np.pi * cycles / 40) ** 2 * float(supervised(wave, truth, scale))
+        assert float(gradient(periodic, torch.zeros_like(periodic), scale)) == pytest.approx(expected, rel=1e-4)
+    constant = torch.full_like(truth, 3.0)
+    assert float(gradient(constant, truth, scale)) == 0

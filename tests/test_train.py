@@ -65,7 +65,7 @@ class Interrupt(Progress):
     ],
 )
 def test_every_objective_trains_and_leaves_its_files(match, tmp_path):
-    weights = train(config(match={**TINY["match"], **match}, fidelity=0.1), tmp_path)
+    weights = train(config(match={**TINY["match"], **match}, fidelity=0.1, gradient=1.0), tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         "weights.safetensors",
@@ -78,7 +78,7 @@ def test_every_objective_trains_and_leaves_its_files(match, tmp_path):
     with (tmp_path / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [2, 4]
-    assert all(float(row["fidelity"]) > 0 for row in rows)
+    assert all(float(row[term]) > 0 for row in rows for term in ("fidelity", "gradient"))
     assert ("match_2" in rows[0]) == (match["kind"] != "none")
     assert ("null95_2" in rows[0]) == (match["kind"] == "mmd")
     model = load_model(weights)

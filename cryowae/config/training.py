@@ -27,7 +27,8 @@ class DataConfig(Frozen):
     `structures` names files below the folder of real data; `procedural` is the share of invented structures.
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
     `faint` is the contrast, in standard deviations of the tomogram, below which structures count less in the objective.
-    `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary.
+    `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary. `ctf` is the share of those
+    others that a microscope with a contrast transfer function sees, half of them with its phases corrected.
     """
 
     structures: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class DataConfig(Frozen):
     empty: float = Field(0.1, ge=0, le=1)
     membranes: float = Field(0.3, ge=0, le=1)
     filaments: float = Field(0.2, ge=0, le=1)
+    ctf: float = Field(0.0, ge=0, le=1)
     occupancy: tuple[float, float] = (0.01, 0.25)
     scene: tuple[int, int, int] = (80, 128, 160)
     crop: int = Field(64, gt=0, multiple_of=8)
@@ -75,6 +77,7 @@ class TrainConfig(Frozen):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     threads: int = Field(0, ge=0)
     supervised: float = Field(1.0, ge=0)
+    gradient: float = Field(0.0, ge=0)
     fidelity: float = Field(0.0, ge=0)
     start_from: str = ""
     log_every: int = Field(20, ge=1)

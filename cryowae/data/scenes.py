@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryowae.config import DataConfig
+from cryowae.config import DataConfig, ImagingConfig
+from cryowae.physics.imaging import ctf_sign, transfer
 from cryowae.physics.observation import observe
 from cryowae.physics.procedural import procedural_structure
 from cryowae.physics.scene import make_scene
@@ -94,13 +95,16 @@ def simulate_scene(
     )
     density = _centre_in_depth(scene.density, depth, int(rng.integers(0, depth - specimen[0] + 1)))
     angles = even_tilts(*config.tilts) if plain else _draw_tilts(rng)
+    weighting = _draw_filter(rng)
+    growth = 0.0 if plain else float(rng.choice([0.0, 1.0]))
+    microscope = None if plain or rng.random() >= config.ctf else _draw_microscope(rng)
+    corrected = rng.random() < 0.5
+    factor = flip = None
+    if microscope is not None:
+        factor = transfer(microscope, angles, (rows, width), voxel_size, device)
+        flip = ctf_sign(microscope, angles, (rows, width), voxel_size, device) if corrected else None
     seen = observe(
-        density,
-        angles,
-        generator,
-        weighting=_draw_filter(rng),
-        width=width,
-        growth=0.0 if plain else float(rng.choice([0.0, 1.0])),
+        density, angles, generator, weighting=weighting, width=width, growth=growth, transfer=factor, flip=flip
     )
     side = (density.shape[-1] - width) // 2
     truth = density[..., side : side + width]
@@ -146,8 +150,22 @@ def _draw_tilts(rng: np.random.Generator) -> tuple[float, ...]:
     low, high = -rng.uniform(40, 70), rng.uniform(40, 70)
     if rng.random() < 0.3:
         low, high = -60.0, 60.0
-    step = float(rng.choice([2.0, 3.0, 3.0, 4.0]))
-    return even_tilts(float(low), float(high), step)
+    step = float(rng.choice([1.5, 2.0, 3.0, 3.0, 3.0, 4.0, 5.0]))
+    angles = even_tilts(float(low), float(high), step)
+    if rng.random() < 0.3:  # images that were thrown away
+        kept = rng.random(len(angles)) >= rng.uniform(0, 0.15)
+        angles = tuple(a for a, keep in zip(angles, kept, strict=True) if keep)
+    return angles
+
+
+def _draw_microscope(rng: np.random.Generator) -> ImagingConfig:
+    return ImagingConfig(
+        defocus=float(rng.uniform(1.5, 6)),
+        voltage=float(rng.choice([200.0, 300.0, 300.0])),
+        amplitude_contrast=float(rng.uniform(0.07, 0.15)),
+        dose=float(rng.choice([0.0, 2.0, 3.0])),
+        mtf=str(rng.choice(["none", "sinc"])),
+    )
 
 
 def _draw_filter(rng: np.random.Generator) -> Filter:

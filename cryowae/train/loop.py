@@ -17,7 +17,7 @@ from cryowae.errors import CheckpointError, OutputError
 from cryowae.models.autoencoder import Autoencoder
 from cryowae.models.pretrained import write_weights
 from cryowae.objectives.match import prior_codes
-from cryowae.objectives.restoration import fidelity, supervised
+from cryowae.objectives.restoration import fidelity, gradient, supervised
 from cryowae.physics.wedge import Wedge
 from cryowae.progress import SILENT, Progress
 from cryowae.train.parallel import Team
@@ -111,6 +111,8 @@ def _step(state: TrainingState, model: nn.Module, batch: Batch) -> dict[str, flo
         clean = _clean_codes(state, batch) if config.match.prior == "structure" else None
     prior, own = prior_codes(config.match, codes, clean, state.generator)
     terms = {"supervised": config.supervised * supervised(restored, batch.truth, batch.scale)}
+    if config.gradient:
+        terms["gradient"] = config.gradient * gradient(restored, batch.truth, batch.scale)
     if config.fidelity:
         masks = [Wedge.binary(*t).mask(observation.shape[-3:], str(observation.device)) for t in batch.tilts]
         measured = torch.stack(masks)[:, None]
@@ -126,7 +128,7 @@ def _step(state: TrainingState, model: nn.Module, batch: Batch) -> dict[str, flo
         state.opponent.zero_grad(set_to_none=True)
         state.match.discriminate(own, prior).backward()
         state.opponent.step()
-    values = {"loss": float(loss.detach()), "gradient": float(norm)}
+    values = {"loss": float(loss.detach()), "gradient_norm": float(norm)}
     values |= {name: float(term.detach()) for name, term in terms.items()}
     values |= {f"match_{2 ** (i + 1)}": d for i, d in enumerate(match.distances)}
     if match.kernels and (state.step + 1) % config.log_every == 0:
