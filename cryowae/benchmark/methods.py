@@ -32,7 +32,7 @@ Restorer = Callable[[Array], Array]
 
 GAUSSIAN_WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 """Voxels (standard deviations) that are tried."""
-TV_WEIGHTS = (0.5, 1.0, 2.0, 4.0)
+TV_WEIGHTS = (0.25, 0.5, 1.0, 2.0)
 """Weights of total variation that are tried, for volumes of unit standard deviation (Chambolle 2004)."""
 NLM_STRENGTHS = (0.5, 0.8, 1.2)
 """Filter strengths of non-local means that are tried, in standard deviations of the volume (Buades et al. 2005)."""
@@ -105,7 +105,8 @@ def _total_variation(case: Case) -> Restorer:
 
     def at(weight: float) -> Restorer:
         return lambda volume: np.asarray(
-            restoration.denoise_tv_chambolle(volume / scale, weight=weight, max_num_iter=60) * scale, np.float32
+            restoration.denoise_tv_chambolle(volume / scale, weight=weight, eps=1e-5, max_num_iter=100) * scale,
+            np.float32,
         )
 
     return _best((at(weight) for weight in TV_WEIGHTS), case)
