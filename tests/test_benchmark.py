@@ -20,7 +20,8 @@ from cryowae.benchmark.run import run_suite
 from cryowae.benchmark.tables import Result, markdown
 from cryowae.config import MethodConfig, SuiteConfig, load_suite
 from cryowae.config.suite import FLOOR
-from cryowae.errors import ConfigError
+from cryowae.errors import ConfigError, OutputError
+from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.io.mrc import write_mrc
 from cryowae.metrics import ncc
 from cryowae.progress import Progress
@@ -96,6 +97,25 @@ def test_what_is_there_is_not_made_again_and_what_changed_is(finished):
     assert run_suite(suite(), finished).fresh == 4
 
 
+def test_another_signal_to_noise_ratio_is_only_that_much_more(tmp_path):
+    run_suite(suite(methods=["input"]), tmp_path)
+    assert run_suite(suite(methods=["input"], scenes=[SCENE | {"snrs": [0.5, 0.2]}]), tmp_path).fresh == 2
+
+
+def test_another_version_makes_its_own_results(tmp_path, monkeypatch):
+    run_suite(suite(methods=["input"]), tmp_path)
+    monkeypatch.setattr("cryowae.benchmark.cases.__version__", "99.0")
+    assert run_suite(suite(methods=["input"]), tmp_path).fresh == 2
+
+
+def test_volumes_of_the_first_seed_are_there_whatever_was_run_before(tmp_path):
+    run_suite(suite(methods=["input"], seeds=[1, 2]), tmp_path)
+    assert run_suite(suite(methods=["input"], seeds=[2, 1]), tmp_path).fresh == 2
+    (path,) = tmp_path.glob("volumes/*seed2/input.mrc")
+    path.unlink()
+    assert run_suite(suite(methods=["input"], seeds=[2, 1]), tmp_path).fresh == 1
+
+
 def test_a_damaged_result_is_made_again(tmp_path):
     run_suite(suite(methods=["input"]), tmp_path)
     (path,) = tmp_path.glob("results/*/input.json")
@@ -162,7 +182,12 @@ def test_weights_are_a_method_by_name_and_by_file(tmp_path):
     assert "| mine |" in result.text
     weights.touch()
     assert run_suite(chosen, tmp_path / "out", device="cpu").fresh == 0
-    make_weights(tmp_path)  # the same numbers, another file
+    moved = suite(
+        methods=["input", {"name": "mine", "checkpoint": str(weights.rename(tmp_path / "moved.safetensors"))}]
+    )
+    assert run_suite(moved, tmp_path / "out", device="cpu").fresh == 0
+    tensors, metadata = read_checkpoint(tmp_path / "moved.safetensors")
+    write_checkpoint(weights, {name: 2 * values for name, values in tensors.items()}, metadata)
     assert run_suite(chosen, tmp_path / "out", device="cpu").fresh == 1
 
 
@@ -182,9 +207,31 @@ def test_other_tools_volumes_are_scored_by_the_same_code(tmp_path):
     assert other["method"] == "Other" and other["blobs"] == ""
     for name in ("ncc", "ncc_mw", "fsc_obs", "psnr"):
         assert float(other[name]) == pytest.approx(float(mine[name]), abs=1e-3)
+    assert run_suite(chosen, tmp_path / "out").fresh == 0
+    with mrcfile.open(inputs / f"{stem}_noise.mrc") as file:
+        write_mrc(answers / f"{stem}_noise.mrc", 3e5 * file.data, voxel_size=10.0)
+    with mrcfile.open(inputs / f"{stem}.mrc") as file:  # a scale that 16 bits do not hold
+        write_mrc(answers / f"{stem}.mrc", 3e5 * file.data, voxel_size=10.0, overwrite=True)
+    run_suite(chosen, tmp_path / "out")
+    _, mine, other = table_of(tmp_path / "out")
+    for name in ("ncc", "blobs", "blob_voxels", "noise_ratio"):
+        assert float(other[name]) == pytest.approx(float(mine[name]), rel=1e-3)
+    (answers / f"{stem}_noise.mrc").unlink()
+    assert run_suite(chosen, tmp_path / "out").fresh == 1
     (answers / f"{stem}.mrc").unlink()
     with pytest.raises(ConfigError, match="inputs-only"):
         run_suite(chosen, tmp_path / "again")
+
+
+def test_inputs_of_another_suite_are_neither_kept_nor_lost(tmp_path):
+    (path,) = write_inputs(suite(), tmp_path)
+    before = path.read_bytes()
+    (stamp,) = {path.stat().st_mtime_ns}
+    write_inputs(suite(), tmp_path)
+    assert path.stat().st_mtime_ns == stamp
+    with pytest.raises(OutputError, match="another folder"):
+        write_inputs(suite(scenes=[SCENE | {"imaging": {"tilts": [-40, 40, 8]}}]), tmp_path)
+    assert path.read_bytes() == before
 
 
 def test_halves_of_the_inputs_average_to_the_tomogram(tmp_path):
@@ -208,14 +255,27 @@ def test_the_best_is_bold_the_floor_never_and_the_spread_is_told():
         ]
     )
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
-    assert re.search(r"\*\*.800\*\* ± .100", rows["high"]) and "**.80**" in rows["high"] and "**.100**" in rows["low"]
+    assert re.search(r"\*\*.800\*\* ± .141", rows["high"]) and "**.80**" in rows["high"] and "**.100**" in rows["low"]
     assert "**" not in rows[FLOOR] and rows["low"].count("**") == 2
     assert "(2 seeds)" in text
 
 
 def test_negative_and_large_figures_keep_their_digits():
-    text = markdown([result_of("a", 1, ncc=-0.25, psnr=21.04, elongation=1.5)])
-    assert "| **-.250** | **21.0** | **1.50** |" in text
+    text = markdown([result_of("a", 1, ncc=-0.25, psnr=21.04, elongation=1.5, blobs=0.0, fsc_mw=-0.0004, ssim=0.9996)])
+    assert "| -.250 | .000 | 21.0 | 1.000 | 1.50 | 0.0 |" in text  # nothing is the best of one
+
+
+def test_what_fewer_seeds_give_says_so_and_is_not_the_best():
+    """Methods must be compared over the same seeds: a figure that one seed does not have may be the harder seed."""
+    text = markdown(
+        [
+            result_of("some", 1, elongation=1.0),
+            result_of("some", 2, ncc=0.1),
+            result_of("all", 1, elongation=2.0, ncc=0.2),
+            result_of("all", 2, elongation=3.0, ncc=0.2),
+        ]
+    )
+    assert "1.00 (1 seed)" in text and "**2.50** ± .71" in text and "**.200**" in text
 
 
 @pytest.mark.parametrize("name", ["quick", "standard", "stress"])
@@ -236,7 +296,21 @@ def test_the_suites_that_ship_are_sound(name):
         (["run", "quick", "--checkpoint", "input=x.safetensors"], "input twice"),
         (["run", "quick", "--external", "tool=/nowhere", "--set", "methods=[input]"], "/nowhere"),
         (["run", "quick", "--set", "methods=[nothing-like-it]"], "nothing-like-it"),
+        (["run", "quick", "--set", "seeds=[1, 1]"], "twice"),
+        (["run", "quick", "--set", "seeds=[-1]"], "from 0"),
+        (["run", "quick", "--set", "methods=[]"], "no methods"),
+        (["run", "quick", "--set", "methods=[empty wedge]"], "empty wedge"),
+        (["run", "quick", "--set", "methods=[{name: ground truth, checkpoint: default}]"], "ground truth"),
+        (["run", "quick", "--set", "methods=[{name: a/b, checkpoint: default}]"], "a/b"),
+        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], snrs: [-1]}]"], "snrs"),
+        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], snrs: [0.5, 0.5]}]"], "twice"),
+        (["run", "quick", "--set", "scenes=[{name: ../up, shape: [16, 32, 32]}]"], "../up"),
+        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], imaging: {tilts: [60, -60, 3]}}]"], "tilts"),
+        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], molecules: {library: [/no.mrc]}}]"], "/no.mrc"),
+        (["run", "quick", "--set", "crop=5"], "at least 17"),
+        (["run", "quick", "--set", "crop=5", "--inputs-only"], "at least 17"),
         (["score", "truth.mrc", "a=b.mrc", "--output", "o"], "--tilt-range"),
+        (["score", "truth.mrc", "ground truth=b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "ground truth"),
         (["score", "truth.mrc", "b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "NAME=FILE"),
         (["score", "truth.mrc", "a=b.mrc", "a=c.mrc", "--output", "o", "--tilt-range", "-60", "60"], "a twice"),
         (["score", "truth.mrc", "a=b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "truth.mrc does not exist"),
@@ -246,9 +320,10 @@ def test_the_suites_that_ship_are_sound(name):
 def test_mistakes_take_one_line(tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
     small = ["--set", "scenes=[{shape: [16, 32, 32], molecules: {procedural: 1}}]", "--set", "crop=2"]
-    result = run("benchmark", *words, *(small if words[:2] == ["run", "quick"] else []))
+    result = run("benchmark", *words[:2], *(small if words[:2] == ["run", "quick"] else []), *words[2:])
     assert result.exit_code == 2, result.output
     assert said in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
@@ -278,7 +353,9 @@ def test_score_writes_what_it_says(volumes, case):
         "fsc.png",
         "slices.png",
     }
+    assert "noise" not in (volumes / "out" / "scores.md").read_text().replace("noisy", "")
     rows = table_of(volumes / "out", "scores.csv")
+    assert list(rows[0])[:2] == ["method", "ncc"]
     assert [row["method"] for row in rows] == [FLOOR, "noisy", "scaled"]
     inner = (slice(4, -4),) * 3
     expected = np.corrcoef(case.truth[inner].ravel(), case.tomogram[inner].ravel())[0, 1]
@@ -295,4 +372,16 @@ def test_score_refuses_another_shape(volumes):
     words = ("benchmark", "score", volumes / "truth.mrc", f"small={volumes / 'small.mrc'}", "--output", volumes / "out")
     result = run(*words, "--tilt-range", "-60", "60")
     assert result.exit_code == 2 and "(8, 8, 8)" in result.stderr
-    assert not list((volumes / "out").iterdir())
+    assert not (volumes / "out").exists()
+
+
+def test_score_names_the_volume_that_is_not_finite_and_the_crop_that_is_too_wide(volumes, case):
+    broken = -case.truth
+    broken[5, 5, 5] = np.nan
+    with mrcfile.new(volumes / "broken.mrc", data=broken) as file:
+        file.voxel_size = 10.0
+    words = ["benchmark", "score", volumes / "truth.mrc", f"b={volumes / 'broken.mrc'}", "--output", volumes / "out"]
+    result = run(*words, "--tilt-range", "-60", "60", "--crop", "4")
+    assert result.exit_code == 2 and "broken.mrc" in result.stderr and "NaN" in result.stderr
+    result = run(*words, "--tilt-range", "-60", "60", "--crop", "13")
+    assert result.exit_code == 2 and "--crop" in result.stderr

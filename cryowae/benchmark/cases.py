@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cryowae import __version__
 from cryowae.config import SuiteConfig, SuiteScene
 from cryowae.data.library import load_library
 from cryowae.physics.observation import Observation
@@ -40,6 +43,12 @@ class Specification:
     def case_name(self, snr: float) -> str:
         """Of one case, which is also the name of its files."""
         return f"{self.scene.name}_snr{snr:g}_seed{self.seed}"
+
+    def fingerprint(self, snr: float) -> str:
+        """Of all that the suite says of one case (not of its scene's other ratios) and of who simulates it."""
+        scene = self.scene.model_dump(mode="json", exclude={"seed": True, "snrs": True, "imaging": {"snr"}})
+        made_of = {"version": __version__, "scene": scene, "seed": self.seed, "snr": snr}
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
 def specifications(suite: SuiteConfig) -> list[Specification]:

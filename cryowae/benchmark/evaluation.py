@@ -20,6 +20,7 @@ from cryowae.metrics import (
     particle_correlations,
     profile,
     vesicle_correlation,
+    whole_boxes,
 )
 from cryowae.physics.wedge import Wedge
 from cryowae.simulate.specimen import Specimen
@@ -76,9 +77,9 @@ def evaluate(case: Case, restored: Array, twin: Array | None, crop: int) -> Eval
     spheres = [
         vesicle_correlation(case.truth, restored, v.centre, v.radius, case.wedge) for v in case.specimen.vesicles
     ]
-    if spheres:
-        scores["shell"] = float(np.mean([s.shell for s in spheres]))
-        scores["caps"] = float(np.mean([s.caps for s in spheres]))
+    for name, values in (("shell", [s.shell for s in spheres]), ("caps", [s.caps for s in spheres])):
+        known = [v for v in values if np.isfinite(v)]
+        scores |= {name: float(np.mean(known))} if known else {}
     if twin is not None:
         scores |= _of_noise(case, restored, twin, crop)
     return Evaluation({name: float(v) for name, v in scores.items() if np.isfinite(v)}, curves)
@@ -117,10 +118,11 @@ def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[_Target]:
     targets = []
     for name in sorted({kinds[0], kinds[len(kinds) // 2], kinds[-1]}) if kinds else []:
         rng = np.random.default_rng(seed)
-        own, others = (rng.permutation(_centres(specimen, name, same))[:MOST] for same in (True, False))
-        if len(others):
-            template = specimen.kinds[name].resampled(specimen.voxel_size).density.numpy()
-            box = min(BOX, len(template) + 12)
+        template = specimen.kinds[name].density.numpy()
+        box, shape = min(BOX, len(template) + 12), tuple(specimen.density.shape)
+        centres = (whole_boxes(_centres(specimen, name, same), box, shape) for same in (True, False))
+        own, others = (rng.permutation(some)[:MOST] for some in centres)
+        if min(len(own), len(others)) >= FEWEST:
             matchers = tuple(Matcher.of(template, cut, box=box) for cut in (None, wedge))
             targets.append(_Target(own, others[: len(own)], matchers))
     return targets

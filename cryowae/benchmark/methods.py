@@ -8,7 +8,7 @@ the same filter.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def apply_method(
     ConfigError
         If an external tool's volume is missing, or scikit-image where it is needed.
     TomogramError
-        If an external volume has another shape.
+        If an external volume has another shape, or values that are not finite.
     """
     if method.name == FLOOR:
         return np.asarray(empty_wedge(case.truth, case.wedge), np.float32), None
@@ -72,6 +72,15 @@ def apply_method(
         return _external(method.external, case)
     restore = _CLASSICAL[method.name](case) if network is None else _network(network, case)
     return restore(case.tomogram), None if case.twin is None else restore(case.twin)
+
+
+def check_method(method: MethodConfig, cases: Sequence[str]) -> None:
+    """Raise `ConfigError` if a method lacks scikit-image, or an external tool's volume of one of the `cases`."""
+    if method.external is not None:
+        for case in cases:
+            _external_file(method.external, case)
+    elif method.name in ("tv", "nlm") and method.weights is None:
+        _scikit_image()
 
 
 def _unchanged(case: Case) -> Restorer:
@@ -163,19 +172,27 @@ def _network(network: RestorationModel, case: Case) -> Restorer:
 
 def _external(tool: External, case: Case) -> tuple[Array, Array | None]:
     """Volumes from a folder; files hold protein dark, as `write_inputs` wrote what the tool was given."""
-    path, twin = tool.path / f"{case.name}.mrc", tool.path / f"{case.name}_noise.mrc"
+    path = _external_file(tool, case.name)
+    twin = path.with_name(f"{case.name}_noise.mrc")
+    return _read_dark(path, case), _read_dark(twin, case) if case.twin is not None and twin.is_file() else None
+
+
+def _external_file(tool: External, case: str) -> Path:
+    path = tool.path / f"{case}.mrc"
     if not path.is_file():
         raise ConfigError(
-            f"no {path}, expected what {tool.name} made of {case.name}.mrc: write the inputs with --inputs-only, "
-            "restore them, and keep their names"
+            f"no {path}, expected what {tool.name} made of {case}.mrc: write the inputs with --inputs-only, restore "
+            "them, and keep their names"
         )
-    return _read_dark(path, case), _read_dark(twin, case) if case.twin is not None and twin.is_file() else None
+    return path
 
 
 def _read_dark(path: Path, case: Case) -> Array:
     volume = np.array(read_mrc(path, voxel_size=case.specimen.voxel_size).data, dtype=np.float32)
     if volume.shape != case.truth.shape:
         raise TomogramError(f"{path} has {volume.shape} voxels, expected {case.truth.shape} as its input has")
+    if not np.isfinite(volume).all():
+        raise TomogramError(f"{path} holds NaN or infinite values, expected finite numbers: replace them first")
     return -volume
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cryowae.benchmark.cases import Specification
+from cryowae.benchmark.checks import TRUTH
 from cryowae.benchmark.tables import Result
 from cryowae.config import SuiteConfig
 from cryowae.config.suite import FLOOR
@@ -54,7 +55,7 @@ def curves_of(results: Sequence[Result]) -> list[FscCurve]:
                     method,
                     np.array(mine[0]["frequency"]),
                     {title: values.mean(0) for title, values in stacked.items()},
-                    {title: values.std(0) for title, values in stacked.items()},
+                    {title: v.std(0, ddof=1) for title, v in stacked.items() if len(v) > 1},
                     kind="floor" if method == FLOOR else "input" if method == "input" else "method",
                 )
             )
@@ -62,7 +63,7 @@ def curves_of(results: Sequence[Result]) -> list[FscCurve]:
 
 
 def _entries(results: Sequence[Result], folder: Path, seed: int) -> list[SheetEntry]:
-    entries = [SheetEntry("ground truth", read_mrc(folder / "ground truth.mrc").data)]
+    entries = [SheetEntry(TRUTH, read_mrc(folder / f"{TRUTH}.mrc").data)]
     for r in results:
         path = folder / f"{r.method}.mrc"
         if r.seed == seed and r.method != FLOOR and path.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +39,10 @@ class Result:
     seconds: float
     scores: Mapping[str, float]
     curves: Mapping[str, list[float]]
+
+
+KEYS = ("scene", "snr", "seed", "method", "seconds")
+"""What a row of the CSV begins with."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +89,24 @@ def read_result(path: Path, fingerprint: str) -> Result | None:
         return None
 
 
-def write_tables(results: Sequence[Result], table: Path, scores: Path, curves: Path) -> str:
-    """Write the Markdown table, the CSV of all scores and that of all shells; returns the Markdown."""
-    text = markdown(results)
-    write_text(table, text)
+def write_scores(path: Path, results: Sequence[Result], keys: Sequence[str] = KEYS) -> None:
+    """Write all scores as CSV, one row a result; figures that do not exist are left empty."""
     columns = list(dict.fromkeys(name for result in results for name in result.scores))
-    rows: list[list[object]] = [["scene", "snr", "seed", "method", "seconds", *columns]]
+    rows: list[list[object]] = [[*keys, *columns]]
     for r in results:
         figures = [f"{r.scores[name]:.5g}" if name in r.scores else "" for name in columns]
-        rows.append([r.scene, f"{r.snr:g}", r.seed, r.method, f"{r.seconds:.2f}", *figures])
-    write_text(scores, _csv(rows))
+        rows.append([*_labels(r, keys), *figures])
+    write_text(path, _csv(rows))
+
+
+def write_curves(path: Path, results: Sequence[Result], keys: Sequence[str] = KEYS[:4]) -> None:
+    """Write all curves as CSV, one row a shell; `nan` where a shell holds too little."""
     shells = list(dict.fromkeys(name for result in results for name in result.curves))
-    rows = [["scene", "snr", "seed", "method", *shells]]
+    rows: list[list[object]] = [[*keys, *shells]]
     for r in results:
         for values in zip(*(r.curves[name] for name in shells if name in r.curves), strict=True):
-            rows.append([r.scene, f"{r.snr:g}", r.seed, r.method, *(f"{v:.5g}" for v in values)])
-    write_text(curves, _csv(rows))
-    return text
+            rows.append([*_labels(r, keys), *(f"{v:.5g}" for v in values)])
+    write_text(path, _csv(rows))
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -108,26 +114,36 @@ def markdown(results: Sequence[Result]) -> str:
     parts = []
     for scene, snr in dict.fromkeys((r.scene, r.snr) for r in results):
         mine = [r for r in results if (r.scene, r.snr) == (scene, snr)]
-        seeds = len({r.seed for r in mine})
         title = f"{scene}, " + (f"SNR {snr:g}" if snr else "no noise")
-        parts.append(f"**{title}** ({seeds} seed{'s' * (seeds > 1)})\n\n{_table(mine)}")
+        parts.append(f"**{title}** ({_seeds(len({r.seed for r in mine}))})\n\n{markdown_table(mine)}")
     return "\n".join(parts)
 
 
-def means(results: Sequence[Result]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Mean and standard deviation over the seeds (NaN for one), by method and score, in the order of the results."""
-    summary: dict[str, dict[str, tuple[float, float]]] = {}
+@dataclass(frozen=True)
+class Mean:
+    """Over the seeds: `value`, its sample standard deviation (`spread`, NaN for one), and how many there were."""
+
+    value: float
+    spread: float
+    seeds: int
+
+
+def means(results: Sequence[Result]) -> dict[str, dict[str, Mean]]:
+    """Means over the seeds by method and score, in the order of the results."""
+    summary: dict[str, dict[str, Mean]] = {}
     for method in dict.fromkeys(r.method for r in results):
         mine = [r for r in results if r.method == method]
         values = {name: [r.scores[name] for r in mine if name in r.scores] for r in mine for name in r.scores}
         summary[method] = {
-            name: (float(np.mean(v)), float(np.std(v)) if len(v) > 1 else np.nan) for name, v in values.items()
+            name: Mean(float(np.mean(v)), float(np.std(v, ddof=1)) if len(v) > 1 else np.nan, len(v))
+            for name, v in values.items()
         }
     return summary
 
 
-def _table(results: Sequence[Result]) -> str:
-    summary = means(results)
+def markdown_table(results: Sequence[Result]) -> str:
+    """One table, a row a method: what fewer seeds than there are give says so, and is not the best."""
+    summary, seeds = means(results), len({r.seed for r in results})
     names = [name for name in COLUMNS if any(name in scores for m, scores in summary.items() if m != FLOOR)]
     best = {name: _best(summary, name) for name in names}
     lines = ["| method | " + " | ".join(COLUMNS[name].heading for name in names) + " |"]
@@ -138,26 +154,42 @@ def _table(results: Sequence[Result]) -> str:
             if name not in scores:
                 cells.append("")
                 continue
-            digits = COLUMNS[name].digits
-            text = _short(scores[name][0], digits)
-            if method != FLOOR and text == best[name]:
+            mean, digits = scores[name], COLUMNS[name].digits
+            text = _short(mean.value, digits)
+            if method != FLOOR and (text, mean.seeds) == best[name]:
                 text = f"**{text}**"
-            spread = scores[name][1]
-            cells.append(text + (f" ± {_short(spread, digits)}" if np.isfinite(spread) else ""))
+            spread = f" ± {_short(mean.spread, digits)}" if np.isfinite(mean.spread) else ""
+            cells.append(text + spread + (f" ({_seeds(mean.seeds)})" if mean.seeds < seeds else ""))
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _best(summary: Mapping[str, Mapping[str, tuple[float, float]]], name: str) -> str:
-    """The best figure as it is printed: what looks the same is the same."""
+def _best(summary: Mapping[str, Mapping[str, Mean]], name: str) -> tuple[str, int] | None:
+    """The best figure as it is printed (what looks the same is the same), of those over most seeds; None of one."""
     column = COLUMNS[name]
-    figures = [scores[name][0] for method, scores in summary.items() if method != FLOOR and name in scores]
+    figures = [scores[name] for method, scores in summary.items() if method != FLOOR and name in scores]
+    if len(figures) < 2:
+        return None
+    most = max(figure.seeds for figure in figures)
     worth = {"high": lambda v: v, "low": lambda v: -v, "one": lambda v: -abs(v - 1)}[column.best]
-    return _short(max(figures, key=worth), column.digits)
+    return _short(max((f.value for f in figures if f.seeds == most), key=worth), column.digits), most
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count != 1)}"
+
+
+def _labels(result: Result, keys: Sequence[str]) -> list[object]:
+    texts = {"snr": f"{result.snr:g}", "seconds": f"{result.seconds:.2f}"}
+    return [texts.get(key, getattr(result, key)) for key in keys]
 
 
 def _short(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-0.", "-.").removeprefix("0") if abs(value) < 1 else f"{value:.{digits}f}"
+    """Without the zero before the point where more than one digit follows it, and without a sign of nothing."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return re.sub(r"^(-?)0(?=\.\d\d)", r"\1", text)
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> str:

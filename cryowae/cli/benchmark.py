@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryowae.cli.errors import ErrorsInOneLine
-from cryowae.cli.opening import Device, FlipTilt, Overwrite, TiltRange, Tilts, VoxelSize
+from cryowae.cli.opening import Device, FlipTilt, Overwrite, TiltRange, VoxelSize
 from cryowae.cli.terminal import progress
 from cryowae.errors import ConfigError, TiltError
 
@@ -73,7 +73,9 @@ def score(
     truth: Annotated[Path, typer.Argument(metavar="GROUND_TRUTH", help="MRC volume.")],
     volumes: Annotated[list[str], typer.Argument(metavar="NAME=VOLUME...", help="MRC volumes of the same shape.")],
     output: Output,
-    tilts: Tilts = None,
+    tilts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Tilt angles; their range is what was measured.")
+    ] = None,
     tilt_range: TiltRange = None,
     flip_tilt: FlipTilt = False,
     crop: Annotated[int, typer.Option(min=0, help="Voxels of every face that are not scored.")] = 12,

@@ -1,7 +1,7 @@
 """Metrics: how close a volume is to another, over all and inside and outside the missing wedge."""
 
 from cryowae.metrics.invention import Invented, invented, particle_contrast
-from cryowae.metrics.matching import Matcher, discrimination
+from cryowae.metrics.matching import Matcher, discrimination, whole_boxes
 from cryowae.metrics.membranes import Vesicle, vesicle_correlation
 from cryowae.metrics.particles import elongation, particle_correlations
 from cryowae.metrics.profiles import Profile, profile
@@ -31,4 +31,5 @@ __all__ = [
     "score",
     "ssim",
     "vesicle_correlation",
+    "whole_boxes",
 ]

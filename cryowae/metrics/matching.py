@@ -111,11 +111,18 @@ class Matcher:
     def area(self, volume: Array, positions: Array, decoys: Array) -> float:
         """Area under the ROC curve, see `discrimination`."""
         data = torch.from_numpy(np.ascontiguousarray(as_numpy(volume), dtype=np.float32))
-        corners = [_corners(as_numpy(where), self.box, tuple(data.shape)) for where in (positions, decoys)]
-        if min(map(len, corners)) == 0:
+        boxes = [whole_boxes(where, self.box, tuple(data.shape)) for where in (positions, decoys)]
+        if min(map(len, boxes)) == 0:
             return float("nan")
-        scores = [_best(data, where, self.templates, self.sphere, self.box) for where in corners]
+        scores = [_best(data, _corners(w, self.box), self.templates, self.sphere, self.box) for w in boxes]
         return roc_area(*scores)
+
+
+def whole_boxes(positions: Array, box: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """`(k, 3)` those of the positions `(n, 3)` about which a box of `box` voxels along each axis lies inside."""
+    centres = np.asarray(as_numpy(positions), dtype=np.float64).reshape(-1, 3)
+    corners = _corners(centres, box)
+    return centres[((corners >= 0) & (corners + box <= shape)).all(1)]
 
 
 def even_rotations(n: int, seed: int = 0) -> NDArray[np.float64]:
@@ -138,10 +145,9 @@ def roc_area(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> 
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def _corners(positions: NDArray[np.float64], box: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """First voxels of the boxes about positions, of those that lie inside."""
-    corners = np.rint(np.asarray(positions, dtype=np.float64).reshape(-1, 3) - (box - 1) / 2).astype(np.int64)
-    return corners[((corners >= 0) & (corners + box <= shape)).all(1)]
+def _corners(positions: NDArray[np.float64], box: int) -> NDArray[np.int64]:
+    """First voxels of the boxes about positions."""
+    return np.rint(positions - (box - 1) / 2).astype(np.int64)
 
 
 def _radius(pattern: Tensor, box: int) -> float:
