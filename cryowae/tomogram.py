@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.header import MrcHeader
 from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import read_mrc
+from cryowae.io.mrc import is_stack, read_mrc
 from cryowae.io.neighbours import find_tilts
 from cryowae.io.tilts import TiltAngles, read_tilts, require_tilt_range
 from cryowae.physics.estimate import estimate_tilt_range
@@ -125,6 +125,11 @@ def open_tomogram(
             notes.extend(found.notes)
             source += ", as given" if tilts is not None else ", found beside the tomogram"
     angles = None if found is None else found.angles
+    if angles is not None and is_stack(path, volume.header, len(angles)) and len(volume.data) == len(angles):
+        notes.append(
+            f"{volume.path.name} has as many sections as there are tilts and looks like a tilt series, not like a "
+            "volume: `cryowae simulate reconstruct` makes a volume of one"
+        )
     if flip_tilt:
         low, high = -high, -low
         source += ", negated"

@@ -213,6 +213,16 @@ def test_the_users_own_angles_are_not_replaced(series):
         run(folder, "TS.mrc", overwrite=True, flip_tilt=True)
 
 
+def test_the_series_is_never_replaced_by_its_reconstruction(series):
+    folder, _ = series
+    before = (folder / "TS.st").read_bytes()
+    with pytest.raises(OutputError, match="would replace what is read"):
+        run(folder, "TS.st", overwrite=True)
+    with pytest.raises(OutputError, match="no name for an MRC file"):
+        run(folder, "TS.xf", overwrite=True)
+    assert (folder / "TS.st").read_bytes() == before
+
+
 def test_nothing_is_overwritten_and_nothing_partial_left(series):
     folder, _ = series
     run(folder)

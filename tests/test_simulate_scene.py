@@ -301,6 +301,24 @@ def test_impossible_scenes_leave_nothing_behind(tmp_path, values, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"imaging": {"tilts": (60, -60, 3)}}, "expected lowest, highest"),
+        ({"imaging": {"mtf": "absent.csv"}}, "absent.csv cannot be read"),
+        ({"imaging": {"dose": 3.0, "voltage": 120}}, "120 kV"),
+        ({"imaging": {"defocus": 30_000}}, "is the unit right"),
+        ({"shape": (100, 40_000, 40_000)}, "GB of memory"),
+        ({"shape": (8, 64, 64)}, "at least 16 voxels"),
+    ],
+)
+def test_the_impossible_is_told_before_the_work_and_no_folder_made(tmp_path, monkeypatch, values, message):
+    monkeypatch.setattr("cryowae.simulate.scene.make_specimen", lambda *_: pytest.fail("the work began"))
+    with pytest.raises((ConfigError, TomogramError), match=message):
+        simulate_scene(changed(**values), tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_that_exist_are_kept(files):
     before = hashes(files)
     with pytest.raises(OutputError, match="exists already"):

@@ -2,6 +2,7 @@
 
 import gzip
 
+import mrcfile
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -47,6 +48,9 @@ def test_a_perfect_microscope_projects_and_nothing_else(volume):
     assert np.abs(series[3] - density.sum(0)).max() < 0.02 * series.max()
     assert np.abs(series.sum((1, 2)) - density.sum()).max() < 1e-3 * density.sum()
     assert read_mrc(result.path).voxel_size == 8.0
+    with mrcfile.open(result.path) as file:
+        assert file.is_image_stack()
+    assert mrcfile.validate(result.path)
     assert [float(t) for t in result.tilts.read_text().split()] == TILTS  # ascending, whatever the order they came in
     assert result.alignment is None
     assert result.defocus is None
@@ -182,11 +186,15 @@ def test_the_command_line(volume, monkeypatch):
         ("v.mrc --tilts t.tlt --defocus absent.txt", "absent.txt cannot be read"),
         ("v.mrc --tilts t.tlt --defocus t.tlt --scheme ascending --dose 1 --voltage 120", "120 kV"),
         ("v.mrc --tilts t.tlt --amplitude-contrast 2", "amplitude_contrast"),
+        ("v.mrc --tilts t.tlt --defocus 30000", "defocus of 30000 µm; expected up to 100 µm"),
+        ("v.mrc --tilts t.tlt --defocus nan", "defocus of nan µm"),
+        ("v.mrc --tilts t.tlt --defocus 3 --cs inf", "spherical aberration of inf mm"),
+        ("v.mrc --tilts t.tlt --defocus 3 --voltage 300000", "voltage of 300000 kV"),
         ("v.mrc --tilts t.tlt --noise poisson", "Poisson noise needs electrons"),
         ("v.mrc --tilts t.tlt --misalignment -1", "misalignment of -1"),
         ("v.mrc --tilts t.tlt --output t.st", "would replace what is read"),
         ("v.mrc --tilts t.tlt --output there.st", "there.st exists already"),
-        ("v.mrc --tilts t.tlt --output s.txt", "no name for a tilt series"),
+        ("v.mrc --tilts t.tlt --output s.txt", "no name for an MRC file"),
         ("there.st --tilts t.tlt", "is a stack of 7 images"),
     ],
 )

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from cryowae.cli import app
 from cryowae.errors import ConfigError, OutputError, TomogramError
+from cryowae.io import memory
 from cryowae.io.writer import write_mrc
 from cryowae.physics.wedge import Wedge
 from cryowae.simulate import turning
@@ -263,7 +264,7 @@ def test_what_cannot_be_is_refused(tmp_path, monkeypatch):
             simulate_wedge(source, wedge=Wedge.binary(-40, 60), noise=noise)
     with pytest.raises(TomogramError, match="constant"):
         simulate_wedge(save(tmp_path, np.ones(SHAPE, np.float32), "flat.mrc"), wedge=Wedge.binary(-4, 6), noise=1.0)
-    monkeypatch.setattr(turning, "_free_bytes", lambda: 1e6)
+    monkeypatch.setattr(memory, "free_memory", lambda: 1e6)
     with pytest.raises(TomogramError, match="GB of memory") as caught:
         simulate_wedge(source, wedge=Wedge.binary(-40, 60), rotate=1)
     assert "\n" not in str(caught.value)

@@ -17,11 +17,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.errors import TomogramError
+from cryowae.errors import OutputError, TomogramError
 from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, read_header
 from cryowae.io.writer import MrcWriter, write_mrc
 
-__all__ = ["ANISOTROPY", "SUFFIXES", "MrcHeader", "MrcVolume", "MrcWriter", "read_mrc", "stem_of", "write_mrc"]
+__all__ = [
+    "ANISOTROPY",
+    "SUFFIXES",
+    "MrcHeader",
+    "MrcVolume",
+    "MrcWriter",
+    "is_stack",
+    "read_mrc",
+    "require_name",
+    "stem_of",
+    "write_mrc",
+]
 
 SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs", ".ali")
 """Endings of the names of MRC volumes, besides `.gz` and `.bz2`."""
@@ -29,6 +40,7 @@ ANISOTROPY = 0.01
 """Largest relative difference between the voxel's edges that is taken for rounding."""
 
 _COMPLEX_MODES = (3, 4)
+_STACKS = (".st", ".mrcs", ".ali")
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,21 @@ def stem_of(path: str | Path) -> str:
                 name = name[: -len(ending)]
                 break
     return name
+
+
+def is_stack(path: str | Path, header: MrcHeader, images: int) -> bool:
+    """Whether a file is a stack of images and no volume: by its ending, or by its header and how many there are.
+
+    The header alone cannot tell: many programs leave space group 0, that of images, in volumes too.
+    """
+    name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bz2")
+    return name.endswith(_STACKS) or (int(header.record["ispg"]) == 0 and header.shape[0] == images)
+
+
+def require_name(path: Path) -> None:
+    """Raise `OutputError` unless a name is one of an MRC file."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{path} is no name for an MRC file; expected one that ends in .mrc")
 
 
 def _open(path: Path) -> tuple[bytes | None, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryowae.errors import OutputError
@@ -13,9 +14,11 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
-def check_output(path: str | Path, *, overwrite: bool) -> None:
-    """Raise `OutputError` if `path` cannot become an output: call it before the work."""
+def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
+    """Raise `OutputError` if `path` cannot become an output, or is one of the inputs: call it before the work."""
     path = Path(path)
+    if path.exists() and any(Path(source).exists() and path.samefile(source) for source in inputs):
+        raise OutputError(f"{path} would replace what is read; give another name with --output")
     if path.suffix in (".gz", ".bz2"):
         raise OutputError(f"{path} would be compressed; volumes are written plain: give a name that ends in .mrc")
     if path.is_dir():

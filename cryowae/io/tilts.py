@@ -1,4 +1,4 @@
-"""Tilt angles in: from the files that IMOD, AreTomo, SerialEM and Warp leave beside a tomogram.
+"""Tilt angles in, from the files that IMOD, AreTomo, SerialEM and Warp leave beside a tomogram, and out.
 
 Formats: `.tlt` (aligned) and `.rawtlt` (nominal), one angle a line; AreTomo's `_TLT.txt`, whose first of three columns
 is the angle, and `.aln`, whose column TILT is (aligned); SerialEM's `.mdoc`, one `TiltAngle` a `ZValue`; Warp's XML,
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 from cryowae.errors import TiltError
+from cryowae.io.text import write_text
 
 _LIMIT = 90.0
 _LEAST_SPAN = 3.0  # degrees; a series in radians is at most 3.1 wide and nowhere beyond pi / 2
@@ -95,6 +97,11 @@ def read_tilts(path: str | Path) -> TiltAngles:
         angles = listed = _columns(path, text)
     _require_series(path, angles)
     return TiltAngles(tuple(sorted(angles)), path, kind, tuple(notes), tuple(listed))
+
+
+def write_tilts(path: Path, angles: Sequence[float]) -> None:
+    """Write a `.tlt`, one angle in degrees a line; raises `OutputError` if that cannot be."""
+    write_text(path, "".join(f"{angle:.4f}\n" for angle in angles))
 
 
 def require_tilt_range(tilt_min: float, tilt_max: float) -> tuple[float, float]:

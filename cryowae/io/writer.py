@@ -41,6 +41,8 @@ class MrcWriter:
         Header whose origin, nstart, labels, extended header and other fields are carried over.
     float16, int16
         Write mode 12, or mode 1 (labels), instead of mode 2 (float32).
+    stack
+        The header says that the sections are images (of a tilt series) and no volume.
     overwrite
         Replace an existing file, when the new one is complete.
     axes
@@ -64,6 +66,7 @@ class MrcWriter:
         like: MrcHeader | None = None,
         float16: bool = False,
         int16: bool = False,
+        stack: bool = False,
         overwrite: bool = False,
         axes: str = "zyx",
         label: str = "",
@@ -76,7 +79,7 @@ class MrcWriter:
         mode = 12 if float16 else 1 if int16 else 2
         self._dtype = np.dtype(f"<{MODES[mode]}")
         self._extended = b"" if like is None else like.extended
-        self._record = _header(self._shape, voxel_size, mode, like, label)
+        self._record = _header(self._shape, voxel_size, mode, like, label, stack)
         self._temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.partial")
         self._mapped: NDArray[Any] | None = None
 
@@ -143,6 +146,7 @@ def write_mrc(
     like: MrcHeader | None = None,
     float16: bool = False,
     int16: bool = False,
+    stack: bool = False,
     overwrite: bool = False,
     axes: str = "zyx",
     label: str = "",
@@ -150,9 +154,11 @@ def write_mrc(
     """Write a `(z, y, x)` array as an MRC volume; parameters and errors are those of `MrcWriter`."""
     nz, ny, nx = volume.shape
     step = max(1, _SLAB_VOXELS // (ny * nx))
-    kind: dict[str, Any] = {"like": like, "float16": float16, "int16": int16, "axes": axes, "label": label}
+    kind: dict[str, Any] = {"like": like, "float16": float16, "int16": int16, "stack": stack}
     with (
-        MrcWriter(path, (nz, ny, nx), voxel_size=voxel_size, overwrite=overwrite, **kind) as writer,
+        MrcWriter(
+            path, (nz, ny, nx), voxel_size=voxel_size, overwrite=overwrite, axes=axes, label=label, **kind
+        ) as writer,
         np.errstate(over="ignore"),
     ):
         for z in range(0, nz, step):
@@ -160,7 +166,7 @@ def write_mrc(
 
 
 def _header(
-    shape: tuple[int, ...], voxel_size: float, mode: int, like: MrcHeader | None, label: str
+    shape: tuple[int, ...], voxel_size: float, mode: int, like: MrcHeader | None, label: str, stack: bool
 ) -> NDArray[np.void]:
     """The record of the output; statistics are filled in at the end."""
     record = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
@@ -174,7 +180,9 @@ def _header(
         record["n" + axis] = record["m" + axis] = n
         record["cella"][axis] = n * voxel_size
     record["mapc"], record["mapr"], record["maps"] = 1, 2, 3
-    record["mode"], record["ispg"] = mode, 1
+    record["mode"], record["ispg"] = mode, 0 if stack else 1
+    if stack:  # as MRC2014 has it
+        record["mz"], record["cella"]["z"] = 1, voxel_size
     record["nsymbt"] = 0 if like is None else len(like.extended)
     if record["nsymbt"] and not bytes(record["exttyp"]).strip(b"\0 "):
         record["exttyp"] = b"MRCO"  # MRC2014 wants a name even where the writer gave none

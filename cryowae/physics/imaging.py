@@ -23,6 +23,8 @@ from cryowae.physics.detector import detector_mtf
 from cryowae.physics.exposure import accumulated_dose, dose_damping
 from cryowae.physics.fourier import Device
 
+_MOST_DEFOCUS, _MOST_CS, _MOST_VOLTAGE = 100.0, 100.0, 3000.0  # micrometres, millimetres, kilovolts
+
 
 def transfer(
     imaging: ImagingConfig,
@@ -191,10 +193,20 @@ def _frequencies(shape: tuple[int, int], device: Device) -> tuple[Tensor, Tensor
 def _each(defocus: Sequence[float] | None, imaging: ImagingConfig, angles: Sequence[float]) -> tuple[float, ...] | None:
     """The defocus of each tilt, None for no CTF."""
     if defocus is None:
-        return None if imaging.defocus is None else (imaging.defocus,) * len(angles)
-    if len(defocus) != len(angles):
-        raise ConfigError(f"got {len(defocus)} values of defocus for {len(angles)} tilts; expected one a tilt")
-    return tuple(defocus)
+        if imaging.defocus is None:
+            return None
+        defocus = [imaging.defocus] * len(angles)
+    each = tuple(defocus)
+    if len(each) != len(angles):
+        raise ConfigError(f"got {len(each)} values of defocus for {len(angles)} tilts; expected one a tilt")
+    given = ("defocus", "µm", each), ("spherical aberration", "mm", [imaging.cs]), ("voltage", "kV", [imaging.voltage])
+    for (what, unit, values), most in zip(given, (_MOST_DEFOCUS, _MOST_CS, _MOST_VOLTAGE), strict=True):
+        wrong = [value for value in values if not abs(value) <= most]  # also NaN
+        if wrong:
+            raise ConfigError(
+                f"got a {what} of {wrong[0]:g} {unit}; expected up to {most:g} {unit}: is the unit right?"
+            )
+    return each
 
 
 def _ctf(imaging: ImagingConfig, defocus: float, shape: tuple[int, int], voxel_size: float, device: Device) -> Tensor:

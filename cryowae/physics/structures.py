@@ -133,7 +133,7 @@ def structure_from_map(
     if data is None or data.ndim != 3 or not np.isfinite(data).all() or data.max() == data.min():
         raise TomogramError(f"got {path.name} without a density in it, expected a map in three dimensions")
     if not voxel > 0:
-        raise TomogramError(f"got {path.name} with voxel size {voxel}, expected a length: give voxel_size")
+        raise TomogramError(f"got {path.name} with voxel size {voxel}, expected angstrom: name it {path.name}@SIZE")
     density = normalised(data, voxel)
     return Structure.from_density(name or path.name.split(".")[0], density, voxel, keep_centre=keep_centre)
 

@@ -16,10 +16,9 @@ from torch import Tensor
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.io.alignment import Alignment, read_alignment
-from cryowae.io.mrc import MrcVolume, MrcWriter, read_mrc, stem_of
+from cryowae.io.mrc import MrcVolume, MrcWriter, read_mrc, require_name, stem_of
 from cryowae.io.space import check_output
-from cryowae.io.text import write_text
-from cryowae.io.tilts import TiltAngles, read_tilts
+from cryowae.io.tilts import TiltAngles, read_tilts, write_tilts
 from cryowae.models.pretrained import pick_device
 from cryowae.physics.alignment import align_image, aligned_shape
 from cryowae.physics.tomography import TiltGeometry, back_project
@@ -144,8 +143,10 @@ def reconstruct_series(
     depth = max(_SMALLEST, round(THICKNESS / size)) if thickness is None else thickness
     path = stack.path.with_name(f"{stem_of(stack.path)}_rec.mrc") if output is None else Path(output)
     paths = [path, *(_half(path, name) for name in ("EVN", "ODD"))] if halves else [path]
+    require_name(path)
     for one in paths:
-        check_output(one, overwrite=overwrite)
+        inputs = [source for source in (stack.path, tilts_path, alignment) if source is not None]
+        check_output(one, overwrite=overwrite, inputs=inputs)
     beside = _angles_file(path, tilts, angles, overwrite)
 
     images = _align(stack, alignment_of, shape, bin, progress)
@@ -160,7 +161,7 @@ def reconstruct_series(
         targets = [(writer.data, images[start], angles[start]) for writer, start in zip(writers, starts, strict=True)]
         _fill(targets, config, place, progress)
     if beside is not None:
-        write_text(beside, "".join(f"{angle:.3f}\n" for angle in angles))
+        write_tilts(beside, angles)
     return ReconstructResult(
         path,
         tuple(paths[1:]),
@@ -189,7 +190,8 @@ def _geometry(
         if tilts is not None and not _agree(angles, tilts.listed):
             notes.append(f"the angles of {found.source.name} are used, not those of {tilts.source.name}, which differ")
     elif tilts is None:
-        raise TiltError(f"no angles for {stack.path}: {found.source.name} has none; give a tilt file with --tilts")
+        silent = "" if path is None else f": {found.source.name} has none"
+        raise TiltError(f"no angles for {stack.path}{silent}; give a tilt file with --tilts")
     elif len(tilts.listed) != images:
         raise TiltError(
             f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles; expected one angle an "

@@ -18,10 +18,12 @@ from cryowae.data.library import load_library
 from cryowae.errors import ConfigError, OutputError
 from cryowae.io.space import check_output
 from cryowae.io.star import relion_angles, star_table
+from cryowae.io.text import write_text
+from cryowae.io.tilts import write_tilts
 from cryowae.io.writer import write_mrc
 from cryowae.progress import SILENT, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet
-from cryowae.simulate.specimen import Specimen, make_specimen, observe_specimen
+from cryowae.simulate.specimen import Specimen, make_specimen, observe_specimen, require_possible
 
 __all__ = ["SceneFiles", "ScenePaths", "Specimen", "make_specimen", "observe_specimen", "simulate_scene"]
 
@@ -125,6 +127,7 @@ def simulate_scene(
     """
     if Path(config.name).name != config.name:
         raise ConfigError(f"got {config.name!r} for the name of a scene, expected one that a file can have")
+    require_possible(config)
     folder = _make_folder(Path(output))
     paths = ScenePaths.within(folder, config.name)
     for path in paths.all():
@@ -197,11 +200,12 @@ def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
     write_mrc(paths.labels, specimen.labels.numpy(), voxel_size=size, int16=True, label="simulated scene: labels")
     for path, volume in ((paths.tomogram, tomogram), (paths.half1, half1), (paths.half2, half2)):
         write_mrc(path, -volume.cpu().numpy(), voxel_size=size, label="simulated scene")
-    paths.angles.write_text("".join(f"{angle:.2f}\n" for angle in seen.angles))
-    paths.particles.write_text(particle_table(specimen, config))
+    write_tilts(paths.angles, seen.angles)
+    write_text(paths.particles, particle_table(specimen, config))
     values = SceneConfig.model_validate({name: getattr(config, name) for name in SceneConfig.model_fields})
     again = "# `cryowae simulate scene` makes the files beside this one again from it\n"
-    paths.config.write_text(again + yaml.safe_dump(values.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(values.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(paths.config, again + text)
     entries = [SheetEntry("ground truth", truth), SheetEntry("tomogram", -tomogram.cpu().numpy())]
     draw_contact_sheet(paths.picture, entries, voxel_size=size, title=config.name)
 

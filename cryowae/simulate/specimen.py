@@ -17,10 +17,11 @@ from torch import Tensor
 from cryowae.config import ImagingConfig, SceneConfig
 from cryowae.data.library import load_library
 from cryowae.errors import ConfigError
+from cryowae.io.memory import require_memory
 from cryowae.physics.beads import AMPLITUDE_CONTRAST, gold_density
 from cryowae.physics.canvas import Particle, Sphere
 from cryowae.physics.ice import uneven_ice
-from cryowae.physics.imaging import apply_transfer, ctf_sign, transfer
+from cryowae.physics.imaging import apply_transfer, ctf_sign, tilt_transfers, transfer
 from cryowae.physics.observation import Observation, observe
 from cryowae.physics.procedural import procedural_structure
 from cryowae.physics.scene import Scene, make_scene
@@ -32,6 +33,10 @@ SMALLEST = 16
 """Voxels along each axis that a scene must have."""
 
 _KINDS, _SCENE, _ICE, _NOISE = range(4)
+_BYTES_PER_VOXEL, _BYTES_PER_RAY = (
+    60,
+    240,
+)  # measured: of the volumes, and of the matrix for each voxel of a section and tilt
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +97,7 @@ def make_specimen(
         If the scene is too small, or a structure that it names is not there.
     """
     size, (depth, rows, width) = config.voxel_size, config.shape
-    if min(config.shape) < SMALLEST:
-        raise ConfigError(f"got a scene of shape {config.shape}, expected at least {SMALLEST} voxels along each axis")
+    _require_large(config)
     molecules = config.molecules
     known = load_library(molecules.library) if library is None else library
     rng = np.random.default_rng([config.seed, _KINDS])
@@ -196,12 +200,39 @@ def observe_specimen(specimen: Specimen, config: SceneConfig) -> Observation:
     return replace(seen, signal=signal, contrast=contrast)
 
 
+def require_possible(config: SceneConfig) -> None:
+    """Find out before the work whether a scene can be made and seen.
+
+    Raises
+    ------
+    ConfigError
+        If the scene is too small or the microscope impossible.
+    TomogramError
+        If there is not enough memory for it.
+    """
+    _require_large(config)
+    angles = tilt_angles(config.imaging)
+    next(tilt_transfers(config.imaging, angles, (2, 2), config.voxel_size), None)
+    depth, rows, width = config.shape
+    section = depth * round(config.beyond * width)
+    require_memory(
+        section * (_BYTES_PER_VOXEL * rows + _BYTES_PER_RAY * len(angles)),
+        f"a scene of {width} x {rows} x {depth} voxels",
+        "ask for a smaller shape",
+    )
+
+
 def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
     """The tilts of a series in degrees, ascending."""
     low, high, step = imaging.tilts
     if not (-90 < low < high < 90 and 0 < step <= high - low):
         raise ConfigError(f"got tilts {imaging.tilts}, expected lowest, highest and a step between them in degrees")
     return even_tilts(low, high, step)
+
+
+def _require_large(config: SceneConfig) -> None:
+    if min(config.shape) < SMALLEST:
+        raise ConfigError(f"got a scene of shape {config.shape}, expected at least {SMALLEST} voxels along each axis")
 
 
 def _named_apart(structures: Sequence[Structure]) -> list[Structure]:

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from cryowae.config.scene import ImagingConfig
-from cryowae.errors import ConfigError, OutputError, TomogramError
-from cryowae.io.mrc import SUFFIXES, stem_of, write_mrc
+from cryowae.errors import ConfigError, TomogramError
+from cryowae.io.mrc import is_stack, require_name, stem_of, write_mrc
 from cryowae.io.space import check_output
 from cryowae.io.text import write_text
+from cryowae.io.tilts import write_tilts
 from cryowae.physics.imaging import tilt_transfers
 from cryowae.physics.statistics import sample_rows
 from cryowae.progress import SILENT, Progress
@@ -24,8 +25,6 @@ from cryowae.simulate.images import add_noise, count_electrons, expose, project_
 from cryowae.tomogram import Tomogram, open_tomogram
 
 Noise = Literal["gaussian", "poisson", "none"]
-
-_STACKS = (".st", ".mrcs", ".ali")
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,8 @@ def simulate_tilts(
         defocus = (imaging.defocus,) * len(angles)
     series_path = Path(output) if output else tomogram.path.with_name(f"{stem_of(volume_path)}_simulated.st")
     files = _files(series_path, defocus is not None, misalignment > 0)
-    _require_free(files, (tomogram.path, Path(tilts_path)), overwrite)
+    for path in files.values():
+        check_output(path, overwrite=overwrite, inputs=(tomogram.path, tilts_path))
 
     # impossible parameters are told before the work
     next(tilt_transfers(imaging, angles, (2, 2), tomogram.voxel_size, defocus=defocus), None)
@@ -165,9 +165,14 @@ def simulate_tilts(
         add_noise(series, imaging, angles, generator)
 
     write_mrc(
-        series_path, series.numpy(), voxel_size=tomogram.voxel_size, overwrite=overwrite, label="simulated tilt series"
+        series_path,
+        series.numpy(),
+        voxel_size=tomogram.voxel_size,
+        stack=True,
+        overwrite=overwrite,
+        label="simulated tilt series",
     )
-    write_text(files["tlt"], "".join(f"{angle:.4f}\n" for angle in angles))
+    write_tilts(files["tlt"], angles)
     if defocus is not None:
         write_text(files["defocus"], "".join(f"{value:.4f}\n" for value in defocus))
     if misalignment > 0:
@@ -223,9 +228,7 @@ def _finite(text: str) -> float:
 
 
 def _require_volume(tomogram: Tomogram, tilts: int) -> None:
-    name = tomogram.path.name.lower().removesuffix(".gz").removesuffix(".bz2")
-    images = int(tomogram.header.record["ispg"]) == 0 and len(tomogram.data) == tilts
-    if name.endswith(_STACKS) or images:
+    if is_stack(tomogram.path, tomogram.header, tilts):
         raise TomogramError(
             f"{tomogram.path} is a stack of {len(tomogram.data)} images; expected the volume to be projected: "
             "`cryowae simulate reconstruct` makes one of a tilt series"
@@ -244,18 +247,10 @@ def _require_possible(imaging: ImagingConfig, noise: str, misalignment: float) -
 
 def _files(series: Path, ctf: bool, misaligned: bool) -> dict[str, Path]:
     """What is written, the series first."""
-    if series.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{series} is no name for a tilt series; expected one that ends in .st or .mrc")
+    require_name(series)
     files = {"st": series, "tlt": series.with_suffix(".tlt")}
     if ctf:
         files["defocus"] = series.with_name(f"{series.stem}_defocus.txt")
     if misaligned:
         files["xf"] = series.with_suffix(".xf")
     return files
-
-
-def _require_free(files: dict[str, Path], inputs: Sequence[Path], overwrite: bool) -> None:
-    for path in files.values():
-        if any(path.exists() and path.samefile(source) for source in inputs):
-            raise OutputError(f"{path} would replace what is read; give another name with --output")
-        check_output(path, overwrite=overwrite)

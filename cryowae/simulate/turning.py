@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,13 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from cryowae.errors import TomogramError
+from cryowae.io.memory import require_memory
 from cryowae.physics.rotation import random_rotations, rotate
 from cryowae.progress import Progress
 from cryowae.tomogram import Tomogram
 
 _SLAB_VOXELS = 2**22
 _BYTES_PER_VOXEL = 4
-_SPARE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,8 @@ def turn(tomogram: Tomogram, by: Turn, level: float, out: NDArray[Any], progress
         If there is not enough memory.
     """
     z, y, x = tomogram.shape
-    _require_memory(tomogram)
+    needed = math.prod(tomogram.shape) * _BYTES_PER_VOXEL
+    require_memory(needed, f"turning {tomogram.path}", "cut a smaller volume out of it, or leave out --rotate")
     volume = torch.from_numpy(tomogram.read())
     volume -= level
     step = max(1, _SLAB_VOXELS // (y * x))
@@ -92,20 +91,3 @@ def turn(tomogram: Tomogram, by: Turn, level: float, out: NDArray[Any], progress
         out[start : start + count] = (slab + level).numpy()
         progress.advance(count)
     progress.end()
-
-
-def _require_memory(tomogram: Tomogram) -> None:
-    needed, free = math.prod(tomogram.shape) * _BYTES_PER_VOXEL + _SPARE_BYTES, _free_bytes()
-    if needed > free:
-        raise TomogramError(
-            f"turning {tomogram.path} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
-            "cut a smaller volume out of it, or leave out --rotate"
-        )
-
-
-def _free_bytes() -> float:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return math.inf

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
-from cryowae.errors import ConfigError, OutputError, TomogramError
-from cryowae.io.mrc import SUFFIXES, stem_of
+from cryowae.errors import ConfigError, TomogramError
+from cryowae.io.mrc import require_name, stem_of
 from cryowae.io.space import check_output
 from cryowae.io.writer import MrcWriter
 from cryowae.physics.statistics import sample_rows
@@ -129,7 +129,8 @@ def simulate_wedge(
     Raises
     ------
     TomogramError
-        If the volume cannot be read, is constant, or does not fit into memory where it must.
+        If the volume cannot be read, shows nothing that noise could be in proportion to, or does not fit into memory
+        where it must.
     ConfigError
         If the noise is impossible.
     OutputError
@@ -234,12 +235,9 @@ def _label(wedge: Wedge, noise: float | None = None, turning: Turn | None = None
 
 
 def _files(path: Path, source: Path, turned: bool, overwrite: bool) -> tuple[Path, Path | None, Path]:
-    if path.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{path} is no name for a volume; expected one that ends in .mrc")
+    require_name(path)
     mask, whole = (path.with_name(f"{path.stem}_{name}.mrc") for name in ("mask", "turned"))
     picture = path.with_suffix(".png")
     for target in (path, mask, picture, *([whole] if turned else [])):
-        if target.exists() and target.samefile(source):
-            raise OutputError(f"{target} would replace what is read; give another name with --output")
-        check_output(target, overwrite=overwrite)
+        check_output(target, overwrite=overwrite, inputs=(source,))
     return mask, whole if turned else None, picture
