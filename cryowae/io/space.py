@@ -31,6 +31,17 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Pa
         raise OutputError(f"{path.parent} is not writable; choose another place with --output")
 
 
+def make_folder(path: str | Path) -> Path:
+    """Make a folder for outputs, if it is not there; raises `OutputError` if that cannot be."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot make the folder {folder} ({reason}): choose another with --output") from error
+    return folder
+
+
 def reserve_file(path: str | Path, size: int) -> None:
     """Make the new file `path` of `size` zero bytes, all of them allocated on the disk.
 

@@ -15,8 +15,8 @@ import yaml
 
 from cryowae.config import SceneConfig
 from cryowae.data.library import load_library
-from cryowae.errors import ConfigError, OutputError
-from cryowae.io.space import check_output
+from cryowae.errors import ConfigError
+from cryowae.io.space import check_output, make_folder
 from cryowae.io.star import relion_angles, star_table
 from cryowae.io.text import write_text
 from cryowae.io.tilts import write_tilts
@@ -128,7 +128,7 @@ def simulate_scene(
     if Path(config.name).name != config.name:
         raise ConfigError(f"got {config.name!r} for the name of a scene, expected one that a file can have")
     require_possible(config)
-    folder = _make_folder(Path(output))
+    folder = make_folder(output)
     paths = ScenePaths.within(folder, config.name)
     for path in paths.all():
         check_output(path, overwrite=overwrite)
@@ -208,12 +208,3 @@ def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
     write_text(paths.config, again + text)
     entries = [SheetEntry("ground truth", truth), SheetEntry("tomogram", -tomogram.cpu().numpy())]
     draw_contact_sheet(paths.picture, entries, voxel_size=size, title=config.name)
-
-
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot make the folder {folder} ({reason}): choose another with --output") from error
-    return folder
