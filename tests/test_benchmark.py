@@ -307,6 +307,7 @@ def test_the_suites_that_ship_are_sound(name):
         (["run", "quick", "--set", "scenes=[{name: ../up, shape: [16, 32, 32]}]"], "../up"),
         (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], imaging: {tilts: [60, -60, 3]}}]"], "tilts"),
         (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], molecules: {library: [/no.mrc]}}]"], "/no.mrc"),
+        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], beads: 1, molecules: {procedural: 0}}]"], "is empty"),
         (["run", "quick", "--set", "crop=5"], "at least 17"),
         (["run", "quick", "--set", "crop=5", "--inputs-only"], "at least 17"),
         (["score", "truth.mrc", "a=b.mrc", "--output", "o"], "--tilt-range"),

@@ -8,7 +8,7 @@ from collections import Counter
 from cryowae.benchmark.cases import specifications
 from cryowae.benchmark.methods import check_method
 from cryowae.config import SuiteConfig
-from cryowae.config.suite import FLOOR
+from cryowae.config.suite import FLOOR, SuiteScene
 from cryowae.errors import ConfigError
 from cryowae.simulate.specimen import SMALLEST, tilt_angles
 
@@ -49,6 +49,11 @@ def check_scenes(suite: SuiteConfig) -> None:
                 f"scene {scene.name} has {scene.shape} voxels, expected at least {least} along every axis, since "
                 f"{suite.crop} are cut off every face: make it larger, or set crop to less"
             )
+        if not _holds_something(scene) and any(scene.snrs or (scene.imaging.snr,)):
+            raise ConfigError(
+                f"scene {scene.name} is empty, so that noise has no ratio to its signal: expected anything, such "
+                "as ice: 0.01; every scene's noise alone is restored as well"
+            )
     for values, said in (([*suite.seeds], "seeds"), ([snr for scene in suite.scenes for snr in scene.snrs], "snrs")):
         if min(values, default=0) < 0:
             raise ConfigError(f"got {said} with {min(values):g}, expected numbers from 0")
@@ -73,6 +78,12 @@ def check_suite(suite: SuiteConfig) -> None:
     for method in suite.methods:
         check_title(method.title)
         check_method(method, cases)
+
+
+def _holds_something(scene: SuiteScene) -> bool:
+    molecules = scene.molecules
+    kinds = (molecules.procedural or molecules.library) and molecules.occupancy and molecules.most != 0
+    return bool(kinds or scene.membranes or scene.vesicles or scene.filaments or scene.ice)
 
 
 def _check_name(name: str) -> None:

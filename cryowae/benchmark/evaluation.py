@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cryowae.benchmark.cases import Case
 from cryowae.metrics import (
@@ -35,6 +36,8 @@ MOST = 24
 """Particles of a kind that are told from as many others."""
 BOX = 48
 """Voxels along each axis of the boxes in which particles are told apart, at most; smaller ones for small particles."""
+AROUND = 8
+"""Voxels about beads, membranes and filaments in which nothing counts as invented."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,7 @@ def evaluate(case: Case, restored: Array, twin: Array | None, crop: int) -> Eval
     for name, values in (("shell", [s.shell for s in spheres]), ("caps", [s.caps for s in spheres])):
         known = [v for v in values if np.isfinite(v)]
         scores |= {name: float(np.mean(known))} if known else {}
-    if twin is not None:
-        scores |= _of_noise(case, restored, twin, crop)
+    scores |= _invented(case, restored, twin, crop)
     return Evaluation({name: float(v) for name, v in scores.items() if np.isfinite(v)}, curves)
 
 
@@ -138,14 +140,23 @@ def _centres(specimen: Specimen, name: str, same: bool = True) -> NDArray[np.flo
     return np.array([p.centre for p in specimen.particles if p.name in specimen.kinds and (p.name == name) == same])
 
 
-def _of_noise(case: Case, restored: Array, twin: Array, crop: int) -> dict[str, float]:
+def _invented(case: Case, restored: Array, twin: Array | None, crop: int) -> dict[str, float]:
+    """What was found in noise alone, and, where there are no particles, in ice."""
     labels = case.specimen.labels.numpy()
-    contrast = particle_contrast(restored, labels) if (labels > 0).any() else 1.0
-    made = invented(twin, contrast, crop=crop)
-    inner = (slice(crop, -crop),) * 3 if crop else (slice(None),) * 3
-    scores = {"blobs": float(made.blobs), "blob_voxels": float(made.voxels), "noise_std": made.std}
-    if restored[inner].std() > 0:
-        scores["noise_ratio"] = made.std / float(restored[inner].std())
+    crowded = bool((labels > 0).any())
+    # without particles: what a tilt range leaves of the contrast that a protein has in the truth, which is 1
+    contrast = particle_contrast(restored, labels) if crowded else (case.wedge.tilt_max - case.wedge.tilt_min) / 180
+    scores: dict[str, float] = {}
+    if not crowded:
+        near = ndimage.binary_dilation(labels != 0, iterations=AROUND) if labels.any() else np.zeros_like(labels, bool)
+        made = invented(np.where(near, np.median(restored), restored), contrast, crop=crop)
+        scores |= {"ice_blobs": made.blobs, "ice_blob_voxels": made.voxels}
+    if twin is not None:
+        made = invented(twin, contrast, crop=crop)
+        scores |= {"blobs": made.blobs, "blob_voxels": made.voxels, "noise_std": made.std}
+        spread = invented(restored, contrast, crop=crop).std
+        if spread > 0:
+            scores["noise_ratio"] = made.std / spread
     return scores
 
 

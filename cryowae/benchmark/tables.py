@@ -69,6 +69,7 @@ COLUMNS: Mapping[str, Column] = {
     "shell": Column("shell", 3, "high"),
     "caps": Column("caps", 3, "high"),
     "blobs": Column("blobs", 1, "low"),
+    "ice_blobs": Column("blobs in ice", 1, "low"),
     "noise_ratio": Column("noise ratio", 3, "low"),
 }
 """Name of a score and its column; `docs/metrics.md` defines them."""
@@ -91,7 +92,8 @@ def read_result(path: Path, fingerprint: str) -> Result | None:
 
 def write_scores(path: Path, results: Sequence[Result], keys: Sequence[str] = KEYS) -> None:
     """Write all scores as CSV, one row a result; figures that do not exist are left empty."""
-    columns = list(dict.fromkeys(name for result in results for name in result.scores))
+    fullest = sorted(results, key=lambda result: -len(result.scores))  # so that the order is that of the evaluation
+    columns = list(dict.fromkeys(name for result in fullest for name in result.scores))
     rows: list[list[object]] = [[*keys, *columns]]
     for r in results:
         figures = [f"{r.scores[name]:.5g}" if name in r.scores else "" for name in columns]
