@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cryowae.benchmark.cases import Case, make_cases, specifications
 from cryowae.benchmark.evaluation import evaluate
+from cryowae.benchmark.tables import COLUMNS
 from cryowae.config import SuiteConfig
 from cryowae.metrics import whole_boxes
 
@@ -76,3 +79,18 @@ def test_particles_are_sought_where_their_boxes_fit():
     positions = np.array([[8.0, 20, 20], [10, 20, 20], [6, 20, 20], [20, 33, 20], [20, 20, 5]])
     kept = whole_boxes(positions, 16, (40, 40, 40))
     np.testing.assert_array_equal(kept, positions[[0, 1]])
+
+
+def test_the_page_of_metrics_lists_the_columns_as_they_are():
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| ")
+    ]
+    listed = {
+        name: (heading, best.replace("1", "one"))
+        for headings, names, best, *_ in (row for row in rows if len(row) == 4)
+        for heading, name in zip(headings.split(", "), names.replace("`", "").split(", "), strict=True)
+    }
+    del listed["name"]
+    assert listed == {name: (column.heading, column.best) for name, column in COLUMNS.items()}
+    assert list(listed) == list(COLUMNS)
