@@ -10,6 +10,7 @@ from cryowae.config import SuiteConfig
 from cryowae.data.library import load_library
 from cryowae.errors import OutputError
 from cryowae.io.mrc import read_mrc, write_mrc
+from cryowae.io.space import make_folder
 from cryowae.io.text import write_text
 from cryowae.progress import SILENT, Progress
 
@@ -34,12 +35,7 @@ def write_inputs(suite: SuiteConfig, folder: Path, *, progress: Progress = SILEN
     todo = specifications(suite)
     missing = {each: [snr for snr in each.snrs if not _is_there(folder, each, snr)] for each in todo}
     libraries = {n: load_library(n) for n in {each.scene.molecules.library for each in todo if missing[each]}}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder} ({error.strerror}): choose another with --output"
-        ) from error
+    make_folder(folder)
     progress.begin(f"inputs of {suite.name}", len(todo), "specimens")
     for each in todo:
         if missing[each]:

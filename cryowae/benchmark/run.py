@@ -19,8 +19,8 @@ from cryowae.benchmark.tables import Result, markdown, read_result, write_curves
 from cryowae.config import MethodConfig, SuiteConfig
 from cryowae.config.suite import FLOOR
 from cryowae.data.library import load_library
-from cryowae.errors import OutputError
 from cryowae.io.mrc import write_mrc
+from cryowae.io.space import make_folder
 from cryowae.io.text import write_text
 from cryowae.models.pretrained import RestorationModel, find_weights, load_model
 from cryowae.progress import SILENT, Progress
@@ -90,12 +90,7 @@ def run_suite(
     there = {w.path: found for some in plan.values() for w in some if (found := w.found())}
     todo = {each for each, some in plan.items() if not all(w.path in there for w in some)}
     libraries = {names: load_library(names) for names in {each.scene.molecules.library for each in todo}}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder} ({error.strerror}): choose another with --output"
-        ) from error
+    make_folder(folder)
     fresh, results = 0, []
     progress.begin(f"benchmark {suite.name}", sum(map(len, plan.values())), "results")
     progress.advance(len(there))

@@ -16,7 +16,7 @@ from cryowae.benchmark.tables import Result, markdown_table, write_curves, write
 from cryowae.config.suite import FLOOR
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.mrc import read_mrc
-from cryowae.io.space import check_output
+from cryowae.io.space import check_output, make_folder
 from cryowae.io.text import write_text
 from cryowae.metrics import empty_wedge, profile
 from cryowae.physics.wedge import Wedge
@@ -99,12 +99,7 @@ def score_volumes(
         loaded[name] = _finite(file, read_mrc(file, voxel_size=voxel_size).data)
         if loaded[name].shape != target.shape:
             raise TomogramError(f"{file} has {loaded[name].shape} voxels, expected {target.shape} as {truth} has")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder} ({error.strerror}): choose another with --output"
-        ) from error
+    make_folder(folder)
     title = f"against {Path(truth).name}, {wedge.tilt_min:g} to {wedge.tilt_max:g} degrees"
     results = []
     progress.begin("scoring", len(loaded), "volumes")
