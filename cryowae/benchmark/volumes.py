@@ -14,7 +14,7 @@ from cryowae.benchmark.checks import LEAST, TRUTH, check_title
 from cryowae.benchmark.pictures import SHOWN, curves_of
 from cryowae.benchmark.tables import Result, markdown_table, write_curves, write_scores
 from cryowae.config.suite import FLOOR
-from cryowae.errors import ConfigError, OutputError, TomogramError
+from cryowae.errors import ConfigError, TomogramError
 from cryowae.io.mrc import read_mrc
 from cryowae.io.space import check_output, make_folder
 from cryowae.io.text import write_text
