@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cryowae.errors import OutputError
 from cryowae.io.mrc import read_mrc
-from cryowae.io.space import check_output
+from cryowae.io.space import check_output, make_folder
 from cryowae.io.writer import MrcWriter
 from cryowae.metrics import Scores, format_table, score
 from cryowae.models.pretrained import load_model
@@ -109,7 +108,7 @@ def run_demo(
     """
     began = time.perf_counter()
     network = load_model(model, device) if isinstance(model, str | Path) else model
-    folder = _make_folder(Path(output))
+    folder = make_folder(output)
     names = ("demo_tomogram.mrc", "demo_truth.mrc", "demo_restored.mrc", "demo.png", "demo_tomogram.tlt")
     tomogram, truth, restored, picture, angles = paths = [folder / name for name in names]
     for path in paths:
@@ -170,12 +169,3 @@ def _draw(
         ],
     )
     draw_restoration(path, seen, result, facts, title=f"simulated scene, SNR {SNR:g}")
-
-
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot make the folder {folder} ({reason}): choose another with --output") from error
-    return folder

@@ -150,7 +150,7 @@ def test_shipped_configurations_are_read_and_overridden():
 @pytest.mark.parametrize(
     ("text", "overrides", "message"),
     [
-        ("name: a\nstepz: 3", [], "stepz: extra inputs"),
+        ("name: a\nstepz: 3", [], "stepz is not known, expected one of: name, seed, steps"),
         ("name: a\nsteps: many", [], "steps: input should be a valid integer"),
         ("- a\n- b", [], "expected names with values"),
         ("name: [", [], "is not YAML"),

@@ -4,7 +4,7 @@
 
 One command, at most 90 minutes on two cores, minutes on a GPU. Starts from the shipped weights where there are some
 (`--fresh` does not), goes on where an interrupted run left off, and with `--install` copies the result to
-`cryowae/weights/`. Needs CRYOWAE_DATA. Score the result with `tools/evaluate_weights.py`.
+`cryowae/weights/`. Needs CRYOWAE_DATA. Score the result with `cryowae benchmark run`.
 """
 
 from __future__ import annotations

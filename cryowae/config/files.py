@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -68,13 +68,29 @@ def check(kind: type[Config], values: dict[str, Any], source: str) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{source}: {place}: {first['msg'].lower()}, got {first['input']!r}") from error
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(_names(kind, first["loc"][:-1]))
+            raise ConfigError(f"{source}: {place} is not known, expected one of: {known}") from error
+        where = f"{source}: {place}" if place else source
+        got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: {said[:1].lower()}{said[1:]}{got}") from error
 
 
 def shipped(folder: str = "") -> Path:
     """Where the configurations are that ship with the package, installed or in a clone."""
     installed = Path(str(files("cryowae"))) / "configs"
     return (installed if installed.is_dir() else Path(__file__).parents[2] / "configs") / folder
+
+
+def _names(kind: type[Frozen], place: Sequence[int | str]) -> list[str]:
+    """The names that a configuration knows at a place within it."""
+    for part in place:
+        if isinstance(part, str) and part in kind.model_fields:
+            inside = kind.model_fields[part].annotation
+            choices = (inside, *get_args(inside))
+            kind = next((c for c in choices if isinstance(c, type) and issubclass(c, Frozen)), kind)
+    return list(kind.model_fields)
 
 
 def _assign(values: dict[str, Any], override: str) -> None:

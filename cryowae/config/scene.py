@@ -32,10 +32,10 @@ class ImagingConfig(Frozen):
     """The microscope.
 
     `tilts` are lowest, highest and step in degrees. `snr` is the variance of the noise-free projections, gold left out,
-    over that of the noise added to them; 0 adds none. The noise variance of a tilt `t` is multiplied by `cos(t) ** -growth`.
-    `defocus` in micrometres, positive under focus, null for no CTF; `voltage` in kV, `cs` in mm, `phase_shift` in
-    degrees. `dose` is the exposure per tilt in electrons per square angstrom, taken in the order of `scheme`; 0 for no
-    radiation damage. `mtf` is `none`, `sinc` (of an ideal pixel), or a file of the detector's curve.
+    over that of the noise added to them; 0 adds none. The noise variance of a tilt `t` is multiplied by
+    `cos(t) ** -growth`. `defocus` in micrometres, positive under focus, null for no CTF; `voltage` in kV, `cs` in mm,
+    `phase_shift` in degrees. `dose` is the exposure per tilt in electrons per square angstrom, taken in the order of
+    `scheme`; 0 for no radiation damage. `mtf` is `none`, `sinc` (of an ideal pixel), or a file of the detector's curve.
     """
 
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)

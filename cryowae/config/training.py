@@ -27,8 +27,8 @@ class DataConfig(Frozen):
     `structures` names files below the folder of real data; `procedural` is the share of invented structures.
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
     `faint` is the contrast, in standard deviations of the tomogram, below which structures count less in the objective.
-    `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary. `ctf` is the share of those
-    others that a microscope with a contrast transfer function sees, half of them with its phases corrected.
+    `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary. `ctf` is the share of
+    those others that a microscope with a contrast transfer function sees, half of them with its phases corrected.
     """
 
     structures: tuple[str, ...] = ()
