@@ -114,7 +114,7 @@ def _total_variation(case: Case) -> Restorer:
 
     def at(weight: float) -> Restorer:
         return lambda volume: np.asarray(
-            restoration.denoise_tv_chambolle(volume / scale, weight=weight, eps=1e-5, max_num_iter=100) * scale,
+            restoration.denoise_tv_chambolle(volume / scale, weight=weight, eps=0, max_num_iter=60) * scale,
             np.float32,
         )
 
