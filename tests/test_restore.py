@@ -127,12 +127,41 @@ def test_the_negative_gives_the_negative(tmp_path):
     assert np.abs(results[0] + results[1]).max() < 1e-4 * volume.std()
 
 
+class Lopsided(Blur):
+    """Its answer depends on the direction, as that of a network does."""
+
+    def __call__(self, window: Tensor, /) -> Tensor:
+        return super().__call__(window) + 0.3 * window.roll((1, 2, 3), (-3, -2, -1)).abs()
+
+
+def test_a_turned_tomogram_is_restored_as_the_tomogram_is(tmp_path):
+    volume, model = tomogram_like(), Lopsided()
+    straight = read(restore_tomogram(save(tmp_path, volume), model=model, options=QUIET).path)
+    assert len(model.seen) == 4
+    for axes in ((1, 2), (0, 2), (0, 1)):
+        turned = save(tmp_path, np.flip(volume, axes).copy(), f"turned{axes[0]}{axes[1]}")
+        result = read(restore_tomogram(turned, model=model, options=QUIET).path)
+        assert np.abs(np.flip(result, axes) - straight).max() < 1e-3 * volume.std()
+    mirrored = save(tmp_path, np.flip(volume, 0).copy(), "mirrored")
+    result = read(restore_tomogram(mirrored, model=model, options=QUIET).path)
+    assert np.abs(np.flip(result, 0) - straight).max() > 0.1 * volume.std()  # a mirror image is another thing
+
+
+def test_fast_is_one_pass_of_the_network(tmp_path):
+    path, model = save(tmp_path, tomogram_like()), Lopsided()
+    slow = restore_tomogram(path, model=model, options=QUIET)
+    model.seen.clear()
+    fast = restore_tomogram(path, model=model, options=RestoreOptions(fast=True, report=False, overwrite=True))
+    assert len(model.seen) == 1
+    assert slow.network_voxels_per_voxel == 4 * fast.network_voxels_per_voxel
+
+
 def test_the_network_sees_unit_noise_bright_protein_and_no_beads(tmp_path):
     volume = -tomogram_like()
     volume[3, 3, 3] = -1e6
     model = Blur()
     restore_tomogram(save(tmp_path, volume), model=model, options=QUIET)
-    (seen,) = model.seen
+    seen = model.seen[0]
     assert seen.shape == (1, 1, 24, 40, 48) and seen.dtype == torch.float32
     assert abs(float(seen.mean())) < 0.1 and float(seen.std()) == pytest.approx(1, abs=0.1)
     assert float(seen.max()) == pytest.approx(12) and float((seen**3).mean()) > 0.05

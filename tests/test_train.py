@@ -111,14 +111,31 @@ def test_the_loss_falls(tmp_path):
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.parametrize("kernel_rate", [0.006, 0.0])
 @pytest.mark.parametrize("kind", ["mmd", "adversarial"])
-def test_every_parameter_is_in_exactly_one_optimiser(kind):
-    state = TrainingState.fresh(config(match={"kind": kind}), torch.device("cpu"))
-    optimisers = [state.optimiser] + ([state.opponent] if state.opponent is not None else [])
-    held = [id(p) for o in optimisers for group in o.param_groups for p in group["params"]]
-    assert len(held) == len(set(held))
+def test_every_parameter_is_in_exactly_one_optimiser(kind, kernel_rate):
+    state = TrainingState.fresh(config(match={"kind": kind}, kernel_rate=kernel_rate), torch.device("cpu"))
+    optimisers = [*state.optimiser.parts.values()] + ([state.opponent] if state.opponent is not None else [])
+    held = [
+        p.data_ptr() for o in optimisers for group in o.param_groups for p in group["params"]
+    ]  # Muon sees kernels flat
+    assert len(held) == len(set(held)) and len(optimisers) == 1 + (kernel_rate > 0) + (kind == "adversarial")
     modules = [state.network] + ([state.match.discriminator] if state.match.discriminator is not None else [])
-    assert set(held) == {id(p) for m in modules for p in m.parameters()}
+    assert set(held) == {p.data_ptr() for m in modules for p in m.parameters()}
+
+
+def test_a_step_moves_every_kernel_along_an_orthogonal_matrix():
+    state = TrainingState.fresh(config(), torch.device("cpu"))
+    kernel = state.network.decoder[0][0].first.weight
+    before = kernel.detach().clone()
+    for parameter in state.network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    state.optimiser.step(0.5)
+    step = ((before - kernel) / (0.5 * state.config.kernel_rate)).detach().flatten(1)
+    singular = torch.linalg.svdvals(step)
+    assert float(singular.min()) > 0.5 and float(singular.max()) < 1.5  # five Newton-Schulz steps are that exact
+    state.optimiser.zero_grad()
+    assert all(p.grad is None for p in state.network.parameters())
 
 
 def test_a_run_is_not_overwritten_and_nothing_is_not_resumed(tmp_path):

@@ -70,7 +70,7 @@ def apply_method(
         return np.asarray(empty_wedge(case.truth, case.wedge), np.float32), None
     if method.external is not None:
         return _external(method.external, case)
-    restore = _CLASSICAL[method.name](case) if network is None else _network(network, case)
+    restore = _CLASSICAL[method.name](case) if network is None else _network(network, case, method.fast)
     return restore(case.tomogram), None if case.twin is None else restore(case.twin)
 
 
@@ -155,7 +155,7 @@ def _best(choices: Iterable[Restorer], case: Case) -> Restorer:
     return max(choices, key=lambda restore: ncc(target, restore(block)))
 
 
-def _network(network: RestorationModel, case: Case) -> Restorer:
+def _network(network: RestorationModel, case: Case, fast: bool) -> Restorer:
     """As a user's file would be restored."""
 
     def restore(volume: Array) -> Array:
@@ -163,7 +163,7 @@ def _network(network: RestorationModel, case: Case) -> Restorer:
             path = Path(folder) / "tomogram.mrc"
             write_mrc(path, volume, voxel_size=case.specimen.voxel_size)
             tomogram = open_tomogram(path, tilt_range=(case.wedge.tilt_min, case.wedge.tilt_max))
-            options = RestoreOptions(contrast="bright", report=False)
+            options = RestoreOptions(contrast="bright", fast=fast, report=False)
             result = restore_tomogram(tomogram, Path(folder) / "restored.mrc", model=network, options=options)
             return np.array(read_mrc(result.path).data, dtype=np.float32)
 

@@ -185,6 +185,7 @@ def _fingerprint(suite: SuiteConfig, specification: Specification, snr: float, m
     }
     if method.weights is not None:
         made_of["weights"] = hashlib.sha256(find_weights(method.weights).read_bytes()).hexdigest()
+        made_of["fast"] = method.fast
     if method.external is not None:
         name = specification.case_name(snr)
         paths = [method.external.path / f"{name}{end}.mrc" for end in ("", "_noise")]

@@ -96,6 +96,7 @@ def measure_speed(
     sizes: Sequence[Shape],
     device: str = "auto",
     model: Model | str | Path = "default",
+    fast: bool = False,
     progress: Progress = SILENT,
 ) -> list[SpeedRow]:
     """Restore volumes of noise with blobs in it, one a size, and measure what it costs.
@@ -111,6 +112,8 @@ def measure_speed(
         `auto`, `cpu`, `cuda` or `mps`.
     model
         Weights by name or path, or what `load_model` returns.
+    fast
+        One pass of the network, as `restore --fast`.
     progress
         Told every window.
 
@@ -129,7 +132,7 @@ def measure_speed(
     for shape in sizes:
         progress.say(f"restoring {_by(shape)} voxels with {network.name} on {network.device}")
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(_measure(shape, Path(folder), network, work, progress))
+            rows.append(_measure(shape, Path(folder), network, work, fast, progress))
     return rows
 
 
@@ -158,13 +161,13 @@ def format_speed(rows: Sequence[SpeedRow]) -> str:
     return "\n".join([*text, "", note, *(line for row in rows for line in _details(row))])
 
 
-def _measure(shape: Shape, folder: Path, model: Model, work: Work | None, progress: Progress) -> SpeedRow:
+def _measure(shape: Shape, folder: Path, model: Model, work: Work | None, fast: bool, progress: Progress) -> SpeedRow:
     source = _simulated(folder / "noise.mrc", shape)
     reference = _reference_seconds(source)
     cuda = model.device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats(model.device)
-    options = RestoreOptions(device=str(model.device), report=False)
+    options = RestoreOptions(device=str(model.device), fast=fast, report=False)
     began = time.process_time()
     with PeakMemory() as memory:
         result = restore_tomogram(source, model=model, options=options, progress=progress)

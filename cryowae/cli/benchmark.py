@@ -122,6 +122,7 @@ def speed(
         ),
     ] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or a .safetensors file.")] = "default",
+    fast: Annotated[bool, typer.Option("--fast", help="One pass, as `restore --fast`.")] = False,
     device: Device = "auto",
 ) -> None:
     """Time and memory of a restoration, as ratios to a Gaussian filter in the same process."""
@@ -129,7 +130,7 @@ def speed(
     from cryowae.benchmark.speed import format_speed, measure_speed
 
     with progress() as shown:
-        rows = measure_speed(sizes, device=device, model=model, progress=shown)
+        rows = measure_speed(sizes, device=device, model=model, fast=fast, progress=shown)
     typer.echo(format_speed(rows))
 
 

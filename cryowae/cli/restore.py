@@ -42,6 +42,7 @@ def restore(
     mask: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Restored only inside of this volume of 0 and 1.")
     ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="One pass, a quarter of the time, not four.")] = False,
     device: Device = "auto",
     window: Annotated[int | None, typer.Option(min=1, metavar="VOXELS", help="Edge of the windows.")] = None,
     overlap: Annotated[int | None, typer.Option(min=0, metavar="VOXELS", help="Overlap of the windows.")] = None,
@@ -70,6 +71,7 @@ def restore(
         consistency=consistency,
         wedge=wedge,
         mask=mask,
+        fast=fast,
         device=device,
         window=window,
         overlap=overlap,

@@ -28,12 +28,14 @@ class MethodConfig(Frozen):
     """One method, in a suite written as one of
 
     - `gaussian`: one that is built in, or the name or file of weights;
-    - `{name: mine, checkpoint: runs/mine/weights.safetensors}`: weights under another name;
+    - `{name: mine, checkpoint: runs/mine/weights.safetensors}`: weights under another name; with `fast: true` as
+      `restore --fast` uses them;
     - `external: {name: IsoNet2, path: folder}`: volumes that another tool wrote.
     """
 
     name: str = ""
     checkpoint: str | None = None
+    fast: bool = False
     external: External | None = None
 
     @model_validator(mode="before")

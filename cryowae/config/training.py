@@ -28,7 +28,9 @@ class DataConfig(Frozen):
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
     `faint` is the contrast, in standard deviations of the tomogram, below which structures count less in the objective.
     `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary. `ctf` is the share of
-    those others that a microscope with a contrast transfer function sees, half of them with its phases corrected.
+    those others that a microscope with a contrast transfer function sees, half of them with its phases corrected;
+    `ice` and `beads` the shares of them with uneven ice and with gold. `empty` is the share of samples that are noise
+    alone, `vacant` that of scenes without molecules, `membranes`, `vesicles` and `filaments` those of scenes with some.
     """
 
     structures: tuple[str, ...] = ()
@@ -40,9 +42,13 @@ class DataConfig(Frozen):
     faint: float = Field(0.15, ge=0)
     plain: float = Field(0.5, ge=0, le=1)
     empty: float = Field(0.1, ge=0, le=1)
+    vacant: float = Field(0.0, ge=0, le=1)
     membranes: float = Field(0.3, ge=0, le=1)
+    vesicles: float = Field(0.0, ge=0, le=1)
     filaments: float = Field(0.2, ge=0, le=1)
     ctf: float = Field(0.0, ge=0, le=1)
+    ice: float = Field(0.0, ge=0, le=1)
+    beads: float = Field(0.0, ge=0, le=1)
     occupancy: tuple[float, float] = (0.01, 0.25)
     scene: tuple[int, int, int] = (80, 128, 160)
     crop: int = Field(64, gt=0, multiple_of=8)
@@ -64,12 +70,13 @@ class MatchConfig(Frozen):
 
 
 class TrainConfig(Frozen):
-    """One training run."""
+    """One training run; `kernel_rate` is that of Muon, 0 leaves everything to AdamW, whose rate is `rate`."""
 
     name: str
     seed: int = 0
     steps: int = Field(4000, ge=1)
     rate: float = Field(2e-3, gt=0)
+    kernel_rate: float = Field(0.006, ge=0)
     warmup: int = Field(100, ge=0)
     decay: float = Field(1e-4, ge=0)
     clip: float = Field(1.0, gt=0)

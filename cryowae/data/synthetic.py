@@ -23,6 +23,7 @@ from cryowae.config import DataConfig
 from cryowae.data.library import load_library
 from cryowae.data.scenes import SimulatedScene, simulate_scene
 from cryowae.models.pretrained import CLIP
+from cryowae.physics.rotation import HALF_TURNS
 from cryowae.physics.structures import Structure
 
 
@@ -103,8 +104,7 @@ class SyntheticPairs:
         snr = float(np.exp(rng.uniform(*np.log(self.config.snr))))
         noise_level = scene.contrast / snr**0.5
         present = float(rng.random() >= self.config.empty)
-        spread = (present * scene.signal_std**2 + (noise_level * scene.noise_std) ** 2) ** 0.5 + 1e-6
-        gain = float(np.exp(rng.normal(0, 0.05))) / spread
+        gain = float(np.exp(rng.normal(0, 0.05))) / scene.spread(present, noise_level)
         shift = float(rng.normal(0, 0.03))
         truth = scene.truth[place].float() * (gain * present)
         signal_part = scene.signal[place].float() * (gain * present) + shift
@@ -113,7 +113,7 @@ class SyntheticPairs:
         turn = int(rng.integers(4))
         turned = _half_turn([signal_part + noise[order], signal_part + noise[1 - order], truth], turn)
         observation, other, truth = (volume.to(self.device) for volume in turned)
-        scale = float(np.hypot(gain * scene.truth_std, self.config.faint + 1e-3))
+        scale = float(np.hypot(gain * present * scene.truth_std, self.config.faint + 1e-3))
         tilts = (-scene.tilt_max, -scene.tilt_min) if turn in _REVERSING else (scene.tilt_min, scene.tilt_max)
         return observation.clamp(-CLIP, CLIP), other, truth, scale, tilts
 
@@ -145,7 +145,7 @@ _REVERSING = (1, 3)  # half turns about z and about x reverse the sign of every 
 
 
 def _half_turn(volumes: list[Tensor], which: int) -> list[Tensor]:
-    axes = ((), (1, 2), (0, 2), (0, 1))[which]
+    axes = HALF_TURNS[which]
     return [volume.flip(axes) if axes else volume for volume in volumes]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cryowae.config.scene import ImagingConfig
 from cryowae.physics.canvas import BEAD, Canvas, Sphere
 
 GOLD = 9.0
@@ -69,6 +70,11 @@ def gold_density(
     for bead in beads:
         _draw(canvas, bead)
     return canvas.density
+
+
+def gold_imaging(imaging: ImagingConfig) -> ImagingConfig:
+    """The microscope as gold sees it: with its own amplitude contrast."""
+    return imaging.model_copy(update={"amplitude_contrast": max(imaging.amplitude_contrast, AMPLITUDE_CONTRAST)})
 
 
 def _draw(canvas: Canvas, bead: Sphere) -> None:

@@ -65,6 +65,8 @@ def observe(
     colour: float = 0.0,
     transfer: Tensor | None = None,
     flip: Tensor | None = None,
+    gold: Tensor | None = None,
+    gold_transfer: Tensor | None = None,
 ) -> Observation:
     """Simulate a tilt series of a density and its reconstruction.
 
@@ -90,6 +92,9 @@ def observe(
         projections before noise is added. `contrast` is that of the images that it leaves.
     flip
         The same layout, from `ctf_sign`: phases of signal and noise are corrected before the back-projection.
+    gold, gold_transfer
+        Density of beads, as large as `density`, and the transfer of the electrons that meet them, who are absorbed too
+        (`cryowae.physics.beads`). They are in the signal; `contrast`, which they would outweigh, leaves them out.
 
     Returns
     -------
@@ -99,10 +104,11 @@ def observe(
     device = str(density.device)
     depth, rows, full = density.shape
     width = width or full
-    series = project(density, TiltGeometry(angles, depth, full, width, device))
-    if transfer is not None:
-        series = apply_transfer(series, transfer)
+    wide = TiltGeometry(angles, depth, full, width, device)
+    series = _images(density, wide, transfer)
     contrast = float(series.std())
+    if gold is not None:
+        series = series + _images(gold, wide, gold_transfer)
     geometry = TiltGeometry(angles, depth, width, width, device)
     noise = series_noise((2, len(angles), rows, width), generator, colour=colour, device=density.device)
     if growth:
@@ -114,6 +120,11 @@ def observe(
         both = apply_transfer(both, flip)
     volumes = back_project(both, geometry, weighting)
     return Observation(volumes[0], volumes[1:], contrast, angles)
+
+
+def _images(density: Tensor, geometry: TiltGeometry, transfer: Tensor | None) -> Tensor:
+    images = project(density, geometry)
+    return images if transfer is None else apply_transfer(images, transfer)
 
 
 def tilt_halves(series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None) -> tuple[Tensor, Tensor]:

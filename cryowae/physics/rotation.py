@@ -15,6 +15,9 @@ TWOFOLD = torch.diag_embed(
 )
 """`(4, 3, 3)`: the identity and the half turns about z, y and x, which map a symmetric tilt range onto itself."""
 
+HALF_TURNS: tuple[tuple[int, ...], ...] = ((), (-2, -1), (-3, -1), (-3, -2))
+"""The same as axes of `(..., z, y, x)` to flip: voxels change places, and nothing is interpolated."""
+
 
 def random_rotations(n: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
     """Uniformly distributed rotations.

@@ -1,4 +1,4 @@
-"""A restoration model as the windows of one tomogram see it: clipped, and at a voxel size that it knows."""
+"""A restoration model as the windows of one tomogram see it: clipped, turned, and at a voxel size that it knows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cryowae.models.pretrained import CLIP
 from cryowae.physics.resample import resample, resampling_ratio
+from cryowae.physics.rotation import HALF_TURNS
 from cryowae.tiling import Shape, plan_windows
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
@@ -52,6 +53,9 @@ class WindowNetwork:
     sample
         `(z, y, x)` block of the standardised tomogram: resampling changes the standard deviation, and the network
         wants 1.
+    turns
+        Passes through the network: the window as it is and turned by 180 degrees about z, y and x, which are as likely
+        as they are and have the same wedge, or its mirror image in tilt; the mean of the answers, turned back.
 
     Attributes
     ----------
@@ -68,8 +72,8 @@ class WindowNetwork:
         If the voxel size is too far from what the model knows.
     """
 
-    def __init__(self, model: Model, voxel_size: float, sample: Tensor) -> None:
-        self.model = model
+    def __init__(self, model: Model, voxel_size: float, sample: Tensor, turns: int = len(HALF_TURNS)) -> None:
+        self.model, self.turns = model, turns
         self.ratio = resampling_ratio(voxel_size, model.voxel_sizes)
         self.stride = self.ratio.denominator * model.stride // gcd(self.ratio.numerator, model.stride)
         self.scale = 1.0
@@ -85,7 +89,10 @@ class WindowNetwork:
     def __call__(self, window: Tensor) -> Tensor:
         shown = (self._resampled(window) / self.scale).clamp(-CLIP, CLIP)
         z, y, x = window.shape[-3:]
-        return resample(self.model(shown).float() * self.scale, (z, y, x))
+        total = torch.zeros_like(shown)
+        for axes in HALF_TURNS[: self.turns]:
+            total += self.model(shown.flip(axes)).float().flip(axes)
+        return resample(total * (self.scale / self.turns), (z, y, x))
 
     def max_voxels(self) -> int:
         """Voxels of the tomogram in the largest window that the memory of the device allows."""

@@ -84,7 +84,9 @@ def restore_tomogram(
     notes, cost = list(job.notes), 0.0
     for target in job.targets:
         scaled = _standardised(target.volume, job)
-        windows = WindowNetwork(network, job.tomogram.voxel_size, torch.from_numpy(central_block(scaled, 96)))
+        windows = WindowNetwork(
+            network, job.tomogram.voxel_size, torch.from_numpy(central_block(scaled, 96)), options.turns
+        )
         cost = _restore(scaled, target.path, windows, job, options, progress)
         notes += [note for note in windows.notes if note not in notes]
     seconds = time.perf_counter() - began
@@ -242,7 +244,7 @@ def _restore(
                 block = inside * block + (1 - inside) * np.asarray(scaled.volume[part], dtype=np.float32)
             with np.errstate(over="ignore"):  # what float16 cannot hold is refused at the end
                 writer.data[part] = block
-    return plan.network_voxels_per_voxel
+    return plan.network_voxels_per_voxel * network.turns
 
 
 def _offset(restored: NDArray[Any], scaled: Standardised) -> np.float32:

@@ -18,15 +18,15 @@ from cryowae.config import ImagingConfig, SceneConfig
 from cryowae.data.library import load_library
 from cryowae.errors import ConfigError
 from cryowae.io.memory import require_memory
-from cryowae.physics.beads import AMPLITUDE_CONTRAST, gold_density
+from cryowae.physics.beads import gold_density, gold_imaging
 from cryowae.physics.canvas import Particle, Sphere
 from cryowae.physics.ice import uneven_ice
-from cryowae.physics.imaging import apply_transfer, ctf_sign, tilt_transfers, transfer
+from cryowae.physics.imaging import ctf_sign, tilt_transfers, transfer
 from cryowae.physics.observation import Observation, observe
 from cryowae.physics.procedural import procedural_structure
 from cryowae.physics.scene import Scene, make_scene
 from cryowae.physics.structures import Structure
-from cryowae.physics.tomography import TiltGeometry, back_project, even_tilts, project
+from cryowae.physics.tomography import even_tilts
 from cryowae.physics.weighting import filter_of
 
 SMALLEST = 16
@@ -177,6 +177,7 @@ def observe_specimen(specimen: Specimen, config: SceneConfig) -> Observation:
     corrected = config.reconstruction.ctf == "phase-flip" and imaging.defocus is not None
     flip, weighting = ctf_sign(*image) if corrected else None, filter_of(config.reconstruction)
     seed = np.random.SeedSequence([config.seed, _NOISE]).generate_state(1, np.uint64)[0]
+    gold = specimen.gold
     seen = observe(
         specimen.beam,
         angles,
@@ -186,18 +187,10 @@ def observe_specimen(specimen: Specimen, config: SceneConfig) -> Observation:
         growth=imaging.growth,
         transfer=transfer(*image),
         flip=flip,
+        gold=gold,
+        gold_transfer=None if gold is None else transfer(gold_imaging(imaging), *image[1:]),
     )
-    signal, contrast = seen.signal, seen.contrast if seen.contrast > 0 else 1.0
-    if specimen.gold is not None:
-        depth, _, wide = specimen.gold.shape
-        images = project(specimen.gold, TiltGeometry(angles, depth, wide, width, str(device)))
-        absorbing = imaging.model_copy(
-            update={"amplitude_contrast": max(imaging.amplitude_contrast, AMPLITUDE_CONTRAST)}
-        )
-        for factor in (transfer(absorbing, *image[1:]), flip):
-            images = images if factor is None else apply_transfer(images, factor)
-        signal = signal + back_project(images, TiltGeometry(angles, depth, width, width, str(device)), weighting)
-    return replace(seen, signal=signal, contrast=contrast)
+    return seen if seen.contrast > 0 else replace(seen, contrast=1.0)
 
 
 def require_possible(config: SceneConfig) -> None:

@@ -103,8 +103,6 @@ def train(
 
 def _step(state: TrainingState, model: nn.Module, batch: Batch) -> dict[str, float]:
     config = state.config
-    for group in state.optimiser.param_groups:
-        group["lr"] = config.rate * group["share"] * _schedule(state.step, config)
     observation = batch.observation.contiguous(memory_format=torch.channels_last_3d)
     with _precision(config, observation.device):
         restored, codes = model(observation)
@@ -119,11 +117,11 @@ def _step(state: TrainingState, model: nn.Module, batch: Batch) -> dict[str, flo
         terms["fidelity"] = config.fidelity * fidelity(restored, batch.other, measured)
     match = state.match(own, prior, state.generator)
     loss = torch.stack([*terms.values(), match.loss]).sum()
-    state.optimiser.zero_grad(set_to_none=True)
+    state.optimiser.zero_grad()
     loss.backward()
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
     if torch.isfinite(norm):
-        state.optimiser.step()
+        state.optimiser.step(_schedule(state.step, config))
     if state.opponent is not None:
         state.opponent.zero_grad(set_to_none=True)
         state.match.discriminate(own, prior).backward()

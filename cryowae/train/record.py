@@ -45,7 +45,7 @@ class Record:
             self._sums[name].append(value)
         if state.step % state.config.log_every:
             return
-        row = {"step": str(state.step), "lr": f"{state.optimiser.param_groups[0]['lr']:.6g}"}
+        row = {"step": str(state.step), "lr": f"{state.optimiser.rate:.6g}"}
         row |= {name: f"{sum(numbers) / len(numbers):.6g}" for name, numbers in self._sums.items()}
         self._rows.append(row)
         self._sums.clear()

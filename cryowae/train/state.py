@@ -22,21 +22,22 @@ from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 from cryowae.models.discriminator import LatentDiscriminator
 from cryowae.models.pretrained import find_weights
 from cryowae.objectives.match import LatentMatch
+from cryowae.train.optimiser import Optimiser
 
 
 @dataclass
 class TrainingState:
     """Network, average, matching, optimisers and step.
 
-    Every parameter is in exactly one optimiser: the autoencoder's in `optimiser`, the discriminator's, where there is
-    one, in `opponent`.
+    Every parameter is moved by exactly one: the autoencoder's by `optimiser`, the discriminator's, where there is one,
+    by `opponent`.
     """
 
     config: TrainConfig
     network: Autoencoder
     average: Autoencoder
     match: LatentMatch
-    optimiser: torch.optim.Optimizer
+    optimiser: Optimiser
     opponent: torch.optim.Optimizer | None
     generator: torch.Generator
     step: int = 0
@@ -56,7 +57,7 @@ class TrainingState:
         if config.match.kind == "adversarial":
             codes, seen = config.model.codes, config.match.neighbourhood
             discriminator = LatentDiscriminator(3, codes, neighbourhood=seen).to(device)
-        optimiser = torch.optim.AdamW(_groups(network), lr=config.rate, weight_decay=config.decay, betas=(0.9, 0.99))
+        optimiser = Optimiser(network, config)
         opponent = None
         if discriminator is not None:
             rate = config.match.discriminator_rate
@@ -109,20 +110,10 @@ class TrainingState:
             part.load_state_dict(_unflatten(own, metadata["plain"][name]))
 
     def _parts(self) -> dict[str, Any]:
-        parts = {"network": self.network, "ema": self.average, "optimiser": self.optimiser}
+        parts: dict[str, Any] = {"network": self.network, "ema": self.average, **self.optimiser.parts}
         if self.match.discriminator is not None and self.opponent is not None:
             parts |= {"discriminator": self.match.discriminator, "opponent": self.opponent}
         return parts
-
-
-def _groups(network: nn.Module) -> list[dict[str, Any]]:
-    # Adam moves every weight by about its rate, so a layer's output moves by the rate times what it sums over: wide
-    # kernels get a smaller share of the rate, as the square root of their fan-in above 64
-    shares: dict[float, list[nn.Parameter]] = {}
-    for parameter in network.parameters():
-        fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
-        shares.setdefault(min(1.0, (64 / fan_in) ** 0.5), []).append(parameter)
-    return [{"params": parameters, "share": share} for share, parameters in sorted(shares.items())]
 
 
 def _start(network: Autoencoder, path: Path) -> None:

@@ -1,0 +1,110 @@
+"""The queue of small trainings behind docs/ablation.md: one idea taken away or changed in each, all else the same.
+
+    python tools/ablation.py [--output runs/ablation] [--only ARM ...] [--table]
+
+Takes the arms of `configs/ablation.yaml` in turn: trains each, runs the suite `ablation` on it, and adds its rows to
+`docs/ablation/results.csv`. An arm that has rows there is done; one that was interrupted goes on where it was. Anyone
+can continue the queue, or add to it. `--table` prints what is there. Needs CRYOWAE_DATA; an arm takes 5 to 10 minutes
+on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import yaml
+
+from cryowae.benchmark.run import run_suite
+from cryowae.benchmark.tables import COLUMNS
+from cryowae.config import MethodConfig, TrainConfig, load_config, load_suite
+from cryowae.progress import TerminalProgress
+from cryowae.train import train
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "ablation" / "results.csv"
+SCORES = ("ncc", "fsc_mw", "fsc_obs", "noise_ratio", "blobs")
+FIELDS = ("arm", "steps", "seconds_per_step", "match", "scene", "snr", "seed", *SCORES)
+
+Row = dict[str, str]
+
+
+def main() -> None:
+    """Train and measure what has no rows yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--only", nargs="*", metavar="ARM")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--table", action="store_true", help="print what is there and do nothing")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    queue = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())
+    unknown = set(args.only or []) - queue["arms"].keys()
+    if unknown:
+        parser.error(f"got {', '.join(sorted(unknown))}, expected arms of configs/ablation.yaml")
+    for arm, changes in queue["arms"].items():
+        if not args.table and arm in (args.only or queue["arms"]) and arm not in {row["arm"] for row in read_rows()}:
+            overrides = [f"name={arm}", *queue["base"], *changes]
+            append_rows(run_arm(arm, load_config(queue["config"], overrides), args.output / arm, args.device))
+    print(format_rows(read_rows()))
+
+
+def run_arm(arm: str, config: TrainConfig, output: Path, device: str) -> list[Row]:
+    """Train one arm and measure it; its rows."""
+    with TerminalProgress() as progress:
+        resume = (output / "last.safetensors").exists()
+        weights = train(config, output, resume=resume, device=device, progress=progress)
+        method = MethodConfig(name=arm, checkpoint=str(weights), fast=True)
+        found = run_suite(load_suite("ablation").with_methods([method]), output / "suite", progress=progress)
+    with (output / "log.csv").open() as file:
+        log = list(csv.DictReader(file))
+    pace = sorted(float(row["seconds"]) for row in log)[len(log) // 2]
+    match = "/".join(f"{float(log[-1][name]):.3f}" for name in ("match_2", "match_4", "match_8") if log[-1].get(name))
+    start = {"arm": arm, "steps": str(config.steps), "seconds_per_step": f"{pace:.2f}", "match": match}
+    with found.csv.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == arm]
+    return [start | {name: row.get(name, "") for name in FIELDS[len(start) :]} for row in rows]
+
+
+def read_rows() -> list[Row]:
+    """What has been measured so far."""
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open() as file:
+        return list(csv.DictReader(file))
+
+
+def append_rows(rows: Sequence[Row]) -> None:
+    """Add an arm to the results, all of its rows at once."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    old = read_rows()
+    partial = RESULTS.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*old, *rows])
+    partial.replace(RESULTS)
+
+
+def format_rows(rows: Sequence[Row]) -> str:
+    """A Markdown table: NCC / wedge FSC / measured FSC of every arm and scene, means over the seeds."""
+    scenes = list(dict.fromkeys(row["scene"] for row in rows))
+    lines = ["| " + " | ".join(["arm", *scenes, "noise ratio"]) + " |", "|" + "---|" * (len(scenes) + 2)]
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        mine = [row for row in rows if row["arm"] == arm]
+        cells = [" ".join(_mean(mine, name, scene) for name in SCORES[:3]) for scene in scenes]
+        lines.append("| " + " | ".join([arm, *cells, _mean(mine, "noise_ratio", scenes[0])]) + " |")
+    return "\n".join(lines)
+
+
+def _mean(rows: Sequence[Row], score: str, scene: str) -> str:
+    values = [float(row[score]) for row in rows if row["scene"] == scene and row[score]]
+    return f"{sum(values) / len(values):.{COLUMNS[score].digits}f}" if values else ""
+
+
+if __name__ == "__main__":
+    main()
