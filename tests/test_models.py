@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape, count_parameters, interpolate_codes
 from cryowae.models.blocks import ShuffleDown, ShuffleUp
 from cryowae.models.discriminator import LatentDiscriminator
+from cryowae.models.pretrained import load_model
 
 SMALL = {"widths": (8, 12, 16), "codes": (2, 3, 4), "down": (1, 1, 1), "up": (1, 1), "decode": (1, 1, 1)}
 
@@ -125,3 +126,15 @@ def test_discriminator_says_one_number_per_neighbourhood():
 
 def test_counting_parameters():
     assert count_parameters(torch.nn.Conv3d(2, 3, 3)) == 3 * 2 * 27 + 3
+
+
+def test_half_precision_gives_nearly_the_same_answer(monkeypatch):
+    volume = torch.randn(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
+    volume[..., 10:20, 8:22, 12:20] += 3  # a molecule, or the answer would be nothing
+    exact, half = (load_model(device="cpu", half=flag)(volume) for flag in (False, True))
+    assert half.dtype == torch.float32
+    assert 0 < float((half - exact).std()) < 0.02 * float(exact.std())
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert load_model(device="cpu").half
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
+    assert not load_model(device="cpu").half

@@ -44,7 +44,7 @@ class SpeedRow:
     shape
         `(z, y, x)` voxels.
     device
-        Where the network ran, with the number of threads on a CPU.
+        Where the network ran, with the number of threads on a CPU, and whether in half precision.
     model
         Its name.
     seconds, cpu_seconds
@@ -178,9 +178,10 @@ def _measure(shape: Shape, folder: Path, model: Model, work: Work | None, fast: 
         flops, bandwidth = card_limits(model.device, half=work.bytes_per_value == 2)
         compute, traffic = 2 * rate * work.products / flops, rate * work.values * work.bytes_per_value / bandwidth
     threads = f", {torch.get_num_threads()} threads" if model.device.type == "cpu" else ""
+    precision = ", half precision" if isinstance(model, RestorationModel) and model.half else ""
     return SpeedRow(
         shape=shape,
-        device=f"{model.device}{threads}",
+        device=f"{model.device}{threads}{precision}",
         model=model.name,
         seconds=result.seconds,
         cpu_seconds=busy,

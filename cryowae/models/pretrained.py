@@ -94,7 +94,7 @@ def load_model(
     device
         `auto`, `cpu`, `cuda` or `mps`.
     half
-        Half precision; by default on CUDA alone.
+        Half precision; by default where the hardware has it: on CUDA, and on CPUs that multiply in bfloat16.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def load_model(
         ) from error
     network = network.placed(place).eval().requires_grad_(False)
     sha = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    half = place.type == "cuda" if half is None else half
+    half = _is_fast_in_half(place) if half is None else half
     return RestorationModel(network, path.stem, sha, (float(sizes[0]), float(sizes[1])), metadata, place, half)
 
 
@@ -134,6 +134,13 @@ def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: 
         "structures": list(config.data.structures),
     }
     write_checkpoint(path, tensors, metadata)
+
+
+def _is_fast_in_half(device: torch.device) -> bool:
+    if device.type != "cpu":
+        return device.type == "cuda"
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def pick_device(name: str) -> str:
