@@ -4,8 +4,8 @@
 
 Takes the arms of `configs/ablation.yaml` in turn: trains each, runs the suite `ablation` on it, and adds its rows to
 `docs/ablation/results.csv`. An arm that has rows there is done; one that was interrupted goes on where it was. Anyone
-can continue the queue, or add to it. `--table` prints what is there. Needs CRYOWAE_DATA; an arm takes 5 to 10 minutes
-on two cores.
+can continue the queue, or add to it. At the end all rows are printed as a table and drawn as `docs/ablation/arms.png`;
+`--table` does that alone. Needs CRYOWAE_DATA; an arm takes 5 to 10 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cryowae.benchmark.run import run_suite
 from cryowae.benchmark.tables import COLUMNS
 from cryowae.config import MethodConfig, TrainConfig, load_config, load_suite
 from cryowae.progress import TerminalProgress
+from cryowae.report.style import SERIES, WIDTH, house_style, new_figure, place, save
 from cryowae.train import train
 
 ROOT = Path(__file__).parent.parent
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", metavar="ARM")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--table", action="store_true", help="print what is there and do nothing")
+    parser.add_argument("--table", action="store_true", help="train nothing")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     queue = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())
@@ -50,7 +51,10 @@ def main() -> None:
         if not args.table and arm in (args.only or queue["arms"]) and arm not in {row["arm"] for row in read_rows()}:
             overrides = [f"name={arm}", *queue["base"], *changes]
             append_rows(run_arm(arm, load_config(queue["config"], overrides), args.output / arm, args.device))
-    print(format_rows(read_rows()))
+    rows = read_rows()
+    print(format_rows(rows))
+    if rows:
+        draw_rows(rows, RESULTS.with_name("arms.png"))
 
 
 def run_arm(arm: str, config: TrainConfig, output: Path, device: str) -> list[Row]:
@@ -99,6 +103,26 @@ def format_rows(rows: Sequence[Row]) -> str:
         cells = [" ".join(_mean(mine, name, scene) for name in SCORES[:3]) for scene in scenes]
         lines.append("| " + " | ".join([arm, *cells, _mean(mine, "noise_ratio", scenes[0])]) + " |")
     return "\n".join(lines)
+
+
+def draw_rows(rows: Sequence[Row], path: Path) -> None:
+    """NCC and wedge FSC of every arm, a dot a scene (mean over the seeds), the first arm as lines through all."""
+    arms, scenes = (list(dict.fromkeys(row[name] for row in rows)) for name in ("arm", "scene"))
+    titles = {"ncc": "NCC with the truth", "fsc_mw": "mean FSC in the wedge, to half Nyquist"}
+    height, width = 0.26 * len(arms) + 0.1, (WIDTH - 1.9) / 2 - 0.2
+    with house_style():
+        figure = new_figure(WIDTH, height + 1.15)
+        for column, (score, title) in enumerate(titles.items()):
+            axes = place(figure, 1.7 + column * (width + 0.3), 0.65, width, height, label=score)
+            for colour, scene in zip(SERIES, scenes, strict=False):
+                mine = [row for row in rows if row["scene"] == scene]
+                values = [float(_mean([row for row in mine if row["arm"] == arm], score, scene)) for arm in arms]
+                axes.axvline(values[0], color=colour, linewidth=0.6, alpha=0.6)
+                axes.plot(values, range(len(arms)), "o", color=colour, markersize=4.5, label=scene)
+            axes.set(title=title, ylim=(len(arms) - 0.5, -0.5), yticks=range(len(arms)))
+            axes.set_yticklabels(arms if column == 0 else [])
+        figure.legend(*axes.get_legend_handles_labels(), loc="upper center", ncols=len(scenes))
+    save(figure, path)
 
 
 def _mean(rows: Sequence[Row], score: str, scene: str) -> str:

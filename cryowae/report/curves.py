@@ -25,7 +25,7 @@ SAME_NETWORK = "restored halves (same network: not a resolution)"
 HALVES_BLOCK = (192, 192, 192)
 """Voxels along z, y and x of the halves that are compared at most."""
 
-_LOSSES = ("loss", "supervised", "fidelity")
+_LOSSES = ("loss", "supervised", "gradient", "fidelity")
 _NAMES = {"loss": "total loss"}
 
 
@@ -35,8 +35,8 @@ def draw_training_curves(csv_path: str | Path, png_path: str | Path) -> Path:
     Parameters
     ----------
     csv_path
-        Has a column `step` and any of `loss`, `supervised`, `fidelity`, `match_<scale>`, `null95_<scale>`; empty
-        fields and other columns are passed over.
+        Has a column `step` and any of `loss`, `supervised`, `gradient`, `fidelity`, `match_<scale>`, `null95_<scale>`;
+        empty fields and other columns are passed over.
     png_path
         Where the PNG goes; an existing file is replaced.
 
