@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cryowae.restore import restore_tomogram
     from cryowae.tomogram import Tomogram, open_tomogram
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["Tomogram", "Wedge", "load_model", "open_tomogram", "restore_tomogram"]
 
 _HOMES = {
