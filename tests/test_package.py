@@ -53,7 +53,7 @@ def test_wheel_carries_what_the_package_reads(wheel):
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     wanted = {f"cryowae/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     wanted |= {str(p.relative_to(ROOT)) for p in (ROOT / "cryowae").rglob("*") if p.suffix not in (".pyc", "")}
-    assert {"cryowae/py.typed", "cryowae/configs/cryowae-2.yaml", "cryowae/weights/cryowae-2.safetensors"} <= wanted
+    assert {"cryowae/py.typed", "cryowae/configs/cryowae-3.yaml", "cryowae/weights/cryowae-3.safetensors"} <= wanted
     assert not wanted - set(sizes)
     assert sum(size for name, size in sizes.items() if name.startswith("cryowae/weights/")) <= 12_000_000
 
@@ -76,11 +76,11 @@ def test_wheel_says_what_it_is(wheel):
 def test_installed_package_finds_its_files_from_anywhere(installed, tmp_path):
     code = (
         "import cryowae; from cryowae.config import load_config; "
-        "print(cryowae.__file__, load_config('cryowae-2').name, cryowae.load_model(device='cpu').name)"
+        "print(cryowae.__file__, load_config('cryowae-3').name, cryowae.load_model(device='cpu').name)"
     )
     done = run_there(installed, tmp_path, "-c", code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(installed / "cryowae" / "__init__.py"), "cryowae-2", "cryowae-2"]
+    assert done.stdout.split() == [str(installed / "cryowae" / "__init__.py"), "cryowae-3", "cryowae-3"]
 
 
 def test_installed_package_runs_the_demo(installed, tmp_path):

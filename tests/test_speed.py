@@ -99,7 +99,7 @@ def test_the_volume_is_noise_with_dark_blobs(tmp_path):
 
 
 def test_the_table_has_ratios_and_figures():
-    row = SpeedRow((256, 256, 256), "cpu, 2 threads", "cryowae-2", 20.0, 38.0, 0.5, 8e8, 67108864, None, 1.25, 6e10)
+    row = SpeedRow((256, 256, 256), "cpu, 2 threads", "cryowae-3", 20.0, 38.0, 0.5, 8e8, 67108864, None, 1.25, 6e10)
     text = format_speed([row, dataclasses.replace(row, device="cuda", device_memory=3_000_000_000)])
     first, rule, second, third = text.splitlines()[:4]
     assert {len(line) for line in (first, rule, second, third)} == {len(first)}

@@ -160,7 +160,7 @@ def test_a_run_can_start_from_weights(tmp_path):
 
 
 def test_shipped_configurations_are_read_and_overridden():
-    loaded = load_config("cryowae-2", ["data.batch=2", "rate=1e-4", "match.kind=adversarial"])
+    loaded = load_config("cryowae-3", ["data.batch=2", "rate=1e-4", "match.kind=adversarial"])
     assert (loaded.data.batch, loaded.rate, loaded.match.kind) == (2, 1e-4, "adversarial")
 
 
@@ -183,7 +183,7 @@ def test_configurations_that_make_no_sense(text, overrides, message, tmp_path):
 
 
 def test_an_unknown_configuration_names_those_that_there_are():
-    with pytest.raises(ConfigError, match="cryowae-2"):
+    with pytest.raises(ConfigError, match="cryowae-3"):
         load_config("nothing")
 
 

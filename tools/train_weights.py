@@ -1,6 +1,6 @@
 """Train the weights that ship, and put them in their place.
 
-    python tools/train_weights.py [--output runs/cryowae-2] [--fresh] [--install] [--set data.batch=16 ...]
+    python tools/train_weights.py [--output runs/cryowae-3] [--fresh] [--install] [--set data.batch=16 ...]
 
 One command, at most 90 minutes on two cores, minutes on a GPU. Starts from the shipped weights where there are some
 (`--fresh` does not), goes on where an interrupted run left off, and with `--install` copies the result to
@@ -29,8 +29,8 @@ WEIGHTS = Path(__file__).parent.parent / "cryowae" / "weights"
 def main() -> None:
     """Train as the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="cryowae-2")
-    parser.add_argument("--output", type=Path, default=Path("runs/cryowae-2"))
+    parser.add_argument("--config", default="cryowae-3")
+    parser.add_argument("--output", type=Path, default=Path("runs/cryowae-3"))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--fresh", action="store_true", help="do not start from the shipped weights")
     parser.add_argument("--install", action="store_true", help="copy the result to cryowae/weights/")

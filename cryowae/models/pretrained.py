@@ -17,7 +17,7 @@ from cryowae.errors import CheckpointError, ConfigError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 
-DEFAULT = "cryowae-2"
+DEFAULT = "cryowae-3"
 
 CLIP = 12.0
 """Standard deviations beyond which values are cut, in training and in restoration: beads must not blind the network."""
