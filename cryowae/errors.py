@@ -19,6 +19,10 @@ class TiltError(CryowaeError):
     """Tilt angles that are missing, unreadable or impossible."""
 
 
+class ImagesError(CryowaeError):
+    """A set of images that is missing, damaged or another than it should be."""
+
+
 class CheckpointError(CryowaeError):
     """A checkpoint that is damaged, foreign or of an unknown format."""
 

@@ -1,10 +1,12 @@
-"""Configurations of training runs, simulated scenes and benchmarks."""
+"""Configurations of training runs, simulated scenes, benchmarks and 2-D baselines."""
 
+from cryowae.config.baseline import BaselineConfig, baseline_config, parse_baseline
 from cryowae.config.scene import ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig, load_scene
 from cryowae.config.suite import MethodConfig, SuiteConfig, SuiteScene, load_suite
 from cryowae.config.training import DataConfig, MatchConfig, ModelConfig, TrainConfig, load_config, parse_config
 
 __all__ = [
+    "BaselineConfig",
     "DataConfig",
     "ImagingConfig",
     "MatchConfig",
@@ -16,8 +18,10 @@ __all__ = [
     "SuiteConfig",
     "SuiteScene",
     "TrainConfig",
+    "baseline_config",
     "load_config",
     "load_scene",
     "load_suite",
+    "parse_baseline",
     "parse_config",
 ]

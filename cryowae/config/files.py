@@ -57,7 +57,7 @@ def read_values(name_or_path: str | Path, folder: str, overrides: Sequence[str] 
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}, expected names with values, such as `steps: 1000`")
     for override in overrides:
-        _assign(values, override)
+        assign(values, override)
     return values, str(path)
 
 
@@ -77,6 +77,19 @@ def check(kind: type[Config], values: dict[str, Any], source: str) -> Config:
         raise ConfigError(f"{where}: {said[:1].lower()}{said[1:]}{got}") from error
 
 
+def assign(values: dict[str, Any], override: str) -> None:
+    """Set one of the plain values by an assignment such as `data.batch=8`; raises `ConfigError` if it is none."""
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"got {override!r}, expected NAME=VALUE, such as data.batch=8")
+    *parents, last = name.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{name}: {parent} is a value, not a group of values")
+    values[last] = yaml.safe_load(text)
+
+
 def shipped(folder: str = "") -> Path:
     """Where the configurations are that ship with the package, installed or in a clone."""
     installed = Path(str(files("cryowae"))) / "configs"
@@ -91,15 +104,3 @@ def _names(kind: type[Frozen], place: Sequence[int | str]) -> list[str]:
             choices = (inside, *get_args(inside))
             kind = next((c for c in choices if isinstance(c, type) and issubclass(c, Frozen)), kind)
     return list(kind.model_fields)
-
-
-def _assign(values: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    if not equals or not name:
-        raise ConfigError(f"got {override!r}, expected NAME=VALUE, such as data.batch=8")
-    *parents, last = name.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"{name}: {parent} is a value, not a group of values")
-    values[last] = yaml.safe_load(text)

@@ -1,0 +1,135 @@
+"""The networks of the 2-D baselines, whose codes are flat: a table of shapes, and what is built from it.
+
+The shapes are those that give the parameter counts of the report's Table 1 exactly; the tests hold all six. Its trunk is
+DCGAN's (Radford et al. 2016): convolutions of four pixels and stride 2, batch normalisation, ReLU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Widths of one row of the report's Table 1.
+
+    Attributes
+    ----------
+    channels, size
+        Of the images: 1 or 3, and the edge in pixels.
+    code
+        Numbers in a code.
+    down
+        Channels after each convolution that halves the size: the encoder's, or the critic's.
+    start
+        Channels of the field that the decoder's first Linear makes, at twice the size at which `down` ends.
+    up
+        Channels after each transposed convolution that doubles the size.
+    discriminator
+        Hidden widths of the latent discriminator.
+    """
+
+    channels: int
+    size: int
+    code: int
+    down: tuple[int, ...]
+    start: int
+    up: tuple[int, ...]
+    discriminator: tuple[int, ...] = ()
+
+    @property
+    def flat(self) -> int:
+        """Numbers at the end of `down`."""
+        return self.down[-1] * (self.size >> len(self.down)) ** 2
+
+    @property
+    def start_size(self) -> int:
+        """Edge of the field that the decoder starts from."""
+        return self.size >> len(self.up)
+
+
+_SMALL, _LARGE = (32, 32, 64, 64), (128, 256, 512, 1024)
+TRUNKS = {
+    ("mnist", "vae"): Trunk(1, 32, 32, _SMALL, 64, (64, 32, 32)),
+    ("mnist", "wae"): Trunk(1, 32, 8, _SMALL, 64, (64, 32, 32), (64,) * 4),
+    ("mnist", "wgan-gp"): Trunk(1, 32, 128, (128, 256, 512), 512, (256, 128)),
+    ("celeba", "vae"): Trunk(3, 64, 32, _SMALL, 64, (64, 32, 32)),
+    ("celeba", "wae"): Trunk(3, 64, 64, _LARGE, 1024, (512, 256, 128), (512,) * 4),
+    ("celeba", "wgan-gp"): Trunk(3, 64, 128, _LARGE, 1024, (512, 256, 128)),
+}
+"""By data set and family; `ae`, `wae-mmd`, `wae-gan` and `aae` share the family `wae`."""
+
+
+class Encoder(nn.Module):
+    """Images to one or several vectors.
+
+    Parameters
+    ----------
+    trunk
+        Widths.
+    heads
+        Length of each vector, by name: `code`, or `mean` and `log_variance`, or `style` and `label`.
+    """
+
+    def __init__(self, trunk: Trunk, heads: dict[str, int]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for a, b in pairwise((trunk.channels, *trunk.down)):
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+        self.trunk = nn.Sequential(*layers, nn.Flatten())
+        self.heads = nn.ModuleDict({name: nn.Linear(trunk.flat, length) for name, length in heads.items()})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """`(n, channels, size, size)` in [-1, 1] to `(n, length)` for each head."""
+        seen = self.trunk(images)
+        return {name: head(seen) for name, head in self.heads.items()}
+
+
+class Decoder(nn.Module):
+    """Codes to images; with `normalised_start` it is the generator of the WGAN.
+
+    Parameters
+    ----------
+    trunk
+        Widths.
+    code
+        Numbers in a code, if not the trunk's.
+    normalised_start
+        Batch normalisation and ReLU after the first Linear.
+    """
+
+    def __init__(self, trunk: Trunk, code: int | None = None, normalised_start: bool = False) -> None:
+        super().__init__()
+        edge = trunk.start_size
+        features = trunk.start * edge**2
+        self.first = nn.Linear(trunk.code if code is None else code, features)
+        layers: list[nn.Module] = [nn.BatchNorm1d(features), nn.ReLU()] if normalised_start else []
+        layers.append(nn.Unflatten(1, (trunk.start, edge, edge)))
+        for a, b in pairwise((trunk.start, *trunk.up)):
+            layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+        self.rest = nn.Sequential(*layers, nn.Conv2d(trunk.up[-1], trunk.channels, 3, padding=1))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """`(n, code)` to `(n, channels, size, size)`, not bounded: [-1, 1] is learned."""
+        images: Tensor = self.rest(self.first(code))
+        return images
+
+
+def critic(trunk: Trunk) -> nn.Sequential:
+    """`(n, channels, size, size)` to `(n, 1)`, without any normalisation over the batch (Gulrajani et al. 2017, 4)."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise((trunk.channels, *trunk.down)):
+        layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(trunk.flat, 1))
+
+
+def discriminator(code: int, hidden: Sequence[int]) -> nn.Sequential:
+    """`(n, code)` to `(n, 1)` logits, positive where a code looks like the prior's."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise((code, *hidden)):
+        layers += [nn.Linear(a, b), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(hidden[-1], 1))

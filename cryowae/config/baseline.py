@@ -1,0 +1,94 @@
+"""What a 2-D baseline may choose, and the two presets of every model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from cryowae.config.files import Frozen, assign, check, read_values
+from cryowae.errors import ConfigError
+
+DataName = Literal["mnist", "celeba"]
+ModelName = Literal["ae", "vae", "wae-mmd", "wae-gan", "aae", "wgan-gp"]
+Preset = Literal["faithful", "fixed"]
+
+
+class BaselineConfig(Frozen):
+    """One run of a 2-D baseline.
+
+    `reduction` is what the squared error is over the pixels of an image, their `mean` or their `sum`; it is averaged over
+    the batch in both cases. `weight` multiplies the latent term beside it: the KL divergence (VAE), the squared MMD, or
+    the cross-entropy of the fooled discriminators. `code` is the length of the code, 0 for that of the report's Table 1;
+    with `labels` it is that of the style. `labels` is the number of training images whose label an AAE is told, 0 for
+    none. `critic_steps`, `penalty` and `one_sided` are the WGAN's. `cosine` lets the rates fall to zero.
+
+    Two errors of the report can be repeated: `train_first` false leaves the first Linear of the decoder as it was drawn,
+    and `reconstruct` train measures reconstructions with the statistics of their batch.
+
+    `images` is how many images to use, 0 for all; the first four fifths are trained on and the rest is held out.
+    """
+
+    data: DataName
+    model: ModelName
+    preset: Preset
+    seed: int = 0
+    images: int = Field(0, ge=0)
+    epochs: int = Field(100, ge=1)
+    batch: int = Field(64, ge=2)
+    rate: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    cosine: bool = False
+    code: int = Field(0, ge=0)
+    reduction: Literal["mean", "sum"] = "mean"
+    weight: float = Field(1.0, ge=0)
+    kernel: Literal["imq", "gaussian"] = "imq"
+    discriminator_rate: float = Field(1e-3, gt=0)
+    discriminator_betas: tuple[float, float] = (0.9, 0.999)
+    labels: int = Field(0, ge=0)
+    supervision: float = Field(1.0, ge=0)
+    critic_steps: int = Field(5, ge=1)
+    penalty: float = Field(10.0, ge=0)
+    one_sided: bool = True
+    train_first: bool = True
+    reconstruct: Literal["train", "eval"] = "eval"
+    evaluate_every: int = Field(10, ge=1)
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> BaselineConfig:
+        if self.labels and (self.model, self.data) != ("aae", "mnist"):
+            raise ValueError("labels are for the model aae on mnist, expected 0 for any other")
+        if self.labels % 10:
+            raise ValueError("expected as many labels of each digit, a multiple of 10")
+        return self
+
+
+def baseline_config(data: str, model: str, preset: str, overrides: Sequence[str] = ()) -> BaselineConfig:
+    """The configuration of a model under a preset, from `configs/baselines/PRESET.yaml`.
+
+    Parameters
+    ----------
+    data, model, preset
+        Names.
+    overrides
+        Assignments such as `weight=3`, whose values are YAML.
+
+    Raises
+    ------
+    ConfigError
+        If a name or a value is not known.
+    """
+    for got, known in ((data, DataName), (model, ModelName), (preset, Preset)):
+        if got not in get_args(known):
+            raise ConfigError(f"got {got!r}, expected one of: {', '.join(get_args(known))}")
+    values, source = read_values(preset, "baselines")
+    chosen = {**values["all"], **values[model], "data": data, "model": model, "preset": preset}
+    for override in overrides:
+        assign(chosen, override)
+    return check(BaselineConfig, chosen, source)
+
+
+def parse_baseline(values: dict[str, Any], source: str) -> BaselineConfig:
+    """Check plain values, as a checkpoint holds them."""
+    return check(BaselineConfig, values, source)

