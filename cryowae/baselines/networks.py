@@ -1,7 +1,7 @@
 """The networks of the 2-D baselines, whose codes are flat: a table of shapes, and what is built from it.
 
-The shapes are those that give the parameter counts of the report's Table 1 exactly; the tests hold all six. Its trunk is
-DCGAN's (Radford et al. 2016): convolutions of four pixels and stride 2, batch normalisation, ReLU.
+The shapes are those that give the parameter counts of the report's Table 1 exactly; the tests hold all six. The trunk
+is DCGAN's (Radford et al. 2016): convolutions of four pixels and stride 2, batch normalisation, ReLU.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
     trunk
         Widths.
     heads
-        Length of each vector, by name: `code`, or `mean` and `log_variance`, or `style` and `label`.
+        Length of each vector, by name: `style`, or `style` and `label`, or `mean` and `log_variance`.
     """
 
     def __init__(self, trunk: Trunk, heads: dict[str, int]) -> None:

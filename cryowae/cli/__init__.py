@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cryowae.cli.baseline import baseline
 from cryowae.cli.benchmark import benchmark
 from cryowae.cli.demo import demo
 from cryowae.cli.errors import ErrorsInOneLine
@@ -31,6 +32,7 @@ for _command in (restore, info, demo, train):
     app.command()(_command)
 app.add_typer(simulate)
 app.add_typer(benchmark)
+app.add_typer(baseline)
 
 
 def _say_version(wanted: bool) -> None:

@@ -18,14 +18,15 @@ Preset = Literal["faithful", "fixed"]
 class BaselineConfig(Frozen):
     """One run of a 2-D baseline.
 
-    `reduction` is what the squared error is over the pixels of an image, their `mean` or their `sum`; it is averaged over
-    the batch in both cases. `weight` multiplies the latent term beside it: the KL divergence (VAE), the squared MMD, or
-    the cross-entropy of the fooled discriminators. `code` is the length of the code, 0 for that of the report's Table 1;
-    with `labels` it is that of the style. `labels` is the number of training images whose label an AAE is told, 0 for
-    none. `critic_steps`, `penalty` and `one_sided` are the WGAN's. `cosine` lets the rates fall to zero.
+    `reduction` is what the squared error is over the values of an image, their `mean` or their `sum`; over the batch it
+    is averaged in both cases. `weight` multiplies the latent term beside it: the KL divergence (VAE), the squared MMD,
+    or the cross-entropy of the fooled discriminators. `code` is the length of the code, 0 for that of the report's
+    Table 1; with `labels` it is that of the style. `labels` is the number of training images whose class an AAE is
+    told, 0 for none, and `supervision` the weight of the cross-entropy on them. `critic_steps`, `penalty` and
+    `one_sided` are the WGAN's. `cosine` lets the rates fall to zero.
 
-    Two errors of the report can be repeated: `train_first` false leaves the first Linear of the decoder as it was drawn,
-    and `reconstruct` train measures reconstructions with the statistics of their batch.
+    Two errors of the report can be repeated: `train_first` false leaves the first Linear of the decoder as it was
+    drawn, and `reconstruct` train measures reconstructions with the statistics of their batch.
 
     `images` is how many images to use, 0 for all; the first four fifths are trained on and the rest is held out.
     """

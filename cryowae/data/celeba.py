@@ -26,7 +26,7 @@ def read_celeba(
     Parameters
     ----------
     folder
-        Holds `img_align_celeba/000001.jpg` and so on, or is that folder; the one that `CRYOWAE_CELEBA` names if not given.
+        Holds `img_align_celeba/000001.jpg` and so on, or is that folder; if not given, `CRYOWAE_CELEBA` names it.
     count
         How many at most.
     size

@@ -48,7 +48,9 @@ class ImageSet:
         """
         count = min(images or len(self), len(self))
         if count < 20:
-            raise ImagesError(f"got {count} images of {self.name}, expected at least 20: four fifths train, the rest test")
+            raise ImagesError(
+                f"got {count} images of {self.name}, expected at least 20: four fifths train, the rest test"
+            )
         return self.part(0, count * 4 // 5), self.part(count * 4 // 5, count)
 
     def to(self, device: torch.device) -> ImageSet:

@@ -1,7 +1,8 @@
 """Distances between the law of the codes and the prior.
 
-The maximum mean discrepancy with the inverse multiquadratic kernel (Gretton et al. 2012; Tolstikhin et al. 2018,
-section 4 and appendix), and the two losses of a latent discriminator (Makhzani et al. 2016).
+The maximum mean discrepancy with the inverse multiquadratic or the Gaussian kernel (Gretton et al. 2012; Tolstikhin et
+al. 2018, section 4 and appendix), the two losses of a latent discriminator (Makhzani et al. 2016), and the divergence
+of a Gaussian encoder (Kingma & Welling 2014).
 
 Positions of one volume are dependent samples, and the plain U-statistic over them is biased: it takes the likeness of
 neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*: only pairs from different volumes count.
@@ -10,6 +11,7 @@ neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*: o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -47,15 +49,23 @@ def code_samples(code: Tensor, positions: int, generator: torch.Generator, neigh
     return flat[:, :, chosen].permute(0, 2, 1, 3).flatten(2)
 
 
-def block_kernel(samples: Tensor, scales: Sequence[float] = SCALES, sigma2: float = 1.0) -> Tensor:
+def block_kernel(
+    samples: Tensor,
+    scales: Sequence[float] = SCALES,
+    sigma2: float = 1.0,
+    kind: Literal["imq", "gaussian"] = "imq",
+) -> Tensor:
     """Mean kernel value between every two blocks of samples.
 
     Parameters
     ----------
     samples
-        `(blocks, m, d)`.
+        `(blocks, m, d)`; independent samples are blocks of one, `(n, 1, d)`.
     scales, sigma2
-        The kernel is `sum_s C_s / (C_s + |a - b|^2)` with `C_s = 2 d sigma2 s` (Tolstikhin et al. 2018).
+        `C_s = 2 d sigma2 s`: of two samples of the prior, the expected squared distance times `s`.
+    kind
+        `imq`: the kernel is `sum_s C_s / (C_s + |a - b|^2)` (Tolstikhin et al. 2018). `gaussian`: it is
+        `sum_s exp(-|a - b|^2 / C_s)`.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def block_kernel(samples: Tensor, scales: Sequence[float] = SCALES, sigma2: floa
     total = torch.zeros_like(distance)
     for s in scales:
         c = 2 * d * sigma2 * s
-        total = total + c / (c + distance)
+        total = total + (c / (c + distance) if kind == "imq" else torch.exp(-distance / c))
     return total.view(blocks, m, blocks, m).mean(dim=(1, 3))
 
 
@@ -119,6 +129,17 @@ def discriminator_loss(on_prior: Sequence[Tensor], on_codes: Sequence[Tensor]) -
 def fooling_loss(on_codes: Sequence[Tensor]) -> Tensor:
     """What the encoder pays for being recognised (the non-saturating form of Goodfellow et al. 2014)."""
     return torch.stack([softplus(-c).mean() for c in on_codes]).mean()
+
+
+def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence from N(0, I), summed over the code, mean over the batch (Kingma & Welling 2014, B).
+
+    Parameters
+    ----------
+    mean, log_variance
+        `(n, d)` of the encoder's independent Gaussians.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
 
 
 def _off_diagonal(matrix: Tensor) -> Tensor:

@@ -6,14 +6,12 @@ a run that was interrupted ends with the weights of one that was not (on the CPU
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cryowae.config import TrainConfig, parse_config
 from cryowae.errors import CheckpointError
@@ -23,6 +21,7 @@ from cryowae.models.discriminator import LatentDiscriminator
 from cryowae.models.pretrained import find_weights
 from cryowae.objectives.match import LatentMatch
 from cryowae.train.optimiser import Optimiser
+from cryowae.train.packing import pack, unpack
 
 
 @dataclass
@@ -75,17 +74,14 @@ class TrainingState:
 
     def save(self, path: Path) -> None:
         """Write all of it."""
-        tensors: dict[str, Tensor] = {"generator": self.generator.get_state()}
-        plain: dict[str, Any] = {}
-        for name, part in self._parts().items():
-            tensors |= {f"{name}.{k}": v for k, v in _flatten(part.state_dict(), plain.setdefault(name, {})).items()}
+        arrays, plain = pack(self._parts())
         metadata = {
             "kind": "training",
             "step": self.step,
             "config": self.config.model_dump(mode="json"),
             "plain": plain,
         }
-        write_checkpoint(path, {k: _array(v) for k, v in tensors.items()}, metadata)
+        write_checkpoint(path, {"generator": self.generator.get_state().numpy(), **arrays}, metadata)
 
     def load(self, path: Path) -> None:
         """Take over where `save` left off.
@@ -103,11 +99,7 @@ class TrainingState:
             raise CheckpointError(f"{path} was written under another configuration; resume with its own, or start anew")
         self.step = int(metadata["step"])
         self.generator.set_state(torch.from_numpy(tensors.pop("generator")))
-        for name, part in self._parts().items():
-            own = {
-                k.removeprefix(f"{name}."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith(f"{name}.")
-            }
-            part.load_state_dict(_unflatten(own, metadata["plain"][name]))
+        unpack(self._parts(), tensors, metadata["plain"])
 
     def _parts(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"network": self.network, "ema": self.average, **self.optimiser.parts}
@@ -124,26 +116,3 @@ def _start(network: Autoencoder, path: Path) -> None:
     if weights.keys() != own.keys() or any(weights[k].shape != own[k].shape for k in own):
         raise CheckpointError(f"{path} holds another network than the configuration's; mend `model` or `start_from`")
     network.load_state_dict(weights)
-
-
-def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = tensor.detach().cpu().contiguous().numpy()
-    return array
-
-
-def _flatten(state: dict[str, Any], plain: dict[str, Any]) -> dict[str, Tensor]:
-    # modules have flat state; optimisers nest it: {"state": {i: {name: tensor}}, "param_groups": [...]}
-    if "param_groups" not in state:
-        return state
-    plain["param_groups"] = json.loads(json.dumps(state["param_groups"]))
-    return {f"{i}.{k}": v for i, values in state["state"].items() for k, v in values.items()}
-
-
-def _unflatten(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, Any]:
-    if "param_groups" not in plain:
-        return tensors
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
-    return {"state": state, "param_groups": plain["param_groups"]}

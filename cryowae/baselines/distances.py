@@ -1,0 +1,103 @@
+"""Distances between two sets of samples: of features of images, and of codes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cryowae.errors import ConfigError
+from cryowae.objectives.latent import mmd
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Frechet distance of the Gaussians with the moments of two sets (Dowson & Landau 1982; Heusel et al. 2017, eq. 6).
+
+    `|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a^1/2 S_b S_a^1/2)^1/2)`. Both roots are those of symmetric matrices, found
+    from eigenvalues of which negative ones, which are rounding, count as 0: covariances may be singular.
+
+    Parameters
+    ----------
+    a, b
+        `(n, d)`, at least two samples each; FID when they are Inception's 2048 features. It falls as `n` grows, so only
+        distances of as many samples compare.
+    """
+    first, second = a.double(), b.double()
+    s_a, s_b = torch.cov(first.T).reshape(a.shape[1], -1), torch.cov(second.T).reshape(b.shape[1], -1)
+    values, vectors = torch.linalg.eigh(s_a)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    overlap = torch.linalg.eigvalsh(root @ s_b @ root).clamp(min=0).sqrt().sum()
+    means = (first.mean(0) - second.mean(0)).square().sum()
+    return max(float(means + s_a.trace() + s_b.trace() - 2 * overlap), 0.0)
+
+
+def torchmetrics_fid(real: Tensor, made: Tensor) -> float:
+    """The Frechet distance as torchmetrics computes it, for figures that stand beside published ones.
+
+    Parameters
+    ----------
+    real, made
+        `(n, d)` features.
+
+    Raises
+    ------
+    ConfigError
+        If torchmetrics is not installed.
+    """
+    try:
+        from torchmetrics.image.fid import FrechetInceptionDistance
+    except ImportError as error:
+        raise ConfigError('the FID needs torchmetrics: pip install "cryowae[baselines]"') from error
+    features = nn.Identity()
+    features.num_features = real.shape[1]  # type: ignore[assignment]
+    fid = FrechetInceptionDistance(feature=features).to(real.device)
+    fid.update(real, real=True)
+    fid.update(made, real=False)
+    return float(fid.compute())
+
+
+def kernel_distance(
+    a: Tensor, b: Tensor, generator: torch.Generator, subset: int = 1000, subsets: int = 50
+) -> tuple[float, float]:
+    """Kernel inception distance: squared MMD under the kernel `(x.y / d + 1)^3` (Binkowski et al. 2018, section 4).
+
+    Parameters
+    ----------
+    a, b
+        `(n, d)` features.
+    generator
+        Chooses the subsets; on the CPU.
+    subset, subsets
+        How many samples of each, and how many times.
+
+    Returns
+    -------
+    mean, spread
+        Over the subsets; the mean is unbiased and may be negative.
+    """
+    size = min(subset, len(a), len(b))
+    first = torch.arange(2 * size) < size
+    values = []
+    for _ in range(subsets):
+        chosen = [torch.randperm(len(s), generator=generator)[:size].to(s.device) for s in (a, b)]
+        both = torch.cat([a[chosen[0]], b[chosen[1]]]).double()
+        values.append(mmd((both @ both.T / a.shape[1] + 1) ** 3, first))
+    found = torch.stack(values).cpu()
+    return float(found.mean()), float(found.std()) if subsets > 1 else 0.0
+
+
+def sliced_wasserstein(a: Tensor, b: Tensor, generator: torch.Generator, directions: int = 128) -> float:
+    """Root of the mean squared Wasserstein-2 distance along random directions (Rabin et al. 2012).
+
+    Parameters
+    ----------
+    a, b
+        `(n, d)`; of the longer set, as many as the other has are taken from its front.
+    generator
+        Draws the directions; on the CPU.
+    directions
+        How many.
+    """
+    size = min(len(a), len(b))
+    axes = torch.nn.functional.normalize(torch.randn(a.shape[1], directions, generator=generator), dim=0).to(a)
+    along_a, along_b = ((samples[:size] @ axes).sort(dim=0).values for samples in (a, b.to(a)))
+    return float((along_a - along_b).square().mean().sqrt())

@@ -1,0 +1,163 @@
+"""What is measured on a baseline, on held-out images and codes; `docs/baselines.md` says what each figure means."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein, torchmetrics_fid
+from cryowae.baselines.features import Extractor
+from cryowae.baselines.mixture import GaussianMixture
+from cryowae.baselines.model import Baseline
+from cryowae.data.images import ImageSet, signed, unsigned
+from cryowae.objectives.latent import block_kernel, mmd, null_quantile
+
+Figures = dict[str, float | str]
+
+COMPONENTS = 10
+"""Gaussians of the mixture that is fitted to codes of training images."""
+_CODES = 500  # in an MMD
+_BATCH = 250
+_ENOUGH = 10_000  # codes that the mixture is fitted to
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """Measures models against held-out images.
+
+    Attributes
+    ----------
+    train, held
+        Images to train on, and those held out: the reference of every distance.
+    test
+        Images with classes, on which the errors of an AAE with labels are counted.
+    extractors
+        Features under which images are compared every time.
+    final
+        Those that take long, and are only asked at the end of a run.
+    seed
+        Of the samples.
+    """
+
+    train: ImageSet
+    held: ImageSet
+    test: ImageSet | None = None
+    extractors: Sequence[Extractor] = ()
+    final: Sequence[Extractor] = ()
+    seed: int = 0
+    _references: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def on(
+        cls,
+        device: str,
+        train: ImageSet,
+        held: ImageSet,
+        test: ImageSet | None = None,
+        extractors: Sequence[Extractor] = (),
+        final: Sequence[Extractor] = (),
+        seed: int = 0,
+    ) -> Evaluation:
+        """One whose images are on a device, where the models and extractors are."""
+        place = torch.device(device)
+        return cls(train.to(place), held.to(place), None if test is None else test.to(place), extractors, final, seed)
+
+    @torch.no_grad()
+    def __call__(self, model: Baseline, last: bool = True) -> Figures:
+        """All figures of a model, which is left as it was.
+
+        Parameters
+        ----------
+        model
+            In any mode.
+        last
+            Ask the extractors in `final` too.
+        """
+        config = model.config
+        found: Figures = {name: str(getattr(config, name)) for name in ("data", "model", "preset", "seed", "labels")}
+        found |= {"weight": f"{config.weight:g}", "code": str(model.style), "training_images": str(len(self.train))}
+        judged = copy.deepcopy(model).eval()
+        generator = torch.Generator().manual_seed(self.seed)
+        made = {"sample": _decoded(judged, judged.prior(len(self.held), generator))}
+        if model.encoder is not None:
+            made["reconstruct"] = self._reconstructed(judged, found)
+            codes = self._codes(judged, found, generator)
+            mixture = GaussianMixture.fit(codes, COMPONENTS, generator)
+            made["mixture"] = _decoded(judged, mixture.sample(len(self.held), generator).to(model.device))
+        if self.test is not None and model.classes:
+            found["error"] = self._error(judged)
+        return found | self.distances(made, last)
+
+    def distances(self, made: dict[str, Tensor], last: bool = True) -> Figures:
+        """Frechet and kernel distances of sets of uint8 images to the held-out ones, under every extractor."""
+        found: Figures = {}
+        for extractor in (*self.extractors, *(self.final if last else ())):
+            kind = extractor.name.split("-")[0]
+            distance = torchmetrics_fid if kind == "inception" else frechet_distance
+            found[kind] = extractor.name
+            for name, images in made.items():
+                features = extractor(images)
+                found[f"{kind}_fd_{name}"] = distance(self._reference(extractor), features)
+                draws = torch.Generator().manual_seed(self.seed)
+                found[f"{kind}_kid_{name}"] = kernel_distance(self._reference(extractor), features, draws)[0]
+            if "mixture" in made:
+                sampled, mixed = (found[f"{kind}_fd_{name}"] for name in ("sample", "mixture"))
+                found[f"{kind}_gap"] = float(sampled) - float(mixed)
+        return found
+
+    def _reference(self, extractor: Extractor) -> Tensor:
+        if extractor.name not in self._references:
+            self._references[extractor.name] = extractor(self.held.images)
+        return self._references[extractor.name]
+
+    def _reconstructed(self, judged: Baseline, found: Figures) -> Tensor:
+        # in train mode a batch is normalised by its own statistics, as the report did, in batches of its size
+        batch = judged.config.batch if judged.config.reconstruct == "train" else _BATCH
+        judged.train(judged.config.reconstruct == "train")
+        made = _in_batches(
+            lambda images: unsigned(judged.decode(judged.encode(signed(images)))), self.held.images, batch
+        )
+        judged.eval()
+        found["mse"] = float((signed(made) - signed(self.held.images)).square().mean())
+        return made
+
+    def _codes(self, judged: Baseline, found: Figures, generator: torch.Generator) -> Tensor:
+        """Codes of training images; figures of those of held-out ones."""
+
+        def drawn(images: Tensor) -> Tensor:
+            return judged.drawn_code(signed(images), generator)
+
+        held = _in_batches(drawn, self.held.images)[:, judged.classes :].float()
+        prior = torch.randn(held.shape, generator=generator).to(held)
+        found["power"] = float(held.square().sum(1).mean())
+        found["power_ratio"] = float(found["power"]) / judged.style
+        if judged.config.model == "vae":
+            means = _in_batches(lambda images: judged.encode(signed(images)), self.held.images)
+            found["power_of_means"] = float(means.square().sum(1).mean())
+        count = min(_CODES, len(held))
+        kernel = block_kernel(torch.cat([held[:count], prior[:count]])[:, None])
+        found["mmd"] = float(mmd(kernel, torch.arange(2 * count) < count))
+        found["mmd_null95"] = null_quantile(kernel, count, generator)
+        other = torch.randn(held.shape, generator=generator).to(held)
+        state = generator.get_state()
+        found["sliced"] = sliced_wasserstein(held, prior, generator)
+        generator.set_state(state)
+        found["sliced_null"] = sliced_wasserstein(other, prior, generator)
+        return _in_batches(drawn, self.train.images[:_ENOUGH])
+
+    def _error(self, judged: Baseline) -> float:
+        assert self.test is not None and self.test.labels is not None
+        codes = _in_batches(lambda images: judged.encode(signed(images)), self.test.images)
+        return float((codes[:, : judged.classes].argmax(1) != self.test.labels).float().mean())
+
+
+def _in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, size: int = _BATCH) -> Tensor:
+    return torch.cat([function(some) for some in inputs.split(size)])
+
+
+def _decoded(judged: Baseline, codes: Tensor) -> Tensor:
+    return _in_batches(lambda some: unsigned(judged.decode(some)), codes)

@@ -1,0 +1,141 @@
+"""Pictures of a baseline: prior samples, reconstructions, ways between codes; and how its training went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from cryowae.baselines.model import SavedBaseline
+from cryowae.data.images import signed, unsigned
+from cryowae.report.style import BLUE, FAINT, WIDTH, house_style, new_figure, place, save, write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Mosaic = NDArray[np.uint8]
+ACROSS = 10
+_TITLES = {
+    "reconstruction": "reconstruction cost",
+    "match": "match of the codes",
+    "accuracy_style": "discriminator of the style: share of right answers",
+    "accuracy_label": "discriminator of the class: share of right answers",
+    "supervision": "cross-entropy of the known classes",
+    "wasserstein": "distance that the critic sees",
+    "penalty": "gradient penalty",
+    "generator": "loss of the generator",
+}
+
+
+@torch.no_grad()
+def draw_baseline(saved: SavedBaseline, path: str | Path, seed: int = 0) -> Path:
+    """Draw what a baseline makes.
+
+    Parameters
+    ----------
+    saved
+        Of `read_baseline`, in evaluation mode.
+    path
+        Where the PNG goes; an existing file is replaced.
+    seed
+        Of the samples.
+
+    Raises
+    ------
+    OutputError
+        If `path` cannot be written.
+    """
+    return save(mosaics_figure(panels(saved, seed)), path)
+
+
+@torch.no_grad()
+def panels(saved: SavedBaseline, seed: int = 0) -> dict[str, Tensor]:
+    """What is drawn: by title, `(rows, ACROSS, c, size, size)` uint8."""
+    model, generator = saved.model, torch.Generator().manual_seed(seed)
+
+    def made(codes: Tensor) -> Tensor:
+        return unsigned(model.decode(codes)).cpu().view(-1, ACROSS, model.channels, model.size, model.size)
+
+    found = {"samples of the prior": made(model.prior(6 * ACROSS, generator))}
+    shown = saved.examples[:ACROSS].to(model.device)
+    if model.encoder is not None and len(shown) == ACROSS:
+        codes = model.encode(signed(shown))
+        found["held-out images, and their reconstructions"] = torch.cat([shown.cpu()[None], made(codes)])
+        ends, between = codes, "from the code of one held-out image to that of another"
+    else:
+        ends, between = model.prior(ACROSS, generator), "from one sample of the prior to another"
+    if model.classes:
+        style = torch.randn(ACROSS, 1, model.style, generator=generator).expand(-1, model.classes, -1).flatten(0, 1)
+        label = one_hot(torch.arange(model.classes), model.classes).float().repeat(ACROSS, 1)
+        rows = made(torch.cat([label, style], 1).to(model.device))
+        found["a column a class, a row a style drawn anew"] = rows[:6]
+    shares = torch.linspace(0, 1, ACROSS, device=model.device)[:, None]
+    ways = [torch.lerp(ends[i], ends[i + 1], shares) for i in range(0, 6, 2)]
+    found[between] = made(torch.cat(ways))
+    return found
+
+
+def mosaics_figure(found: Mapping[str, Tensor]) -> Figure:
+    """The figure that `draw_baseline` writes: titled mosaics, two abreast."""
+    gap, head, edge = 0.25, 0.3, 0.12
+    width = (WIDTH - 2 * edge - gap) / 2
+    heights = [width * images.shape[0] / images.shape[1] for images in found.values()]
+    tops = [0.0, 0.0]
+    spots = []
+    for height in heights:
+        side = 0 if tops[0] <= tops[1] else 1
+        spots.append((edge + side * (width + gap), tops[side] + head))
+        tops[side] += head + height + 0.05
+    with house_style():
+        figure = new_figure(WIDTH, max(tops) + edge)
+        for (title, images), height, (left, top) in zip(found.items(), heights, spots, strict=True):
+            write(figure, left, top - 0.08, title, va="baseline", weight="bold")
+            axes = place(figure, left, top, width, height, label=title)
+            axes.imshow(mosaic(images), cmap="gray", vmin=0, vmax=255, origin="upper", interpolation="nearest")
+            axes.set_axis_off()
+    return figure
+
+
+def mosaic(images: Tensor) -> Mosaic:
+    """`(rows, columns, c, size, size)` uint8 side by side, a white line between: `(y, x)`, or `(y, x, 3)`."""
+    rows, columns, channels, size, _ = images.shape
+    sheet = np.full((rows * (size + 1) - 1, columns * (size + 1) - 1, channels), 255, np.uint8)
+    for i in range(rows):
+        for j in range(columns):
+            y, x = i * (size + 1), j * (size + 1)
+            sheet[y : y + size, x : x + size] = images[i, j].permute(1, 2, 0).numpy()
+    return sheet[..., 0] if channels == 1 else sheet
+
+
+def draw_log(rows: Sequence[Mapping[str, str]], path: str | Path) -> Path:
+    """Draw the terms of the objective over the epochs, from the rows of `log.csv`; a dashed line is chance."""
+    names = [name for name in _TITLES if any(row.get(name) for row in rows)]
+    lines = -(-len(names) // 2)
+    width, height = (WIDTH - 1.6) / 2, 1.5
+    with house_style():
+        figure = new_figure(WIDTH, lines * (height + 0.75) + 0.1)
+        for i, name in enumerate(names):
+            there = [(float(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
+            x, y = (np.array(values) for values in zip(*there, strict=True))
+            axes = place(
+                figure, 0.65 + i % 2 * (width + 0.7), 0.3 + i // 2 * (height + 0.75), width, height, label=name
+            )
+            axes.plot(x, y, color=BLUE, linewidth=0.6, alpha=0.35)
+            axes.plot(x, _smoothed(y), color=BLUE)
+            if name.startswith("accuracy"):
+                axes.axhline(0.5, color=FAINT, linewidth=0.7, linestyle=(0, (4, 3)))
+                axes.set_ylim(0, 1)
+            axes.set(title=_TITLES[name], xlabel="epoch")
+    return save(figure, path)
+
+
+def _smoothed(values: NDArray[Any]) -> NDArray[Any]:
+    width = max(len(values) // 25, 1) * 2 - 1
+    padded = np.pad(values, width // 2, mode="edge")
+    return np.convolve(padded, np.ones(width) / width, mode="valid")

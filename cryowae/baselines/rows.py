@@ -1,0 +1,57 @@
+"""A table that grows while a run goes on, and is cut back to where a resumed one starts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryowae.io.text import write_text
+
+
+class Rows:
+    """A CSV file with a column `step`.
+
+    Parameters
+    ----------
+    path
+        The file; it is rewritten whole with every row.
+    keep
+        Go on with the rows up to this step; None starts a new table.
+    """
+
+    def __init__(self, path: Path, keep: int | None = None) -> None:
+        self._path = path
+        self._sums: dict[str, list[float]] = defaultdict(list)
+        self._rows: list[dict[str, str]] = []
+        if keep is not None and path.exists():
+            self._rows = [row for row in read_rows(path) if int(row["step"]) <= keep]
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Note values of one step."""
+        for name, value in values.items():
+            self._sums[name].append(value)
+
+    def write_means(self, step: int, more: Mapping[str, object]) -> None:
+        """Write a row of the means of what was noted since the last."""
+        self.write(step, {**more, **{name: sum(v) / len(v) for name, v in self._sums.items()}})
+        self._sums.clear()
+
+    def write(self, step: int, values: Mapping[str, object]) -> None:
+        """Write a row; one of the same step is replaced."""
+        row = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+        self._rows = [r for r in self._rows if r["step"] != str(step)] + [{"step": str(step), **row}]
+        names = list(dict.fromkeys(name for r in self._rows for name in r))
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_text(self._path, buffer.getvalue())
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

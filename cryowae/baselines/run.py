@@ -1,0 +1,141 @@
+"""The training loop of the baselines, read from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cryowae.baselines.model import Baseline, SavedBaseline
+from cryowae.baselines.rows import Rows
+from cryowae.baselines.state import BaselineState
+from cryowae.baselines.steps import Labelled, step
+from cryowae.config import BaselineConfig
+from cryowae.data.images import ImageSet, signed
+from cryowae.errors import CheckpointError, ImagesError, OutputError
+from cryowae.io.space import make_folder
+from cryowae.models.pretrained import pick_device
+from cryowae.progress import SILENT, Progress
+
+Evaluate = Callable[[Baseline, bool], dict[str, float | str]]
+"""Figures of a model, which is left as it was; the flag says that the run ends here."""
+
+LOG_EVERY = 50
+SAVE_EVERY = 500
+
+
+def train_baseline(
+    config: BaselineConfig,
+    images: ImageSet,
+    output: Path,
+    *,
+    evaluate: Evaluate | None = None,
+    examples: Tensor | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    progress: Progress = SILENT,
+) -> Path:
+    """Train a baseline.
+
+    Parameters
+    ----------
+    config
+        What to train and how long.
+    images
+        To train on, all of them.
+    output
+        Folder for `weights.safetensors`, `last.safetensors` (what `resume` takes), `log.csv` and `evaluation.csv`.
+    evaluate
+        Called every `evaluate_every` epochs and at the end.
+    examples
+        `(n, c, size, size)` uint8 held-out images that are kept beside the weights, for pictures.
+    resume
+        Go on from `last.safetensors`, which is written every epoch and every 500 steps; on the CPU the weights end as
+        if there had been no break.
+    overwrite
+        Start anew in a folder that holds a run.
+    device
+        `auto`, `cpu`, `cuda` or `mps`.
+    progress
+        Told every step.
+
+    Returns
+    -------
+    weights
+        Their path.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds a run and neither `resume` nor `overwrite` was asked for.
+    CheckpointError
+        If there is nothing to resume.
+    ImagesError
+        If there is not one batch of images.
+    """
+    last, weights = output / "last.safetensors", output / "weights.safetensors"
+    if last.exists() and not (resume or overwrite):
+        raise OutputError(f"{output} holds a run already; give --resume to go on with it, or --overwrite to lose it")
+    if resume and not last.exists():
+        raise CheckpointError(f"nothing to resume in {output}: no {last.name}; start without --resume")
+    make_folder(output)
+    place = torch.device(pick_device(device))
+    state = BaselineState.fresh(config, place)
+    if resume:
+        state.load(last)
+    log, figures = (Rows(output / name, state.step if resume else None) for name in ("log.csv", "evaluation.csv"))
+    told = told_labels(images, config).to(place) if config.labels else None
+    shown = examples if examples is not None else images.images[:16]
+    images = images.to(place)
+    per_epoch = len(images) // config.batch
+    if not per_epoch:
+        raise ImagesError(f"got {len(images)} images to train on, expected at least a batch of {config.batch}")
+    total = per_epoch * config.epochs
+    progress.begin(f"training {config.model} on {config.data}", total - state.step, "steps")
+    try:
+        for epoch in range(state.step // per_epoch, config.epochs):
+            order = torch.randperm(len(images), generator=torch.Generator().manual_seed(config.seed * 10_007 + epoch))
+            for batch in order.split(config.batch)[state.step % per_epoch : per_epoch]:
+                began = time.perf_counter()
+                state.model.train()
+                state.set_rates(total)
+                labelled = _some(told, config.batch, state.generator) if told is not None else None
+                seen = signed(images.images[batch.to(place)])
+                values = step(state.model, state.optimisers, state.step, seen, labelled, state.generator)
+                state.step += 1
+                ends = state.step % per_epoch == 0
+                log.add({**values, "seconds": time.perf_counter() - began})
+                if state.step % LOG_EVERY == 0 or ends:
+                    log.write_means(state.step, {"epoch": f"{state.step / per_epoch:.3f}"})
+                if evaluate and ends and ((epoch + 1) % config.evaluate_every == 0 or state.step == total):
+                    figures.write(state.step, {"epoch": epoch + 1, **evaluate(state.model, state.step == total)})
+                if ends or state.step % SAVE_EVERY == 0:
+                    state.save(last, shown)
+                progress.advance()
+    except KeyboardInterrupt:
+        if last.exists():
+            progress.say(f"interrupted at step {state.step}; --resume goes on from the last checkpoint in {output}")
+        raise
+    metadata = {"step": state.step, "config": config.model_dump(mode="json")}
+    SavedBaseline(state.model, shown, metadata).write(weights)
+    progress.end()
+    return weights
+
+
+def told_labels(images: ImageSet, config: BaselineConfig) -> ImageSet:
+    """The training images whose class an AAE is told: as many of each, chosen by the seed."""
+    assert images.labels is not None
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(config.seed))
+    classes = images.labels[order]
+    chosen = torch.cat([order[classes == label][: config.labels // 10] for label in range(10)])
+    return ImageSet(images.name, images.images[chosen], images.labels[chosen])
+
+
+def _some(told: ImageSet, count: int, generator: torch.Generator) -> Labelled:
+    chosen = torch.randint(len(told), (count,), generator=generator).to(told.images.device)
+    assert told.labels is not None
+    return signed(told.images[chosen]), told.labels[chosen]

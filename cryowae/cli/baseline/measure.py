@@ -1,0 +1,124 @@
+"""`cryowae baseline evaluate | references | table | sample | bandwidth`: what is measured and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryowae.cli.baseline.features import inception_features, lenet_features, say_figures
+from cryowae.cli.baseline.options import LENET, RUNS, Data, Fid, Images, LeNetFile, Seed
+from cryowae.cli.opening import Device, Overwrite
+from cryowae.cli.terminal import progress
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or its weights.")],
+    data: Data = None,
+    lenet: LeNetFile = LENET,
+    fid_weights: Fid = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV; evaluation.csv in the run if not given.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Measure a trained model again, as at the end of its run: with other features, or on another machine."""
+    from cryowae.baselines.evaluate import Evaluation
+    from cryowae.baselines.model import read_baseline
+    from cryowae.baselines.rows import Rows
+    from cryowae.data.celeba import read_celeba
+    from cryowae.data.mnist import read_mnist
+    from cryowae.models.pretrained import pick_device
+
+    saved = read_baseline(checkpoint, device)
+    config, step = saved.model.config, int(saved.metadata["step"])
+    final = inception_features(fid_weights, device)
+    with progress() as shown:
+        digits = config.data == "mnist"
+        images = read_mnist(data) if digits else read_celeba(data, config.images or 100_000, progress=shown)
+        test = read_mnist(data, "t10k") if config.labels else None
+        train, held = images.halves(config.images)
+        first = lenet_features(lenet, device) if digits else []
+        figures = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed)(saved.model)
+    table = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "evaluation.csv"
+    Rows(table, keep=step).write(step, {"epoch": step // (len(train) // config.batch), **figures})
+    say_figures(figures)
+    typer.echo(str(table))
+
+
+def references(
+    data: Data = None,
+    lenet: LeNetFile = LENET,
+    fid_weights: Fid = None,
+    images: Images = 0,
+    codes: Annotated[list[int] | None, typer.Option("--code", min=1, help="Components; may be repeated.")] = None,
+    output: Annotated[Path, typer.Option(metavar="FOLDER")] = RUNS / "references",
+    device: Device = "auto",
+) -> None:
+    """What MNIST models must beat: principal components, a Gaussian over them; and digits against other digits."""
+    from cryowae.baselines.evaluate import Evaluation
+    from cryowae.baselines.principal import measure_references
+    from cryowae.data.mnist import read_mnist
+    from cryowae.io.space import make_folder
+    from cryowae.models.pretrained import pick_device
+
+    train, held = read_mnist(data).halves(images)
+    extractors = [*lenet_features(lenet, device), *inception_features(fid_weights, device)]
+    judge = Evaluation.on(pick_device(device), train, held, extractors=extractors)
+    table = make_folder(output) / "evaluation.csv"
+    with progress() as shown:
+        measure_references(judge, codes or [8, 32], table, shown)
+    typer.echo(str(table))
+
+
+def table(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Folders of runs.")],
+    output: Annotated[Path, typer.Option(metavar="NAME", help="Writes NAME.csv and NAME.md.")] = RUNS / "table",
+) -> None:
+    """Put runs side by side: all figures as CSV, means and spread over seeds as Markdown."""
+    from cryowae.baselines.table import collect, write_table
+    from cryowae.io.space import make_folder
+
+    make_folder(output.parent)
+    typer.echo(write_table(collect(runs), output))
+    for suffix in (".csv", ".md"):
+        typer.echo(str(output.with_suffix(suffix)))
+
+
+def sample(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Folder of a run, or its weights.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PNG; samples.png in the run if not given.")
+    ] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Draw prior samples, reconstructions and interpolations; classes, where the model knows them."""
+    from cryowae.baselines.model import read_baseline
+    from cryowae.baselines.pictures import draw_baseline
+    from cryowae.io.space import check_output
+
+    saved = read_baseline(checkpoint, device)
+    picture = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "samples.png"
+    check_output(picture, overwrite=overwrite or output is None)
+    typer.echo(str(draw_baseline(saved, picture, seed)))
+
+
+def bandwidth(
+    output: Annotated[Path, typer.Option(metavar="FOLDER")] = RUNS / "bandwidth",
+    code: Annotated[int, typer.Option(min=2, help="Length of a code.")] = 8,
+    batch: Annotated[int, typer.Option(min=2, help="Codes in one MMD.")] = 64,
+    draws: Annotated[int, typer.Option(min=20, help="Batches of each kind.")] = 200,
+    seed: Seed = 0,
+) -> None:
+    """Sweep the bandwidth of the MMD's kernels over codes that are known not to match: which see it?"""
+    from cryowae.baselines.bandwidth import draw_sweep, sweep_bandwidths, write_sweep
+    from cryowae.io.space import make_folder
+
+    with progress() as shown:
+        found = sweep_bandwidths(code, batch, draws=draws, seed=seed, progress=shown)
+    folder = make_folder(output)
+    typer.echo(str(write_sweep(found, folder / "bandwidth.csv")))
+    typer.echo(str(draw_sweep(found, folder / "bandwidth.png")))

@@ -1,0 +1,151 @@
+"""`cryowae baseline mnist | celeba | lenet`: what is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cryowae.cli.baseline.features import inception_features, lenet_features, say_figures
+from cryowae.cli.baseline.options import (
+    LENET,
+    RUNS,
+    Data,
+    Epochs,
+    Fid,
+    Images,
+    LeNetFile,
+    Model,
+    Output,
+    PresetName,
+    Resume,
+    Seed,
+    Settings,
+)
+from cryowae.cli.opening import Device, Overwrite
+from cryowae.cli.terminal import progress
+
+if TYPE_CHECKING:
+    from cryowae.baselines.features import Extractor
+    from cryowae.config import BaselineConfig
+    from cryowae.data.images import ImageSet
+    from cryowae.progress import Progress
+
+    Judges = tuple[list[Extractor], list[Extractor]]
+
+
+def mnist(
+    model: Model,
+    preset: PresetName = "fixed",
+    data: Data = None,
+    epochs: Epochs = None,
+    labels: Annotated[int, typer.Option(min=0, help="Training digits whose class an aae is told.")] = 0,
+    seed: Seed = 0,
+    images: Images = 0,
+    assignments: Settings = None,
+    lenet: LeNetFile = LENET,
+    fid_weights: Fid = None,
+    output: Output = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Train a model on MNIST, and measure it every 10 epochs and at the end."""
+    config = _config("mnist", model, preset, [*_given(epochs, seed, images), f"labels={labels}", *(assignments or [])])
+    from cryowae.data.mnist import read_mnist
+
+    extractors: Judges = (lenet_features(lenet, device), inception_features(fid_weights, device))
+    digits = read_mnist(data)
+    test = read_mnist(data, "t10k") if config.labels else None
+    with progress() as shown:
+        _run(config, digits, test, extractors, output, resume, overwrite, device, shown)
+
+
+def celeba(
+    model: Model,
+    preset: PresetName = "fixed",
+    data: Data = None,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    images: Images = 0,
+    assignments: Settings = None,
+    fid_weights: Fid = None,
+    output: Output = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Train a model on CelebA's first 100 000 faces, or on a folder of its layout."""
+    config = _config("celeba", model, preset, [*_given(epochs, seed, images), *(assignments or [])])
+    from cryowae.data.celeba import read_celeba
+
+    extractors: Judges = ([], inception_features(fid_weights, device))
+    with progress() as shown:
+        faces = read_celeba(data, config.images or 100_000, progress=shown)
+        _run(config, faces, None, extractors, output, resume, overwrite, device, shown)
+
+
+def lenet(
+    data: Data = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 6,
+    seed: Seed = 0,
+    images: Images = 0,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Where the weights go.")] = LENET,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Train the LeNet-5 whose features judge digits, on the digits that are not held out."""
+    from cryowae.baselines.features import train_lenet
+    from cryowae.data.mnist import read_mnist
+    from cryowae.io.space import check_output, make_folder
+
+    make_folder(output.parent)
+    check_output(output, overwrite=overwrite)
+    train, _ = read_mnist(data).halves(images)
+    with progress() as shown:
+        digest, accuracy = train_lenet(
+            train, read_mnist(data, "t10k"), output, epochs=epochs, seed=seed, device=device, progress=shown
+        )
+    typer.echo(f"{output}: sha256 {digest}, {accuracy:.2%} of the 10 000 test digits are right")
+
+
+def _given(epochs: int | None, seed: int, images: int) -> list[str]:
+    return [f"seed={seed}", f"images={images}", *([f"epochs={epochs}"] if epochs else [])]
+
+
+def _config(data: str, model: str, preset: str, overrides: list[str]) -> BaselineConfig:
+    from cryowae.config import baseline_config
+
+    return baseline_config(data, model, preset, overrides)
+
+
+def _run(
+    config: BaselineConfig,
+    images: ImageSet,
+    test: ImageSet | None,
+    extractors: Judges,
+    output: Path | None,
+    resume: bool,
+    overwrite: bool,
+    device: str,
+    shown: Progress,
+) -> None:
+    from cryowae.baselines.experiment import run_baseline
+
+    labels = f"-{config.labels}" if config.labels else ""
+    folder = output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"
+    figures = run_baseline(
+        config,
+        images,
+        folder,
+        test=test,
+        extractors=extractors[0],
+        final=extractors[1],
+        resume=resume,
+        overwrite=overwrite,
+        device=device,
+        progress=shown,
+    )
+    say_figures(figures)
+    typer.echo(str(folder))
