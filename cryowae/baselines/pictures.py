@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from cryowae.baselines.model import SavedBaseline
+from cryowae.baselines.restoration import Restored
 from cryowae.data.images import signed, unsigned
 from cryowae.report.style import BLUE, FAINT, WIDTH, house_style, new_figure, place, save, write
 
@@ -79,6 +80,30 @@ def panels(saved: SavedBaseline, seed: int = 0) -> dict[str, Tensor]:
     ways = [torch.lerp(ends[i], ends[i + 1], shares) for i in range(0, 6, 2)]
     found[between] = made(torch.cat(ways))
     return found
+
+
+def draw_restored(restored: Restored, path: str | Path) -> Path:
+    """Draw held-out digits by every method, their scores, and decoded samples of the prior of every match."""
+    rows: list[tuple[str, str, Tensor]] = []
+    for name, images in restored.images.items():
+        found = restored.scores.get(name)
+        text = "" if found is None else f"NCC {found['ncc']:.2f}\nFSC {found['fsc_obs']:.2f} {found['fsc_mw']:.2f}"
+        rows.append((f"match {name}" if name in restored.samples else name, text, images[:ACROSS]))
+    rows += [(f"prior, {name}", "decoded samples", images[:ACROSS]) for name, images in restored.samples.items()]
+    left, cell = 1.25, (WIDTH - 1.25) / ACROSS
+    height = cell + 0.04
+    with house_style():
+        figure = new_figure(WIDTH, 0.35 + len(rows) * height)
+        write(figure, 0.1, 0.1, "FSC: outside and inside of the wedge, to half of Nyquist's frequency", color=FAINT)
+        for i, (title, text, images) in enumerate(rows):
+            top = 0.35 + i * height
+            write(figure, 0.1, top + 0.1, title, weight="bold")
+            write(figure, 0.1, top + 0.3, text, size=8, color=FAINT)
+            sheet = torch.cat(list(images[:, 0].float().cpu()), 1).numpy()
+            axes = place(figure, left, top, cell * len(images), cell, label=title)
+            axes.imshow(sheet, cmap="gray", vmin=-1.5, vmax=4.0, origin="upper", interpolation="nearest")
+            axes.set_axis_off()
+    return save(figure, path)
 
 
 def mosaics_figure(found: Mapping[str, Tensor]) -> Figure:

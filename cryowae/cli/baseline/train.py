@@ -1,4 +1,4 @@
-"""`cryowae baseline mnist | celeba | lenet`: what is trained."""
+"""`cryowae baseline mnist | celeba | lenet | restore`: what is trained."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from cryowae.cli.baseline.options import (
     Seed,
     Settings,
 )
-from cryowae.cli.opening import Device, Overwrite
+from cryowae.cli.opening import Device, Overwrite, TiltRange
 from cryowae.cli.terminal import progress
+from cryowae.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryowae.baselines.features import Extractor
@@ -108,6 +109,51 @@ def lenet(
             train, read_mnist(data, "t10k"), output, epochs=epochs, seed=seed, device=device, progress=shown
         )
     typer.echo(f"{output}: sha256 {digest}, {accuracy:.2%} of the 10 000 test digits are right")
+
+
+def restore(
+    match: Annotated[
+        list[str] | None,
+        typer.Option(metavar="none|mmd|adversarial", help="Of the codes; may be repeated. All three if not given."),
+    ] = None,
+    data: Data = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 2000,
+    snr: Annotated[float, typer.Option(min=0.001, help="Variance of a digit over that of the noise.")] = 0.5,
+    tilt_range: TiltRange = (-60.0, 60.0),
+    seed: Seed = 0,
+    images: Images = 0,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = RUNS / "restore",
+    device: Device = "auto",
+) -> None:
+    """Restore digits from noise and a missing wedge by the network and the objective of the 3-D model."""
+    from cryowae.baselines.pictures import draw_restored
+    from cryowae.baselines.restoration import KINDS, restore_digits
+    from cryowae.baselines.wedged import Wedged
+    from cryowae.data.mnist import read_mnist
+    from cryowae.io.space import make_folder
+    from cryowae.io.tilts import require_tilt_range
+
+    kinds = [kind for kind in KINDS if kind in (match or KINDS)]
+    if set(match or ()) - set(KINDS):
+        raise ConfigError(f"got --match {' '.join(match or ())}, expected {', '.join(KINDS)}")
+    wedged = Wedged(*require_tilt_range(*(tilt_range or (-60.0, 60.0))), snr)
+    train, held = read_mnist(data).halves(images)
+    with progress() as shown:
+        found = restore_digits(
+            train,
+            held,
+            make_folder(output),
+            kinds=kinds,
+            wedged=wedged,
+            steps=steps,
+            seed=seed,
+            device=device,
+            progress=shown,
+        )
+    for method, scores in found.scores.items():
+        typer.echo(f"{method:12}" + "".join(f"  {name} {value:.3f}" for name, value in scores.items()))
+    typer.echo(str(output / "scores.csv"))
+    typer.echo(str(draw_restored(found, output / "restored.png")))
 
 
 def _given(epochs: int | None, seed: int, images: int) -> list[str]:

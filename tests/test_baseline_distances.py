@@ -1,0 +1,138 @@
+"""Distances between sets of samples, mixtures and principal components, against closed forms."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cryowae.baselines.bandwidth import MISMATCHES, draw_sweep, sweep_bandwidths, write_sweep
+from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein, torchmetrics_fid
+from cryowae.baselines.mixture import GaussianMixture
+from cryowae.baselines.principal import PrincipalComponents
+from cryowae.baselines.rows import read_rows
+from cryowae.data.images import signed
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(7)
+
+
+def with_moments(n: int, mean: torch.Tensor, root: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Samples whose mean and covariance are exactly `mean` and `root @ root.T`."""
+    x = torch.randn(n, len(mean), generator=generator, dtype=torch.float64)
+    x = x - x.mean(0)
+    white = x @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T))).T
+    return white @ root.T + mean
+
+
+def test_frechet_distance_of_a_set_with_itself_is_zero(generator):
+    x = torch.randn(300, 12, generator=generator)
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-9)
+
+
+def test_frechet_distance_of_gaussians_whose_axes_agree(generator):
+    """`|m_a - m_b|^2 + sum (s_a - s_b)^2` (Dowson & Landau 1982) where the covariances commute."""
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=generator, dtype=torch.float64)).Q
+    spreads = torch.tensor([[1.0, 2.0, 0.5, 3.0], [2.0, 2.0, 0.1, 1.0]], dtype=torch.float64)
+    means = torch.tensor([[0.0, 1.0, 0.0, 2.0], [1.0, 1.0, 3.0, 0.0]], dtype=torch.float64)
+    a, b = (with_moments(500, m, turn @ torch.diag(s), generator) for m, s in zip(means, spreads, strict=True))
+    expected = float((means[0] - means[1]).square().sum() + (spreads[0] - spreads[1]).square().sum())
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-6)
+
+
+def test_frechet_distance_of_flat_sets(generator):
+    """Covariances of rank one in twenty dimensions, at right angles: nothing overlaps."""
+    line = torch.randn(100, 1, generator=generator, dtype=torch.float64)
+    a, b = torch.zeros(2, 100, 20, dtype=torch.float64)
+    a[:, :1], b[:, 1:2] = line, line
+    assert frechet_distance(a, b) == pytest.approx(2 * float(line.var() + line.mean() ** 2), rel=1e-6)
+
+
+def test_frechet_distance_against_torchmetrics(generator):
+    pytest.importorskip("torchmetrics", reason="the extra `baselines` is not installed")
+    a, b = torch.randn(400, 10, generator=generator), 0.5 * torch.randn(400, 10, generator=generator) + 0.3
+    assert torchmetrics_fid(a, b) == pytest.approx(frechet_distance(a, b), rel=1e-3)
+
+
+def test_kernel_distance_is_unbiased_and_sees_a_difference(generator):
+    a, b = torch.randn(2, 400, 5, generator=generator)
+    same, spread = kernel_distance(a, b, generator, subset=200, subsets=20)
+    other, _ = kernel_distance(a, b + 0.7, generator, subset=200, subsets=20)
+    assert abs(same) < 3 * spread and other > 0.5
+
+
+def test_sliced_wasserstein_of_a_shift(generator):
+    """A shift by `t` is `t` times the cosine along every direction, in the mean over directions `|t| / sqrt(d)`."""
+    x = torch.randn(500, 3, generator=generator)
+    assert sliced_wasserstein(x, x.flip(0), generator) == 0
+    shift = torch.tensor([0.0, 2.0, 0.0])
+    assert sliced_wasserstein(x, x + shift, generator, directions=4000) == pytest.approx(2 / 3**0.5, rel=0.05)
+
+
+def test_a_mixture_finds_its_lumps(generator):
+    centres = torch.tensor([[-4.0, 0.0], [4.0, 1.0], [0.0, 6.0]])
+    roots = torch.tensor([[[0.5, 0.0], [0.4, 0.3]], [[1.0, 0.0], [0.0, 0.2]], [[0.3, 0.0], [0.0, 0.3]]])
+    noise = torch.randn(3, 600, 2, generator=generator)
+    x = torch.cat([n @ r.T + c for n, r, c in zip(noise, roots, centres, strict=True)])
+    found = GaussianMixture.fit(x, 3, generator)
+    order = [int((found.means.float() - c).norm(dim=1).argmin()) for c in centres]
+    assert sorted(order) == [0, 1, 2]
+    assert torch.allclose(found.means[order].float(), centres, atol=0.15)
+    assert torch.allclose(found.weights, torch.full((3,), 1 / 3, dtype=torch.float64), atol=0.02)
+    covariances = (found.roots @ found.roots.mT)[order].float()
+    assert torch.allclose(covariances, roots @ roots.mT, atol=0.12)
+    drawn = found.sample(3000, generator)
+    assert frechet_distance(drawn, x) < 0.05
+    assert float(found.log_density(drawn).mean()) == pytest.approx(float(found.log_density(x).mean()), abs=0.1)
+
+
+def test_log_density_of_one_gaussian_against_torch(generator):
+    root = torch.tensor([[1.0, 0.0], [0.5, 2.0]], dtype=torch.float64)
+    mean = torch.tensor([0.3, -1.0], dtype=torch.float64)
+    mixture = GaussianMixture(torch.ones(1, dtype=torch.float64), mean[None], root[None])
+    x = torch.randn(10, 2, generator=generator, dtype=torch.float64)
+    expected = torch.distributions.MultivariateNormal(mean, scale_tril=root).log_prob(x)
+    assert torch.allclose(mixture.log_density(x), expected)
+
+
+def test_principal_components_hold_what_lies_in_their_plane(generator):
+    """Images that are sums of three patterns need three components and no more."""
+    patterns = torch.randn(3, 16, generator=generator) * 0.2
+    images = ((torch.randn(400, 3, generator=generator) @ patterns).clamp(-1, 1) + 1) * 127.5
+    images = images.round().to(torch.uint8).view(-1, 1, 4, 4)
+    model = PrincipalComponents.fit(images, 3)
+    errors = [
+        float((signed(PrincipalComponents.fit(images, k).reconstruct(images)) - signed(images)).square().mean())
+        for k in (1, 3)
+    ]
+    assert errors[1] < 0.01 < errors[0]
+    drawn = model.sample(2000, generator)
+    assert drawn.shape == (2000, 1, 4, 4) and drawn.dtype == torch.uint8
+    assert torch.allclose(signed(drawn).mean(0), signed(images).mean(0), atol=0.05)
+
+
+@pytest.mark.parametrize("name", MISMATCHES)
+def test_mismatches_are_what_they_say(name, generator):
+    x = MISMATCHES[name](20_000, 4, generator)
+    mean, covariance = x.mean(0), torch.cov(x.T)
+    if name == "two lumps":  # a linear kernel, or one with two moments, sees nothing
+        assert torch.allclose(mean, torch.zeros(4), atol=0.03)
+        assert torch.allclose(covariance, torch.eye(4), atol=0.05)
+        assert float((x[:, 0].abs() < 0.3).float().mean()) < 0.05
+    elif name == "shifted":
+        assert torch.allclose(mean, torch.full((4,), 0.25), atol=0.03)
+    else:
+        assert float(covariance.diagonal()[2:].max()) < 0.02
+
+
+def test_a_bad_bandwidth_is_blind_and_a_good_one_sees(tmp_path):
+    found = sweep_bandwidths(d=2, batch=128, bandwidths=(1e-4, 0.1, 1e4), draws=40)
+    power = {(s.mismatch, s.kernel, s.bandwidth): s.power for s in found}
+    for kernel in ("imq", "gaussian"):
+        assert power["two lumps", kernel, 0.1] > 0.9
+        assert power["two lumps", kernel, 1e4] < 0.3  # as wide as that it sees means alone, and these agree
+    assert power["two lumps", "gaussian", 1e-4] < 0.3  # as narrow as that, no two codes are near
+    assert len(read_rows(write_sweep(found, tmp_path / "b.csv"))) == len(found)
+    assert draw_sweep(found, tmp_path / "b.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

@@ -1,0 +1,97 @@
+"""Digits behind a 2-D missing wedge: what is seen of them, how answers are scored, and the trial of the method."""
+
+from __future__ import annotations
+
+import matplotlib.image
+import pytest
+import torch
+
+from cryowae.baselines.pictures import draw_restored
+from cryowae.baselines.restoration import restore_digits
+from cryowae.baselines.rows import read_rows
+from cryowae.baselines.wedged import WINDOW, Wedged, Wiener, scores
+from cryowae.data.images import ImageSet
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(11)
+
+
+def bars(count: int, seed: int = 0) -> ImageSet:
+    """Strokes at all angles: half of what makes them up lies in the wedge for some."""
+    generator = torch.Generator().manual_seed(seed)
+    angle = torch.rand(count, 1, 1, generator=generator) * torch.pi
+    y, x = torch.meshgrid(torch.arange(32.0) - 15.5, torch.arange(32.0) - 15.5, indexing="ij")
+    along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
+    images = 255 * torch.exp(-(along / 9).pow(4) - (across / 2).square())
+    return ImageSet("mnist-train", images.to(torch.uint8)[:, None])
+
+
+def power(images: torch.Tensor, region: torch.Tensor) -> float:
+    hann = torch.hann_window(WINDOW, periodic=False)
+    spectrum = torch.fft.rfft2(images * hann * hann[:, None]).abs().square().mean(dim=(0, 1))
+    return float(spectrum[region].mean())
+
+
+def test_truth_has_unit_variance_and_nothing_about_it():
+    truth = Wedged().truth(bars(50).images)
+    assert truth.shape == (50, 1, WINDOW, WINDOW)
+    assert float(truth.var(dim=(1, 2, 3)).mean()) == pytest.approx(1, rel=1e-4)
+    assert float(truth[..., :8, :].abs().max()) == 0
+
+
+def test_noise_has_its_power_where_it_was_measured_and_none_in_the_wedge(generator):
+    wedged = Wedged(snr=0.25)
+    truth = wedged.truth(bars(64).images)
+    noise, regions = wedged.observe(truth, generator, noise_alone=True), wedged.regions()
+    assert power(noise, regions["mw"]) < 0.02 * power(noise, regions["obs"])
+    white = torch.randn(64, 1, WINDOW, WINDOW, generator=generator) * 2  # variance 1 / .25
+    assert power(noise, regions["obs"]) == pytest.approx(power(white, regions["obs"]), rel=0.15)
+
+
+def test_the_wedge_lies_about_the_beam():
+    """At tilts up to 60 degrees, what varies along z alone was not measured; what varies along x was."""
+    regions = Wedged().regions()
+    assert regions["mw"][6, 0] and not regions["obs"][6, 0]
+    assert regions["obs"][0, 6] and not regions["mw"][0, 6]
+    assert not (regions["mw"] & regions["obs"]).any()
+
+
+def test_scores_of_the_truth_of_nothing_and_of_what_is_seen(generator):
+    wedged = Wedged(snr=1e6)
+    truth = wedged.truth(bars(60).images)
+    assert scores(truth, 3 * truth + 1, wedged) == pytest.approx({"ncc": 1, "fsc_obs": 1, "fsc_mw": 1}, abs=0.02)
+    seen = scores(truth, wedged.observe(truth, generator), wedged)
+    assert seen["fsc_obs"] > 0.97 and seen["fsc_mw"] < 0.4
+    blind = scores(truth, torch.randn(truth.shape, generator=generator), wedged)
+    assert all(abs(value) < 0.1 for value in blind.values())
+
+
+def test_wiener_is_better_than_the_input_and_no_better_in_the_wedge(generator):
+    wedged = Wedged(snr=0.2)
+    truth = wedged.truth(bars(100).images)
+    seen = wedged.observe(truth, generator)
+    filtered = Wiener.fit(truth, seen, wedged)(seen)
+    before, after = scores(truth, seen, wedged), scores(truth, filtered, wedged)
+    assert after["ncc"] > before["ncc"] + 0.1
+    assert after["fsc_mw"] < 0.4
+    assert float((filtered - truth).square().mean()) < float((seen - truth).square().mean())
+
+
+def test_every_match_restores_and_leaves_its_files(tmp_path):
+    found = restore_digits(bars(100), bars(40, seed=1), tmp_path, steps=2, device="cpu")
+    methods = ["input", "wiener", "none", "mmd", "adversarial"]
+    assert list(found.scores) == methods == [row["method"] for row in read_rows(tmp_path / "scores.csv")]
+    assert found.samples["mmd"].shape == (10, 1, WINDOW, WINDOW)
+    assert "match_8" in read_rows(tmp_path / "log_adversarial.csv")[-1]
+    assert "match_8" not in read_rows(tmp_path / "log_none.csv")[-1]
+    picture = matplotlib.image.imread(draw_restored(found, tmp_path / "restored.png"))
+    assert picture.shape[0] > 500 and picture.std() > 0.05
+
+
+@pytest.mark.slow
+def test_the_network_beats_the_wiener_filter_and_fills_the_wedge(tmp_path):
+    found = restore_digits(bars(2000), bars(100, seed=1), tmp_path, kinds=["mmd"], steps=400, device="cpu").scores
+    assert found["mmd"]["ncc"] > found["wiener"]["ncc"] + 0.05
+    assert found["mmd"]["fsc_mw"] > found["wiener"]["fsc_mw"] + 0.2

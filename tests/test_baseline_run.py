@@ -1,0 +1,285 @@
+"""Image sets, runs of the baselines from images to pictures, and their commands."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cryowae.baselines.evaluate import Evaluation
+from cryowae.baselines.experiment import run_baseline
+from cryowae.baselines.features import LeNet, LeNetFeatures, train_lenet
+from cryowae.baselines.model import Baseline, read_baseline
+from cryowae.baselines.pictures import mosaic, panels
+from cryowae.baselines.principal import measure_references
+from cryowae.baselines.rows import Rows, read_rows
+from cryowae.baselines.run import train_baseline
+from cryowae.baselines.table import collect, write_table
+from cryowae.cli import app
+from cryowae.config import baseline_config
+from cryowae.data.celeba import CROP, FOLDER, read_celeba
+from cryowae.data.images import ImageSet, signed, unsigned
+from cryowae.data.mnist import MD5, read_idx, read_mnist, write_idx
+from cryowae.errors import CheckpointError, ConfigError, ImagesError, OutputError
+from cryowae.io.checkpoint import read_checkpoint
+from cryowae.progress import Progress
+
+TOOLS = Path(__file__).parent.parent / "tools"
+
+
+def blobs(count: int) -> ImageSet:
+    """Discs whose place tells their class."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(count) % 10
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    angle = labels * (2 * torch.pi / 10) + 0.1 * torch.randn(count, generator=generator)
+    cy, cx = 16 + 9 * angle.sin(), 16 + 9 * angle.cos()
+    distance = (y - cy[:, None, None]).square() + (x - cx[:, None, None]).square()
+    images = (255 * torch.exp(-distance / 18)).to(torch.uint8)
+    return ImageSet("mnist-train", images[:, None], labels)
+
+
+class Interrupt(Progress):
+    """Presses Ctrl-C after some steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def advance(self, n: int = 1) -> None:
+        self.left -= n
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def lenet(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("lenet") / "lenet.safetensors"
+    train_lenet(blobs(400), blobs(40), path, epochs=1, device="cpu")
+    return path
+
+
+def config(model: str, *overrides: str):
+    return baseline_config("mnist", model, "fixed", ["epochs=2", "batch=16", "evaluate_every=1", *overrides])
+
+
+def test_8_bits_and_back():
+    images = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(unsigned(signed(images)), images)
+    assert unsigned(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+
+
+def test_idx_and_back():
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    assert (read_idx(write_idx(array)) == array).all()
+    for content in (b"", b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", write_idx(array)[:-1]):
+        with pytest.raises(ValueError):
+            read_idx(content)
+
+
+def test_mnist_is_read_plain_and_gzipped_and_checked(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    digits, labels = generator.integers(0, 256, (5, 28, 28), dtype=np.uint8), np.arange(5, dtype=np.uint8)
+    for name, array, packed in (("images-idx3", digits, True), ("labels-idx1", labels, False)):
+        content = write_idx(array)
+        monkeypatch.setitem(MD5, f"t10k-{name}-ubyte", hashlib.md5(content).hexdigest())
+        path = tmp_path / f"t10k-{name}-ubyte{'.gz' * packed}"
+        path.write_bytes(gzip.compress(content) if packed else content)
+    read = read_mnist(tmp_path, "t10k", size=28)
+    assert (read.images[:, 0].numpy() == digits).all() and read.labels.tolist() == [0, 1, 2, 3, 4]
+    monkeypatch.setenv("CRYOWAE_MNIST", str(tmp_path))
+    assert read_mnist(None, "t10k").images.shape == (5, 1, 32, 32)
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(write_idx(labels[::-1].copy()))
+    with pytest.raises(ImagesError, match=r"has the md5 .*, expected .*: download it again") as told:
+        read_mnist(tmp_path, "t10k")
+    assert "\n" not in str(told.value)
+    with pytest.raises(ImagesError, match="no train-images-idx3-ubyte or"):
+        read_mnist(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b no")
+    with pytest.raises(ImagesError, match="cannot be read"):
+        read_mnist(tmp_path, "t10k")
+
+
+def test_official_mnist_is_what_it_should_be():
+    if not os.environ.get("CRYOWAE_MNIST"):
+        pytest.skip("CRYOWAE_MNIST is not set: it names the folder of MNIST's idx files")
+    digits = read_mnist(None, "t10k")
+    assert digits.images.shape == (10_000, 1, 32, 32)
+    assert digits.labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_nothing_says_where_the_images_are(monkeypatch, tmp_path):
+    monkeypatch.delenv("CRYOWAE_MNIST", raising=False)
+    with pytest.raises(ImagesError, match="give --data FOLDER, or set CRYOWAE_MNIST"):
+        read_mnist()
+    with pytest.raises(ImagesError, match="is not a folder"):
+        read_mnist(tmp_path / "nowhere")
+
+
+def test_celeba_is_cropped_about_its_middle_and_made_small(tmp_path):
+    pillow = pytest.importorskip("PIL.Image", reason="the extra `baselines` is not installed")
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    picture = np.zeros((218, 178, 3), np.uint8)
+    picture[35 : 35 + CROP, 15 : 15 + CROP] = (200, 100, 50)  # what is kept; black is cut away
+    pillow.fromarray(picture).save(folder / "000002.jpg", quality=100, subsampling=0)
+    pillow.fromarray(picture // 2).save(folder / "000001.jpg", quality=100, subsampling=0)
+    read = read_celeba(tmp_path)
+    assert read.images.shape == (2, 3, 64, 64) and read.images.dtype == torch.uint8
+    means = read.images.float().mean(dim=(2, 3))
+    assert torch.allclose(means[1], torch.tensor([200.0, 100.0, 50.0]), atol=6)
+    assert torch.allclose(means[0], means[1] / 2, atol=4)
+    assert len(read_celeba(folder, count=1)) == 1
+    (folder / "000003.jpg").write_bytes(b"no picture")
+    with pytest.raises(ImagesError, match="cannot be read as an image"):
+        read_celeba(tmp_path)
+    with pytest.raises(ImagesError, match=r"no \.jpg in"):
+        read_celeba(tmp_path / ".." / tmp_path.name / FOLDER / "..", count=0)
+
+
+def test_pictures_in_the_layout_of_celeba_are_made_and_read(tmp_path, monkeypatch):
+    pytest.importorskip("PIL.Image", reason="the extra `baselines` is not installed")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    monkeypatch.setattr(sys, "argv", ["make_celeba_like.py", str(tmp_path), "--count", "4"])
+    import make_celeba_like
+
+    make_celeba_like.main()
+    faces = read_celeba(tmp_path).images.float()
+    assert faces.shape == (4, 3, 64, 64)
+    assert all(float((faces[0] - other).abs().mean()) > 5 for other in faces[1:])
+    assert len((tmp_path / "list_eval_partition.txt").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("model", "labels"), [("vae", 0), ("aae", 50), pytest.param("wgan-gp", 0, marks=pytest.mark.slow)]
+)
+def test_a_run_leaves_its_files_and_figures(model, labels, tmp_path, lenet):
+    chosen = config(model, f"labels={labels}", *(["batch=4", "images=20", "epochs=1"] if model == "wgan-gp" else []))
+    digits = blobs(160)
+    figures = run_baseline(
+        chosen, digits, tmp_path, test=blobs(30), extractors=[LeNetFeatures.read(lenet, "cpu")], device="cpu"
+    )
+    names = {path.name for path in tmp_path.iterdir()}
+    pictures = {"samples.png", "curves.png"}
+    assert names == {"weights.safetensors", "last.safetensors", "log.csv", "evaluation.csv"} | pictures
+    assert all(matplotlib.image.imread(tmp_path / name).std() > 0.05 for name in pictures)
+    assert figures["lenet"].startswith("lenet-") and float(figures["lenet_fd_sample"]) > 0
+    assert ("mse" in figures) == ("power_ratio" in figures) == (model != "wgan-gp")
+    assert ("error" in figures) == bool(labels)
+    shown = panels(read_baseline(tmp_path, "cpu"))
+    assert ("a column a class, a row a style drawn anew" in shown) == bool(labels)
+
+
+def test_resuming_gives_the_weights_of_a_run_without_the_break(tmp_path):
+    chosen, digits = config("aae", "labels=50"), blobs(56)
+    train_baseline(chosen, digits, tmp_path / "straight", device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        train_baseline(chosen, digits, tmp_path / "broken", device="cpu", progress=Interrupt(5))
+    train_baseline(chosen, digits, tmp_path / "broken", device="cpu", resume=True)
+    for name in ("weights", "last"):
+        (straight, about), (broken, _) = (
+            read_checkpoint(tmp_path / run / f"{name}.safetensors") for run in ("straight", "broken")
+        )
+        assert about["step"] == 6 and straight.keys() == broken.keys()
+        assert all((straight[key] == broken[key]).all() for key in straight)
+    logs = [[row["step"] for row in read_rows(tmp_path / run / "log.csv")] for run in ("straight", "broken")]
+    assert logs[0] == logs[1] == ["3", "6"]
+
+
+def test_runs_are_not_lost_and_not_mixed(tmp_path):
+    digits = blobs(32)
+    with pytest.raises(CheckpointError, match="nothing to resume"):
+        train_baseline(config("ae"), digits, tmp_path, resume=True)
+    with pytest.raises(ImagesError, match="expected at least a batch of 64"):
+        train_baseline(config("ae", "batch=64"), digits, tmp_path / "few")
+    train_baseline(config("ae", "epochs=1"), digits, tmp_path, device="cpu")
+    with pytest.raises(OutputError, match="holds a run already"):
+        train_baseline(config("ae"), digits, tmp_path)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        train_baseline(config("ae", "rate=1"), digits, tmp_path, resume=True, device="cpu")
+
+
+@pytest.mark.slow
+def test_an_autoencoder_learns(tmp_path):
+    train_baseline(config("wae-mmd", "epochs=12"), blobs(160), tmp_path, device="cpu")
+    costs = [float(row["reconstruction"]) for row in read_rows(tmp_path / "log.csv")]
+    assert costs[-1] < 0.5 * costs[0]
+
+
+def test_evaluation_changes_nothing_and_train_mode_is_another_figure(lenet):
+    digits = blobs(100)
+    train, held = digits.halves()
+    judge = Evaluation(train, held, extractors=[LeNetFeatures.read(lenet, "cpu")])
+    model = Baseline(config("vae")).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    figures = judge(model)
+    assert model.training and all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    again = judge(model)
+    assert figures == again
+    model.config = model.config.model_copy(update={"reconstruct": "train"})
+    assert judge(model)["mse"] != figures["mse"]
+
+
+def test_references_and_table(tmp_path, lenet):
+    digits = blobs(200)
+    train, held = digits.halves()
+    judge = Evaluation(train, held, extractors=[LeNetFeatures.read(lenet, "cpu")])
+    measure_references(judge, [2, 8], tmp_path / "evaluation.csv")
+    rows = read_rows(tmp_path / "evaluation.csv")
+    assert [row["code"] for row in rows] == ["2", "8", ""]
+    assert float(rows[1]["mse"]) < float(rows[0]["mse"])
+    for seed, value in ((0, 2.0), (1, 4.0)):
+        run = tmp_path / f"run{seed}"
+        run.mkdir()
+        row = {"epoch": 1, "data": "mnist", "model": "vae", "preset": "fixed", "seed": seed, "lenet_fd_sample": value}
+        Rows(run / "evaluation.csv").write(9, {**row, "lenet": rows[0]["lenet"]})
+    text = write_table(collect([tmp_path / "run0", tmp_path / "run1", tmp_path]), tmp_path / "table")
+    assert "| 3.00 ± 1.41 |" in text and text.count("\n") == 2 + 1 + 3
+    assert len(read_rows(tmp_path / "table.csv")) == 5
+    other = tmp_path / "other"
+    other.mkdir()
+    Rows(other / "evaluation.csv").write(1, {"model": "vae", "lenet": "lenet-000000000000"})
+    with pytest.raises(ConfigError, match="do not compare"):
+        collect([tmp_path / "run0", other])
+    with pytest.raises(ConfigError, match="no figures in"):
+        collect([tmp_path / "nothing"])
+
+
+def test_a_lenet_learns_and_is_known_by_its_hash(lenet, tmp_path):
+    features = LeNetFeatures.read(lenet, "cpu")
+    digest = hashlib.sha256(lenet.read_bytes()).hexdigest()
+    assert features.name == f"lenet-{digest[:12]}"
+    assert features(blobs(3).images).shape == (3, 84)
+    assert sum(p.numel() for p in LeNet().parameters()) == 61_706
+    with pytest.raises(CheckpointError, match="cryowae baseline lenet"):
+        LeNetFeatures.read(tmp_path / "none.safetensors")
+
+
+def test_a_mosaic_keeps_its_images():
+    images = torch.randint(256, (2, 3, 1, 4, 4), dtype=torch.uint8)
+    sheet = mosaic(images)
+    assert sheet.shape == (9, 14)
+    assert (sheet[5:9, 5:9] == images[1, 1, 0].numpy()).all() and (sheet[4] == 255).all()
+
+
+def test_commands_say_in_one_line_what_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.delenv("CRYOWAE_MNIST", raising=False)
+    for words, message in (
+        (["mnist", "--model", "vae", "--lenet", str(tmp_path / "none")], "train one by `cryowae baseline lenet`"),
+        (["celeba", "--model", "vae", "--data", str(tmp_path)], "no .jpg in"),
+        (["mnist", "--model", "vae", "--labels", "10"], "labels are for the model aae"),
+        (["sample", str(tmp_path / "none")], "cannot be read"),
+        (["table", str(tmp_path)], "no figures in"),
+        (["lenet", "--output", str(tmp_path / "l.safetensors")], "give --data FOLDER"),
+        (["restore", "--match", "some"], "expected none, mmd, adversarial"),
+    ):
+        result = CliRunner().invoke(app, ["baseline", *words])
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr and result.stderr.count("\n") == 1
