@@ -21,7 +21,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
         `(n, d)`, at least two samples each; FID when they are Inception's 2048 features. It falls as `n` grows, so only
         distances of as many samples compare.
     """
-    first, second = a.double(), b.double()
+    first, second = _exact(a), _exact(b)
     s_a, s_b = torch.cov(first.T).reshape(a.shape[1], -1), torch.cov(second.T).reshape(b.shape[1], -1)
     values, vectors = torch.linalg.eigh(s_a)
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
@@ -76,10 +76,11 @@ def kernel_distance(
     """
     size = min(subset, len(a), len(b))
     first = torch.arange(2 * size) < size
+    a, b = _exact(a), _exact(b)
     values = []
     for _ in range(subsets):
         chosen = [torch.randperm(len(s), generator=generator)[:size].to(s.device) for s in (a, b)]
-        both = torch.cat([a[chosen[0]], b[chosen[1]]]).double()
+        both = torch.cat([a[chosen[0]], b[chosen[1]]])
         values.append(mmd((both @ both.T / a.shape[1] + 1) ** 3, first))
     found = torch.stack(values).cpu()
     return float(found.mean()), float(found.std()) if subsets > 1 else 0.0
@@ -101,3 +102,8 @@ def sliced_wasserstein(a: Tensor, b: Tensor, generator: torch.Generator, directi
     axes = torch.nn.functional.normalize(torch.randn(a.shape[1], directions, generator=generator), dim=0).to(a)
     along_a, along_b = ((samples[:size] @ axes).sort(dim=0).values for samples in (a, b.to(a)))
     return float((along_a - along_b).square().mean().sqrt())
+
+
+def _exact(samples: Tensor) -> Tensor:
+    """Double precision, which Apple's GPUs do not have."""
+    return (samples.cpu() if samples.device.type == "mps" else samples).double()
