@@ -40,7 +40,8 @@ class Wedged:
         """`(n, 1, 32, 32)` uint8 digits to `(n, 1, WINDOW, WINDOW)`, 0 about them and unit variance in the mean."""
         scaled = digits.float() / 255
         image = pad(scaled, [(WINDOW - digits.shape[-1]) // 2] * 4)
-        return image / image.var(dim=(1, 2, 3)).mean().sqrt()
+        unit: Tensor = image / image.var(dim=(1, 2, 3)).mean().sqrt()
+        return unit
 
     def observe(self, truth: Tensor, generator: torch.Generator, noise_alone: bool = False) -> Tensor:
         """What is seen of it, of the same shape; with `noise_alone` what is seen of nothing.
@@ -59,7 +60,7 @@ class Wedged:
         edge = (CANVAS - WINDOW) // 2
         scene = noise if noise_alone else noise + pad(truth, [edge] * 4)
         mask = Wedge.binary(self.tilt_min, self.tilt_max).mask_plane((CANVAS, CANVAS), truth.device)
-        seen = torch.fft.irfft2(torch.fft.rfft2(scene) * mask, s=(CANVAS, CANVAS))
+        seen: Tensor = torch.fft.irfft2(torch.fft.rfft2(scene) * mask, s=(CANVAS, CANVAS))
         return seen[..., edge : edge + WINDOW, edge : edge + WINDOW]
 
     def regions(self) -> dict[str, Tensor]:
@@ -98,7 +99,8 @@ class Wiener:
         return cls((cross / power.clamp(min=1e-12)).clamp(min=0)[ring].float() * measured)
 
     def __call__(self, observed: Tensor) -> Tensor:
-        return torch.fft.irfft2(torch.fft.rfft2(observed.cpu()) * self.response, s=(WINDOW, WINDOW)).to(observed.device)
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(observed.cpu()) * self.response, s=(WINDOW, WINDOW))
+        return filtered.to(observed.device)
 
 
 def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:
