@@ -51,12 +51,10 @@ def shifted(count: int, d: int, generator: torch.Generator) -> Tensor:
     return torch.randn(count, d, generator=generator) + 0.25
 
 
-def two_lumps(count: int, d: int, generator: torch.Generator) -> Tensor:
-    """Two lumps along the first axis, with the mean and the covariance of the prior: a hole at its middle."""
-    samples = torch.randn(count, d, generator=generator)
-    side = torch.randint(2, (count,), generator=generator) * 2.0 - 1
-    samples[:, 0] = side * 0.95 + samples[:, 0] * (1 - 0.95**2) ** 0.5
-    return samples
+def lumps(count: int, d: int, generator: torch.Generator) -> Tensor:
+    """Two lumps along every axis, with the mean and the covariance of the prior: holes between them."""
+    side = torch.randint(2, (count, d), generator=generator) * 2.0 - 1
+    return side * 0.95 + torch.randn(count, d, generator=generator) * (1 - 0.95**2) ** 0.5
 
 
 def thin(count: int, d: int, generator: torch.Generator) -> Tensor:
@@ -66,7 +64,7 @@ def thin(count: int, d: int, generator: torch.Generator) -> Tensor:
     return samples
 
 
-MISMATCHES: dict[str, Sampler] = {"shifted": shifted, "two lumps": two_lumps, "collapsed axes": thin}
+MISMATCHES: dict[str, Sampler] = {"shifted": shifted, "lumps": lumps, "collapsed axes": thin}
 
 
 def sweep_bandwidths(

@@ -90,7 +90,7 @@ def draw_restored(restored: Restored, path: str | Path) -> Path:
         text = "" if found is None else f"NCC {found['ncc']:.2f}\nFSC {found['fsc_obs']:.2f} {found['fsc_mw']:.2f}"
         rows.append((f"match {name}" if name in restored.samples else name, text, images[:ACROSS]))
     rows += [(f"prior, {name}", "decoded samples", images[:ACROSS]) for name, images in restored.samples.items()]
-    left, cell = 1.25, (WIDTH - 1.25) / ACROSS
+    left, cell = 1.45, (WIDTH - 1.5) / ACROSS
     height = cell + 0.04
     with house_style():
         figure = new_figure(WIDTH, 0.35 + len(rows) * height)
