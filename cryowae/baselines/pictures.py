@@ -101,7 +101,7 @@ def draw_restored(restored: Restored, path: str | Path) -> Path:
             write(figure, 0.1, top + 0.3, text, size=8, color=FAINT)
             sheet = torch.cat(list(images[:, 0].float().cpu()), 1).numpy()
             axes = place(figure, left, top, cell * len(images), cell, label=title)
-            axes.imshow(sheet, cmap="gray", vmin=-1.5, vmax=4.0, origin="upper", interpolation="nearest")
+            axes.imshow(sheet, cmap="gray", vmin=-1.5, vmax=4.0, origin="upper")
             axes.set_axis_off()
     return save(figure, path)
 
@@ -122,7 +122,7 @@ def mosaics_figure(found: Mapping[str, Tensor]) -> Figure:
         for (title, images), height, (left, top) in zip(found.items(), heights, spots, strict=True):
             write(figure, left, top - 0.08, title, va="baseline", weight="bold")
             axes = place(figure, left, top, width, height, label=title)
-            axes.imshow(mosaic(images), cmap="gray", vmin=0, vmax=255, origin="upper", interpolation="nearest")
+            axes.imshow(mosaic(images), cmap="gray", vmin=0, vmax=255, origin="upper")
             axes.set_axis_off()
     return figure
 
