@@ -92,6 +92,6 @@ def test_every_match_restores_and_leaves_its_files(tmp_path):
 
 @pytest.mark.slow
 def test_the_network_beats_the_wiener_filter_and_fills_the_wedge(tmp_path):
-    found = restore_digits(bars(2000), bars(100, seed=1), tmp_path, kinds=["mmd"], steps=400, device="cpu").scores
+    found = restore_digits(bars(2000), bars(100, seed=1), tmp_path, kinds=["mmd"], steps=200, device="cpu").scores
     assert found["mmd"]["ncc"] > found["wiener"]["ncc"] + 0.05
     assert found["mmd"]["fsc_mw"] > found["wiener"]["fsc_mw"] + 0.2

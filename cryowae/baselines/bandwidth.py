@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,8 @@ def shifted(count: int, d: int, generator: torch.Generator) -> Tensor:
 def lumps(count: int, d: int, generator: torch.Generator) -> Tensor:
     """Two lumps along every axis, with the mean and the covariance of the prior: holes between them."""
     side = torch.randint(2, (count, d), generator=generator) * 2.0 - 1
-    return side * 0.95 + torch.randn(count, d, generator=generator) * (1 - 0.95**2) ** 0.5
+    spread = math.sqrt(1 - 0.95**2)
+    return side * 0.95 + torch.randn(count, d, generator=generator) * spread
 
 
 def thin(count: int, d: int, generator: torch.Generator) -> Tensor:
