@@ -12,7 +12,7 @@ from cryowae.baselines.state import BaselineState
 from cryowae.baselines.steps import mmd_of_codes, reconstruction_cost, step
 from cryowae.config import baseline_config
 from cryowae.data.images import ImageSet
-from cryowae.errors import ConfigError
+from cryowae.errors import ConfigError, ImagesError
 from cryowae.objectives.critic import critic_loss, gradient_penalty
 from cryowae.objectives.latent import block_kernel, gaussian_divergence
 
@@ -49,6 +49,21 @@ def test_every_preset_is_read(data, model, preset):
     config = baseline_config(data, model, preset, ["epochs=3", "rate=1e-5"])
     assert (config.data, config.model, config.preset, config.epochs, config.rate) == (data, model, preset, 3, 1e-5)
     assert (config.reduction == "sum") == (preset == "fixed")
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("vae", {"rate": 1e-4, "weight": 1e-3}),
+        ("wae-mmd", {"rate": 3e-4, "weight": 1}),
+        ("wae-gan", {"rate": 3e-4, "weight": 1, "discriminator_rate": 1e-3}),
+        ("wgan-gp", {"rate": 2e-4, "betas": (0.5, 0.9), "critic_steps": 5, "penalty": 10, "one_sided": True}),
+    ],
+)
+def test_faithful_is_the_protocol_of_the_report(model, told):
+    common = {"epochs": 100, "batch": 64, "reduction": "mean", "reconstruct": "train", "cosine": False}
+    chosen = baseline_config("mnist", model, "faithful").model_dump()
+    assert told | common == {name: chosen[name] for name in told | common}
 
 
 @pytest.mark.parametrize(
@@ -122,6 +137,9 @@ def test_told_labels_are_as_many_of_each_class(generator):
     digits = ImageSet("digits", torch.zeros(500, 1, 2, 2, dtype=torch.uint8), torch.arange(500) % 10)
     told = told_labels(digits, baseline_config("mnist", "aae", "fixed", ["labels=100"]))
     assert told.labels.bincount().tolist() == [10] * 10
+    few = ImageSet("digits", digits.images[:95], digits.labels[:95])
+    with pytest.raises(ImagesError, match="expected at most 90 here"):
+        told_labels(few, baseline_config("mnist", "aae", "fixed", ["labels=100"]))
 
 
 @pytest.mark.parametrize("one_sided", [False, True])

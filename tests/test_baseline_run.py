@@ -12,6 +12,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from cryowae.baselines.evaluate import Evaluation
@@ -124,13 +125,12 @@ def test_nothing_says_where_the_images_are(monkeypatch, tmp_path):
 
 
 def test_celeba_is_cropped_about_its_middle_and_made_small(tmp_path):
-    pillow = pytest.importorskip("PIL.Image", reason="the extra `baselines` is not installed")
     folder = tmp_path / FOLDER
     folder.mkdir()
     picture = np.zeros((218, 178, 3), np.uint8)
     picture[35 : 35 + CROP, 15 : 15 + CROP] = (200, 100, 50)  # what is kept; black is cut away
-    pillow.fromarray(picture).save(folder / "000002.jpg", quality=100, subsampling=0)
-    pillow.fromarray(picture // 2).save(folder / "000001.jpg", quality=100, subsampling=0)
+    Image.fromarray(picture).save(folder / "000002.jpg", quality=100, subsampling=0)
+    Image.fromarray(picture // 2).save(folder / "000001.jpg", quality=100, subsampling=0)
     read = read_celeba(tmp_path)
     assert read.images.shape == (2, 3, 64, 64) and read.images.dtype == torch.uint8
     means = read.images.float().mean(dim=(2, 3))
@@ -141,11 +141,10 @@ def test_celeba_is_cropped_about_its_middle_and_made_small(tmp_path):
     with pytest.raises(ImagesError, match="cannot be read as an image"):
         read_celeba(tmp_path)
     with pytest.raises(ImagesError, match=r"no \.jpg in"):
-        read_celeba(tmp_path / ".." / tmp_path.name / FOLDER / "..", count=0)
+        read_celeba(TOOLS)
 
 
 def test_pictures_in_the_layout_of_celeba_are_made_and_read(tmp_path, monkeypatch):
-    pytest.importorskip("PIL.Image", reason="the extra `baselines` is not installed")
     monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.setattr(sys, "argv", ["make_celeba_like.py", str(tmp_path), "--count", "4"])
     import make_celeba_like
@@ -204,6 +203,15 @@ def test_runs_are_not_lost_and_not_mixed(tmp_path):
         train_baseline(config("ae"), digits, tmp_path)
     with pytest.raises(CheckpointError, match="another configuration"):
         train_baseline(config("ae", "rate=1"), digits, tmp_path, resume=True, device="cpu")
+    with pytest.raises(KeyboardInterrupt):  # before the new run has anything, the old one is neither drawn nor resumed
+        train_baseline(config("ae"), digits, tmp_path, overwrite=True, device="cpu", progress=Interrupt(1))
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_measuring_again_keeps_what_was_not_measured_again(tmp_path):
+    Rows(tmp_path / "e.csv").write(9, {"mse": 2.0, "inception_fd_sample": 30.0})
+    Rows(tmp_path / "e.csv", keep=9).write(9, {"mse": 1.0})
+    assert read_rows(tmp_path / "e.csv") == [{"step": "9", "mse": "1", "inception_fd_sample": "30"}]
 
 
 @pytest.mark.slow
@@ -223,8 +231,13 @@ def test_evaluation_changes_nothing_and_train_mode_is_another_figure(lenet):
     assert model.training and all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     again = judge(model)
     assert figures == again
+    # what is measured in evaluation mode does not know of the statistics of the held-out images
     model.config = model.config.model_copy(update={"reconstruct": "train"})
-    assert judge(model)["mse"] != figures["mse"]
+    other = judge(model)
+    assert figures["changed"] == "batch=16"
+    assert other["changed"] == "batch=16 reconstruct=train"
+    differ = {name for name in figures if figures[name] != other[name]} - {"changed"}
+    assert differ == {"mse", "lenet_fd_reconstruct", "lenet_kid_reconstruct"}
 
 
 def test_references_and_table(tmp_path, lenet):
@@ -246,6 +259,11 @@ def test_references_and_table(tmp_path, lenet):
     other = tmp_path / "other"
     other.mkdir()
     Rows(other / "evaluation.csv").write(1, {"model": "vae", "lenet": "lenet-000000000000"})
+    run = tmp_path / "other_kernel"
+    run.mkdir()
+    Rows(run / "evaluation.csv").write(9, {**row, "changed": "kernel=gaussian"})
+    text = write_table(collect([tmp_path / "run0", tmp_path / "run1", run]), tmp_path / "table")
+    assert "| 3.00 ± 1.41 |" in text and "| kernel=gaussian | 1 | 4.00 |" in text
     with pytest.raises(ConfigError, match="do not compare"):
         collect([tmp_path / "run0", other])
     with pytest.raises(ConfigError, match="no figures in"):
@@ -260,6 +278,8 @@ def test_a_lenet_learns_and_is_known_by_its_hash(lenet, tmp_path):
     assert sum(p.numel() for p in LeNet().parameters()) == 61_706
     with pytest.raises(CheckpointError, match="cryowae baseline lenet"):
         LeNetFeatures.read(tmp_path / "none.safetensors")
+    with pytest.raises(ImagesError, match="at least a batch of 128"):
+        train_lenet(blobs(100), blobs(40), tmp_path / "untrained.safetensors", device="cpu")
 
 
 def test_a_mosaic_keeps_its_images():
@@ -271,6 +291,10 @@ def test_a_mosaic_keeps_its_images():
 
 def test_commands_say_in_one_line_what_is_wrong(tmp_path, monkeypatch):
     monkeypatch.delenv("CRYOWAE_MNIST", raising=False)
+    there = tmp_path / "there"
+    there.mkdir()
+    for name in ("scores", "evaluation", "bandwidth"):
+        (there / f"{name}.csv").touch()
     for words, message in (
         (["mnist", "--model", "vae", "--lenet", str(tmp_path / "none")], "train one by `cryowae baseline lenet`"),
         (["celeba", "--model", "vae", "--data", str(tmp_path)], "no .jpg in"),
@@ -279,6 +303,9 @@ def test_commands_say_in_one_line_what_is_wrong(tmp_path, monkeypatch):
         (["table", str(tmp_path)], "no figures in"),
         (["lenet", "--output", str(tmp_path / "l.safetensors")], "give --data FOLDER"),
         (["restore", "--match", "some"], "expected none, mmd, adversarial"),
+        (["restore", "--output", str(there)], "exists already"),
+        (["references", "--output", str(there)], "exists already"),
+        (["bandwidth", "--output", str(there)], "exists already"),
     ):
         result = CliRunner().invoke(app, ["baseline", *words])
         assert result.exit_code == 2, result.output

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cryowae.errors import ConfigError
 from cryowae.objectives.latent import mmd
 
 
@@ -28,31 +27,6 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     overlap = torch.linalg.eigvalsh(root @ s_b @ root).clamp(min=0).sqrt().sum()
     means = (first.mean(0) - second.mean(0)).square().sum()
     return max(float(means + s_a.trace() + s_b.trace() - 2 * overlap), 0.0)
-
-
-def torchmetrics_fid(real: Tensor, made: Tensor) -> float:
-    """The Frechet distance as torchmetrics computes it, for figures that stand beside published ones.
-
-    Parameters
-    ----------
-    real, made
-        `(n, d)` features.
-
-    Raises
-    ------
-    ConfigError
-        If torchmetrics is not installed.
-    """
-    try:
-        from torchmetrics.image.fid import FrechetInceptionDistance
-    except ImportError as error:
-        raise ConfigError('the FID needs torchmetrics: pip install "cryowae[baselines]"') from error
-    features = nn.Identity()
-    features.num_features = real.shape[1]  # type: ignore[assignment]
-    fid = FrechetInceptionDistance(feature=features).to(real.device)
-    fid.update(real, real=True)
-    fid.update(made, real=False)
-    return float(fid.compute())
 
 
 def kernel_distance(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein, torchmetrics_fid
+from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
 from cryowae.baselines.features import Extractor
 from cryowae.baselines.mixture import GaussianMixture
 from cryowae.baselines.model import Baseline
@@ -80,6 +80,7 @@ class Evaluation:
         config = model.config
         found: Figures = {name: str(getattr(config, name)) for name in ("data", "model", "preset", "seed", "labels")}
         found |= {"weight": f"{config.weight:g}", "code": str(model.style), "training_images": str(len(self.train))}
+        found["changed"] = config.changed()
         judged = copy.deepcopy(model).eval()
         generator = torch.Generator().manual_seed(self.seed)
         made = {"sample": _decoded(judged, judged.prior(len(self.held), generator))}
@@ -97,11 +98,10 @@ class Evaluation:
         found: Figures = {}
         for extractor in (*self.extractors, *(self.final if last else ())):
             kind = extractor.name.split("-")[0]
-            distance = torchmetrics_fid if kind == "inception" else frechet_distance
             found[kind] = extractor.name
             for name, images in made.items():
                 features = extractor(images)
-                found[f"{kind}_fd_{name}"] = distance(self._reference(extractor), features)
+                found[f"{kind}_fd_{name}"] = frechet_distance(self._reference(extractor), features)
                 draws = torch.Generator().manual_seed(self.seed)
                 found[f"{kind}_kid_{name}"] = kernel_distance(self._reference(extractor), features, draws)[0]
             if "mixture" in made:
@@ -115,13 +115,14 @@ class Evaluation:
         return self._references[extractor.name]
 
     def _reconstructed(self, judged: Baseline, found: Figures) -> Tensor:
-        # in train mode a batch is normalised by its own statistics, as the report did, in batches of its size
-        batch = judged.config.batch if judged.config.reconstruct == "train" else _BATCH
-        judged.train(judged.config.reconstruct == "train")
+        batch = _BATCH
+        if judged.config.reconstruct == "train":
+            # a batch is normalised by its own statistics, as the report did, in batches of its size; on a copy, since
+            # the running statistics that evaluation mode uses would learn from the held-out images
+            judged, batch = copy.deepcopy(judged).train(), judged.config.batch
         made = _in_batches(
             lambda images: unsigned(judged.decode(judged.encode(signed(images)))), self.held.images, batch
         )
-        judged.eval()
         found["mse"] = float((signed(made) - signed(self.held.images)).square().mean())
         return made
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from cryowae.data.images import ImageSet, signed
-from cryowae.errors import CheckpointError
+from cryowae.errors import CheckpointError, ImagesError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.pretrained import pick_device
 from cryowae.progress import SILENT, Progress
@@ -146,14 +146,21 @@ def train_lenet(
     -------
     hash, accuracy
         First 12 digits of the SHA-256 of the file, and the share of right answers on `test`.
+
+    Raises
+    ------
+    ImagesError
+        If there is not one batch of digits.
     """
+    batches = len(digits) // 128
+    if not batches:
+        raise ImagesError(f"got {len(digits)} digits to train on, expected at least a batch of 128")
     place = torch.device(pick_device(device))
     torch.manual_seed(seed)
     network = LeNet().to(place)
     digits, test = digits.to(place), test.to(place)
     assert digits.labels is not None and test.labels is not None
     generator = torch.Generator().manual_seed(seed)
-    batches = len(digits) // 128
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * batches)
     progress.begin("training LeNet-5", epochs * batches, "steps")

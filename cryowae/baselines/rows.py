@@ -40,9 +40,10 @@ class Rows:
         self._sums.clear()
 
     def write(self, step: int, values: Mapping[str, object]) -> None:
-        """Write a row; one of the same step is replaced."""
+        """Write a row; of one of the same step, what is not given anew is kept."""
         row = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-        self._rows = [r for r in self._rows if r["step"] != str(step)] + [{"step": str(step), **row}]
+        same = next((r for r in self._rows if r["step"] == str(step)), {})
+        self._rows = [r for r in self._rows if r is not same] + [{**same, "step": str(step), **row}]
         names = list(dict.fromkeys(name for r in self._rows for name in r))
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")

@@ -75,7 +75,7 @@ def train_baseline(
     CheckpointError
         If there is nothing to resume.
     ImagesError
-        If there is not one batch of images.
+        If there is not one batch of images, or not as many of a class as are to be told.
     """
     last, weights = output / "last.safetensors", output / "weights.safetensors"
     if last.exists() and not (resume or overwrite):
@@ -83,17 +83,20 @@ def train_baseline(
     if resume and not last.exists():
         raise CheckpointError(f"nothing to resume in {output}: no {last.name}; start without --resume")
     make_folder(output)
+    per_epoch = len(images) // config.batch
+    if not per_epoch:
+        raise ImagesError(f"got {len(images)} images to train on, expected at least a batch of {config.batch}")
+    told = told_labels(images, config) if config.labels else None
+    if not resume:
+        for old in (last, weights):  # or a stop right now would leave another run's, to resume and to draw
+            old.unlink(missing_ok=True)
     place = torch.device(pick_device(device))
     state = BaselineState.fresh(config, place)
     if resume:
         state.load(last)
     log, figures = (Rows(output / name, state.step if resume else None) for name in ("log.csv", "evaluation.csv"))
-    told = told_labels(images, config).to(place) if config.labels else None
     shown = examples if examples is not None else images.images[:16]
-    images = images.to(place)
-    per_epoch = len(images) // config.batch
-    if not per_epoch:
-        raise ImagesError(f"got {len(images)} images to train on, expected at least a batch of {config.batch}")
+    images, told = images.to(place), None if told is None else told.to(place)
     total = per_epoch * config.epochs
     progress.begin(f"training {config.model} on {config.data}", total - state.step, "steps")
     try:
@@ -127,9 +130,18 @@ def train_baseline(
 
 
 def told_labels(images: ImageSet, config: BaselineConfig) -> ImageSet:
-    """The training images whose class an AAE is told: as many of each, chosen by the seed."""
+    """The training images whose class an AAE is told: as many of each, chosen by the seed.
+
+    Raises
+    ------
+    ImagesError
+        If a class has too few.
+    """
     assert images.labels is not None
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(config.seed))
+    fewest = int(images.labels.bincount(minlength=10).min())
+    if config.labels > 10 * fewest:
+        raise ImagesError(f"got labels={config.labels}, as many of each class, expected at most {10 * fewest} here")
     classes = images.labels[order]
     chosen = torch.cat([order[classes == label][: config.labels // 10] for label in range(10)])
     return ImageSet(images.name, images.images[chosen], images.labels[chosen])

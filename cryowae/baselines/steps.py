@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -59,11 +60,11 @@ def reconstruction_cost(made: Tensor, images: Tensor, reduction: str) -> Tensor:
     return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()
 
 
-def mmd_of_codes(codes: Tensor, prior: Tensor, kernel: str) -> Tensor:
+def mmd_of_codes(codes: Tensor, prior: Tensor, kernel: Literal["imq", "gaussian"]) -> Tensor:
     """Squared MMD of `(n, d)` codes and as many samples of the prior: every code is a block of its own."""
     both = torch.cat([codes, prior])[:, None]
     first = torch.arange(len(both)) < len(codes)
-    return mmd(block_kernel(both, kind="gaussian" if kernel == "gaussian" else "imq"), first)
+    return mmd(block_kernel(both, kind=kernel), first)
 
 
 def _autoencoder_step(

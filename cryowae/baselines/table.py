@@ -13,7 +13,7 @@ from cryowae.baselines.rows import read_rows
 from cryowae.errors import ConfigError
 from cryowae.io.text import write_text
 
-_KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch")
+_KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "changed")
 _HEADINGS = {
     "mse": ("MSE", 4),
     "power_of_means": ("E|m|²", 2),
@@ -48,7 +48,9 @@ def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
         found = read_rows(path) if path.is_file() else []
         if not found:
             raise ConfigError(f"no figures in {path}; expected the folder of a run of `cryowae baseline`")
-        rows += [{"run": str(run), **row} for row in (found if found[0]["model"].startswith("pca") else found[-1:])]
+        rows += [
+            {"run": str(run), **row} for row in (found if found[0].get("model", "").startswith("pca") else found[-1:])
+        ]
     for kind in ("lenet", "inception"):
         names = {row[kind] for row in rows if row.get(kind)}
         if len(names) > 1:

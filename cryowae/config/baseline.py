@@ -56,6 +56,13 @@ class BaselineConfig(Frozen):
     reconstruct: Literal["train", "eval"] = "eval"
     evaluate_every: int = Field(10, ge=1)
 
+    def changed(self) -> str:
+        """The settings that are not the preset's, such as `kernel=gaussian`, but for those that tables name."""
+        named = {"seed", "images", "epochs", "evaluate_every", "weight", "code", "labels"}
+        preset = baseline_config(self.data, self.model, self.preset).model_dump(mode="json", exclude=named)
+        own = self.model_dump(mode="json", exclude=named)
+        return " ".join(f"{name}={value}" for name, value in own.items() if value != preset[name])
+
     @model_validator(mode="after")
     def _labels_fit(self) -> BaselineConfig:
         if self.labels and (self.model, self.data) != ("aae", "mnist"):

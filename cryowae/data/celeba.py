@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from cryowae.data.images import ImageSet, named_folder
-from cryowae.errors import ConfigError, ImagesError
+from cryowae.errors import ImagesError
 from cryowae.progress import SILENT, Progress
 
 VARIABLE = "CRYOWAE_CELEBA"
@@ -38,8 +39,6 @@ def read_celeba(
     ------
     ImagesError
         If there are no images, or one is damaged or too small.
-    ConfigError
-        If Pillow is not installed.
     """
     where = named_folder(folder, VARIABLE, "CelebA")
     where = where / FOLDER if (where / FOLDER).is_dir() else where
@@ -56,10 +55,6 @@ def read_celeba(
 
 
 def _face(path: Path, size: int) -> NDArray[np.uint8]:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ConfigError('CelebA needs Pillow: pip install "cryowae[baselines]"') from error
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")

@@ -54,19 +54,21 @@ def references(
     images: Images = 0,
     codes: Annotated[list[int] | None, typer.Option("--code", min=1, help="Components; may be repeated.")] = None,
     output: Annotated[Path, typer.Option(metavar="FOLDER")] = RUNS / "references",
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """What MNIST models must beat: principal components, a Gaussian over them; and digits against other digits."""
     from cryowae.baselines.evaluate import Evaluation
     from cryowae.baselines.principal import measure_references
     from cryowae.data.mnist import read_mnist
-    from cryowae.io.space import make_folder
+    from cryowae.io.space import check_output, make_folder
     from cryowae.models.pretrained import pick_device
 
+    table = make_folder(output) / "evaluation.csv"
+    check_output(table, overwrite=overwrite)
     train, held = read_mnist(data).halves(images)
     extractors = [*lenet_features(lenet, device), *inception_features(fid_weights, device)]
     judge = Evaluation.on(pick_device(device), train, held, extractors=extractors)
-    table = make_folder(output) / "evaluation.csv"
     with progress() as shown:
         measure_references(judge, codes or [8, 32], table, shown)
     typer.echo(str(table))
@@ -112,13 +114,15 @@ def bandwidth(
     batch: Annotated[int, typer.Option(min=2, help="Codes in one MMD.")] = 64,
     draws: Annotated[int, typer.Option(min=20, help="Batches of each kind.")] = 200,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Sweep the bandwidth of the MMD's kernels over codes that are known not to match: which see it?"""
     from cryowae.baselines.bandwidth import draw_sweep, sweep_bandwidths, write_sweep
-    from cryowae.io.space import make_folder
+    from cryowae.io.space import check_output, make_folder
 
+    folder = make_folder(output)
+    check_output(folder / "bandwidth.csv", overwrite=overwrite)
     with progress() as shown:
         found = sweep_bandwidths(code, batch, draws=draws, seed=seed, progress=shown)
-    folder = make_folder(output)
     typer.echo(str(write_sweep(found, folder / "bandwidth.csv")))
     typer.echo(str(draw_sweep(found, folder / "bandwidth.png")))

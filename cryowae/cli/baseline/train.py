@@ -123,6 +123,7 @@ def restore(
     seed: Seed = 0,
     images: Images = 0,
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = RUNS / "restore",
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Restore digits from noise and a missing wedge by the network and the objective of the 3-D model."""
@@ -130,19 +131,20 @@ def restore(
     from cryowae.baselines.restoration import KINDS, restore_digits
     from cryowae.baselines.wedged import Wedged
     from cryowae.data.mnist import read_mnist
-    from cryowae.io.space import make_folder
+    from cryowae.io.space import check_output, make_folder
     from cryowae.io.tilts import require_tilt_range
 
     kinds = [kind for kind in KINDS if kind in (match or KINDS)]
     if set(match or ()) - set(KINDS):
         raise ConfigError(f"got --match {' '.join(match or ())}, expected {', '.join(KINDS)}")
     wedged = Wedged(*require_tilt_range(*(tilt_range or (-60.0, 60.0))), snr)
+    check_output(make_folder(output) / "scores.csv", overwrite=overwrite)
     train, held = read_mnist(data).halves(images)
     with progress() as shown:
         found = restore_digits(
             train,
             held,
-            make_folder(output),
+            output,
             kinds=kinds,
             wedged=wedged,
             steps=steps,
