@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib.image
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.experiment import run_baseline
-from cryowae.baselines.features import LeNet, LeNetFeatures, train_lenet
+from cryowae.baselines.features import InceptionFeatures, LeNet, LeNetFeatures, train_lenet
 from cryowae.baselines.model import Baseline, read_baseline
 from cryowae.baselines.pictures import mosaic, panels
 from cryowae.baselines.principal import measure_references
@@ -221,6 +222,19 @@ def test_an_autoencoder_learns(tmp_path):
     assert costs[-1] < 0.5 * costs[0]
 
 
+@pytest.mark.slow
+def test_an_aae_learns_classes_from_few_labels(tmp_path):
+    train, held = blobs(600).halves()
+    found = []
+    judge = Evaluation(train, held, test=held)
+    for supervision in (0, 200):
+        chosen = config("aae", "labels=50", "epochs=4", "batch=32", f"supervision={supervision}")
+        run = tmp_path / str(supervision)
+        train_baseline(chosen, train, run, device="cpu")
+        found.append(judge(read_baseline(run, "cpu").model)["error"])
+    assert found[0] > 0.5 and found[1] < 0.1
+
+
 def test_evaluation_changes_nothing_and_train_mode_is_another_figure(lenet):
     digits = blobs(100)
     train, held = digits.halves()
@@ -280,6 +294,61 @@ def test_a_lenet_learns_and_is_known_by_its_hash(lenet, tmp_path):
         LeNetFeatures.read(tmp_path / "none.safetensors")
     with pytest.raises(ImagesError, match="at least a batch of 128"):
         train_lenet(blobs(100), blobs(40), tmp_path / "untrained.safetensors", device="cpu")
+
+
+class Corners(torch.nn.Module):
+    """Stands for Inception: what it is fed, at two corners of every channel."""
+
+    def forward(self, images):
+        assert images.shape[1:] == (3, 299, 299)
+        return torch.cat([images[:, :, 0, 0], images[:, :, -1, -1]], 1)
+
+
+@pytest.fixture
+def inception(tmp_path):
+    path = tmp_path / "inception.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(Corners()).save(str(path))
+    return path
+
+
+def test_inception_is_fed_as_it_was_trained(inception, tmp_path):
+    """Three channels of 299 pixels, `(value - 128) / 128`; grey images are repeated."""
+    images = torch.zeros(60, 1, 32, 32, dtype=torch.uint8)
+    images[59, :, 16:] = 255
+    features = InceptionFeatures(inception, "cpu")
+    found = features(images)
+    assert found.shape == (60, 6) and (found[:59] == -1).all()
+    assert torch.allclose(found[59], torch.tensor([-1.0] * 3 + [127 / 128] * 3))
+    assert features.name == f"inception-{hashlib.sha256(inception.read_bytes()).hexdigest()[:12]}"
+    for path in (tmp_path / "none.pt", Path(__file__)):
+        with pytest.raises(CheckpointError, match="holds no TorchScript network"):
+            InceptionFeatures(path, "cpu")
+
+
+@pytest.mark.slow
+def test_the_commands_of_celeba_from_pictures_to_a_table(tmp_path, monkeypatch, inception):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    monkeypatch.setattr(sys, "argv", ["make_celeba_like.py", str(tmp_path), "--count", "60"])
+    import make_celeba_like
+
+    make_celeba_like.main()
+    run = tmp_path / "run"
+    common = ["--data", str(tmp_path), "--device", "cpu", "--fid-weights", str(inception)]
+    words = ["celeba", "--model", "vae", "--epochs", "1", "--set", "batch=16", "--output", str(run), *common]
+    for command in (
+        words,
+        [*words, "--resume"],
+        ["evaluate", str(run), *common],
+        ["sample", str(run), "--seed", "1", "--device", "cpu"],
+        ["table", str(run), "--output", str(tmp_path / "table")],
+    ):
+        result = CliRunner().invoke(app, ["baseline", *command])
+        assert result.exit_code == 0, result.output
+    (row,) = read_rows(tmp_path / "table.csv")
+    assert float(row["inception_fd_sample"]) > 0 and (row["data"], row["epoch"]) == ("celeba", "1")
+    assert matplotlib.image.imread(run / "samples.png").std() > 0.05
 
 
 def test_a_mosaic_keeps_its_images():
