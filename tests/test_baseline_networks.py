@@ -73,6 +73,7 @@ def test_faithful_is_the_protocol_of_the_report(model, told):
         ("vae", ["labels=100"], "labels are for the model aae"),
         ("aae", ["labels=15"], "multiple of 10"),
         ("vae", ["wait=1"], "wait is not known"),
+        ("vae", ["model=ae"], "give it as an option"),
     ],
 )
 def test_configurations_that_make_no_sense(model, overrides, message):

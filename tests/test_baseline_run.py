@@ -209,6 +209,11 @@ def test_runs_are_not_lost_and_not_mixed(tmp_path):
     assert not list(tmp_path.glob("*.safetensors"))
 
 
+def test_a_run_that_diverges_says_so(tmp_path):
+    with pytest.raises(ConfigError, match="the objective is not finite at step 1"):
+        train_baseline(config("ae", "rate=1e30"), blobs(32), tmp_path, device="cpu")
+
+
 def test_measuring_again_keeps_what_was_not_measured_again(tmp_path):
     Rows(tmp_path / "e.csv").write(9, {"mse": 2.0, "inception_fd_sample": 30.0})
     Rows(tmp_path / "e.csv", keep=9).write(9, {"mse": 1.0})

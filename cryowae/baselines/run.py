@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from cryowae.baselines.state import BaselineState
 from cryowae.baselines.steps import Labelled, step
 from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageSet, signed
-from cryowae.errors import CheckpointError, ImagesError, OutputError
+from cryowae.errors import CheckpointError, ConfigError, ImagesError, OutputError
 from cryowae.io.space import make_folder
 from cryowae.models.pretrained import pick_device
 from cryowae.progress import SILENT, Progress
@@ -74,6 +75,8 @@ def train_baseline(
         If the folder holds a run and neither `resume` nor `overwrite` was asked for.
     CheckpointError
         If there is nothing to resume.
+    ConfigError
+        If the objective diverges.
     ImagesError
         If there is not one batch of images, or not as many of a class as are to be told.
     """
@@ -109,6 +112,8 @@ def train_baseline(
                 labelled = _some(told, config.batch, state.generator) if told is not None else None
                 seen = signed(images.images[batch.to(place)])
                 values = step(state.model, state.optimisers, state.step, seen, labelled, state.generator)
+                if not all(math.isfinite(value) for value in values.values()):
+                    raise ConfigError(f"the objective is not finite at step {state.step}: {values}; lower the rates")
                 state.step += 1
                 ends = state.step % per_epoch == 0
                 log.add({**values, "seconds": time.perf_counter() - began})

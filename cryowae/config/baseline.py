@@ -93,6 +93,8 @@ def baseline_config(data: str, model: str, preset: str, overrides: Sequence[str]
     values, source = read_values(preset, "baselines")
     chosen = {**values["all"], **values[model], "data": data, "model": model, "preset": preset}
     for override in overrides:
+        if override.partition("=")[0] in ("data", "model", "preset"):
+            raise ConfigError(f"got {override!r}, which chooses other settings; give it as an option, not by --set")
         assign(chosen, override)
     return check(BaselineConfig, chosen, source)
 

@@ -42,7 +42,7 @@ def evaluate(
         first = lenet_features(lenet, device) if digits else []
         figures = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed)(saved.model)
     table = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "evaluation.csv"
-    Rows(table, keep=step).write(step, {"epoch": step // (len(train) // config.batch), **figures})
+    Rows(table, keep=step).write(step, {"epoch": step // max(len(train) // config.batch, 1), **figures})
     say_figures(figures)
     typer.echo(str(table))
 
