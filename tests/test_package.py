@@ -108,7 +108,7 @@ def test_pins_satisfy_every_requirement():
 
 
 def test_core_requirements_are_used():
-    names = {"pyyaml": "yaml"}
+    names = {"pyyaml": "yaml", "pillow": "PIL"}
     stated = {names.get(r.name, r.name) for r in map(Requirement, PROJECT["dependencies"])}
     used = {name for path in (ROOT / "cryowae").rglob("*.py") for name in top_level_imports(path)}
     assert stated <= used
