@@ -139,7 +139,7 @@ def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: 
 def _is_fast_in_half(device: torch.device) -> bool:
     if device.type != "cpu":
         return device.type == "cuda"
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
