@@ -131,3 +131,38 @@ def test_a_microscope_takes_away_what_its_ctf_does_and_leaves_the_truth():
         truths = torch.stack([s.truth.float() for s in scenes])
         assert torch.isfinite(truths).all() and float(truths.max()) > 0.5
     assert coarse[1] < 0.5 * coarse[0]
+
+
+BARE = TINY.model_copy(
+    update={"plain": 0.0, "vacant": 1.0, "ctf": 0.0, "voxel_sizes": (10.0, 10.0), "scene": (32, 48, 48)}
+)
+
+
+def test_a_scene_without_anything_is_noise_whose_truth_counts_in_units_of_the_noise():
+    scene = simulate_scene(BARE, 0, 0, [])
+    assert float(scene.truth.abs().max()) == float(scene.signal.abs().max()) == 0 and scene.contrast == 1
+    with SyntheticPairs(BARE, 0) as pairs:
+        batch = pairs.batch(0)
+    assert float(batch.observation.std()) == pytest.approx(1, abs=0.2)
+    assert float(batch.scale.max()) == pytest.approx(BARE.faint, abs=0.01)
+
+
+def test_uneven_ice_is_seen_and_not_asked_for():
+    scene = simulate_scene(BARE.model_copy(update={"ice": 1.0}), 0, 0, [])
+    assert float(scene.truth.abs().max()) == 0 < float(scene.signal.float().std())
+
+
+def test_beads_are_asked_for_at_three_times_protein_and_do_not_set_the_scale():
+    scenes = [simulate_scene(BARE.model_copy(update={"beads": 1.0}), 0, i, []) for i in range(3)]
+    assert max(float(scene.truth.max()) for scene in scenes) == pytest.approx(3, abs=0.2)
+    assert all(scene.truth_std == 0 for scene in scenes)
+    brightest = max(float(scene.signal.max()) / float(scene.signal.float().std()) for scene in scenes)
+    assert brightest > 6
+
+
+def test_vesicles_are_closed_membranes_in_plain_scenes_too():
+    config = BARE.model_copy(update={"plain": 1.0, "vesicles": 1.0, "scene": (64, 64, 64), "crop": 16})
+    truths = [simulate_scene(config, 0, i, []).truth.float() for i in range(2)]
+    assert all(float(truth.max()) > 0.6 for truth in truths)
+    centre = [truth[tuple(slice(8, -8) for _ in range(3))] for truth in truths]
+    assert all(float((part > 0.3).float().mean()) < 0.3 for part in centre)  # shells, not balls
