@@ -174,6 +174,13 @@ def test_snr_is_what_it_says(case):
     assert np.array_equal(other.truth, case.truth)
 
 
+def test_fast_is_for_weights_alone():
+    assert MethodConfig(name="mine", checkpoint="mine.safetensors", fast=True).fast
+    for values in ({"name": "wiener"}, {"external": {"name": "other", "path": "folder"}}):
+        with pytest.raises(ValueError, match="expected it for weights alone"):
+            MethodConfig.model_validate({**values, "fast": True})
+
+
 def test_weights_are_a_method_by_name_and_by_file(tmp_path):
     weights = make_weights(tmp_path)
     chosen = suite(methods=["input", {"name": "mine", "checkpoint": str(weights)}])

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from cryowae.config import TrainConfig, load_config
 from cryowae.errors import CheckpointError, ConfigError, OutputError
-from cryowae.io.checkpoint import read_checkpoint
+from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.pretrained import load_model
 from cryowae.progress import Progress
 from cryowae.train import train
@@ -146,6 +146,16 @@ def test_a_run_is_not_overwritten_and_nothing_is_not_resumed(tmp_path):
         train(config(steps=1), tmp_path)
     with pytest.raises(CheckpointError, match="another configuration"):
         train(config(rate=1e-5), tmp_path, resume=True)
+
+
+def test_a_run_of_a_version_with_one_optimiser_is_not_resumed(tmp_path):
+    state = TrainingState.fresh(config(kernel_rate=0.0), torch.device("cpu"))
+    state.save(tmp_path / "last.safetensors")
+    arrays, metadata = read_checkpoint(tmp_path / "last.safetensors")
+    del metadata["config"]["kernel_rate"]  # which version 0.2 did not know
+    write_checkpoint(tmp_path / "old.safetensors", arrays, metadata)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        TrainingState.fresh(config(), torch.device("cpu")).load(tmp_path / "old.safetensors")
 
 
 def test_a_run_can_start_from_weights(tmp_path):

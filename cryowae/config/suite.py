@@ -48,6 +48,8 @@ class MethodConfig(Frozen):
         given = self.external is not None
         if given == bool(self.name):
             raise ValueError("expected a name, with a checkpoint or without, or `external: {name, path}`")
+        if self.fast and self.weights is None:
+            raise ValueError(f"got `fast` for {self.title}, expected it for weights alone: no other method has passes")
         return self
 
     @property

@@ -95,7 +95,8 @@ class TrainingState:
         if metadata.get("kind") != "training":
             raise CheckpointError(f"{path} holds weights alone, expected the checkpoint of a run (last.safetensors)")
         stored = parse_config(metadata["config"], str(path))
-        if stored.model_copy(update={"steps": self.config.steps}) != self.config:
+        same = stored.model_copy(update={"steps": self.config.steps}) == self.config
+        if not same or metadata["plain"].keys() != self._parts().keys():  # runs of version 0.2 had one optimiser
             raise CheckpointError(f"{path} was written under another configuration; resume with its own, or start anew")
         self.step = int(metadata["step"])
         self.generator.set_state(torch.from_numpy(tensors.pop("generator")))
