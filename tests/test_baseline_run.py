@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import sys
+import types
 import warnings
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from typer.testing import CliRunner
 
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.experiment import run_baseline
-from cryowae.baselines.features import InceptionFeatures, LeNet, LeNetFeatures, train_lenet
+from cryowae.baselines.features import LeNet, LeNetFeatures, train_lenet
+from cryowae.baselines.inception import InceptionFeatures
 from cryowae.baselines.model import Baseline, read_baseline
 from cryowae.baselines.pictures import mosaic, panels
 from cryowae.baselines.principal import measure_references
 from cryowae.baselines.rows import Rows, read_rows
 from cryowae.baselines.run import train_baseline
+from cryowae.baselines.sweep import draw_weights, sweep_weights
 from cryowae.baselines.table import collect, write_table
 from cryowae.cli import app
 from cryowae.config import baseline_config
@@ -202,11 +205,25 @@ def test_runs_are_not_lost_and_not_mixed(tmp_path):
     train_baseline(config("ae", "epochs=1"), digits, tmp_path, device="cpu")
     with pytest.raises(OutputError, match="holds a run already"):
         train_baseline(config("ae"), digits, tmp_path)
-    with pytest.raises(CheckpointError, match="another configuration"):
-        train_baseline(config("ae", "rate=1"), digits, tmp_path, resume=True, device="cpu")
+    for other, message in (("rate=1", "another configuration"), ("epochs=3", "resume with --epochs 1, or start anew")):
+        with pytest.raises(CheckpointError, match=message):
+            train_baseline(config("ae", "epochs=1", other), digits, tmp_path, resume=True, device="cpu")
     with pytest.raises(KeyboardInterrupt):  # before the new run has anything, the old one is neither drawn nor resumed
         train_baseline(config("ae"), digits, tmp_path, overwrite=True, device="cpu", progress=Interrupt(1))
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_half_precision_is_for_training_alone(tmp_path):
+    digits = blobs(32)
+    models = [Baseline(config("vae", f"precision={name}")) for name in ("float32", "bfloat16")]
+    models[1].load_state_dict(models[0].state_dict())
+    codes = [model.eval().encode(signed(digits.images)) for model in models]
+    assert torch.equal(*codes) and torch.equal(*(model.decode(codes[0]) for model in models))
+    trained = [model.train().encode(signed(digits.images)) for model in models]
+    assert trained[1].dtype == torch.float32 and not torch.equal(*trained)
+    assert (trained[0] - trained[1]).std() < 0.02 * trained[0].std()
+    train_baseline(config("vae", "precision=bfloat16"), digits, tmp_path, device="cpu")
+    assert all(p.dtype == torch.float32 for p in read_baseline(tmp_path, "cpu").model.parameters())
 
 
 def test_a_run_that_diverges_says_so(tmp_path):
@@ -332,6 +349,47 @@ def test_inception_is_fed_as_it_was_trained(inception, tmp_path):
             InceptionFeatures(path, "cpu")
 
 
+def test_inception_may_be_torchmetrics_own(monkeypatch):
+    """It is handed 8 bits and three channels, and resizes by itself; who has not the packages is told what to do."""
+
+    class Own(torch.nn.Module):
+        def __init__(self, name, features):
+            super().__init__()
+            assert (name, features) == ("inception-v3-compat", ["2048"])
+
+        def forward(self, images):
+            assert images.dtype == torch.uint8 and images.shape[1:] == (3, 32, 32)
+            return images.float().mean((2, 3))
+
+    module = types.ModuleType("torchmetrics.image.fid")
+    module.NoTrainInceptionV3 = Own
+    for name in ("torchmetrics", "torchmetrics.image"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.fid", module)
+    features = InceptionFeatures("download", "cpu")
+    assert features(torch.full((60, 1, 32, 32), 7, dtype=torch.uint8)).tolist() == [[7.0] * 3] * 60
+    assert features.name == "inception-2015-12-05"
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.fid", None)
+    with pytest.raises(CheckpointError, match="pip install torchmetrics torch-fidelity torchvision, or give a file"):
+        InceptionFeatures("download", "cpu")
+
+
+def test_features_that_are_asked_for_again_are_kept(inception, tmp_path):
+    train, held = blobs(40).halves()
+    seen = []
+
+    class Counted(InceptionFeatures):
+        def __call__(self, images):
+            seen.append(len(images))
+            return super().__call__(images)
+
+    for _ in range(2):
+        judge = Evaluation(train, held, final=[Counted(inception, "cpu")], kept=tmp_path / "kept")
+        found = judge.distances({"sample": train.images})
+    assert seen == [32, 8, 32] and len(list((tmp_path / "kept").iterdir())) == 1
+    assert found == Evaluation(train, held, final=[Counted(inception, "cpu")]).distances({"sample": train.images})
+
+
 @pytest.mark.slow
 def test_the_commands_of_celeba_from_pictures_to_a_table(tmp_path, monkeypatch, inception):
     monkeypatch.syspath_prepend(str(TOOLS))
@@ -354,6 +412,21 @@ def test_the_commands_of_celeba_from_pictures_to_a_table(tmp_path, monkeypatch, 
     (row,) = read_rows(tmp_path / "table.csv")
     assert float(row["inception_fd_sample"]) > 0 and (row["data"], row["epoch"]) == ("celeba", "1")
     assert matplotlib.image.imread(run / "samples.png").std() > 0.05
+
+
+def test_a_sweep_goes_on_where_it_was_and_is_drawn(lenet, tmp_path):
+    digits, judge = blobs(80), [LeNetFeatures.read(lenet, "cpu")]
+    configs = [config(model, "epochs=1", f"weight={w}") for model in ("wae-mmd", "wae-gan") for w in (1, 100)]
+    folders = sweep_weights(configs[:2], digits, tmp_path, extractors=judge, device="cpu")
+    assert [folder.name for folder in folders] == ["wae-mmd-1", "wae-mmd-100"]
+    before = (folders[1] / "weights.safetensors").stat().st_mtime_ns
+    with pytest.raises(KeyboardInterrupt):
+        sweep_weights(configs, digits, tmp_path, extractors=judge, device="cpu", progress=Interrupt(2))
+    folders = sweep_weights(configs, digits, tmp_path, extractors=judge, device="cpu")
+    assert len(collect(folders)) == 4 and (folders[1] / "weights.safetensors").stat().st_mtime_ns == before
+    assert matplotlib.image.imread(draw_weights(folders, tmp_path / "sweep.png")).std() > 0.05
+    with pytest.raises(OutputError, match="holds a run of other settings"):
+        sweep_weights([config("wae-mmd", "weight=1")], digits, tmp_path)
 
 
 def test_a_mosaic_keeps_its_images():
@@ -380,6 +453,7 @@ def test_commands_say_in_one_line_what_is_wrong(tmp_path, monkeypatch):
         (["restore", "--output", str(there)], "exists already"),
         (["references", "--output", str(there)], "exists already"),
         (["bandwidth", "--output", str(there)], "exists already"),
+        (["sweep", "--model", "ae"], "expected models with a match"),
     ):
         result = CliRunner().invoke(app, ["baseline", *words])
         assert result.exit_code == 2, result.output

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
 from cryowae.baselines.features import Extractor
+from cryowae.baselines.inception import kept_features
 from cryowae.baselines.mixture import GaussianMixture
 from cryowae.baselines.model import Baseline
 from cryowae.data.images import ImageSet, signed, unsigned
@@ -41,6 +43,8 @@ class Evaluation:
         Those that take long, and are only asked at the end of a run.
     seed
         Of the samples.
+    kept
+        Folder in which the features of the held-out images under `final` stay for the next run.
     """
 
     train: ImageSet
@@ -49,6 +53,7 @@ class Evaluation:
     extractors: Sequence[Extractor] = ()
     final: Sequence[Extractor] = ()
     seed: int = 0
+    kept: Path | None = None
     _references: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -61,10 +66,12 @@ class Evaluation:
         extractors: Sequence[Extractor] = (),
         final: Sequence[Extractor] = (),
         seed: int = 0,
+        kept: Path | None = None,
     ) -> Evaluation:
         """One whose images are on a device, where the models and extractors are."""
         place = torch.device(device)
-        return cls(train.to(place), held.to(place), None if test is None else test.to(place), extractors, final, seed)
+        moved = None if test is None else test.to(place)
+        return cls(train.to(place), held.to(place), moved, extractors, final, seed, kept)
 
     @torch.no_grad()
     def __call__(self, model: Baseline, last: bool = True) -> Figures:
@@ -111,7 +118,9 @@ class Evaluation:
 
     def _reference(self, extractor: Extractor) -> Tensor:
         if extractor.name not in self._references:
-            self._references[extractor.name] = extractor(self.held.images)
+            slow, images = extractor in self.final, self.held.images
+            found = kept_features(extractor, images, self.kept) if slow and self.kept else extractor(images)
+            self._references[extractor.name] = found
         return self._references[extractor.name]
 
     def _reconstructed(self, judged: Baseline, found: Figures) -> Tensor:

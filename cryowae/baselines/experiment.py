@@ -28,6 +28,7 @@ def run_baseline(
     test: ImageSet | None = None,
     extractors: Sequence[Extractor] = (),
     final: Sequence[Extractor] = (),
+    kept: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -43,7 +44,7 @@ def run_baseline(
         Four fifths of which are trained on.
     output
         Folder for what `train_baseline` writes, `samples.png` and `curves.png`.
-    test, extractors, final
+    test, extractors, final, kept
         As in `Evaluation`.
     resume, overwrite, device, progress
         As in `train_baseline`.
@@ -54,7 +55,7 @@ def run_baseline(
         The last row of `evaluation.csv`.
     """
     train, held = images.halves(config.images)
-    judge = Evaluation.on(pick_device(device), train, held, test, extractors, final, config.seed)
+    judge = Evaluation.on(pick_device(device), train, held, test, extractors, final, config.seed, kept)
     weights = train_baseline(
         config,
         train,

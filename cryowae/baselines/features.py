@@ -1,4 +1,4 @@
-"""What turns images into features whose laws are compared: a LeNet-5 for digits, Inception from a file."""
+"""What turns images into features whose laws are compared, and the cheap one: a LeNet-5 for digits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import cross_entropy
 
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import CheckpointError, ImagesError
@@ -74,47 +74,11 @@ class LeNetFeatures:
             raise CheckpointError(f"{path} holds no LeNet; expected what `cryowae baseline lenet` wrote")
         network = LeNet()
         network.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})
-        return cls(network.to(pick_device(device)).eval().requires_grad_(False), f"lenet-{_hash(path)}")
+        return cls(network.to(pick_device(device)).eval().requires_grad_(False), f"lenet-{file_hash(path)}")
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         return torch.cat([self.network.features(signed(some)) for some in images.split(1000)])
-
-
-class InceptionFeatures:
-    """The 2048 features of the Inception network of the FID (Heusel et al. 2017), fed as torchmetrics feeds it.
-
-    Images become three channels of 299 x 299, bilinear with antialiasing, and then `(value - 128) / 128`.
-
-    Parameters
-    ----------
-    path
-        TorchScript file of the network of 2015-12-05, from such images to `(n, 2048)`.
-    device
-        `auto`, `cpu`, `cuda` or `mps`.
-
-    Raises
-    ------
-    CheckpointError
-        If it is no such file.
-    """
-
-    def __init__(self, path: Path, device: str = "auto") -> None:
-        try:
-            self._network = torch.jit.load(str(path), map_location=pick_device(device)).eval()
-            self.name = f"inception-{_hash(path)}"
-        except (RuntimeError, ValueError, OSError) as error:
-            raise CheckpointError(
-                f"{path} holds no TorchScript network, expected Inception for --fid-weights"
-            ) from error
-
-    @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Tensor:
-        parts = []
-        for some in images.split(50):
-            large = interpolate(some.float(), (299, 299), mode="bilinear", antialias=True)
-            parts.append(self._network((large.expand(-1, 3, -1, -1) - 128) / 128).flatten(1))
-        return torch.cat(parts)
 
 
 def train_lenet(
@@ -181,8 +145,9 @@ def train_lenet(
         {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()},
         {"kind": "lenet", "accuracy": accuracy, "epochs": epochs, "seed": seed, "images": len(digits)},
     )
-    return _hash(path), accuracy
+    return file_hash(path), accuracy
 
 
-def _hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """First 12 digits of the SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

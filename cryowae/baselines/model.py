@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from cryowae.baselines.networks import TRUNKS, Decoder, Encoder, Trunk, critic, discriminator
 from cryowae.config import BaselineConfig, parse_baseline
@@ -39,6 +40,7 @@ class Baseline(nn.Module):
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
         self.config = config
+        half = config.precision == "bfloat16"
         family = config.model if config.model in ("vae", "wgan-gp") else "wae"
         trunk: Trunk = TRUNKS[config.data, family]
         self.style = config.code or trunk.code
@@ -47,15 +49,16 @@ class Baseline(nn.Module):
         self.encoder: Encoder | None = None
         self.opponents = nn.ModuleDict()
         if config.model == "wgan-gp":
-            self.opponents["critic"] = critic(trunk)
+            self.opponents["critic"] = critic(trunk, half)
         else:
-            self.encoder = Encoder(trunk, self._heads())
+            self.encoder = Encoder(trunk, self._heads(), half)
         if config.model in ("wae-gan", "aae"):
             self.opponents["style"] = discriminator(self.style, trunk.discriminator)
             if self.classes:
                 self.opponents["label"] = discriminator(self.classes, trunk.discriminator)
-        self.decoder = Decoder(trunk, self.classes + self.style, normalised_start=config.model == "wgan-gp")
+        self.decoder = Decoder(trunk, self.classes + self.style, config.model == "wgan-gp", half)
         self.decoder.first.requires_grad_(config.train_first)
+        convert_conv2d_weight_memory_format(self, torch.channels_last)  # a quarter faster on CPUs
 
     def encode(self, images: Tensor) -> Tensor:
         """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`: the mean of a VAE, class probabilities first."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 
@@ -64,6 +65,23 @@ TRUNKS = {
 """By data set and family; `ae`, `wae-mmd`, `wae-gan` and `aae` share the family `wae`."""
 
 
+class Halved(nn.Sequential):
+    """Layers whose convolutions are computed in bfloat16 while they are trained, if `half`; float32 goes in and out.
+
+    Weights, batch statistics and everything outside stay in float32, and evaluation is in float32 throughout.
+    """
+
+    def __init__(self, half: bool, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.half_precision = half
+
+    def forward(self, values: Tensor) -> Tensor:
+        with torch.autocast(values.device.type, torch.bfloat16, enabled=self.half_precision and self.training):
+            for layer in self:
+                values = layer(values)
+        return values.float()
+
+
 class Encoder(nn.Module):
     """Images to one or several vectors.
 
@@ -73,14 +91,16 @@ class Encoder(nn.Module):
         Widths.
     heads
         Length of each vector, by name: `style`, or `style` and `label`, or `mean` and `log_variance`.
+    half
+        Convolutions in bfloat16 while training.
     """
 
-    def __init__(self, trunk: Trunk, heads: dict[str, int]) -> None:
+    def __init__(self, trunk: Trunk, heads: dict[str, int], half: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for a, b in pairwise((trunk.channels, *trunk.down)):
             layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
-        self.trunk = nn.Sequential(*layers, nn.Flatten())
+        self.trunk = Halved(half, *layers, nn.Flatten())
         self.heads = nn.ModuleDict({name: nn.Linear(trunk.flat, length) for name, length in heads.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -100,9 +120,13 @@ class Decoder(nn.Module):
         Numbers in a code, if not the trunk's.
     normalised_start
         Batch normalisation and ReLU after the first Linear.
+    half
+        Convolutions in bfloat16 while training.
     """
 
-    def __init__(self, trunk: Trunk, code: int | None = None, normalised_start: bool = False) -> None:
+    def __init__(
+        self, trunk: Trunk, code: int | None = None, normalised_start: bool = False, half: bool = False
+    ) -> None:
         super().__init__()
         edge = trunk.start_size
         features = trunk.start * edge**2
@@ -111,7 +135,7 @@ class Decoder(nn.Module):
         layers.append(nn.Unflatten(1, (trunk.start, edge, edge)))
         for a, b in pairwise((trunk.start, *trunk.up)):
             layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
-        self.rest = nn.Sequential(*layers, nn.Conv2d(trunk.up[-1], trunk.channels, 3, padding=1))
+        self.rest = Halved(half, *layers, nn.Conv2d(trunk.up[-1], trunk.channels, 3, padding=1))
 
     def forward(self, code: Tensor) -> Tensor:
         """`(n, code)` to `(n, channels, size, size)`, not bounded: [-1, 1] is learned."""
@@ -119,12 +143,12 @@ class Decoder(nn.Module):
         return images
 
 
-def critic(trunk: Trunk) -> nn.Sequential:
+def critic(trunk: Trunk, half: bool = False) -> nn.Sequential:
     """`(n, channels, size, size)` to `(n, 1)`, without any normalisation over the batch (Gulrajani et al. 2017, 4)."""
     layers: list[nn.Module] = []
     for a, b in pairwise((trunk.channels, *trunk.down)):
         layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(trunk.flat, 1))
+    return Halved(half, *layers, nn.Flatten(), nn.Linear(trunk.flat, 1))
 
 
 def discriminator(code: int, hidden: Sequence[int]) -> nn.Sequential:

@@ -80,12 +80,8 @@ def train_baseline(
     ImagesError
         If there is not one batch of images, or not as many of a class as are to be told.
     """
-    last, weights = output / "last.safetensors", output / "weights.safetensors"
-    if last.exists() and not (resume or overwrite):
-        raise OutputError(f"{output} holds a run already; give --resume to go on with it, or --overwrite to lose it")
-    if resume and not last.exists():
-        raise CheckpointError(f"nothing to resume in {output}: no {last.name}; start without --resume")
-    make_folder(output)
+    check_run(output, resume, overwrite)
+    last, weights = make_folder(output) / "last.safetensors", output / "weights.safetensors"
     per_epoch = len(images) // config.batch
     if not per_epoch:
         raise ImagesError(f"got {len(images)} images to train on, expected at least a batch of {config.batch}")
@@ -132,6 +128,23 @@ def train_baseline(
     SavedBaseline(state.model, shown, metadata).write(weights)
     progress.end()
     return weights
+
+
+def check_run(output: Path, resume: bool, overwrite: bool) -> None:
+    """Whether a folder is as `train_baseline` wants it.
+
+    Raises
+    ------
+    OutputError
+        If it holds a run and neither `resume` nor `overwrite` was asked for.
+    CheckpointError
+        If there is nothing to resume.
+    """
+    there = (output / "last.safetensors").exists()
+    if there and not (resume or overwrite):
+        raise OutputError(f"{output} holds a run already; give --resume to go on with it, or --overwrite to lose it")
+    if resume and not there:
+        raise CheckpointError(f"nothing to resume in {output}: no last.safetensors; start without --resume")
 
 
 def told_labels(images: ImageSet, config: BaselineConfig) -> ImageSet:

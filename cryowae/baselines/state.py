@@ -76,6 +76,11 @@ class BaselineState:
         if metadata.get("kind") != "baseline-run":
             raise CheckpointError(f"{path} is not the checkpoint of a baseline's run; expected its last.safetensors")
         config, stored = self.model.config, parse_baseline(metadata["config"], str(path))
+        if stored.cosine and stored.epochs != config.epochs:
+            raise CheckpointError(
+                f"{path} is of a run of {stored.epochs} epochs, over which its rates fall to 0; got {config.epochs}: "
+                f"resume with --epochs {stored.epochs}, or start anew"
+            )
         if stored.model_copy(update={"epochs": config.epochs}) != config:
             raise CheckpointError(f"{path} was written under another configuration; resume with its own, or start anew")
         self.step = int(metadata["step"])

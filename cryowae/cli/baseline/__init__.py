@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cryowae.cli.baseline.measure import bandwidth, evaluate, references, sample, table
+from cryowae.cli.baseline.sweep import sweep
 from cryowae.cli.baseline.train import celeba, lenet, mnist, restore
 from cryowae.cli.errors import ErrorsInOneLine
 
@@ -16,5 +17,5 @@ baseline = typer.Typer(
     help="Train and measure 2-D image models by the objectives of the 3-D one.",
     no_args_is_help=True,
 )
-for _command in (mnist, celeba, restore, lenet, evaluate, references, table, sample, bandwidth):
+for _command in (mnist, celeba, restore, sweep, lenet, evaluate, references, table, sample, bandwidth):
     baseline.command()(_command)

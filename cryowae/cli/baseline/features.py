@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from cryowae.baselines.features import Extractor
+    from cryowae.progress import Progress
 
 
 def lenet_features(file: Path, device: str) -> list[Extractor]:
@@ -19,11 +20,13 @@ def lenet_features(file: Path, device: str) -> list[Extractor]:
     return [LeNetFeatures.read(file, device)]
 
 
-def inception_features(file: Path | None, device: str) -> list[Extractor]:
-    """Inception, if a file was given."""
-    from cryowae.baselines.features import InceptionFeatures
+def inception_features(source: str | None, device: str, shown: Progress) -> list[Extractor]:
+    """Inception, if a file or the word `download` was given."""
+    if source is None:
+        return []
+    from cryowae.baselines.inception import InceptionFeatures
 
-    return [] if file is None else [InceptionFeatures(file, device)]
+    return [InceptionFeatures(source, device, shown)]
 
 
 def say_figures(figures: Mapping[str, object]) -> None:

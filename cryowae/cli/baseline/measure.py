@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryowae.cli.baseline.features import inception_features, lenet_features, say_figures
-from cryowae.cli.baseline.options import LENET, RUNS, Data, Fid, Images, LeNetFile, Seed
+from cryowae.cli.baseline.options import FEATURES, LENET, RUNS, Data, Fid, Images, LeNetFile, Seed
 from cryowae.cli.opening import Device, Overwrite
 from cryowae.cli.terminal import progress
 
@@ -33,14 +33,15 @@ def evaluate(
 
     saved = read_baseline(checkpoint, device)
     config, step = saved.model.config, int(saved.metadata["step"])
-    final = inception_features(fid_weights, device)
     with progress() as shown:
+        final = inception_features(fid_weights, device, shown)
         digits = config.data == "mnist"
         images = read_mnist(data) if digits else read_celeba(data, config.images or 100_000, progress=shown)
         test = read_mnist(data, "t10k") if config.labels else None
         train, held = images.halves(config.images)
         first = lenet_features(lenet, device) if digits else []
-        figures = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed)(saved.model)
+        judge = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed, FEATURES)
+        figures = judge(saved.model)
     table = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "evaluation.csv"
     Rows(table, keep=step).write(step, {"epoch": step // max(len(train) // config.batch, 1), **figures})
     say_figures(figures)
@@ -67,9 +68,9 @@ def references(
     table = make_folder(output) / "evaluation.csv"
     check_output(table, overwrite=overwrite)
     train, held = read_mnist(data).halves(images)
-    extractors = [*lenet_features(lenet, device), *inception_features(fid_weights, device)]
-    judge = Evaluation.on(pick_device(device), train, held, extractors=extractors)
     with progress() as shown:
+        first, final = lenet_features(lenet, device), inception_features(fid_weights, device, shown)
+        judge = Evaluation.on(pick_device(device), train, held, extractors=first, final=final, kept=FEATURES)
         measure_references(judge, codes or [8, 32], table, shown)
     typer.echo(str(table))
 
@@ -77,12 +78,15 @@ def references(
 def table(
     runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Folders of runs.")],
     output: Annotated[Path, typer.Option(metavar="NAME", help="Writes NAME.csv and NAME.md.")] = RUNS / "table",
+    overwrite: Overwrite = False,
 ) -> None:
     """Put runs side by side: all figures as CSV, means and spread over seeds as Markdown."""
     from cryowae.baselines.table import collect, write_table
-    from cryowae.io.space import make_folder
+    from cryowae.io.space import check_output, make_folder
 
     make_folder(output.parent)
+    for suffix in (".csv", ".md"):
+        check_output(output.with_suffix(suffix), overwrite=overwrite)
     typer.echo(write_table(collect(runs), output))
     for suffix in (".csv", ".md"):
         typer.echo(str(output.with_suffix(suffix)))

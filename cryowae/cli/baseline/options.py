@@ -22,7 +22,11 @@ Seed = Annotated[int, typer.Option(help="Of weights, order, noise and samples.")
 Images = Annotated[int, typer.Option(min=0, help="Use only the first ones, for a trial; 0 uses all.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Overrule, e.g. weight=3.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
-Fid = Annotated[Path | None, typer.Option(metavar="FILE", help="Inception as TorchScript: the FID at the end.")]
+Fid = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|download", help="Inception, as TorchScript or torchmetrics': the FID."),
+]
 LeNetFile = Annotated[Path, typer.Option("--lenet", metavar="FILE", help="Of `baseline lenet`.")]
 Output = Annotated[Path | None, typer.Option(metavar="FOLDER", help="By default runs/baselines/ and what is run.")]
+FEATURES = RUNS / "features"
 LENET = RUNS / "lenet.safetensors"

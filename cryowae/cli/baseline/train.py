@@ -9,6 +9,7 @@ import typer
 
 from cryowae.cli.baseline.features import inception_features, lenet_features, say_figures
 from cryowae.cli.baseline.options import (
+    FEATURES,
     LENET,
     RUNS,
     Data,
@@ -56,10 +57,11 @@ def mnist(
     config = _config("mnist", model, preset, [*_given(epochs, seed, images), f"labels={labels}", *(assignments or [])])
     from cryowae.data.mnist import read_mnist
 
-    extractors: Judges = (lenet_features(lenet, device), inception_features(fid_weights, device))
+    judge = lenet_features(lenet, device)
     digits = read_mnist(data)
     test = read_mnist(data, "t10k") if config.labels else None
     with progress() as shown:
+        extractors: Judges = (judge, inception_features(fid_weights, device, shown))
         _run(config, digits, test, extractors, output, resume, overwrite, device, shown)
 
 
@@ -79,10 +81,13 @@ def celeba(
 ) -> None:
     """Train a model on CelebA's first 100 000 faces, or on a folder of its layout."""
     config = _config("celeba", model, preset, [*_given(epochs, seed, images), *(assignments or [])])
+    from cryowae.baselines.run import check_run
     from cryowae.data.celeba import read_celeba
 
-    extractors: Judges = ([], inception_features(fid_weights, device))
+    check_run(_folder(config, output), resume, overwrite)  # before the pictures are read, which takes minutes
+
     with progress() as shown:
+        extractors: Judges = ([], inception_features(fid_weights, device, shown))
         faces = read_celeba(data, config.images or 100_000, progress=shown)
         _run(config, faces, None, extractors, output, resume, overwrite, device, shown)
 
@@ -168,6 +173,11 @@ def _config(data: str, model: str, preset: str, overrides: list[str]) -> Baselin
     return baseline_config(data, model, preset, overrides)
 
 
+def _folder(config: BaselineConfig, output: Path | None) -> Path:
+    labels = f"-{config.labels}" if config.labels else ""
+    return output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"
+
+
 def _run(
     config: BaselineConfig,
     images: ImageSet,
@@ -181,8 +191,7 @@ def _run(
 ) -> None:
     from cryowae.baselines.experiment import run_baseline
 
-    labels = f"-{config.labels}" if config.labels else ""
-    folder = output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"
+    folder = _folder(config, output)
     figures = run_baseline(
         config,
         images,
@@ -190,6 +199,7 @@ def _run(
         test=test,
         extractors=extractors[0],
         final=extractors[1],
+        kept=FEATURES,
         resume=resume,
         overwrite=overwrite,
         device=device,
