@@ -288,9 +288,11 @@ def test_references_and_table(tmp_path, lenet):
         run = tmp_path / f"run{seed}"
         run.mkdir()
         row = {"epoch": 1, "data": "mnist", "model": "vae", "preset": "fixed", "seed": seed, "lenet_fd_sample": value}
+        row |= {"power": 8.0, "power_of_means": 7.0, "power_ratio": 1.0}
         Rows(run / "evaluation.csv").write(9, {**row, "lenet": rows[0]["lenet"]})
     text = write_table(collect([tmp_path / "run0", tmp_path / "run1", tmp_path]), tmp_path / "table")
     assert "| 3.00 ± 1.41 |" in text and text.count("\n") == 2 + 1 + 3
+    assert len({line.count("|") for line in text.splitlines()}) == 1  # no bar of a formula among those of the table
     assert len(read_rows(tmp_path / "table.csv")) == 5
     other = tmp_path / "other"
     other.mkdir()

@@ -16,9 +16,9 @@ from cryowae.io.text import write_text
 _KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "changed")
 _HEADINGS = {
     "mse": ("MSE", 4),
-    "power_of_means": ("E|m|²", 2),
-    "power": ("E|z|²", 2),
-    "power_ratio": ("E|z|²/d", 3),
+    "power_of_means": ("E m²", 2),
+    "power": ("E z²", 2),
+    "power_ratio": ("E z² / d", 3),
     "mmd": ("MMD²", 4),
     "mmd_null95": ("null 95 %", 4),
     "sliced": ("sliced W", 3),
