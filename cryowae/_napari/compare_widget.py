@@ -1,0 +1,5 @@
+"""Placeholder."""
+
+
+class CompareWidget:
+    """Not there yet."""

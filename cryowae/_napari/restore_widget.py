@@ -1,0 +1,5 @@
+"""Placeholder."""
+
+
+class RestoreWidget:
+    """Not there yet."""

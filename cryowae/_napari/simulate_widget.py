@@ -1,0 +1,5 @@
+"""Placeholder."""
+
+
+class SimulateWidget:
+    """Not there yet."""

@@ -1,0 +1,93 @@
+"""What `cryowae view` does: files into a viewer, side by side where they are of one specimen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from cryowae._napari.canvas import show_scale_bar, side_by_side
+from cryowae._napari.layers import layer_data, open_for_viewing
+from cryowae.errors import ConfigError, CryowaeError
+from cryowae.io.neighbours import find_versions
+
+Display = Literal["slices", "volume", "plane"]
+Contrast = Literal["dark", "bright"]
+
+
+def show_files(
+    viewer: Any,
+    files: Sequence[str | Path],
+    *,
+    display: Display = "slices",
+    contrast: Contrast = "dark",
+    **opening: Any,
+) -> list[str]:
+    """Open files in a viewer, and what belongs to a single one: its restoration or its input, and its truth.
+
+    Parameters
+    ----------
+    viewer
+        napari's `Viewer`, or its model alone.
+    files
+        MRC volumes.
+    display
+        `slices`, or 3-D: `volume` shows the densest voxel along each ray, `plane` a plane that can be dragged.
+    contrast
+        What protein is in the files: in 3-D dark protein is drawn bright, since the canvas is black.
+    opening
+        Options of `open_tomogram`.
+
+    Returns
+    -------
+    notes
+        What the user should know, one line each.
+
+    Raises
+    ------
+    CryowaeError
+        If a file cannot be opened.
+    """
+    if display not in get_args(Display) or contrast not in get_args(Contrast):
+        raise ConfigError(
+            f"got {display!r} and {contrast!r}, expected one of {get_args(Display)} and {get_args(Contrast)}"
+        )
+    paths = [Path(name) for name in files]
+    asked = len(paths)
+    if asked == 1:
+        related = find_versions(paths[0]).paths()
+        paths = list(related) if paths[0] in related else paths
+    notes: list[str] = []
+    layers = []
+    for path in paths:
+        try:
+            tomogram = open_for_viewing(path, **opening)
+        except CryowaeError:
+            if asked > 1 or path == Path(files[0]):
+                raise
+            continue  # what was not asked for is no error
+        notes += [note for note in tomogram.notes if note not in notes]
+        data, options, _ = layer_data(tomogram)
+        depiction = "plane" if display == "plane" else "volume"
+        rendering = "minip" if contrast == "dark" else "mip"
+        layers.append(viewer.add_image(data, **{**options, "rendering": rendering, "depiction": depiction}))
+    if len(layers) > 1 and len({layer.data.shape for layer in layers}) == 1:
+        side_by_side(viewer, layers)
+    for layer in layers:
+        layer.plane.position = tuple(n // 2 for n in layer.data.shape)
+    show_scale_bar(viewer)
+    _colour_by_depth(viewer, layers, contrast, display)
+    viewer.dims.ndisplay = 2 if display == "slices" else 3
+    return notes
+
+
+def _colour_by_depth(viewer: Any, layers: list[Any], contrast: Contrast, display: Display) -> None:
+    """Slices have the greys of the file; in a volume, protein is bright."""
+
+    def recolour() -> None:
+        inside = viewer.dims.ndisplay == 3 and contrast == "dark" and display != "plane"
+        for layer in layers:
+            layer.colormap = "gray_r" if inside else "gray"
+
+    viewer.dims.events.ndisplay.connect(lambda _event: recolour())
+    recolour()
