@@ -239,7 +239,7 @@ def test_view_in_three_dimensions(tmp_path):
     assert viewer.dims.ndisplay == 3 and str(layer.depiction) == "plane" and str(layer.rendering) == "mip"
     assert layer.plane.position == (6, 10, 8) and not viewer.canvas.grid.enabled
     assert layer.metadata[TOMOGRAM].wedge.tilt_min == -50
-    with pytest.raises(ConfigError, match="expected one of slices"):
+    with pytest.raises(ConfigError, match="expected one of"):
         show_files(viewer, [tmp_path / "tomo.mrc"], display="inside")
 
 

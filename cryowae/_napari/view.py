@@ -48,10 +48,9 @@ def show_files(
     CryowaeError
         If a file cannot be opened.
     """
-    if display not in get_args(Display) or contrast not in get_args(Contrast):
-        raise ConfigError(
-            f"got {display!r} and {contrast!r}, expected one of {get_args(Display)} and {get_args(Contrast)}"
-        )
+    for got, known in ((display, get_args(Display)), (contrast, get_args(Contrast))):
+        if got not in known:
+            raise ConfigError(f"got {got!r}, expected one of: {', '.join(known)}")
     paths = [Path(name) for name in files]
     asked = len(paths)
     if asked == 1:

@@ -1,0 +1,108 @@
+"""Tests in a real window: where there is no display they are skipped with a reason, unless CRYOWAE_REQUIRE_GUI is 1."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+_PROBE = """
+from qtpy.QtWidgets import QApplication
+from qtpy.QtGui import QOpenGLContext
+app = QApplication([])
+context = QOpenGLContext()
+raise SystemExit(0 if context.create() else "no OpenGL")
+"""
+
+
+def _why_not() -> str:
+    """Why a window cannot be shown; empty if it can. In another process, since Qt aborts where there is no display."""
+    probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=60)
+    return "" if probe.returncode == 0 else (probe.stderr.strip().splitlines() or ["Qt ended without a word"])[0]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gui")]
+    if not marked:
+        return
+    reason = "pytest-qt is off" if not config.pluginmanager.has_plugin("pytest-qt") else _why_not()
+    if not reason:
+        return
+    if os.environ.get("CRYOWAE_REQUIRE_GUI") == "1":
+        raise pytest.UsageError(f"CRYOWAE_REQUIRE_GUI is set and no window can be shown: {reason}")
+    for item in marked:
+        item.add_marker(pytest.mark.skip(reason=f"no window can be shown: {reason}"))
+
+
+def save(folder: Path, name: str = "tomo.mrc", shape=(24, 40, 48), seed: int = 0, tilts: bool = True) -> Path:
+    """Noise with dark balls in it."""
+    rng = np.random.default_rng(seed)
+    volume = rng.normal(size=shape)
+    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
+    for _ in range(6):
+        centre = [rng.integers(4, n - 3) for n in shape]
+        volume -= 3 * np.exp(-((z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2) / 12)
+    with mrcfile.new(folder / name) as file:
+        file.set_data((100 + 12 * volume).astype(np.float32))
+        file.voxel_size = 10
+        file.header.origin = (1, 2, 3)
+        file.add_label("made by hand")
+    if tilts:
+        (folder / f"{Path(name).stem}.tlt").write_text("".join(f"{t}\n" for t in range(-60, 61, 3)))
+    return folder / name
+
+
+def dock(viewer, name: str):
+    """The widget that the plugins menu opens."""
+    _, widget = viewer.window.add_plugin_dock_widget("cryowae", name)
+    return widget
+
+
+def open_in(viewer, path: Path):
+    return viewer.open(str(path), plugin="cryowae")[0]
+
+
+def click(widget) -> None:
+    widget.native.click()
+
+
+def wait(qtbot, widget, seconds: float = 60) -> None:
+    """Until the work of a widget is done."""
+    qtbot.waitUntil(lambda: not widget.job.busy, timeout=int(1000 * seconds))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A network of a few thousand untrained weights."""
+    import torch
+
+    from cryowae.config import ModelConfig, TrainConfig
+    from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+    from cryowae.models.pretrained import write_weights
+
+    torch.manual_seed(0)
+    model = ModelConfig(widths=(4, 4, 4), codes=(2, 2, 2), down=(1, 1, 1), up=(1, 1), decode=(1, 1, 1))
+    network = Autoencoder(AutoencoderShape.from_dict({"spatial_dims": 3, **model.model_dump()}))
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    write_weights(path, network, TrainConfig(name="tiny", model=model), 0)
+    return path
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    """The errors that the user is shown."""
+    from napari.utils import notifications
+
+    messages: list[str] = []
+    monkeypatch.setattr(notifications, "show_error", messages.append)
+    return messages
