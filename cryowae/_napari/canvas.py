@@ -1,4 +1,4 @@
-"""What napari has moved from one version to the next: the grid and the scale bar of a viewer's canvas."""
+"""What napari has moved from one version to the next: the grid, the camera and the overlays of a viewer."""
 
 from __future__ import annotations
 
@@ -18,16 +18,22 @@ def show_scale_bar(viewer: Any) -> None:
     (viewer if canvas is None else canvas.overlays).scale_bar.visible = True
 
 
+def camera_of(viewer: Any) -> Any:
+    """The camera (0.9: of the scene, before: of the viewer)."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
 def side_by_side(viewer: Any, layers: Sequence[Any]) -> None:
     """Show these layers alone, in one row in this order; whatever is done to one view is done to all."""
     for layer in list(viewer.layers):
         layer.visible = layer in layers
-    for place, layer in enumerate(layers):
-        viewer.layers.move(viewer.layers.index(layer), len(viewer.layers) - len(layers) + place)
-    hidden = len(viewer.layers) - len(layers)
+    for layer in layers:  # to the end, one after the other
+        viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+    leaves_gaps = not hasattr(viewer, "canvas")  # before 0.9 hidden layers had a place in the row
     grid = grid_of(viewer)
-    grid.stride = -1  # the first of them at the left
-    grid.shape = (1, len(layers) + (hidden if not _skips_hidden(grid) else 0))
+    grid.stride = 1
+    grid.shape = (1, len(viewer.layers) if leaves_gaps else len(layers))
     grid.enabled = True
 
 
@@ -36,5 +42,9 @@ def stacked(viewer: Any) -> None:
     grid_of(viewer).enabled = False
 
 
-def _skips_hidden(grid: Any) -> bool:
-    return hasattr(grid, "_effective_indices")  # since 0.9: hidden layers leave no empty place
+def name_layers(layers: Sequence[Any]) -> None:
+    """Write the names of layers into their views, where napari can (0.7)."""
+    for layer in layers:
+        overlay = getattr(layer, "name_overlay", None)
+        if overlay is not None:
+            overlay.visible = True

@@ -83,9 +83,16 @@ class _Outcome:
 
 
 class JobPanel(Container[Any]):
-    """Runs one thing at a time in a thread of its own; the window stays alive."""
+    """Runs one thing at a time in a thread of its own; the window stays alive.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    quiet
+        Nothing of it is to be seen.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._bar = ProgressBar(min=0, max=1000, value=0, label="", visible=False)
         self.message = Label(value="")
         self.stop = PushButton(text="Cancel", enabled=False)
@@ -100,10 +107,16 @@ class JobPanel(Container[Any]):
         """Whether something is running."""
         return self._watch is not None
 
-    def start(self, work: Callable[[Progress], Any], then: Callable[[Any], None]) -> None:
+    def start(
+        self,
+        work: Callable[[Progress], Any],
+        then: Callable[[Any], None],
+        failed: Callable[[str], None] = complain,
+    ) -> None:
         """Run `work` beside the window, then hand what it returns to `then`, in the window's thread.
 
-        A `CryowaeError` becomes a notification; anything else is a bug, which napari shows with its traceback.
+        A `CryowaeError` is handed to `failed` in one line, by default a notification; anything else is a bug, which
+        napari shows with its traceback.
         """
         from napari.qt.threading import create_worker
         from qtpy.QtCore import QTimer
@@ -131,7 +144,7 @@ class JobPanel(Container[Any]):
                 finish("cancelled: nothing was kept")
             elif outcome.error:
                 finish(outcome.error)
-                complain(outcome.error)
+                failed(outcome.error)
             else:
                 finish("done")
                 then(outcome.value)
@@ -151,7 +164,7 @@ class JobPanel(Container[Any]):
             self.message.value = "stopping"
 
     def _show(self, *, running: bool, words: str) -> None:
-        self._bar.visible = running
+        self._bar.visible = running and not self._quiet
         self._bar.value = 0
         self.stop.enabled = running
         self.message.value = words

@@ -19,6 +19,9 @@ from cryowae.tomogram import Tomogram, open_tomogram
 RESTORED_FROM = "restored_from"
 """Key of the input's name in the metadata of a restored layer."""
 
+CUT_FROM = "cut_from"
+"""Key of the original's name in the metadata of a layer out of which a wedge was cut."""
+
 Region = tuple[slice, slice, slice]
 
 
@@ -64,7 +67,7 @@ def restore_layer(request: Request, progress: Progress) -> tuple[LayerData, Rest
     opened = replace(opened, wedge=tomogram.wedge, tilts=tomogram.tilts, tilt_source=tomogram.tilt_source)
     data, look, kind = layer_data(opened, f"{request.layer.name} restored")
     metadata = {**look["metadata"], RESTORED_FROM: request.layer.name}
-    return (data, {**look, **_look_of(request.layer), "metadata": metadata}, kind), result
+    return (data, {**look, **look_of(request.layer), "metadata": metadata}, kind), result
 
 
 def preview_layer(request: Request, region: Region, progress: Progress) -> LayerData:
@@ -84,7 +87,7 @@ def preview_layer(request: Request, region: Region, progress: Progress) -> Layer
         "axis_labels": ("z", "y", "x"),
         "rendering": "minip",
         "metadata": {RESTORED_FROM: request.layer.name},
-        **_look_of(request.layer),
+        **look_of(request.layer),
     }
     return restored, look, "image"
 
@@ -171,7 +174,7 @@ def _open(request: Request) -> tuple[Tomogram, dict[str, Path]]:
     return tomogram, {"half1": source.path, "half2": source_of(request.other, scratch_folder()).path}
 
 
-def _look_of(layer: Any) -> dict[str, Any]:
+def look_of(layer: Any) -> dict[str, Any]:
     """The look of a layer, for another one of the same values."""
     return {
         "contrast_limits": tuple(layer.contrast_limits),
