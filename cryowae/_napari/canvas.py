@@ -24,6 +24,14 @@ def camera_of(viewer: Any) -> Any:
     return viewer.camera if scene is None else scene.camera
 
 
+def draw_as_3dmod(viewer: Any) -> None:
+    """The first row at the bottom and the first section at the back, so that x, y and z make a right hand.
+
+    napari by itself draws the first row at the top, which shows the mirror image of a volume in 3-D.
+    """
+    camera_of(viewer).orientation = ("towards", "up", "right")
+
+
 def side_by_side(viewer: Any, layers: Sequence[Any]) -> None:
     """Show these layers alone, in one row in this order; whatever is done to one view is done to all."""
     for layer in list(viewer.layers):
@@ -48,3 +56,4 @@ def name_layers(layers: Sequence[Any]) -> None:
         overlay = getattr(layer, "name_overlay", None)
         if overlay is not None:
             overlay.visible = True
+            overlay.font_size = 8  # long names differ at their ends

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container, Image, Label, LineEdit, PushButton, RadioButtons
+from magicgui.widgets import ComboBox, Container, Label, LineEdit, PushButton, RadioButtons
 
 from cryowae._napari.canvas import camera_of, name_layers, side_by_side, stacked
 from cryowae._napari.comparing import (
@@ -20,6 +20,7 @@ from cryowae._napari.comparing import (
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData
 from cryowae._napari.messages import complain
+from cryowae._napari.picture import Picture, wrap
 from cryowae._napari.restoring import parse_tilt_range
 from cryowae.errors import CryowaeError, TiltError
 
@@ -51,7 +52,6 @@ class CompareWidget(Container[Any]):
         self.inferred = PushButton(text="Inferred only", tooltip="The result without all that was measured.")
         self.job = JobPanel()
         self.picture = RadioButtons(label="picture", choices=["spectrum", "slices", "FSC"], orientation="horizontal")
-        self.canvas = Image()
         self.words = Label(value="")
         self.drawing = JobPanel(quiet=True)
         buttons = [
@@ -59,8 +59,9 @@ class CompareWidget(Container[Any]):
             for pair in ([self.beside, self.flip], [self.greys, self.inferred])
         ]
         fields = [self.before, self.after, self.truth, self.tilt_range, self.plane]
-        super().__init__(widgets=[*fields, *buttons, self.job, self.picture, self.words, self.canvas], labels=True)
-        self.words.native.setWordWrap(True)
+        super().__init__(widgets=[*fields, *buttons, self.job, self.picture, self.words])
+        wrap(self.words, self.job.message)
+        self.canvas = Picture(self)
         self.plane.value, self.picture.value = "xy", "spectrum"
         self._again, self._guessed = False, Versions()
         self._timer = QTimer(self.native)
@@ -90,8 +91,7 @@ class CompareWidget(Container[Any]):
     def show_beside(self, *_: Any) -> None:
         """All versions in one row."""
         if layers := self._two():
-            side_by_side(self._viewer, layers.layers())
-            name_layers(layers.layers())
+            self._show_beside(layers.layers())
 
     def flip_versions(self, *_: Any) -> None:
         """The other one of before and after, at the same place."""
@@ -128,9 +128,12 @@ class CompareWidget(Container[Any]):
         if look["name"] in self._viewer.layers:
             self._viewer.layers.remove(look["name"])
         after = self.after.value
-        shown = [after, self._viewer.add_image(data, **look)]
-        side_by_side(self._viewer, shown)
-        name_layers(shown)
+        self._show_beside([after, self._viewer.add_image(data, **look)])
+
+    def _show_beside(self, layers: list[Any]) -> None:
+        side_by_side(self._viewer, layers)
+        name_layers(layers)
+        self._viewer.reset_view()
 
     def _two(self) -> Versions | None:
         versions = self.versions
@@ -167,18 +170,19 @@ class CompareWidget(Container[Any]):
             self.picture.value,
             (centre[0], centre[1], centre[2]),
             tilts,
-            int(self.native.width()) - 30,
+            self.canvas.width,
             str(camera_of(self._viewer).orientation2d[0]) == "up",
         )
         self.words.value = ""
         self.drawing.start(partial(draw, look), self._show, self._cannot)
 
     def _show(self, picture: Any) -> None:
-        self.canvas.set_data(picture, width="auto", height="auto")
+        self.canvas.show(picture)
         self._next()
 
     def _cannot(self, words: str) -> None:
         self.words.value = words
+        self.canvas.clear()
         self._next()
 
     def _next(self) -> None:

@@ -127,11 +127,11 @@ def draw(look: Look, _progress: Progress) -> NDArray[np.uint8]:
     if look.picture == "slices":
         figure = panels.slices_panel(volumes, look.centre, voxel_size=size, upward=look.upward, **options)
     elif look.picture == "spectrum":
-        first, second = list(volumes)[:2]
-        comparison = compare_spectra(volumes[first], volumes[second], *_tilts(look), centre=look.centre)
-        figure = panels.spectra_panel(comparison, _tilts(look), (first, second), **options)
+        tilts = _tilts(look)
+        comparison = compare_spectra(volumes["before"], volumes["after"], *tilts, centre=look.centre)
+        figure = panels.spectra_panel(comparison, tilts, **options)
     elif look.versions.truth is not None:
-        truth = volumes.pop(look.versions.truth.name)
+        truth = volumes.pop("truth")
         figure = panels.truth_panel(panels.truth_curves(volumes, truth, _tilts(look)), voxel_size=size, **options)
     else:
         figure = panels.halves_panel(*_halves(look.versions), voxel_size=size, **options)
@@ -161,19 +161,20 @@ def shared_greys(versions: Versions) -> tuple[float, float]:
     """Grey limits in which both the noise of the input and the detail of its restoration are seen."""
     from cryowae.report.slices import central_slices, grey_limits
 
-    volumes = list(_volumes(versions).values())
-    limits = grey_limits(central_slices(volumes[0]), central_slices(volumes[1]))
+    volumes = _volumes(versions)
+    limits = grey_limits(central_slices(volumes["before"]), central_slices(volumes["after"]))
     return limits.low, limits.high
 
 
 def _volumes(versions: Versions) -> dict[str, NDArray[Any]]:
-    layers = versions.layers()
-    if versions.before is None or versions.after is None or len(layers) < 2:
+    """The arrays by the names that pictures give them: those of layers are long and differ at their ends."""
+    roles = {"before": versions.before, "after": versions.after, "truth": versions.truth}
+    if versions.before is None or versions.after is None or versions.before is versions.after:
         raise CryowaeError("there is nothing to compare: choose two layers, before and after")
-    volumes = {layer.name: require_volume(layer.data, layer.name) for layer in layers}
-    shapes = {name: volume.shape for name, volume in volumes.items()}
+    volumes = {role: require_volume(layer.data, layer.name) for role, layer in roles.items() if layer is not None}
+    shapes = {role: " x ".join(map(str, volume.shape)) for role, volume in volumes.items()}
     if len(set(shapes.values())) > 1:
-        text = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
+        text = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
         raise TomogramError(f"the layers have different shapes ({text}); expected versions of one volume")
     return volumes
 

@@ -95,7 +95,7 @@ class JobPanel(Container[Any]):
         self._quiet = quiet
         self._bar = ProgressBar(min=0, max=1000, value=0, label="", visible=False)
         self.message = Label(value="")
-        self.stop = PushButton(text="Cancel", enabled=False)
+        self.stop = PushButton(text="Cancel", visible=False)
         super().__init__(widgets=[self._bar, self.message, self.stop], labels=False)
         self.margins = (0, 0, 0, 0)
         self._watch: Watch | None = None
@@ -146,7 +146,7 @@ class JobPanel(Container[Any]):
                 finish(outcome.error)
                 failed(outcome.error)
             else:
-                finish("done")
+                finish("")
                 then(outcome.value)
 
         timer.timeout.connect(look)
@@ -166,7 +166,7 @@ class JobPanel(Container[Any]):
     def _show(self, *, running: bool, words: str) -> None:
         self._bar.visible = running and not self._quiet
         self._bar.value = 0
-        self.stop.enabled = running
+        self.stop.visible = running and not self._quiet
         self.message.value = words
 
 

@@ -24,7 +24,7 @@ TOMOGRAM = "cryowae"
 AXES = ("z", "y", "x")
 
 _SAMPLE = 500_000  # voxels that the grey limits are taken from
-_TAIL = 1.0  # per cent of them that may be black, and as many white
+_GREYS = (1.0, 99.0)  # percentiles
 
 
 def layer_data(tomogram: Tomogram, name: str = "") -> LayerData:
@@ -50,11 +50,11 @@ def layer_data(tomogram: Tomogram, name: str = "") -> LayerData:
     return tomogram.data, options, "image"
 
 
-def grey_limits(volume: NDArray[Any]) -> tuple[float, float]:
+def grey_limits(volume: NDArray[Any], percentiles: tuple[float, float] = _GREYS) -> tuple[float, float]:
     """Percentiles of whole rows that are spread evenly over a volume, `(z, y, x)`; what is not finite is left out."""
     sample = np.asarray(sample_rows(volume, _SAMPLE), np.float32)
     sample = sample[np.isfinite(sample)]
-    low, high = np.percentile(sample, (_TAIL, 100 - _TAIL)) if sample.size else (0.0, 0.0)
+    low, high = np.percentile(sample, percentiles) if sample.size else (0.0, 0.0)
     return (float(low), float(high)) if high > low else (float(low) - 1.0, float(low) + 1.0)
 
 

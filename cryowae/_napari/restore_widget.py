@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSpinB
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData, tomogram_of, voxel_size_of
 from cryowae._napari.messages import complain, in_window_words
+from cryowae._napari.picture import wrap
 from cryowae._napari.restoring import Request, parse_tilt_range, preview_layer, region_in_view, restore_layer
 from cryowae.errors import CryowaeError
 from cryowae.io.mrc import SUFFIXES
@@ -65,7 +67,7 @@ class RestoreWidget(Container[Any]):
         self.tomogram.changed.connect(self._choose)
         self.preview.changed.connect(self._preview)
         self.restore.changed.connect(self._restore)
-        self._wrap_words()
+        wrap(self.known, self.report, self.job.message)
         self._choose(self.tomogram.value)
 
     def request(self) -> Request:
@@ -125,7 +127,7 @@ class RestoreWidget(Container[Any]):
         saved = f"Saved as {result.path}." if self.output.value else "Not saved yet: File > Save Selected Layers."
         lines = [
             f"{result.inferred_share:.0%} of its power was inferred: it lies in the wedge, where nothing was measured.",
-            f"Tilts {result.tilt_min:+g} to {result.tilt_max:+g}°; protein is {result.contrast}.",
+            f"Tilts {result.tilt_min:+.4g} to {result.tilt_max:+.4g}°; protein is {result.contrast}.",
             f"{result.seconds:.0f} s. {saved}",
             *map(in_window_words, result.notes),
         ]
@@ -145,7 +147,8 @@ class RestoreWidget(Container[Any]):
             self.known.value = "none found: give a range or a file"
         else:
             wedge = opened.wedge
-            self.known.value = f"{wedge.tilt_min:+g} to {wedge.tilt_max:+g}°, {opened.tilt_source}"
+            source = re.sub(r"\S*/", "", opened.tilt_source)  # names of files without their folders
+            self.known.value = f"{wedge.tilt_min:+.4g} to {wedge.tilt_max:+.4g}°, {source}"
         pair = None if opened is None else find_halves(opened.path)
         if pair is None or opened is None or opened.path not in (pair.half1, pair.half2):
             return
@@ -165,10 +168,6 @@ class RestoreWidget(Container[Any]):
         from napari.layers import Image
 
         return [layer for layer in self._viewer.layers if isinstance(layer, Image) and layer.ndim == 3]
-
-    def _wrap_words(self) -> None:
-        for label in (self.known, self.report, self.job.message):
-            label.native.setWordWrap(True)
 
 
 def _file(field: FileEdit) -> Path | None:

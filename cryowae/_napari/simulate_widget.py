@@ -11,6 +11,7 @@ from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, Label,
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData, layer_data, open_for_viewing, source_of
 from cryowae._napari.messages import complain
+from cryowae._napari.picture import wrap
 from cryowae._napari.restoring import CUT_FROM, look_of, parse_tilt_range
 from cryowae._napari.scratch import scratch_folder
 from cryowae.errors import CryowaeError
@@ -39,7 +40,7 @@ class SimulateWidget(Container[Any]):
         self.job = JobPanel()
         self.report = Label(value="")
         super().__init__(widgets=[self.volume, self.tilt_range, self.soft, self.noise, self.cut, self.job, self.report])
-        self.report.native.setWordWrap(True)
+        wrap(self.report, self.job.message)
         self.cut.changed.connect(self._cut)
 
     def _cut(self, *_: Any) -> None:

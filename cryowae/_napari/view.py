@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from cryowae._napari.canvas import show_scale_bar, side_by_side
-from cryowae._napari.layers import layer_data, open_for_viewing
+from cryowae._napari.canvas import draw_as_3dmod, show_scale_bar, side_by_side
+from cryowae._napari.layers import grey_limits, layer_data, open_for_viewing
 from cryowae.errors import ConfigError, CryowaeError
 from cryowae.io.neighbours import find_versions
 
 Display = Literal["slices", "volume", "plane"]
 Contrast = Literal["dark", "bright"]
+
+_DEPTH = (0.02, 5.0)  # percentiles between which a volume of dark protein goes from bright to black
 
 
 def show_files(
@@ -75,18 +77,27 @@ def show_files(
     for layer in layers:
         layer.plane.position = tuple(n // 2 for n in layer.data.shape)
     show_scale_bar(viewer)
+    draw_as_3dmod(viewer)
     _colour_by_depth(viewer, layers, contrast, display)
     viewer.dims.ndisplay = 2 if display == "slices" else 3
     return notes
 
 
 def _colour_by_depth(viewer: Any, layers: list[Any], contrast: Contrast, display: Display) -> None:
-    """Slices have the greys of the file; in a volume, protein is bright."""
+    """Slices have the greys of the file; in a volume protein is bright and ice, through which one looks, is black."""
+    if display == "plane":
+        return
+    flat = [tuple(layer.contrast_limits) for layer in layers]
+    deep = [
+        grey_limits(layer.data, _DEPTH if contrast == "dark" else (100 - _DEPTH[1], 100 - _DEPTH[0]))
+        for layer in layers
+    ]
 
     def recolour() -> None:
-        inside = viewer.dims.ndisplay == 3 and contrast == "dark" and display != "plane"
-        for layer in layers:
-            layer.colormap = "gray_r" if inside else "gray"
+        inside = viewer.dims.ndisplay == 3
+        for layer, limits in zip(layers, deep if inside else flat, strict=True):
+            layer.colormap = "gray_r" if inside and contrast == "dark" else "gray"
+            layer.contrast_limits = limits
 
     viewer.dims.events.ndisplay.connect(lambda _event: recolour())
     recolour()

@@ -56,7 +56,7 @@ def slices_panel(
         figure = new_figure(width, _HEAD + inner + _EDGE)
         for i, (name, cut) in enumerate(cuts.items()):
             left = _EDGE + i * (column + _GAP)
-            write(figure, left, 0.07, name[: int(column * 11)], weight="bold", size=9)
+            write(figure, left, 0.07, name, weight="bold", size=9)
             shrink = nx / ny  # yz is drawn as wide as the others
             rows = (
                 ("xy", cut.xy, (nx, ny), (x, y), scale),
@@ -77,24 +77,22 @@ def slices_panel(
     return figure
 
 
-def spectra_panel(
-    comparison: Comparison, tilts: tuple[float, float], names: tuple[str, str], *, width: float = 4.4
-) -> Figure:
+def spectra_panel(comparison: Comparison, tilts: tuple[float, float], *, width: float = 4.4) -> Figure:
     """Power over kx and kz before and after, with a line at either extreme tilt, and what of it was inferred."""
     side = (width - 0.42 - 0.12 - 0.2) / 2
     colours = colour_limits(comparison.before)
     with house_style():
         figure = new_figure(width, 0.3 + side + 1.3)
         powers = (comparison.before, comparison.after)
-        for i, (name, power) in enumerate(zip(names, powers, strict=True)):
+        for i, (name, power) in enumerate(zip(("before", "after"), powers, strict=True)):
             axes = place(figure, 0.42 + i * (side + 0.2), 0.3, side, side, label=f"spectrum {name}")
-            draw_spectrum(axes, power, colours, tilts, name[: int(side * 12)], labelled=i == 0)
+            draw_spectrum(axes, power, colours, tilts, name, labelled=i == 0)
             axes.set_xlabel("$k_x$, cycles per voxel", labelpad=1, color=FAINT)
         low, high = tilts
         lines = [
-            f"Measured lies left and right of the lines ({low:+g} to {high:+g}°);",
-            "above and below them is the missing wedge.",
-            f"{comparison.inferred_share:.0%} of the power at the right is in the wedge: inferred.",
+            f"Measured: left and right of the lines ({low:+.3g} to {high:+.3g}°);",
+            "above and below them lies the missing wedge.",
+            f"{comparison.inferred_share:.0%} of the power after is in the wedge: inferred.",
             f"Correlation where it was measured: {comparison.measured_correlation:.2f}.",
         ]
         for i, line in enumerate(lines):

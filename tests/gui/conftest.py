@@ -11,26 +11,24 @@ import mrcfile
 import numpy as np
 import pytest
 
-_PROBE = """
-from qtpy.QtWidgets import QApplication
-from qtpy.QtGui import QOpenGLContext
-app = QApplication([])
-context = QOpenGLContext()
-raise SystemExit(0 if context.create() else "no OpenGL")
-"""
+_PROBE = Path(__file__).with_name("probe.py")
 
 
 def _why_not() -> str:
-    """Why a window cannot be shown; empty if it can. In another process, since Qt aborts where there is no display."""
-    probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=60)
-    return "" if probe.returncode == 0 else (probe.stderr.strip().splitlines() or ["Qt ended without a word"])[0]
+    """Why a window cannot be shown; empty if it can."""
+    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY") and sys.platform == "linux":
+        return "there is no display (DISPLAY is not set; xvfb-run makes one)"
+    probe = subprocess.run([sys.executable, str(_PROBE)], capture_output=True, text=True, timeout=120)
+    if probe.returncode == 0:
+        return ""
+    return (probe.stdout.strip().splitlines() or probe.stderr.strip().splitlines() or ["Qt ended without a word"])[0]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("gui")]
     if not marked:
         return
-    reason = "pytest-qt is off" if not config.pluginmanager.has_plugin("pytest-qt") else _why_not()
+    reason = _why_not() or ("" if config.pluginmanager.has_plugin("pytest-qt") else "pytest-qt is off")
     if not reason:
         return
     if os.environ.get("CRYOWAE_REQUIRE_GUI") == "1":

@@ -34,10 +34,10 @@ def compared(viewer, tmp_path):
 def drawn(qtbot, widget):
     """The picture that the widget settles on."""
     qtbot.waitUntil(
-        lambda: widget.canvas.value is not None and not widget.drawing.busy and not widget._timer.isActive(),
+        lambda: widget.canvas.values is not None and not widget.drawing.busy and not widget._timer.isActive(),
         timeout=30000,
     )
-    return np.array(widget.canvas.image_rgba)
+    return np.array(widget.canvas.values)
 
 
 def test_versions_are_found_and_shown_beside_each_other(viewer, compared, qtbot, said):

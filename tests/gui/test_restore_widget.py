@@ -28,7 +28,7 @@ def test_restore_from_click_to_result_and_to_a_saved_file(viewer, qtbot, tmp_pat
     assert "-60 to +60°" in widget.known.value and "tomo.tlt" in widget.known.value
     widget.weights.value = weights
     click(widget.restore)
-    assert widget.job.busy and widget.job.stop.enabled
+    assert widget.job.busy and not widget.job.stop.native.isHidden()
     wait(qtbot, widget)
     assert not said and len(viewer.layers) == 2
     restored = viewer.layers["tomo restored"]
