@@ -151,7 +151,7 @@ def inferred_layer(versions: Versions, tilts: tuple[float, float], progress: Pro
     )
     path = write_inferred(opened, folder / "inferred.mrc", progress=progress)
     shown = replace(open_for_viewing(path, voxel_size=source.voxel_size, axes=source.axes), wedge=Wedge.binary(*tilts))
-    data, look, kind = layer_data(shown, f"{layer.name}, inferred only")
+    data, look, kind = layer_data(shown, f"inferred only: {layer.name}")
     middle = float(np.mean(layer.contrast_limits))
     limits = tuple(float(value) - middle for value in layer.contrast_limits)
     return data, {**look, "contrast_limits": limits, "colormap": layer.colormap.name}, kind

@@ -92,7 +92,7 @@ def spectra_panel(comparison: Comparison, tilts: tuple[float, float], *, width: 
         lines = [
             f"Measured: left and right of the lines ({low:+.3g} to {high:+.3g}°);",
             "above and below them lies the missing wedge.",
-            f"{comparison.inferred_share:.0%} of the power after is in the wedge: inferred.",
+            f"{comparison.inferred_share:.0%} of the power after lies in the wedge: inferred.",
             f"Correlation where it was measured: {comparison.measured_correlation:.2f}.",
         ]
         for i, line in enumerate(lines):

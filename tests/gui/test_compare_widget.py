@@ -107,7 +107,7 @@ def test_inferred_only_is_the_wedge_of_the_result(viewer, compared, qtbot, said)
         click(widget.inferred)
         wait(qtbot, widget)
     assert not said and len(viewer.layers) == 4
-    layer = viewer.layers["x_restored, inferred only"]
+    layer = viewer.layers["inferred only: x_restored"]
     spectrum = np.abs(np.fft.fftn(np.array(layer.data))) ** 2
     kz, _, kx = np.meshgrid(*[np.fft.fftfreq(n) for n in SHAPE], indexing="ij")
     measured = np.abs(kz) <= np.tan(np.deg2rad(60)) * np.abs(kx)
