@@ -227,9 +227,14 @@ def test_view_opens_input_beside_restored(tmp_path):
     assert [layer.name for layer in viewer.layers] == ["tomo", "tomo_restored"]
     assert viewer.canvas.grid.enabled and viewer.canvas.grid.shape == (1, 2) and viewer.dims.ndisplay == 2
     assert {str(layer.colormap.name) for layer in viewer.layers} == {"gray"}
+    assert tuple(map(str, viewer.scene.camera.orientation)) == ("towards", "up", "right")  # x, y, z: a right hand
+    flat = viewer.layers[1].contrast_limits
     viewer.dims.ndisplay = 3
+    assert viewer.layers[1].contrast_limits[1] < flat[0] + 0.3 * (flat[1] - flat[0])  # ice is black, protein bright
     assert {str(layer.colormap.name) for layer in viewer.layers} == {"gray_r"}
     assert {str(layer.rendering) for layer in viewer.layers} == {"minip"}
+    viewer.dims.ndisplay = 2
+    assert viewer.layers[1].contrast_limits == flat
 
 
 def test_view_in_three_dimensions(tmp_path):

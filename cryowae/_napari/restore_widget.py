@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from magicgui.application import use_app
 from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSpinBox, Label, LineEdit, PushButton
 
@@ -16,6 +17,7 @@ from cryowae._napari.layers import LayerData, tomogram_of, voxel_size_of
 from cryowae._napari.messages import complain, in_window_words
 from cryowae._napari.picture import wrap
 from cryowae._napari.restoring import Request, parse_tilt_range, preview_layer, region_in_view, restore_layer
+from cryowae._napari.writer import write_volume
 from cryowae.errors import CryowaeError
 from cryowae.io.mrc import SUFFIXES
 from cryowae.io.neighbours import find_halves
@@ -58,15 +60,18 @@ class RestoreWidget(Container[Any]):
         self.output = FileEdit(label="save to", nullable=True, mode=FileDialogMode.OPTIONAL_FILE, filter=_VOLUMES)
         self.preview = PushButton(text="Preview", tooltip="Restore what is seen of the slab about this slice.")
         self.restore = PushButton(text="Restore", tooltip="Restore the whole volume.")
+        self.save = PushButton(text="Save …", enabled=False, tooltip="Write the result as MRC, with its header.")
         self.job = JobPanel()
         self.report = Label(value="")
         fields = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip, self.voxel_size]
         fields += [self.contrast, self.consistency, self.wedge, self.weights, self.output, self.fast]
-        buttons = Container[Any](widgets=[self.preview, self.restore], layout="horizontal", labels=False)
+        buttons = Container[Any](widgets=[self.preview, self.restore, self.save], layout="horizontal", labels=False)
         super().__init__(widgets=[*fields, buttons, self.job, self.report])
         self.tomogram.changed.connect(self._choose)
         self.preview.changed.connect(self._preview)
         self.restore.changed.connect(self._restore)
+        self.save.changed.connect(self._save)
+        self._result: Any = None
         wrap(self.known, self.report, self.job.message)
         self._choose(self.tomogram.value)
 
@@ -123,8 +128,9 @@ class RestoreWidget(Container[Any]):
 
     def _add_restored(self, done: tuple[LayerData, RestoreResult]) -> None:
         (data, look, _), result = done
-        self._viewer.add_image(data, **look)
-        saved = f"Saved as {result.path}." if self.output.value else "Not saved yet: File > Save Selected Layers."
+        self._result = self._viewer.add_image(data, **look)
+        self.save.enabled = True
+        saved = f"Saved as {result.path}." if self.output.value else "Not saved yet."
         lines = [
             f"{result.inferred_share:.0%} of its power was inferred: it lies in the wedge, where nothing was measured.",
             f"Tilts {result.tilt_min:+.4g} to {result.tilt_max:+.4g}°; protein is {result.contrast}.",
@@ -132,6 +138,24 @@ class RestoreWidget(Container[Any]):
             *map(in_window_words, result.notes),
         ]
         self.report.value = "\n".join(lines)
+
+    def _save(self, *_: Any) -> None:
+        layer = self._result
+        opened = None if self.tomogram.value is None else tomogram_of(self.tomogram.value.metadata)
+        folder = Path() if opened is None else opened.path.parent
+        path = self.ask_where(folder / f"{layer.name.replace(' ', '_')}.mrc")
+        if path is not None:
+            data, look, _ = layer.as_layer_data_tuple()
+            self.job.start(lambda _progress: write_volume(str(path), data, look), self._tell_saved)
+
+    def _tell_saved(self, paths: list[str]) -> None:
+        self.report.value = f"Saved as {paths[0]}."
+
+    def ask_where(self, suggested: Path) -> Path | None:
+        """Ask for the name of a file to write; None if the user would rather not."""
+        ask = use_app().get_obj("show_file_dialog")
+        chosen = ask(FileDialogMode.OPTIONAL_FILE, "Save the result", str(suggested), _VOLUMES)
+        return Path(chosen) if chosen else None
 
     def _choose(self, layer: Any) -> None:
         """Show what is known of the layer, and look for its other half among the others."""

@@ -11,6 +11,7 @@ import pytest
 from conftest import click, dock, open_in, save, wait
 
 from cryowae._napari import scratch
+from cryowae._napari.restore_widget import RestoreWidget
 
 pytestmark = pytest.mark.gui
 
@@ -42,6 +43,29 @@ def test_restore_from_click_to_result_and_to_a_saved_file(viewer, qtbot, tmp_pat
     with mrcfile.open(saved[0]) as file:
         assert np.array_equal(file.data, restored.data) and file.voxel_size.x == pytest.approx(10)
         assert file.header.origin.x == 1 and any("restored by tiny" in label for label in file.get_labels())
+
+
+def test_result_is_saved_by_a_button_and_opened_again(viewer, qtbot, tmp_path, weights, said, monkeypatch):
+    path = save(tmp_path)
+    open_in(viewer, path)
+    widget = dock(viewer, "Restore")
+    widget.weights.value = weights
+    assert not widget.save.enabled
+    click(widget.restore)
+    wait(qtbot, widget)
+    asked = []
+    for answer in (None, tmp_path / "saved.tif", tmp_path / "saved.mrc"):
+        monkeypatch.setattr(
+            RestoreWidget, "ask_where", lambda _self, suggested, answer=answer: asked.append(suggested) or answer
+        )
+        click(widget.save)
+        wait(qtbot, widget)
+    assert asked == [tmp_path / "tomo_restored.mrc"] * 3
+    assert len(said) == 1 and "no name for an MRC file" in said[0]
+    assert widget.report.value == f"Saved as {tmp_path / 'saved.mrc'}."
+    again = open_in(viewer, tmp_path / "saved.mrc")
+    result = viewer.layers["tomo restored"]
+    assert np.array_equal(again.data, result.data) and np.array_equal(again.scale, result.scale)
 
 
 def test_result_can_go_to_a_file_at_once(viewer, qtbot, tmp_path, weights, said):
