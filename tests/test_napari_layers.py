@@ -239,13 +239,13 @@ def test_view_opens_input_beside_restored(tmp_path):
 
 def test_view_in_three_dimensions(tmp_path):
     viewer = model()
-    show_files(viewer, [save(tmp_path)], display="plane", contrast="bright", tilt_range=(-50, 40))
+    show_files(viewer, [save(tmp_path)], show="plane", contrast="bright", tilt_range=(-50, 40))
     (layer,) = viewer.layers
     assert viewer.dims.ndisplay == 3 and str(layer.depiction) == "plane" and str(layer.rendering) == "mip"
     assert layer.plane.position == (6, 10, 8) and not viewer.canvas.grid.enabled
     assert layer.metadata[TOMOGRAM].wedge.tilt_min == -50
     with pytest.raises(ConfigError, match="expected one of"):
-        show_files(viewer, [tmp_path / "tomo.mrc"], display="inside")
+        show_files(viewer, [tmp_path / "tomo.mrc"], show="inside")
 
 
 def test_view_says_in_one_line_what_is_missing(tmp_path, monkeypatch):

@@ -59,7 +59,7 @@ def main(folder: Path) -> None:
 
     viewer = napari.Viewer(show=True)
     viewer.window._qt_window.resize(*_SIZE)
-    show_files(viewer, [result], display="volume")
+    show_files(viewer, [result], show="volume")
     getattr(viewer, "scene", viewer).camera.angles = (0, -25, 65)
     shoot(viewer, folder / "napari_volume.png")
     viewer.close()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from cryowae._napari.canvas import draw_as_3dmod, show_scale_bar, side_by_side
+from cryowae._napari.canvas import draw_as_3dmod, name_layers, show_scale_bar, side_by_side
 from cryowae._napari.layers import grey_limits, layer_data, open_for_viewing
 from cryowae.errors import ConfigError, CryowaeError
 from cryowae.io.neighbours import find_versions
 
-Display = Literal["slices", "volume", "plane"]
+Show = Literal["slices", "volume", "plane"]
 Contrast = Literal["dark", "bright"]
 
 _DEPTH = (0.02, 5.0)  # percentiles between which a volume of dark protein goes from bright to black
@@ -21,7 +21,7 @@ def show_files(
     viewer: Any,
     files: Sequence[str | Path],
     *,
-    display: Display = "slices",
+    show: Show = "slices",
     contrast: Contrast = "dark",
     **opening: Any,
 ) -> list[str]:
@@ -33,7 +33,7 @@ def show_files(
         napari's `Viewer`, or its model alone.
     files
         MRC volumes.
-    display
+    show
         `slices`, or 3-D: `volume` shows the densest voxel along each ray, `plane` a plane that can be dragged.
     contrast
         What protein is in the files: in 3-D dark protein is drawn bright, since the canvas is black.
@@ -50,7 +50,7 @@ def show_files(
     CryowaeError
         If a file cannot be opened.
     """
-    for got, known in ((display, get_args(Display)), (contrast, get_args(Contrast))):
+    for got, known in ((show, get_args(Show)), (contrast, get_args(Contrast))):
         if got not in known:
             raise ConfigError(f"got {got!r}, expected one of: {', '.join(known)}")
     paths = [Path(name) for name in files]
@@ -69,23 +69,24 @@ def show_files(
             continue  # what was not asked for is no error
         notes += [note for note in tomogram.notes if note not in notes]
         data, options, _ = layer_data(tomogram)
-        depiction = "plane" if display == "plane" else "volume"
+        depiction = "plane" if show == "plane" else "volume"
         rendering = "minip" if contrast == "dark" else "mip"
         layers.append(viewer.add_image(data, **{**options, "rendering": rendering, "depiction": depiction}))
     if len(layers) > 1 and len({layer.data.shape for layer in layers}) == 1:
         side_by_side(viewer, layers)
+        name_layers(layers)
     for layer in layers:
         layer.plane.position = tuple(n // 2 for n in layer.data.shape)
     show_scale_bar(viewer)
     draw_as_3dmod(viewer)
-    _colour_by_depth(viewer, layers, contrast, display)
-    viewer.dims.ndisplay = 2 if display == "slices" else 3
+    _colour_by_depth(viewer, layers, contrast, show)
+    viewer.dims.ndisplay = 2 if show == "slices" else 3
     return notes
 
 
-def _colour_by_depth(viewer: Any, layers: list[Any], contrast: Contrast, display: Display) -> None:
+def _colour_by_depth(viewer: Any, layers: list[Any], contrast: Contrast, show: Show) -> None:
     """Slices have the greys of the file; in a volume protein is bright and ice, through which one looks, is black."""
-    if display == "plane":
+    if show == "plane":
         return
     flat = [tuple(layer.contrast_limits) for layer in layers]
     deep = [

@@ -15,7 +15,7 @@ from cryowae.errors import ConfigError
 
 def view(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="MRC volumes.")],
-    display: Annotated[
+    show: Annotated[  # not --display: Qt reads the arguments too, and has an option of that name
         Literal["slices", "volume", "plane"],
         typer.Option(help="slices; 3-D, the densest voxel along each ray; 3-D, a plane to drag."),
     ] = "slices",
@@ -45,7 +45,7 @@ def view(
     notes = show_files(
         viewer,
         files,
-        display=display,
+        show=show,
         contrast=contrast,
         tilts=tilts,
         tilt_range=tilt_range,
@@ -58,6 +58,9 @@ def view(
     if len(viewer.layers) > 1:
         viewer.window.add_plugin_dock_widget("cryowae", "Compare")
     viewer.show()
+    from qtpy.QtCore import QTimer
+
+    QTimer.singleShot(500, viewer.reset_view)  # once the window and its docks have their sizes
     napari.run()
 
 
