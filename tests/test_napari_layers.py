@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from cryowae._napari.layers import TOMOGRAM, grey_limits, layer_data, open_for_viewing, source_of, voxel_size_of
 from cryowae._napari.reader import get_reader, read_volumes
+from cryowae._napari.sample import sample_scene
 from cryowae._napari.view import show_files
 from cryowae._napari.writer import write_volume
 from cryowae.cli import app
@@ -206,6 +207,16 @@ print(viewer.layers[0].data.nbytes, resource.getrusage(resource.RUSAGE_SELF).ru_
     size, peak, _seconds = map(float, done.stdout.split())
     assert size == 2**31
     assert peak * 1024 < 0.1 * size
+
+
+@pytest.mark.slow
+def test_sample_is_a_scene_with_its_truth_and_its_restoration():
+    layers = sample_scene()
+    names = [options["name"] for _, options, _ in layers]
+    assert names == ["truth", "tomogram", "restored"] and len({data.shape for data, _, _ in layers}) == 1
+    truth, tomogram, restored = (np.array(data).ravel() for data, _, _ in layers)
+    assert np.corrcoef(restored, truth)[0, 1] > np.corrcoef(tomogram, truth)[0, 1] + 0.2
+    assert layers[1][1]["metadata"][TOMOGRAM].wedge is not None
 
 
 def test_versions_of_a_volume_are_found_by_name(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from cryowae.physics.estimate import estimate_contrast
 from cryowae.physics.wedge import Wedge
 from cryowae.progress import SILENT, Progress
 from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_halves_fsc, draw_restoration
+from cryowae.restore.inferred import write_inferred
 from cryowae.restore.network import Model, WindowNetwork
 from cryowae.restore.observation import mean_offset, open_beside, standardised, weights_of
 from cryowae.restore.options import RestoreOptions, RestoreResult
@@ -90,10 +91,16 @@ def restore_tomogram(
     seconds = time.perf_counter() - began
     main = job.targets[0]
     comparison = _compare(job, network.name, seconds)
+    if job.inferred is not None:
+        made = read_mrc(main.path, voxel_size=job.tomogram.voxel_size)
+        data = in_zyx(made.data, job.tomogram.axes)
+        restored = replace(job.tomogram, data=data, header=made.header, path=main.path)
+        write_inferred(restored, job.inferred, overwrite=options.overwrite, progress=progress)
     return RestoreResult(
         path=main.path,
         pictures=tuple(job.pictures),
         halves=tuple(target.path for target in job.targets[1:]),
+        inferred=job.inferred,
         notes=tuple(notes),
         voxel_size=job.tomogram.voxel_size,
         tilt_min=job.wedge.tilt_min,
@@ -120,6 +127,7 @@ class _Job:
     tomogram: Tomogram
     wedge: Wedge
     targets: list[_Target]
+    inferred: Path | None
     halves: tuple[NDArray[Any], NDArray[Any]] | None
     mask: NDArray[Any] | None
     contrast: str
@@ -154,11 +162,12 @@ def _prepare(
             raise ConfigError("got --write-halves without halves: give --half1 and --half2")
         for i, half in enumerate(halves, start=1):
             targets.append(_Target(half, path.with_name(f"{stem_of(path)}_half{i}.mrc")))
+    inferred = path.with_name(f"{stem_of(path)}_inferred.mrc") if options.write_inferred else None
     pictures = [path.with_name(f"{stem_of(path)}.png")] if options.report else []
     if pictures and halves:
         pictures.append(path.with_name(f"{stem_of(path)}_halves.png"))
     inputs = {Path(name).resolve() for name in (tomogram.path, half1, half2, options.mask) if name is not None}
-    for place in (*(target.path for target in targets), *pictures):
+    for place in (*(target.path for target in targets), *pictures, *([inferred] if inferred else [])):
         check_output(place, overwrite=options.overwrite)
         if place.resolve() in inputs:
             raise OutputError(f"{place} is an input: expected another place for the result; give --output")
@@ -177,7 +186,7 @@ def _prepare(
     contrast: str = options.contrast
     if contrast == "auto":
         contrast = estimate_contrast(tomogram.data if halves is None else halves[0], tomogram.voxel_size)
-    return _Job(tomogram, tomogram.wedge, targets, halves, mask, contrast, pictures, tuple(notes))
+    return _Job(tomogram, tomogram.wedge, targets, inferred, halves, mask, contrast, pictures, tuple(notes))
 
 
 def _restore(
