@@ -150,6 +150,8 @@ class CompareWidget(Container[Any]):
 
     def _draw(self) -> None:
         """Draw the chosen picture beside the window's thread; what changes meanwhile is drawn next."""
+        if self.native.parent() is None:  # its dock was closed; napari keeps the widget
+            return
         versions = self.versions
         if len(versions.layers()) < 2:
             self.words.value = "Choose two layers, before and after."
@@ -215,6 +217,13 @@ class CompareWidget(Container[Any]):
         self.inferred.changed.connect(self.show_inferred)
         self._viewer.dims.events.point.connect(self._later)
         self._viewer.bind_key("B", lambda _viewer: self.flip_versions(), overwrite=True)
+        self.native.destroyed.connect(self._disconnect)
+
+    def _disconnect(self, *_: Any) -> None:
+        """The dock is gone: nothing may reach for its fields."""
+        self.drawing.abandon()
+        self._viewer.dims.events.point.disconnect(self._later)
+        self._viewer.bind_key("B", None, overwrite=True)
 
     def _volumes(self, *_: Any) -> list[Any]:
         from napari.layers import Image

@@ -30,9 +30,15 @@ class Watch(Progress):
         Of what is going on.
     said
         What the work had to say, one line each.
+
+    Parameters
+    ----------
+    abandoned
+        Whether somebody else wants it to stop: napari, when it is closed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, abandoned: Callable[[], bool] = lambda: False) -> None:
+        self.abandoned = abandoned
         self.task, self.unit, self.done, self.total = "", "", 0, 0
         self.said: list[str] = []
         self._began = time.monotonic()
@@ -45,7 +51,7 @@ class Watch(Progress):
     @property
     def cancelled(self) -> bool:
         """Whether it was asked to stop."""
-        return self._stop.is_set()
+        return self._stop.is_set() or self.abandoned()
 
     def begin(self, task: str, total: int, unit: str) -> None:
         self.task, self.unit, self.done, self.total = task, unit, 0, total
@@ -101,6 +107,8 @@ class JobPanel(Container[Any]):
         self._watch: Watch | None = None
         self._held: tuple[Any, ...] = ()
         self.stop.changed.connect(self.cancel)
+        self._closed = False
+        self.native.destroyed.connect(self.abandon)
 
     @property
     def busy(self) -> bool:
@@ -126,21 +134,22 @@ class JobPanel(Container[Any]):
             return
         watch = self._watch = Watch()
         worker = create_worker(_attempt, work, watch, _start_thread=False)
+        watch.abandoned = lambda: bool(worker.abort_requested)
         timer = QTimer(self.native)
 
         def look() -> None:
-            if worker.abort_requested:  # the window is being closed
-                watch.cancel()
             self._bar.value = 1000 * watch.done / max(watch.total, 1)
             self.message.value = "stopping" if watch.cancelled else watch.words()
 
         def finish(words: str) -> None:
-            timer.stop()
             self._watch, self._held = None, ()
+            if self._closed:
+                return
+            timer.stop()
             self._show(running=False, words=words)
 
         def conclude(outcome: _Outcome) -> None:
-            if outcome.cancelled:
+            if outcome.cancelled or self._closed:
                 finish("cancelled: nothing was kept")
             elif outcome.error:
                 finish(outcome.error)
@@ -162,6 +171,12 @@ class JobPanel(Container[Any]):
         if self._watch is not None:
             self._watch.cancel()
             self.message.value = "stopping"
+
+    def abandon(self, *_: Any) -> None:
+        """Stop, and touch nothing any more: the window is gone."""
+        self._closed = True
+        if self._watch is not None:
+            self._watch.cancel()
 
     def _show(self, *, running: bool, words: str) -> None:
         self._bar.visible = running and not self._quiet

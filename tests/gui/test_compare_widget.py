@@ -68,6 +68,16 @@ def test_key_flips_before_and_after_in_place(viewer, compared, qtbot):
     assert [before.visible, after.visible] == seen[0][:2]
 
 
+def test_closing_the_dock_leaves_nothing_that_listens(viewer, compared, qtbot):
+    _, widget = compared
+    viewer.window.remove_dock_widget(widget.native)
+    qtbot.wait(50)
+    viewer.dims.set_current_step(0, 3)
+    qtbot.keyClick(viewer.window._qt_viewer.canvas.native, "B")
+    qtbot.wait(500)
+    viewer.layers.remove(viewer.layers[0])
+
+
 def test_pictures_follow_the_choice_and_the_slice(viewer, compared, qtbot, said):
     _, widget = compared
     pictures = {}

@@ -95,18 +95,15 @@ def test_preview_is_the_slab_about_the_slice(viewer, qtbot, tmp_path, weights, s
     assert np.array_equal(shown.scale, layer.scale) and tuple(shown.contrast_limits) == tuple(layer.contrast_limits)
 
 
-def test_cancel_stops_between_windows_and_leaves_nothing(viewer, qtbot, tmp_path, weights, said, monkeypatch):
+@pytest.fixture
+def held(monkeypatch):
+    """A network that waits in its first window, of several, until it is let go; and how often it was asked."""
     from threading import Event
 
     from cryowae.models.pretrained import RestorationModel
     from cryowae.restore import network
 
     monkeypatch.setitem(network._MOST_VOXELS, "cpu", 40**3)
-    kept = scratch_files()
-    path = save(tmp_path, shape=(64, 64, 64))
-    open_in(viewer, path)
-    widget = dock(viewer, "Restore")
-    widget.weights.value, widget.output.value = weights, tmp_path / "out.mrc"
     going, go_on, calls = Event(), Event(), []
     real = RestorationModel.__call__
 
@@ -117,19 +114,43 @@ def test_cancel_stops_between_windows_and_leaves_nothing(viewer, qtbot, tmp_path
         return real(self, window)
 
     monkeypatch.setattr(RestorationModel, "__call__", slow)
+    return going, go_on, calls
+
+
+def begin(viewer, qtbot, tmp_path, weights, held):
+    """A restoration that is in its first window."""
+    open_in(viewer, save(tmp_path, shape=(64, 64, 64)))
+    widget = dock(viewer, "Restore")
+    widget.weights.value, widget.output.value = weights, tmp_path / "out.mrc"
     click(widget.restore)
-    qtbot.waitUntil(going.is_set, timeout=30000)
+    qtbot.waitUntil(held[0].is_set, timeout=30000)
+    return widget
+
+
+def test_cancel_stops_between_windows_and_leaves_nothing(viewer, qtbot, tmp_path, weights, said, held):
+    kept = scratch_files()
+    widget = begin(viewer, qtbot, tmp_path, weights, held)
     click(widget.restore)  # not twice at once
     assert len(said) == 1 and "still running" in said.pop()
     qtbot.waitUntil(lambda: "0 of " in widget.job.message.value)
     assert int(widget.job.message.value.split()[3]) > 1
     click(widget.job.stop)
-    go_on.set()
+    held[1].set()
     wait(qtbot, widget)
     assert not said and len(viewer.layers) == 1 and "cancelled" in widget.job.message.value
-    assert len(calls) == 4  # one window, four turns of it
+    assert len(held[2]) == 4  # one window, four turns of it
     assert sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
     assert scratch_files() == kept
+
+
+def test_closing_napari_cancels(make_napari_viewer, qtbot, tmp_path, weights, said, held):
+    viewer = make_napari_viewer()
+    widget = begin(viewer, qtbot, tmp_path, weights, held)
+    watch = widget.job._watch
+    viewer.close()
+    held[1].set()
+    qtbot.waitUntil(lambda: watch.cancelled and not list(tmp_path.glob(".out*")), timeout=20000)
+    assert len(held[2]) == 4 and sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
 
 
 @pytest.mark.parametrize(
