@@ -28,6 +28,8 @@ def test_a_restored_layer_goes_with_what_it_was_made_of(viewer):
     layers(viewer, "truth", "cut", "other", "restored", cut={CUT_FROM: "truth"}, restored={RESTORED_FROM: "cut"})
     found = guess_versions(viewer.layers)
     assert [layer.name for layer in found.layers()] == ["cut", "restored", "truth"]
+    viewer.add_image(np.zeros((2, 4, 4)), name="preview", metadata={RESTORED_FROM: "other"})
+    assert guess_versions(viewer.layers) == found
     viewer.layers.remove("cut")
     assert guess_versions(viewer.layers).before is viewer.layers[0]
 

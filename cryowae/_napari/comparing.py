@@ -59,7 +59,8 @@ def guess_versions(layers: Sequence[Any]) -> Versions:
     by_name = {layer.name: layer for layer in layers}
     by_path = {opened.path: layer for layer in layers if (opened := tomogram_of(layer.metadata)) is not None}
     for layer in reversed(layers):
-        if (source := by_name.get(layer.metadata.get(RESTORED_FROM))) is not None and source.ndim == layer.ndim:
+        source = by_name.get(layer.metadata.get(RESTORED_FROM))
+        if source is not None and source.data.shape == layer.data.shape:  # not a preview of a part
             return Versions(source, layer, _truth_of(source, by_name, by_path))
     for path, layer in reversed(by_path.items()):
         found = find_versions(path)
