@@ -60,9 +60,10 @@ def restore_layer(request: Request, progress: Progress) -> tuple[LayerData, Rest
     from cryowae.restore import restore_tomogram
 
     tomogram, halves = _open(request)
+    model = _stoppable(request, progress)
     output = request.output or scratch_folder() / f"{stem_of(tomogram.path)}_restored.mrc"
     options = replace(request.options, report=request.output is not None)
-    result = restore_tomogram(tomogram, output, model=request.model, options=options, progress=progress, **halves)
+    result = restore_tomogram(tomogram, output, model=model, options=options, progress=progress, **halves)
     opened = open_for_viewing(result.path, voxel_size=tomogram.voxel_size, axes=tomogram.axes)
     opened = replace(opened, wedge=tomogram.wedge, tilts=tomogram.tilts, tilt_source=tomogram.tilt_source)
     data, look, kind = layer_data(opened, f"{request.layer.name} restored")
@@ -75,9 +76,8 @@ def preview_layer(request: Request, region: Region, progress: Progress) -> Layer
     from cryowae.restore import restore_region
 
     tomogram, halves = _open(request)
-    restored = restore_region(
-        tomogram, region, model=request.model, options=request.options, progress=progress, **halves
-    )
+    model = _stoppable(request, progress)
+    restored = restore_region(tomogram, region, model=model, options=request.options, progress=progress, **halves)
     size = tomogram.voxel_size
     look = {
         "name": f"{request.layer.name} preview",
@@ -172,6 +172,26 @@ def _open(request: Request) -> tuple[Tomogram, dict[str, Path]]:
     if request.other is None:
         return tomogram, {}
     return tomogram, {"half1": source.path, "half2": source_of(request.other, scratch_folder()).path}
+
+
+class _Stoppable:
+    """A model that asks before each pass whether it is still wanted: a window can take a minute."""
+
+    def __init__(self, model: Any, progress: Progress) -> None:
+        self._model, self._progress = model, progress
+
+    def __call__(self, window: Any, /) -> Any:
+        self._progress.advance(0)
+        return self._model(window)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+def _stoppable(request: Request, progress: Progress) -> Any:
+    from cryowae.models.pretrained import load_model
+
+    return _Stoppable(load_model(request.model, request.options.device), progress)
 
 
 def look_of(layer: Any) -> dict[str, Any]:
