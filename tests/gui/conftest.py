@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mrcfile
-import numpy as np
 import pytest
 
 _PROBE = Path(__file__).with_name("probe.py")
@@ -36,43 +34,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"CRYOWAE_REQUIRE_GUI is set and no window can be shown: {reason}")
     for item in marked:
         item.add_marker(pytest.mark.skip(reason=f"no window can be shown: {reason}"))
-
-
-def save(folder: Path, name: str = "tomo.mrc", shape=(24, 40, 48), seed: int = 0, tilts: bool = True) -> Path:
-    """Noise with dark balls in it."""
-    rng = np.random.default_rng(seed)
-    volume = rng.normal(size=shape)
-    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
-    for _ in range(6):
-        centre = [rng.integers(4, n - 3) for n in shape]
-        volume -= 3 * np.exp(-((z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2) / 12)
-    with mrcfile.new(folder / name) as file:
-        file.set_data((100 + 12 * volume).astype(np.float32))
-        file.voxel_size = 10
-        file.header.origin = (1, 2, 3)
-        file.add_label("made by hand")
-    if tilts:
-        (folder / f"{Path(name).stem}.tlt").write_text("".join(f"{t}\n" for t in range(-60, 61, 3)))
-    return folder / name
-
-
-def dock(viewer, name: str):
-    """The widget that the plugins menu opens."""
-    _, widget = viewer.window.add_plugin_dock_widget("cryowae", name)
-    return widget
-
-
-def open_in(viewer, path: Path):
-    return viewer.open(str(path), plugin="cryowae")[0]
-
-
-def click(widget) -> None:
-    widget.native.click()
-
-
-def wait(qtbot, widget, seconds: float = 60) -> None:
-    """Until the work of a widget is done."""
-    qtbot.waitUntil(lambda: not widget.job.busy, timeout=int(1000 * seconds))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import click, dock, open_in, save, wait
+from driving import click, dock, open_in, save, wait
 
 from cryowae.io.mrc import read_mrc
 from cryowae.io.writer import write_mrc

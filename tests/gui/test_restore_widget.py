@@ -8,7 +8,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from conftest import click, dock, open_in, save, wait
+from driving import click, dock, open_in, save, wait
 
 from cryowae._napari import scratch
 from cryowae._napari.restore_widget import RestoreWidget

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import save
+from driving import save
 
 pytestmark = pytest.mark.gui
 
