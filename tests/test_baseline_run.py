@@ -175,7 +175,7 @@ def test_a_run_leaves_its_files_and_figures(model, labels, tmp_path, lenet):
     assert all(matplotlib.image.imread(tmp_path / name).std() > 0.05 for name in pictures)
     assert figures["lenet"].startswith("lenet-") and float(figures["lenet_fd_sample"]) > 0
     assert ("mse" in figures) == ("power_ratio" in figures) == (model != "wgan-gp")
-    assert ("error" in figures) == bool(labels)
+    assert ("error" in figures) == ("conditional" in figures) == bool(labels)
     shown = panels(read_baseline(tmp_path, "cpu"))
     assert ("a column a class, a row a style drawn anew" in shown) == bool(labels)
 

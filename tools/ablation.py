@@ -1,28 +1,35 @@
 """The queue of small trainings behind docs/ablation.md: one idea taken away or changed in each, all else the same.
 
-    python tools/ablation.py [--output runs/ablation] [--only ARM ...] [--table]
+    python tools/ablation.py [--output runs/ablation] [--only ARM ...] [--table] [--look TOMOGRAM]
 
 Takes the arms of `configs/ablation.yaml` in turn: trains each, runs the suite `ablation` on it, and adds its rows to
 `docs/ablation/results.csv`. An arm that has rows there is done; one that was interrupted goes on where it was. Anyone
 can continue the queue, or add to it. At the end all rows are printed as a table and drawn as `docs/ablation/arms.png`;
-`--table` does that alone. Needs CRYOWAE_DATA; an arm takes 5 to 10 minutes on two cores.
+`--table` does that alone. `--look` restores a tomogram by every arm that was trained in the output folder, and draws
+them side by side as `docs/ablation/real.png`. Needs CRYOWAE_DATA; an arm takes 5 to 10 minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 
 from cryowae.benchmark.run import run_suite
 from cryowae.benchmark.tables import COLUMNS
 from cryowae.config import MethodConfig, TrainConfig, load_config, load_suite
+from cryowae.io.mrc import read_mrc
 from cryowae.progress import TerminalProgress
+from cryowae.report.grids import SheetEntry, draw_contact_sheet
 from cryowae.report.style import SERIES, WIDTH, house_style, new_figure, place, save
+from cryowae.restore import RestoreOptions, restore_tomogram
+from cryowae.tomogram import open_tomogram
 from cryowae.train import train
 
 ROOT = Path(__file__).parent.parent
@@ -41,12 +48,16 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--table", action="store_true", help="train nothing")
+    parser.add_argument("--look", type=Path, metavar="TOMOGRAM", help="train nothing; restore this by every arm")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     queue = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())
     unknown = set(args.only or []) - queue["arms"].keys()
     if unknown:
         parser.error(f"got {', '.join(sorted(unknown))}, expected arms of configs/ablation.yaml")
+    if args.look:
+        look(args.look, [args.output / arm for arm in queue["arms"]], RESULTS.with_name("real.png"), args.device)
+        return
     for arm, changes in queue["arms"].items():
         if not args.table and arm in (args.only or queue["arms"]) and arm not in {row["arm"] for row in read_rows()}:
             overrides = [f"name={arm}", *queue["base"], *changes]
@@ -72,6 +83,20 @@ def run_arm(arm: str, config: TrainConfig, output: Path, device: str) -> list[Ro
     with found.csv.open() as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == arm]
     return [start | {name: row.get(name, "") for name in FIELDS[len(start) :]} for row in rows]
+
+
+def look(tomogram: Path, arms: Sequence[Path], picture: Path, device: str) -> None:
+    """Draw a tomogram restored by the weights of each arm, in one pass."""
+    source = open_tomogram(tomogram)
+    entries = [SheetEntry("input", np.asarray(source.data))]
+    with tempfile.TemporaryDirectory() as folder, TerminalProgress() as progress:
+        for arm in arms:
+            weights, output = arm / "weights.safetensors", Path(folder) / f"{arm.name}.mrc"
+            if weights.exists():
+                options = RestoreOptions(fast=True, report=False, device=device)
+                restore_tomogram(source, output, model=weights, options=options, progress=progress)
+                entries.append(SheetEntry(arm.name, np.array(read_mrc(output).data)))
+    draw_contact_sheet(picture, entries, voxel_size=source.voxel_size, across=4)
 
 
 def read_rows() -> list[Row]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
-from cryowae.baselines.features import Extractor
+from cryowae.baselines.features import Extractor, LeNetFeatures
 from cryowae.baselines.inception import kept_features
 from cryowae.baselines.mixture import GaussianMixture
 from cryowae.baselines.model import Baseline
@@ -98,6 +98,8 @@ class Evaluation:
             made["mixture"] = _decoded(judged, mixture.sample(len(self.held), generator).to(model.device))
         if self.test is not None and model.classes:
             found["error"] = self._error(judged)
+        if model.classes:
+            found |= self._conditional(judged, generator)
         return found | self.distances(made, last)
 
     def distances(self, made: dict[str, Tensor], last: bool = True) -> Figures:
@@ -158,6 +160,13 @@ class Evaluation:
         generator.set_state(state)
         found["sliced_null"] = sliced_wasserstein(other, prior, generator)
         return _in_batches(drawn, self.train.images[:_ENOUGH])
+
+    def _conditional(self, judged: Baseline, generator: torch.Generator) -> Figures:
+        """How often a classifier sees the class for which an image was made."""
+        codes = judged.prior(len(self.held), generator)
+        made, wanted = _decoded(judged, codes), codes[:, : judged.classes].argmax(1)
+        judge = next((extractor for extractor in self.extractors if isinstance(extractor, LeNetFeatures)), None)
+        return {} if judge is None else {"conditional": float((judge.classify(made) == wanted).float().mean())}
 
     def _error(self, judged: Baseline) -> float:
         assert self.test is not None and self.test.labels is not None

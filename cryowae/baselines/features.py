@@ -80,6 +80,11 @@ class LeNetFeatures:
     def __call__(self, images: Tensor) -> Tensor:
         return torch.cat([self.network.features(signed(some)) for some in images.split(1000)])
 
+    @torch.inference_mode()
+    def classify(self, images: Tensor) -> Tensor:
+        """`(n, 1, 32, 32)` uint8 to `(n,)` classes."""
+        return torch.cat([self.network(signed(some)).argmax(1) for some in images.split(1000)])
+
 
 def train_lenet(
     digits: ImageSet,

@@ -53,7 +53,7 @@ class Baseline(nn.Module):
         else:
             self.encoder = Encoder(trunk, self._heads(), half)
         if config.model in ("wae-gan", "aae"):
-            self.opponents["style"] = discriminator(self.style, trunk.discriminator)
+            self.opponents["style"] = discriminator(self.classes + self.style, trunk.discriminator)
             if self.classes:
                 self.opponents["label"] = discriminator(self.classes, trunk.discriminator)
         self.decoder = Decoder(trunk, self.classes + self.style, config.model == "wgan-gp", half)

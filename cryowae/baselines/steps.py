@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import Optimizer
 
 from cryowae.baselines.model import Baseline, draw_posterior
@@ -86,6 +86,10 @@ def _autoencoder_step(
         codes["label"] = found["label"][:n].softmax(1)
     drawn = model.prior(n, generator)
     prior = {"label": drawn[:, : model.classes], "style": drawn[:, model.classes :]}
+    seen, real = dict(codes), dict(prior)  # by the discriminators: a style with its class, to be normal in every one
+    if labelled is not None:
+        seen["style"] = torch.cat([one_hot(codes["label"].argmax(1), model.classes), codes["style"]], 1)
+        real["style"] = drawn
     code = torch.cat([codes[name] for name in ("label", "style") if name in codes], 1)
     loss = reconstruction_cost(model.decode(code), images, config.reduction)
     values = {"reconstruction": float(loss.detach())}
@@ -94,7 +98,7 @@ def _autoencoder_step(
     elif config.model == "wae-mmd":
         match = mmd_of_codes(codes["style"], prior["style"], config.kernel)
     elif model.opponents:
-        match = torch.stack([fooling_loss([model.opponents[name](codes[name])]) for name in model.opponents]).sum()
+        match = torch.stack([fooling_loss([model.opponents[name](seen[name])]) for name in model.opponents]).sum()
     else:
         match = loss.new_zeros(())
     values["match"] = float(match.detach())
@@ -106,7 +110,7 @@ def _autoencoder_step(
     _move(optimisers["model"], loss)
     if model.opponents:
         answers = {
-            name: (opponent(prior[name]), opponent(codes[name].detach())) for name, opponent in model.opponents.items()
+            name: (opponent(real[name]), opponent(seen[name].detach())) for name, opponent in model.opponents.items()
         }
         _move(optimisers["opponents"], torch.stack([discriminator_loss([p], [c]) for p, c in answers.values()]).sum())
         for name, (p, c) in answers.items():

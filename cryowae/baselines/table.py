@@ -31,6 +31,7 @@ _HEADINGS = {
     "inception_fd_mixture": ("FID GMM", 2),
     "inception_kid_sample": ("KID sample", 4),
     "error": ("error", 4),
+    "conditional": ("class as asked for", 3),
 }
 
 

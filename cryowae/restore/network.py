@@ -16,8 +16,8 @@ from cryowae.tiling import Shape, plan_windows
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
 _BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network
-_MARGINS = (24, 16)
-_DEAR = 1.5  # network voxels per voxel beyond which the narrower margin will do: both seams are below 0.02 sigma
+MARGINS = (48, 40, 32, 24, 16)  # what they leave of seams is in docs/model-card.md
+_DEAR = 2.0  # network voxels per voxel beyond which a narrower margin must do
 
 
 class Model(Protocol):
@@ -103,8 +103,8 @@ class WindowNetwork:
         return max(int(most / self.ratio**3), self.stride**3)
 
     def margin(self, shape: Shape) -> int:
-        """Voxels of the tomogram to throw away around a window: fewer where the wider margin is dear."""
-        for widest in _MARGINS:
+        """Voxels of the tomogram to throw away around a window: as many as can be had for two passes' worth of work."""
+        for widest in MARGINS:
             margin = int(min(widest, self.model.receptive_field) / self.ratio)
             plan = plan_windows(shape, stride=self.stride, margin=margin, max_voxels=self.max_voxels())
             if plan.network_voxels_per_voxel <= _DEAR:
