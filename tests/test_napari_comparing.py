@@ -52,6 +52,19 @@ def test_files_go_together_by_name(viewer, tmp_path):
     assert tilts_of(found) == (-50, 60)
 
 
+def test_the_wedge_is_that_of_the_later_layer(viewer, tmp_path):
+    for name, low in (("whole", -60), ("cut", -40)):
+        path = tmp_path / f"{name}.mrc"
+        write_mrc(path, np.random.default_rng(0).normal(size=(4, 8, 8)), voxel_size=10)
+        path.with_suffix(".tlt").write_text(f"{low}\n0\n{-low}\n")
+        for data, options, _ in read_volumes(str(path)):
+            viewer.add_image(data, **options)
+    whole, cut = viewer.layers
+    (plain,) = layers(viewer, "plain")
+    assert tilts_of(Versions(whole, cut)) == (-40, 40)
+    assert tilts_of(Versions(whole, plain)) == (-60, 60)
+
+
 def test_anything_goes_with_anything_else_and_nothing_with_nothing(viewer):
     assert guess_versions([]) == Versions()
     one, two = layers(viewer, "one", "two")

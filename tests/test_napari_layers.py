@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cryowae._napari.layers import TOMOGRAM, grey_limits, layer_data, open_for_viewing, source_of, voxel_size_of
+from cryowae._napari.layers import (
+    TOMOGRAM,
+    grey_limits,
+    layer_data,
+    open_for_viewing,
+    require_volume,
+    source_of,
+    voxel_size_of,
+)
 from cryowae._napari.reader import get_reader, read_volumes
 from cryowae._napari.sample import sample_scene
 from cryowae._napari.view import show_files
@@ -135,6 +143,15 @@ def test_layers_that_are_no_volume_are_refused(tmp_path):
         write_volume(str(tmp_path / "a.mrc"), np.zeros((4, 4, 4)), meta | {"scale": (5, 1, 1)})
     with pytest.raises(OutputError, match="no name for an MRC file"):
         write_volume(str(tmp_path / "a.tif"), np.zeros((4, 4, 4)), meta)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pyramid_is_refused_and_not_taken_at_its_coarsest_level(tmp_path):
+    levels = [np.zeros((n, n, n), np.float32) for n in (16, 8)]
+    pyramid = napari.layers.Image(levels, multiscale=True, name="coarse", scale=(10,) * 3)
+    for act in (lambda: require_volume(pyramid.data, "coarse"), lambda: source_of(pyramid, tmp_path)):
+        with pytest.raises(TomogramError, match="'coarse' is a pyramid"):
+            act()
     assert not list(tmp_path.iterdir())
 
 

@@ -63,7 +63,7 @@ class CompareWidget(Container[Any]):
         wrap(self.words, self.job.message)
         self.canvas = Picture(self)
         self.plane.value, self.picture.value = "xy", "spectrum"
-        self._again, self._guessed = False, Versions()
+        self._again, self._guessed, self._filled = False, Versions(), ""
         self._timer = QTimer(self.native)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PATIENCE)
@@ -201,8 +201,10 @@ class CompareWidget(Container[Any]):
 
     def _tell_tilts(self, *_: Any) -> None:
         tilts = tilts_of(self.versions)
-        if tilts is not None:
-            self.tilt_range.value = f"{tilts[0]:g} {tilts[1]:g}"
+        text = "" if tilts is None else f"{tilts[0]:g} {tilts[1]:g}"
+        if text or self.tilt_range.value == self._filled:  # what the user typed stays
+            self.tilt_range.value = text
+            self._filled = text
         self._later()
 
     def _connect(self) -> None:

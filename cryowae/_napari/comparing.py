@@ -74,8 +74,8 @@ def guess_versions(layers: Sequence[Any]) -> Versions:
 
 
 def tilts_of(versions: Versions) -> tuple[float, float] | None:
-    """The tilt range that one of the layers knows."""
-    for layer in (versions.before, versions.after):
+    """The tilt range that one of the layers knows, first of all the one that was restored or cut."""
+    for layer in (versions.after, versions.before):
         opened = None if layer is None else tomogram_of(layer.metadata)
         if opened is not None and opened.wedge is not None:
             return opened.wedge.tilt_min, opened.wedge.tilt_max

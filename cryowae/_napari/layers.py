@@ -167,6 +167,10 @@ def voxel_size_of(scale: Any, units: Any = None) -> float:
 
 def require_volume(data: Any, name: str) -> NDArray[Any]:
     """A layer's data as an array `(z, y, x)`; raises `TomogramError` if they are something else."""
+    if hasattr(data, "shapes"):  # as an array, it would be the coarsest level
+        raise TomogramError(
+            f"the layer {name!r} is a pyramid; expected one volume: add its finest level as a layer of its own"
+        )
     if getattr(data, "ndim", 0) != 3 or not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
         shape = " x ".join(map(str, getattr(data, "shape", ())))
         raise TomogramError(f"the layer {name!r} holds {shape} values; expected a volume of real numbers, (z, y, x)")

@@ -72,6 +72,7 @@ class RestoreWidget(Container[Any]):
         self.restore.changed.connect(self._restore)
         self.save.changed.connect(self._save)
         self._result: Any = None
+        self._seen = self._volumes()
         wrap(self.known, self.report, self.job.message)
         self._choose(self.tomogram.value)
 
@@ -162,6 +163,7 @@ class RestoreWidget(Container[Any]):
         if layer is None:
             self.known.value = "no volume is open"
             return
+        self.other.value = None
         try:
             self.voxel_size.value = voxel_size_of(layer.scale, layer.units)
         except CryowaeError as error:
@@ -173,11 +175,26 @@ class RestoreWidget(Container[Any]):
             wedge = opened.wedge
             source = re.sub(r"\S*/", "", opened.tilt_source)  # names of files without their folders
             self.known.value = f"{wedge.tilt_min:+.4g} to {wedge.tilt_max:+.4g}°, {source}"
+        self._pair(self._volumes())
+
+    def reset_choices(self, *args: Any) -> None:
+        """Napari calls this when layers come and go: a half may be the other one of what is chosen."""
+        super().reset_choices(*args)
+        volumes = self._volumes()
+        new = [layer for layer in volumes if layer not in self._seen]
+        self._seen = volumes
+        if self.other.value is None:
+            self._pair(new)
+
+    def _pair(self, candidates: list[Any]) -> None:
+        """Choose the other half of the tomogram, if it is among these layers."""
+        layer = self.tomogram.value
+        opened = None if layer is None else tomogram_of(layer.metadata)
         pair = None if opened is None else find_halves(opened.path)
         if pair is None or opened is None or opened.path not in (pair.half1, pair.half2):
             return
         partner = pair.half2 if opened.path == pair.half1 else pair.half1
-        for candidate in self._volumes():
+        for candidate in candidates:
             found = tomogram_of(candidate.metadata)
             if found is not None and found.path == partner:
                 self.other.value = candidate

@@ -31,6 +31,19 @@ def compared(viewer, tmp_path):
     return layers, dock(viewer, "Compare")
 
 
+def test_a_range_that_was_filled_in_goes_with_its_layers(viewer, compared):
+    (before, after, _), widget = compared
+    plain = [viewer.add_image(np.zeros(SHAPE), name=name) for name in ("one", "two")]
+    assert widget.tilt_range.value == "-60 60"
+    widget.before.value, widget.after.value = plain
+    assert not widget.tilt_range.value
+    widget.tilt_range.value = "-40 40"
+    widget.before.value = plain[1]
+    assert widget.tilt_range.value == "-40 40"  # typed by the user
+    widget.before.value, widget.after.value = before, after
+    assert widget.tilt_range.value == "-60 60"
+
+
 def drawn(qtbot, widget):
     """The picture that the widget settles on."""
     qtbot.waitUntil(

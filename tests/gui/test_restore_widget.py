@@ -186,7 +186,10 @@ def test_halves_find_each_other(viewer, qtbot, tmp_path, weights, said):
     other = open_in(viewer, save(tmp_path, "tomo_ODD.mrc", seed=2))
     widget = dock(viewer, "Restore")
     widget.tomogram.value = one
-    widget._choose(one)
+    assert widget.other.value is other
+    widget.tomogram.value = open_in(viewer, save(tmp_path, "whole.mrc", seed=3))
+    assert widget.other.value is None
+    widget.tomogram.value = one
     assert widget.other.value is other
     widget.weights.value, widget.consistency.value = weights, "hard"
     click(widget.restore)
@@ -194,6 +197,18 @@ def test_halves_find_each_other(viewer, qtbot, tmp_path, weights, said):
     assert not said
     restored = np.asarray(viewer.layers[f"{one.name} restored"].data)
     assert np.corrcoef(restored.ravel(), ((one.data + other.data) / 2).ravel())[0, 1] > 0.8
+
+
+def test_a_half_that_is_opened_later_is_found_too_and_once(viewer, tmp_path):
+    open_in(viewer, save(tmp_path, "tomo_EVN.mrc", seed=1))
+    partner = save(tmp_path, "tomo_ODD.mrc", seed=2)
+    widget = dock(viewer, "Restore")
+    assert widget.other.value is None
+    other = open_in(viewer, partner)
+    assert widget.other.value is other
+    widget.other.value = None  # the user wants one half alone
+    viewer.add_image(np.zeros((4, 4, 4)))
+    assert widget.other.value is None
 
 
 def test_a_layer_that_no_file_holds_can_be_restored(viewer, qtbot, tmp_path, weights, said):
