@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -p no:pytest-qt --numprocesses=$(JOBS) --dist=
 
 # A display that nobody sees, where it can be had; else the one that there is. pytest-qt ends all tests where Qt cannot
 # load, so that without a window it stays out and the tests are skipped with the reason.
-DISPLAYED := $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1280x1024x24")
+DISPLAYED := $(if $(shell command -v xauth 2>/dev/null),$(if $(shell command -v xvfb-run 2>/dev/null),xvfb-run -a -s "-screen 0 1280x1024x24"))
 
 # The folder of real data: tests that need it are skipped where there is none.
 ifndef CRYOWAE_DATA

@@ -16,7 +16,10 @@ def _why_not() -> str:
     """Why a window cannot be shown; empty if it can."""
     if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY") and sys.platform == "linux":
         return "there is no display (DISPLAY is not set; xvfb-run makes one)"
-    probe = subprocess.run([sys.executable, str(_PROBE)], capture_output=True, text=True, timeout=120)
+    try:
+        probe = subprocess.run([sys.executable, str(_PROBE)], capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        return "Qt did not answer within two minutes"
     if probe.returncode == 0:
         return ""
     return (probe.stdout.strip().splitlines() or probe.stderr.strip().splitlines() or ["Qt ended without a word"])[0]
