@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from cryowae._napari.layers import (
     open_for_viewing,
     require_volume,
     source_of,
+    volumes_of,
     voxel_size_of,
 )
 from cryowae._napari.reader import get_reader, read_volumes
@@ -66,7 +68,7 @@ def test_manifest_is_valid_and_everything_it_names_is_there():
     assert found.writers and found.sample_data
 
 
-def test_importing_the_plugin_brings_neither_qt_nor_torch_nor_napari():
+def test_importing_the_plugin_brings_neither_qt_nor_napari():
     code = (
         "import sys, cryowae._napari.reader, cryowae._napari.writer, cryowae._napari.sample, cryowae.cli; "
         "sys.exit(any(m.split('.')[0] in ('qtpy', 'PyQt6', 'PySide6', 'napari') for m in sys.modules))"
@@ -153,6 +155,39 @@ def test_a_pyramid_is_refused_and_not_taken_at_its_coarsest_level(tmp_path):
         with pytest.raises(TomogramError, match="'coarse' is a pyramid"):
             act()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_was_replaced_is_not_taken_for_what_is_shown(tmp_path):
+    ((data, options, _),) = read_volumes(str(save(tmp_path)))
+    shown, before, folder = model().add_image(data, **options), np.array(data), tmp_path / "new"
+    folder.mkdir()
+    os.replace(save(tmp_path, "other.mrc", seed=1), tmp_path / "tomo.mrc")
+    found = source_of(shown, folder)
+    assert found.path == folder / "tomo.mrc"
+    with mrcfile.open(found.path) as file:
+        assert np.array_equal(file.data, before)
+
+
+def test_values_that_are_no_numbers_are_refused_in_one_line(tmp_path):
+    volume = np.zeros((4, 4, 4), np.float32)
+    volume[2, 1, 1] = np.nan
+    layer = napari.layers.Image(volume, name="holed")
+    for act in (
+        lambda: source_of(layer, tmp_path),
+        lambda: write_volume(str(tmp_path / "a.mrc"), volume, {"name": "holed"}),
+    ):
+        with pytest.raises(TomogramError, match="'holed' has NaN values"):
+            act()
+    assert not list(tmp_path.iterdir())
+
+
+def test_volumes_are_images_of_three_axes_without_colours():
+    viewer = model()
+    volume = viewer.add_image(np.zeros((4, 4, 4)))
+    viewer.add_image(np.zeros((4, 4, 4, 3)), rgb=True)
+    viewer.add_image(np.zeros((2, 4, 4, 4)))
+    viewer.add_labels(np.zeros((4, 4, 4), int))
+    assert volumes_of(viewer) == [volume]
 
 
 def test_units_become_angstrom():

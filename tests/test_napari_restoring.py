@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from cryowae._napari.jobs import Cancelled, Watch
+from cryowae._napari.layers import layer_data, open_for_viewing
 from cryowae._napari.messages import in_window_words
-from cryowae._napari.restoring import parse_tilt_range, region_in_view
-from cryowae.errors import TiltError
+from cryowae._napari.restoring import Request, parse_tilt_range, region_in_view, restore_layer
+from cryowae.errors import TiltError, TomogramError
+from cryowae.io.writer import write_mrc
+from cryowae.progress import Progress
 
 pytest.importorskip("napari")
 SHAPE = (64, 500, 600)
@@ -49,6 +52,18 @@ def test_an_empty_tilt_range_is_none_and_nonsense_is_an_error():
     for text in ("60", "sixty", "1 2 3", "-60 - 60 70", "60 -60"):
         with pytest.raises(TiltError):
             parse_tilt_range(text)
+
+
+def test_halves_of_different_axes_are_refused(tmp_path):
+    from napari.components import ViewerModel
+
+    viewer = ViewerModel()
+    for name, axes in (("one", "zyx"), ("two", "xzy")):
+        write_mrc(tmp_path / f"{name}.mrc", np.random.default_rng(0).normal(size=(8, 8, 8)), voxel_size=10, axes=axes)
+        data, options, _ = layer_data(open_for_viewing(tmp_path / f"{name}.mrc", axes=axes))
+        viewer.add_image(data, **options)
+    with pytest.raises(TomogramError, match="axes in different orders"):
+        restore_layer(Request(*viewer.layers, tilt_range=(-60, 60)), Progress())
 
 
 def test_a_watch_tells_how_far_it_is_and_stops_at_the_next_step():

@@ -18,7 +18,7 @@ from cryowae._napari.comparing import (
     tilts_of,
 )
 from cryowae._napari.jobs import JobPanel
-from cryowae._napari.layers import LayerData
+from cryowae._napari.layers import LayerData, volumes_of
 from cryowae._napari.messages import complain
 from cryowae._napari.picture import Picture, wrap
 from cryowae._napari.restoring import parse_tilt_range
@@ -64,6 +64,7 @@ class CompareWidget(Container[Any]):
         self.canvas = Picture(self)
         self.plane.value, self.picture.value = "xy", "spectrum"
         self._again, self._guessed, self._filled = False, Versions(), ""
+        self._seen = set(self._volumes())
         self._timer = QTimer(self.native)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PATIENCE)
@@ -85,7 +86,9 @@ class CompareWidget(Container[Any]):
     def reset_choices(self, *args: Any) -> None:
         """Napari calls this when layers come and go: a new restoration is looked at, other choices stay."""
         super().reset_choices(*args)
-        if guess_versions(self._volumes()) != self._guessed:
+        volumes = self._volumes()
+        came_or_went, self._seen = set(volumes) != self._seen, set(volumes)
+        if came_or_went and guess_versions(volumes) != self._guessed:  # and not only moved, as "Side by side" does
             self.guess()
 
     def show_beside(self, *_: Any) -> None:
@@ -121,14 +124,14 @@ class CompareWidget(Container[Any]):
             except CryowaeError as error:
                 complain(error)
                 return
-            self.job.start(partial(inferred_layer, versions, tilts), self._add_inferred)
+            self.job.start(partial(inferred_layer, versions, tilts), partial(self._add_inferred, versions.after))
 
-    def _add_inferred(self, layer: LayerData) -> None:
+    def _add_inferred(self, after: Any, layer: LayerData) -> None:
         data, look, _ = layer
         if look["name"] in self._viewer.layers:
             self._viewer.layers.remove(look["name"])
-        after = self.after.value
-        self._show_beside([after, self._viewer.add_image(data, **look)])
+        shown = [after, self._viewer.add_image(data, **look)]
+        self._show_beside([layer for layer in shown if layer in self._viewer.layers])
 
     def _show_beside(self, layers: list[Any]) -> None:
         side_by_side(self._viewer, layers)
@@ -153,7 +156,7 @@ class CompareWidget(Container[Any]):
         if self.native.parent() is None:  # its dock was closed; napari keeps the widget
             return
         versions = self.versions
-        if len(versions.layers()) < 2:
+        if versions.before is None or versions.after is None or len(versions.layers()) < 2:
             self.words.value = "Choose two layers, before and after."
             return
         if self.drawing.busy:
@@ -228,6 +231,4 @@ class CompareWidget(Container[Any]):
         self._viewer.bind_key("B", None, overwrite=True)
 
     def _volumes(self, *_: Any) -> list[Any]:
-        from napari.layers import Image
-
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image) and layer.ndim == 3]
+        return volumes_of(self._viewer)

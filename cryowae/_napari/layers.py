@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.header import MrcHeader
-from cryowae.io.mrc import stem_of
+from cryowae.io.layout import in_zyx
+from cryowae.io.mrc import read_mrc, stem_of
 from cryowae.io.writer import write_mrc
-from cryowae.physics.statistics import sample_rows
+from cryowae.physics.statistics import require_finite, sample_rows
 from cryowae.tomogram import Tomogram, open_tomogram
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -122,22 +123,29 @@ class Source:
 
 
 def source_of(layer: Any, folder: Path) -> Source:
-    """The file behind an image layer; data without one are written to a new file in `folder`.
+    """The file behind an image layer; data that none holds, or no longer, are written to a new file in `folder`.
 
     Raises
     ------
     TomogramError
-        If the layer is not one volume of cubic voxels.
+        If the layer is not one volume of cubic voxels and finite values.
     """
     size = voxel_size_of(layer.scale, layer.units)
     opened = tomogram_of(layer.metadata)
-    if opened is not None and opened.data is layer.data and opened.path.is_file():
+    if opened is not None and opened.data is layer.data and _is_still_in_its_file(opened):
         return Source(opened.path, size, opened.axes)
-    data = require_volume(layer.data, layer.name)
+    data = require_finite_volume(layer.data, layer.name)
     path = folder / f"{_file_name(layer.name)}.mrc"
     like = None if opened is None else opened.header
     write_mrc(path, data, voxel_size=size, like=like, overwrite=True)
     return Source(path, size)
+
+
+def volumes_of(viewer: Any) -> list[Any]:
+    """The layers of a viewer that may be volumes: images of three axes, none of them colours."""
+    from napari.layers import Image
+
+    return [layer for layer in viewer.layers if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb]
 
 
 def tomogram_of(metadata: dict[str, Any]) -> Tomogram | None:
@@ -175,6 +183,24 @@ def require_volume(data: Any, name: str) -> NDArray[Any]:
         shape = " x ".join(map(str, getattr(data, "shape", ())))
         raise TomogramError(f"the layer {name!r} holds {shape} values; expected a volume of real numbers, (z, y, x)")
     return data if isinstance(data, np.ndarray) else np.asarray(data)
+
+
+def require_finite_volume(data: Any, name: str) -> NDArray[Any]:
+    """The same, of which every value is read; raises `TomogramError` if one is NaN or infinite."""
+    volume = require_volume(data, name)
+    for section in volume if volume.dtype.kind == "f" else ():
+        require_finite(section, f"the layer {name!r}")
+    return volume
+
+
+def _is_still_in_its_file(tomogram: Tomogram) -> bool:
+    """Whether the file holds what was opened: another program may have put another one in its place."""
+    try:
+        there = in_zyx(read_mrc(tomogram.path, voxel_size=tomogram.voxel_size).data, tomogram.axes)
+    except TomogramError:
+        return False
+    samples = sample_rows(there, _SAMPLE), sample_rows(tomogram.data, _SAMPLE)
+    return there.shape == tomogram.data.shape and np.array_equal(*samples, equal_nan=True)
 
 
 def _angstrom(unit: Any) -> float:

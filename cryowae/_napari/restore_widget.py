@@ -13,7 +13,7 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSpinBox, Label, LineEdit, PushButton
 
 from cryowae._napari.jobs import JobPanel
-from cryowae._napari.layers import LayerData, tomogram_of, voxel_size_of
+from cryowae._napari.layers import LayerData, tomogram_of, volumes_of, voxel_size_of
 from cryowae._napari.messages import complain, in_window_words
 from cryowae._napari.picture import wrap
 from cryowae._napari.restoring import Request, parse_tilt_range, preview_layer, region_in_view, restore_layer
@@ -104,9 +104,10 @@ class RestoreWidget(Container[Any]):
     def _preview(self, *_: Any) -> None:
         def work(request: Request) -> Callable[..., Any]:
             layer, dims = request.layer, self._viewer.dims
-            region = region_in_view(
-                layer.data.shape, tuple(layer.world_to_data(dims.point)), tuple(dims.displayed), layer.corner_pixels
-            )
+            extra = dims.ndim - layer.ndim  # axes in front, of layers with more of them
+            displayed = tuple(axis - extra for axis in dims.displayed if axis >= extra)
+            point = tuple(layer.world_to_data(dims.point[extra:]))
+            region = region_in_view(layer.data.shape, point, displayed, layer.corner_pixels)
             return partial(preview_layer, request, region)
 
         self._start(work, self._add_preview)
@@ -165,9 +166,12 @@ class RestoreWidget(Container[Any]):
             return
         self.other.value = None
         try:
-            self.voxel_size.value = voxel_size_of(layer.scale, layer.units)
+            size = voxel_size_of(layer.scale, layer.units)
+            self.voxel_size.value = size
         except CryowaeError as error:
             complain(error)
+        except ValueError:  # outside of the field's range
+            complain(f"the layer has voxels of {size:g} Å; expected 0.01 to 10000: correct the voxel size")
         opened = tomogram_of(layer.metadata)
         if opened is None or opened.wedge is None:
             self.known.value = "none found: give a range or a file"
@@ -206,9 +210,7 @@ class RestoreWidget(Container[Any]):
             layer.scale = layer.scale * (wanted / has)
 
     def _volumes(self, *_: Any) -> list[Any]:
-        from napari.layers import Image
-
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image) and layer.ndim == 3]
+        return volumes_of(self._viewer)
 
 
 def _file(field: FileEdit) -> Path | None:

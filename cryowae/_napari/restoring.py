@@ -9,7 +9,7 @@ from typing import Any
 
 from cryowae._napari.layers import LayerData, layer_data, open_for_viewing, source_of, tomogram_of
 from cryowae._napari.scratch import scratch_folder
-from cryowae.errors import TiltError
+from cryowae.errors import TiltError, TomogramError
 from cryowae.io.mrc import stem_of
 from cryowae.io.tilts import require_tilt_range
 from cryowae.progress import Progress
@@ -167,12 +167,19 @@ def _open(request: Request) -> tuple[Tomogram, dict[str, Path]]:
     if request.tilts is None and request.tilt_range is None and known is not None and known.wedge is not None:
         tilt_range = known.wedge.tilt_min, known.wedge.tilt_max
         tomogram = open_tomogram(source.path, **{**given, "tilt_range": tilt_range}, **place)
-        tomogram = replace(tomogram, tilt_source=known.tilt_source)
+        source_of_tilts = f"{known.tilt_source}, negated" if request.flip_tilt else known.tilt_source
+        tomogram = replace(tomogram, tilt_source=source_of_tilts)
     else:
         tomogram = open_tomogram(source.path, **given, **place)
     if request.other is None:
         return tomogram, {}
-    return tomogram, {"half1": source.path, "half2": source_of(request.other, scratch_folder()).path}
+    other = source_of(request.other, scratch_folder())
+    if other.axes != source.axes:
+        raise TomogramError(
+            f"the halves have their axes in different orders ({source.axes} and {other.axes}); expected one order: "
+            "open both anew with the same axes"
+        )
+    return tomogram, {"half1": source.path, "half2": other.path}
 
 
 class _Stoppable:

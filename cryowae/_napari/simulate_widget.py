@@ -9,7 +9,7 @@ from typing import Any
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, Label, LineEdit, PushButton
 
 from cryowae._napari.jobs import JobPanel
-from cryowae._napari.layers import LayerData, layer_data, open_for_viewing, source_of
+from cryowae._napari.layers import LayerData, layer_data, open_for_viewing, source_of, volumes_of
 from cryowae._napari.messages import complain
 from cryowae._napari.picture import wrap
 from cryowae._napari.restoring import CUT_FROM, look_of, parse_tilt_range
@@ -64,9 +64,7 @@ class SimulateWidget(Container[Any]):
         )
 
     def _volumes(self, *_: Any) -> list[Any]:
-        from napari.layers import Image
-
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image) and layer.ndim == 3]
+        return volumes_of(self._viewer)
 
 
 def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float | None, progress: Progress) -> LayerData:

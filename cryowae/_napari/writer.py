@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cryowae._napari.layers import require_volume, tomogram_of, voxel_size_of
+from cryowae._napari.layers import require_finite_volume, tomogram_of, voxel_size_of
 from cryowae.io.mrc import require_name
 from cryowae.io.writer import write_mrc
 
@@ -19,12 +19,12 @@ def write_volume(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     Raises
     ------
     TomogramError
-        If the layer is not one volume of cubic voxels.
+        If the layer is not one volume of cubic voxels and finite values.
     OutputError
         If the file cannot be written.
     """
     require_name(Path(path))
-    volume = require_volume(data, str(meta.get("name", "")))
+    volume = require_finite_volume(data, str(meta.get("name", "")))
     opened = tomogram_of(meta.get("metadata") or {})
     write_mrc(
         path,

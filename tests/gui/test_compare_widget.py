@@ -58,6 +58,10 @@ def test_versions_are_found_and_shown_beside_each_other(viewer, compared, qtbot,
     assert (widget.before.value, widget.after.value, widget.truth.value) == (before, after, truth)
     assert widget.tilt_range.value == "-60 60"
     viewer.add_image(np.zeros(SHAPE), name="else")
+    widget.before.value, widget.after.value = truth, before
+    click(widget.beside)  # which moves the layers
+    assert (widget.before.value, widget.after.value) == (truth, before)
+    widget.before.value, widget.after.value = before, after
     click(widget.beside)
     assert viewer.canvas.grid.enabled and not viewer.layers["else"].visible
     places = [
@@ -128,7 +132,9 @@ def test_inferred_only_is_the_wedge_of_the_result(viewer, compared, qtbot, said)
     (_, after, _), widget = compared
     for _ in range(2):
         click(widget.inferred)
+        widget.after.value = widget.truth.value  # while it works
         wait(qtbot, widget)
+        widget.after.value = after
     assert not said and len(viewer.layers) == 4
     layer = viewer.layers["inferred only: x_restored"]
     spectrum = np.abs(np.fft.fftn(np.array(layer.data))) ** 2
@@ -161,6 +167,12 @@ def test_what_cannot_be_compared_is_said(viewer, tmp_path, qtbot, said):
     widget._later()
     qtbot.waitUntil(lambda: "different shapes" in widget.words.value, timeout=10000)
     assert len(said) == 2  # a picture that cannot be drawn says so in its place
+
+
+def test_a_truth_alone_is_not_enough(compared, qtbot):
+    _, widget = compared
+    widget.before.value = None
+    qtbot.waitUntil(lambda: widget.words.value.startswith("Choose two layers"), timeout=10000)
 
 
 def test_halves_have_a_curve(viewer, tmp_path, qtbot, said):

@@ -72,10 +72,12 @@ def test_result_can_go_to_a_file_at_once(viewer, qtbot, tmp_path, weights, said)
     open_in(viewer, save(tmp_path))
     widget = dock(viewer, "Restore")
     widget.weights.value, widget.output.value, widget.fast.value = weights, tmp_path / "out.mrc", True
+    widget.flip.value = True
     click(widget.restore)
     wait(qtbot, widget)
     assert not said and (tmp_path / "out.mrc").is_file() and (tmp_path / "out.png").is_file()
     assert str(tmp_path / "out.mrc") in widget.report.value
+    assert viewer.layers["tomo restored"].metadata["cryowae"].tilt_source.endswith(", negated")
     click(widget.restore)  # it is there now
     wait(qtbot, widget)
     assert len(said) == 1 and "exists already" in said[0] and "--" not in said[0]
@@ -93,6 +95,25 @@ def test_preview_is_the_slab_about_the_slice(viewer, qtbot, tmp_path, weights, s
     shown = viewer.layers["tomo preview"]
     assert shown.data.shape[0] == 8 and shown.translate[0] == 260
     assert np.array_equal(shown.scale, layer.scale) and tuple(shown.contrast_limits) == tuple(layer.contrast_limits)
+
+
+def test_preview_beside_a_layer_of_more_axes(viewer, qtbot, tmp_path, weights, said):
+    open_in(viewer, save(tmp_path, shape=(40, 40, 48)))
+    viewer.add_image(np.zeros((3, 40, 40, 48), np.float32), scale=(1, 10, 10, 10))
+    widget = dock(viewer, "Restore")
+    assert list(widget.tomogram.choices) == [viewer.layers["tomo"]]
+    widget.weights.value = weights
+    viewer.dims.set_current_step(1, 30)
+    click(widget.preview)
+    wait(qtbot, widget)
+    shown = viewer.layers["tomo preview"]
+    assert not said and shown.data.shape == (8, 40, 48) and shown.translate[0] == 260
+
+
+def test_voxels_larger_than_the_field_can_hold_are_a_message(viewer, said):
+    layer = viewer.add_image(np.zeros((4, 4, 4)), scale=(1, 1, 1), units=("mm",) * 3)
+    widget = dock(viewer, "Restore")
+    assert widget.tomogram.value is layer and len(said) == 1 and "expected 0.01 to 10000" in said[0]
 
 
 @pytest.fixture
