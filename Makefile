@@ -1,10 +1,11 @@
 # make demo   simulate a small scene, restore it with the shipped weights, write volumes and a picture to demo/
 # make test   the quick tests      make test-all   the slow ones as well      make lint   ruff and mypy
+# make gui    the tests of the napari plugin in a real window, which `make test` runs as well; skipped where none can be shown
 # make gpu    where there is CUDA: the tests that hold it to the CPU's answer, and the timings
 # The environment .venv is made on first use and again only when pyproject.toml or constraints.txt change.
 # pip is steered from outside by its own variables (PIP_INDEX_URL, PIP_FIND_LINKS, ...); PYTHON=... picks the interpreter.
 
-.PHONY: demo test test-all lint gpu clean venv
+.PHONY: demo test test-all gui lint gpu clean venv
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -12,6 +13,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -p no:pytest-qt --numprocesses=$(JOBS) --dist=worksteal
+
+# A display that nobody sees, where it can be had; else the one that there is. pytest-qt ends all tests where Qt cannot
+# load, so that without a window it stays out and the tests are skipped with the reason.
+DISPLAYED := $(if $(shell command -v xauth 2>/dev/null),$(if $(shell command -v xvfb-run 2>/dev/null),xvfb-run -a -s "-screen 0 1280x1024x24"))
 
 # The folder of real data: tests that need it are skipped where there is none.
 ifndef CRYOWAE_DATA
@@ -25,6 +30,11 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(PYTEST)
+	@$(MAKE) --no-print-directory gui
+
+gui: $(STAMP)
+	@if $(DISPLAYED) $(BIN)/python tests/gui/probe.py > /dev/null 2>&1; then qt=; else qt="-p no:pytest-qt"; fi; \
+	set -x; $(DISPLAYED) $(BIN)/python -m pytest $$qt -m gui tests/gui
 
 test-all: $(STAMP)
 	$(PYTEST) -m "not gui and not network"
@@ -65,5 +75,5 @@ $(STAMP): pyproject.toml constraints.txt
 	  "$$python" -m venv --clear $(VENV); \
 	fi
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[simulate,benchmark,test,lint]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[simulate,benchmark,napari,test,lint]"
 	@touch $@

@@ -35,7 +35,7 @@ _RING = (0.3, 0.5)
 
 def mix_measured(
     restored: NDArray[np.float32],
-    observed: Volume,
+    observed: Volume | None,
     wedge: Wedge,
     weights: float | NDArray[np.float64],
     *,
@@ -53,7 +53,8 @@ def mix_measured(
     restored
         `(z, y, x)`, overwritten; an array or a mapped file.
     observed
-        `(z, y, x)` on the same scale, read in slabs of z.
+        `(z, y, x)` on the same scale, read in slabs of z; None stands for zeros: with weights of 1, what was measured
+        is taken out, and what was inferred is left.
     wedge
         What was measured.
     weights
@@ -72,13 +73,13 @@ def mix_measured(
     OutputError
         When there is no room for the scratch file.
     """
-    if tuple(observed.shape) != restored.shape:
+    if observed is not None and tuple(observed.shape) != restored.shape:
         raise ValueError(f"observed {tuple(observed.shape)} and restored {restored.shape} differ in shape")
     w = np.broadcast_to(np.asarray(weights, dtype=np.float32), SHELLS)
     if fill and not w.any():
         return
     sources: list[Volume] = []  # only what has a share in the result is transformed
-    if w.any():
+    if w.any() and observed is not None:
         sources.append(observed)
     if fill or (w < 1).any():
         sources.append(restored)

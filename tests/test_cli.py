@@ -70,10 +70,16 @@ def test_every_option_is_taken(tmp_path, weights):
         *("--contrast", "dark", "--voxel-size", "12", "--model", weights, "--consistency", "soft", "--wedge", "leave"),
         *("--mask", source, "--device", "cpu", "--window", "24", "--overlap", "8", "--no-report"),
         *("--output", tmp_path / "out.mrc", "--overwrite", "--float16", "--write-halves"),
+        "--write-inferred",
     ]
     result = run("restore", source, *options)
     assert result.exit_code == 0, result.stderr
-    assert sorted(p.name for p in tmp_path.glob("out*")) == ["out.mrc", "out_half1.mrc", "out_half2.mrc"]
+    assert sorted(p.name for p in tmp_path.glob("out*")) == [
+        "out.mrc",
+        "out_half1.mrc",
+        "out_half2.mrc",
+        "out_inferred.mrc",
+    ]
     assert "-60 to +50 degrees" in result.stdout and "dark" in result.stdout
     with mrcfile.open(tmp_path / "out.mrc") as file:
         assert file.header.mode == 12 and file.voxel_size.x == pytest.approx(12)

@@ -16,7 +16,8 @@ PACKAGE = Path(cryowae.__file__).parent
 # From the top down. What stands on one line does not import one another; names joined by + are one part.
 LAYERS = """
     __main__
-    cli, _napari
+    cli
+    _napari
     baselines, benchmark, demo
     fit
     restore, simulate, inspect

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cryowae.errors import ConfigError, OutputError, TomogramError
+from cryowae.io.layout import in_zyx
 from cryowae.io.writer import write_mrc
 from cryowae.models.pretrained import load_model
 from cryowae.physics.resample import resample, resampling_ratio
@@ -145,6 +146,22 @@ def test_a_turned_tomogram_is_restored_as_the_tomogram_is(tmp_path):
     mirrored = save(tmp_path, np.flip(volume, 0).copy(), "mirrored")
     result = read(restore_tomogram(mirrored, model=model, options=QUIET).path)
     assert np.abs(np.flip(result, 0) - straight).max() > 0.1 * volume.std()  # a mirror image is another thing
+
+
+def test_what_was_inferred_is_written_beside_the_result(tmp_path):
+    path = save(tmp_path, tomogram_like(), axes="xzy")
+    options = RestoreOptions(report=False, write_inferred=True)
+    tomogram = open_tomogram(path, axes="xzy")
+    result = restore_tomogram(tomogram, model=Blur(), options=options)
+    assert result.inferred == tmp_path / "tomo_restored_inferred.mrc"
+    whole = in_zyx(read(result.path), "xzy")
+    inferred = in_zyx(read(result.inferred), "xzy")
+    measured = tomogram.wedge.apply(torch.from_numpy(whole.copy())).numpy()
+    assert np.abs(inferred + measured - whole).max() < 1e-4 * whole.std()
+    with mrcfile.open(result.inferred) as file:
+        assert any("restored by blur" in label for label in file.get_labels())
+    with pytest.raises(OutputError, match="exists already"):
+        restore_tomogram(tomogram, tmp_path / "tomo_restored.mrc", model=Blur(), options=options)
 
 
 def test_fast_is_one_pass_of_the_network(tmp_path):

@@ -17,6 +17,7 @@ from cryowae.cli.info import info
 from cryowae.cli.restore import restore
 from cryowae.cli.simulate import simulate
 from cryowae.cli.train import train
+from cryowae.cli.view import view
 
 __all__ = ["app"]
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (restore, info, demo, train):
+for _command in (restore, view, info, demo, train):
     app.command()(_command)
 app.add_typer(simulate)
 app.add_typer(benchmark)

@@ -48,6 +48,9 @@ def restore(
     overlap: Annotated[int | None, typer.Option(min=0, metavar="VOXELS", help="Overlap of the windows.")] = None,
     report: Annotated[bool, typer.Option(help="Draw a picture beside the result.")] = True,
     write_halves: Annotated[bool, typer.Option("--write-halves", help="Restore each half too.")] = False,
+    write_inferred: Annotated[
+        bool, typer.Option("--write-inferred", help="Write what was inferred too, without all that was measured.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="File to write, a folder for several; else NAME_restored.mrc beside TOMO."),
@@ -78,6 +81,7 @@ def restore(
         float16=float16,
         overwrite=overwrite,
         write_halves=write_halves,
+        write_inferred=write_inferred,
         report=report,
     )
     network = load_model(model, device)
@@ -125,6 +129,7 @@ def _tell(result: RestoreResult) -> None:
     lines = [
         ("restored", str(result.path)),
         *(("half", str(path)) for path in result.halves),
+        *([("inferred", str(result.inferred))] if result.inferred else []),
         *(("picture", str(path)) for path in result.pictures),
         ("voxel size", f"{result.voxel_size:g} Å"),
         ("tilts", f"{result.tilt_min:+g} to {result.tilt_max:+g} degrees, {result.tilt_source}"),

@@ -1,4 +1,4 @@
-"""What lies beside a tomogram and belongs to it, found by name: its tilt angles and its half-set partner."""
+"""What lies beside a tomogram and belongs to it, found by name: tilt angles, half sets, its restoration, its truth."""
 
 from __future__ import annotations
 
@@ -40,6 +40,44 @@ class Halves:
 
     half1: Path
     half2: Path
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The same volume as it was measured, as it was restored, and as it is; None for what there is not."""
+
+    tomogram: Path | None
+    restored: Path | None
+    truth: Path | None
+
+    def paths(self) -> tuple[Path, ...]:
+        """Those that there are, in this order."""
+        return tuple(path for path in (self.tomogram, self.restored, self.truth) if path is not None)
+
+
+def find_versions(volume: str | Path) -> Versions:
+    """The tomogram, its restoration and its ground truth, of which `volume` is one.
+
+    Known are the names that this program gives: `NAME`, `NAME_restored`, `NAME_truth`, and `NAME_tomogram` where that
+    takes the place of `NAME`.
+    """
+    path = Path(volume)
+    stem = stem_of(path)
+    for word in ("_restored", "_truth"):
+        stem = stem.removesuffix(word)
+    base = stem.removesuffix("_tomogram")
+
+    endings = (path.name[len(stem_of(path)) :], ".mrc")
+
+    def there(*names: str) -> Path | None:
+        candidates = (path.with_name(name + ending) for name in names for ending in endings)
+        return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+    return Versions(
+        there(stem, f"{base}_tomogram", base),
+        there(f"{stem}_restored", f"{base}_restored"),
+        there(f"{stem}_truth", f"{base}_truth"),
+    )
 
 
 def find_tilts(tomogram: str | Path) -> TiltAngles | None:

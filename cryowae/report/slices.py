@@ -56,8 +56,8 @@ class Slices:
         return np.concatenate([self.xy.ravel(), self.xz.ravel(), self.yz.ravel()])
 
 
-def central_slices(volume: Volume, *, longest: int = LONGEST) -> Slices:
-    """Slices through the centre `n // 2` of every axis; nothing else of the volume is read.
+def central_slices(volume: Volume, *, longest: int = LONGEST, centre: tuple[int, int, int] | None = None) -> Slices:
+    """Slices through the centre `n // 2` of every axis, or another point; nothing else of the volume is read.
 
     Parameters
     ----------
@@ -65,15 +65,18 @@ def central_slices(volume: Volume, *, longest: int = LONGEST) -> Slices:
         `(z, y, x)` of any real type, in memory or mapped; a tensor must be on the CPU.
     longest
         Every n-th voxel is taken where an axis is longer.
+    centre
+        `(z, y, x)` of the point, in voxels.
     """
     z, y, x = volume.shape
+    at = (z // 2, y // 2, x // 2) if centre is None else centre
     step = -(-max(z, y, x) // longest)
     every = slice(None, None, step)
     return Slices(
-        np.asarray(volume[z // 2, every, every], dtype=np.float32),
-        np.asarray(volume[every, y // 2, every], dtype=np.float32),
-        np.asarray(volume[every, every, x // 2], dtype=np.float32).T,
-        (z // 2, y // 2, x // 2),
+        np.asarray(volume[at[0], every, every], dtype=np.float32),
+        np.asarray(volume[every, at[1], every], dtype=np.float32),
+        np.asarray(volume[every, every, at[2]], dtype=np.float32).T,
+        at,
         (z, y, x),
     )
 

@@ -53,8 +53,10 @@ class Comparison:
     block: tuple[int, int, int]
 
 
-def compare_spectra(before: Volume, after: Volume, tilt_min: float, tilt_max: float) -> Comparison:
-    """Compare the central blocks of two volumes of the same shape.
+def compare_spectra(
+    before: Volume, after: Volume, tilt_min: float, tilt_max: float, *, centre: tuple[int, int, int] | None = None
+) -> Comparison:
+    """Compare the central blocks of two volumes of the same shape, or those about another point.
 
     Parameters
     ----------
@@ -62,8 +64,10 @@ def compare_spectra(before: Volume, after: Volume, tilt_min: float, tilt_max: fl
         `(z, y, x)`, in memory or mapped; at most `BLOCK` voxels of each are read.
     tilt_min, tilt_max
         Extreme tilts in degrees; a component at tilt `t` lies on `kz = +tan(t) kx`.
+    centre
+        `(z, y, x)` voxel about which the block lies, as far as the volume reaches; its middle if not given.
     """
-    block = central_block(before.shape)
+    block = central_block(before.shape, centre=centre)
     old, new = (_transform(np.array(volume[block], dtype=np.float32)) for volume in (before, after))
     powers = [_over_rows(np.abs(part) ** 2) for part in (old, new)]
     cross = _over_rows((old * new.conj()).real)
@@ -78,10 +82,17 @@ def compare_spectra(before: Volume, after: Volume, tilt_min: float, tilt_max: fl
     return Comparison(powers[0], powers[1], float(share), float(cross[both].sum() / max(norm, tiny)), _size(block))
 
 
-def central_block(shape: tuple[int, ...], most: tuple[int, int, int] = BLOCK) -> tuple[slice, ...]:
-    """Slices of the central block of at most `most` voxels."""
-    sizes = [min(n, limit) for n, limit in zip(shape, most, strict=True)]
-    return tuple(slice((n - size) // 2, (n - size) // 2 + size) for n, size in zip(shape, sizes, strict=True))
+def central_block(
+    shape: tuple[int, ...], most: tuple[int, int, int] = BLOCK, centre: tuple[int, ...] | None = None
+) -> tuple[slice, ...]:
+    """Slices of the block of at most `most` voxels in the middle, or as near to a given centre as the faces allow."""
+    middle = tuple(n // 2 for n in shape) if centre is None else centre
+    parts = []
+    for n, limit, here in zip(shape, most, middle, strict=True):
+        size = min(n, limit)
+        start = (n - size) // 2 if centre is None else min(max(here - size // 2, 0), n - size)
+        parts.append(slice(start, start + size))
+    return tuple(parts)
 
 
 def wedge_regions(

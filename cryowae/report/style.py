@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cryowae.errors import OutputError
 
 if TYPE_CHECKING:
@@ -89,6 +92,13 @@ def write(figure: Figure, text_left: float, text_top: float, text: str, **option
     """Text whose upper left corner is given in inches from the left and from the top edge of the figure."""
     across, down = figure.get_size_inches()
     figure.text(text_left / across, 1 - text_top / down, text, **{"va": "top", "ha": "left", **options})
+
+
+def as_array(figure: Figure) -> NDArray[np.uint8]:
+    """A figure as `(rows, columns, 4)` red, green, blue and opacity, for a window."""
+    with house_style():
+        figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba()).copy()  # type: ignore[attr-defined]  # Agg has it
 
 
 def save(figure: Figure, path: str | Path) -> Path:

@@ -40,6 +40,8 @@ class RestoreOptions:
         Replace what exists.
     write_halves
         Restore each half too.
+    write_inferred
+        Write `_inferred` too: what the result has in the wedge, and nothing of what was measured.
     report
         Draw the picture.
     """
@@ -55,6 +57,7 @@ class RestoreOptions:
     float16: bool = False
     overwrite: bool = False
     write_halves: bool = False
+    write_inferred: bool = False
     report: bool = True
 
     def __post_init__(self) -> None:
@@ -81,6 +84,8 @@ class RestoreResult:
         The PNGs that were drawn: the restoration, and the correlation of the halves if there are any.
     halves
         The restored halves, if they were asked for.
+    inferred
+        What of the result was not measured, if it was asked for.
     notes
         What the user should know, one line each.
     voxel_size
@@ -102,6 +107,7 @@ class RestoreResult:
     path: Path
     pictures: tuple[Path, ...]
     halves: tuple[Path, ...]
+    inferred: Path | None
     notes: tuple[str, ...]
     voxel_size: float
     tilt_min: float

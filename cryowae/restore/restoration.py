@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,27 +12,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cryowae.consistency import mix_measured, weights_from_halves, weights_from_noise
-from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
+from cryowae.consistency import mix_measured
+from cryowae.errors import ConfigError, OutputError, TiltError
 from cryowae.io.layout import in_zyx
 from cryowae.io.mrc import SUFFIXES, read_mrc, stem_of
 from cryowae.io.neighbours import find_halves
 from cryowae.io.scratch import scratch_array
 from cryowae.io.space import check_output
 from cryowae.io.writer import MrcWriter
-from cryowae.models.pretrained import CLIP, load_model
+from cryowae.models.pretrained import load_model
 from cryowae.physics.estimate import estimate_contrast
-from cryowae.physics.statistics import robust_statistics, sample_rows
 from cryowae.physics.wedge import Wedge
 from cryowae.progress import SILENT, Progress
 from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_halves_fsc, draw_restoration
+from cryowae.restore.inferred import write_inferred
 from cryowae.restore.network import Model, WindowNetwork
+from cryowae.restore.observation import mean_offset, open_beside, standardised, weights_of
 from cryowae.restore.options import RestoreOptions, RestoreResult
 from cryowae.restore.volumes import MeanOf, Standardised, central_block, require_content, slabs
 from cryowae.tiling import Volume, apply_tiled
 from cryowae.tomogram import Tomogram, open_tomogram
-
-_SAMPLE = 2_000_000
 
 
 def restore_tomogram(
@@ -83,7 +82,7 @@ def restore_tomogram(
     network = load_model(model, options.device) if isinstance(model, str | Path) else model
     notes, cost = list(job.notes), 0.0
     for target in job.targets:
-        scaled = _standardised(target.volume, job)
+        scaled = standardised(target.volume, job.contrast, str(job.tomogram.path))
         windows = WindowNetwork(
             network, job.tomogram.voxel_size, torch.from_numpy(central_block(scaled, 96)), options.turns
         )
@@ -92,10 +91,16 @@ def restore_tomogram(
     seconds = time.perf_counter() - began
     main = job.targets[0]
     comparison = _compare(job, network.name, seconds)
+    if job.inferred is not None:
+        made = read_mrc(main.path, voxel_size=job.tomogram.voxel_size)
+        data = in_zyx(made.data, job.tomogram.axes)
+        restored = replace(job.tomogram, data=data, header=made.header, path=main.path)
+        write_inferred(restored, job.inferred, overwrite=options.overwrite, progress=progress)
     return RestoreResult(
         path=main.path,
         pictures=tuple(job.pictures),
         halves=tuple(target.path for target in job.targets[1:]),
+        inferred=job.inferred,
         notes=tuple(notes),
         voxel_size=job.tomogram.voxel_size,
         tilt_min=job.wedge.tilt_min,
@@ -122,6 +127,7 @@ class _Job:
     tomogram: Tomogram
     wedge: Wedge
     targets: list[_Target]
+    inferred: Path | None
     halves: tuple[NDArray[Any], NDArray[Any]] | None
     mask: NDArray[Any] | None
     contrast: str
@@ -147,7 +153,7 @@ def _prepare(
         raise TiltError(f"the tilt range of {tomogram.path} is not known: expected a tomogram opened with its tilts")
     targets, halves = [_Target(tomogram.data, path)], None
     if half1 is not None and half2 is not None:
-        halves = (_open_beside(half1, tomogram), _open_beside(half2, tomogram))
+        halves = (open_beside(half1, tomogram), open_beside(half2, tomogram))
         targets[0] = _Target(MeanOf(*halves), path)
     elif half1 is not None or half2 is not None:
         raise ConfigError("got one half, expected both: give --half1 and --half2")
@@ -156,15 +162,16 @@ def _prepare(
             raise ConfigError("got --write-halves without halves: give --half1 and --half2")
         for i, half in enumerate(halves, start=1):
             targets.append(_Target(half, path.with_name(f"{stem_of(path)}_half{i}.mrc")))
+    inferred = path.with_name(f"{stem_of(path)}_inferred.mrc") if options.write_inferred else None
     pictures = [path.with_name(f"{stem_of(path)}.png")] if options.report else []
     if pictures and halves:
         pictures.append(path.with_name(f"{stem_of(path)}_halves.png"))
     inputs = {Path(name).resolve() for name in (tomogram.path, half1, half2, options.mask) if name is not None}
-    for place in (*(target.path for target in targets), *pictures):
+    for place in (*(target.path for target in targets), *pictures, *([inferred] if inferred else [])):
         check_output(place, overwrite=options.overwrite)
         if place.resolve() in inputs:
             raise OutputError(f"{place} is an input: expected another place for the result; give --output")
-    mask = None if options.mask is None else _open_beside(options.mask, tomogram)
+    mask = None if options.mask is None else open_beside(options.mask, tomogram)
     if halves is None:
         require_content(tomogram.data, tomogram.path)
     else:
@@ -179,28 +186,7 @@ def _prepare(
     contrast: str = options.contrast
     if contrast == "auto":
         contrast = estimate_contrast(tomogram.data if halves is None else halves[0], tomogram.voxel_size)
-    return _Job(tomogram, tomogram.wedge, targets, halves, mask, contrast, pictures, tuple(notes))
-
-
-def _open_beside(path: str | Path, tomogram: Tomogram) -> NDArray[Any]:
-    """A volume that must have the shape of the tomogram."""
-    data = in_zyx(read_mrc(path, voxel_size=tomogram.voxel_size).data, tomogram.axes)
-    if data.shape != tomogram.data.shape:
-        got, expected = (" x ".join(map(str, shape)) for shape in (data.shape, tomogram.data.shape))
-        raise TomogramError(
-            f"{path} has {got} voxels (z, y, x), expected {expected} as in {tomogram.path}: are they of one tomogram?"
-        )
-    return data
-
-
-def _standardised(volume: Volume, job: _Job) -> Standardised:
-    if isinstance(volume, MeanOf):
-        parts = [sample_rows(half, _SAMPLE).astype(np.float32) for half in job.halves or ()]
-        sample = (parts[0] + parts[1]) / 2
-    else:
-        sample = cast(NDArray[Any], volume)
-    statistics = robust_statistics(sample, voxels=_SAMPLE, where=str(job.tomogram.path))
-    return Standardised(volume, statistics.mean, statistics.sigma, 1 if job.contrast == "bright" else -1)
+    return _Job(tomogram, tomogram.wedge, targets, inferred, halves, mask, contrast, pictures, tuple(notes))
 
 
 def _restore(
@@ -234,9 +220,9 @@ def _restore(
             progress=progress,
         )
         fill = options.wedge == "fill"
-        weights = _weights(scaled, job, options)
+        weights = weights_of(scaled, job.halves, job.wedge, options.consistency)
         mix_measured(total, scaled, job.wedge, weights, fill=fill, scratch_folder=path.parent, progress=progress)
-        offset = np.float32(0) if options.consistency == "hard" else _offset(total, scaled)
+        offset = np.float32(0) if options.consistency == "hard" else mean_offset(total, scaled)
         for part in slabs(shape):
             block = scaled.undo(total[part] + offset)
             if job.mask is not None:
@@ -247,32 +233,9 @@ def _restore(
     return plan.network_voxels_per_voxel * network.turns
 
 
-def _offset(restored: NDArray[Any], scaled: Standardised) -> np.float32:
-    """What the restored volume lacks to have the mean of the input; beads and padding, which networks see cut, aside.
-
-    Networks answer with solvent at 0, and the mean of a tomogram, its measured component at frequency 0, is above it.
-    """
-    lack, count = 0.0, 0
-    for part in slabs(restored.shape):
-        seen = scaled[part]
-        inside = np.abs(seen) <= CLIP
-        lack += float(np.where(inside, seen - restored[part], 0).sum(dtype=np.float64))
-        count += int(inside.sum())
-    return np.float32(lack / max(count, 1))
-
-
 def _sum(data: NDArray[Any], folder: Path) -> AbstractContextManager[NDArray[Any]]:
     """Where windows are added up: the output itself, unless its precision is too low."""
     return nullcontext(data) if data.dtype == np.float32 else scratch_array(data.shape, np.float32, folder)
-
-
-def _weights(scaled: Standardised, job: _Job, options: RestoreOptions) -> float | NDArray[np.float64]:
-    """Weight of the observation among the measured components."""
-    if options.consistency != "soft":
-        return 1.0 if options.consistency == "hard" else 0.0
-    if job.halves is not None:
-        return weights_from_halves(central_block(job.halves[0]), central_block(job.halves[1]), job.wedge)
-    return weights_from_noise(central_block(scaled), job.wedge)
 
 
 def _compare(job: _Job, model: str, seconds: float) -> Comparison:

@@ -1,0 +1,194 @@
+"""Long work beside the window: a bar, what is left, a button that stops it, and errors as messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from magicgui.widgets import Container, Label, ProgressBar, PushButton
+
+from cryowae._napari.messages import complain, in_window_words
+from cryowae.errors import CryowaeError
+from cryowae.progress import Progress
+
+_TICK = 100  # milliseconds between two looks at the work
+
+
+class Cancelled(Exception):
+    """The user wants no more of it."""
+
+
+class Watch(Progress):
+    """Progress that one thread makes and another looks at, and that can be stopped between two steps.
+
+    Attributes
+    ----------
+    task, unit, done, total
+        Of what is going on.
+    said
+        What the work had to say, one line each.
+
+    Parameters
+    ----------
+    abandoned
+        Whether somebody else wants it to stop: napari, when it is closed.
+    """
+
+    def __init__(self, abandoned: Callable[[], bool] = lambda: False) -> None:
+        self.abandoned = abandoned
+        self.task, self.unit, self.done, self.total = "", "", 0, 0
+        self.said: list[str] = []
+        self._began = time.monotonic()
+        self._stop = Event()
+
+    def cancel(self) -> None:
+        """Stop before the next step: `Cancelled` is raised where the work reports to."""
+        self._stop.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set() or self.abandoned()
+
+    def begin(self, task: str, total: int, unit: str) -> None:
+        self.task, self.unit, self.done, self.total = task, unit, 0, total
+        self._began = time.monotonic()
+        self._check()
+
+    def advance(self, n: int = 1) -> None:
+        self.done += n
+        self._check()
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+        self._check()
+
+    def words(self) -> str:
+        """The task, how far it is, and the time that is left at the rate so far."""
+        if not self.task:
+            return "preparing"
+        text = f"{self.task}: {self.done} of {self.total} {self.unit}"
+        if not 0 < self.done < self.total:
+            return text
+        left = (time.monotonic() - self._began) * (self.total - self.done) / self.done
+        return f"{text}, {left:.0f} s left" if left < 100 else f"{text}, {left / 60:.1f} min left"
+
+    def _check(self) -> None:
+        if self.cancelled:
+            raise Cancelled
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    value: Any = None
+    error: str = ""
+    cancelled: bool = False
+
+
+class JobPanel(Container[Any]):
+    """Runs one thing at a time in a thread of its own; the window stays alive.
+
+    Parameters
+    ----------
+    quiet
+        Nothing of it is to be seen.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar = ProgressBar(min=0, max=1000, value=0, label="", visible=False)
+        self.message = Label(value="")
+        self.stop = PushButton(text="Cancel", visible=False)
+        super().__init__(widgets=[self._bar, self.message, self.stop], labels=False)
+        self.margins = (0, 0, 0, 0)
+        self._watch: Watch | None = None
+        self._held: tuple[Any, ...] = ()
+        self.stop.changed.connect(self.cancel)
+        self._closed = False
+        self.native.destroyed.connect(self.abandon)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is running."""
+        return self._watch is not None
+
+    def start(
+        self,
+        work: Callable[[Progress], Any],
+        then: Callable[[Any], None],
+        failed: Callable[[str], None] = complain,
+    ) -> None:
+        """Run `work` beside the window, then hand what it returns to `then`, in the window's thread.
+
+        A `CryowaeError` is handed to `failed` in one line, by default a notification; anything else is a bug, which
+        napari shows with its traceback.
+        """
+        from napari.qt.threading import create_worker
+        from qtpy.QtCore import QTimer
+
+        if self._watch is not None:
+            complain("something is still running: wait for it, or cancel it")
+            return
+        watch = self._watch = Watch()
+        worker = create_worker(_attempt, work, watch, _start_thread=False)
+        watch.abandoned = lambda: bool(worker.abort_requested)
+        timer = QTimer(self.native)
+
+        def look() -> None:
+            self._bar.value = 1000 * watch.done / max(watch.total, 1)
+            self.message.value = "stopping" if watch.cancelled else watch.words()
+
+        def finish(words: str) -> None:
+            self._watch, self._held = None, ()
+            if self._closed:
+                return
+            timer.stop()
+            self._show(running=False, words=words)
+
+        def conclude(outcome: _Outcome) -> None:
+            if outcome.cancelled or self._closed:
+                finish("cancelled: nothing was kept")
+            elif outcome.error:
+                finish(outcome.error)
+                failed(outcome.error)
+            else:
+                finish("")
+                then(outcome.value)
+
+        timer.timeout.connect(look)
+        worker.returned.connect(conclude)
+        worker.errored.connect(lambda _error: finish("this is a bug: please report it"))
+        self._held = (worker, timer)
+        self._show(running=True, words="preparing")
+        timer.start(_TICK)
+        worker.start()
+
+    def cancel(self, *_: Any) -> None:
+        """Stop what is running, before its next window."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self.message.value = "stopping"
+
+    def abandon(self, *_: Any) -> None:
+        """Stop, and touch nothing any more: the window is gone."""
+        self._closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def _show(self, *, running: bool, words: str) -> None:
+        self._bar.visible = running and not self._quiet
+        self._bar.value = 0
+        self.stop.visible = running and not self._quiet
+        self.message.value = words
+
+
+def _attempt(work: Callable[[Progress], Any], watch: Watch) -> _Outcome:
+    try:
+        return _Outcome(work(watch))
+    except Cancelled:
+        return _Outcome(cancelled=True)
+    except CryowaeError as error:
+        return _Outcome(error=in_window_words(error))

@@ -1,0 +1,45 @@
+"""What a user does, in words: open a file, open a widget, press a button, wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+
+
+def save(folder: Path, name: str = "tomo.mrc", shape=(24, 40, 48), seed: int = 0, tilts: bool = True) -> Path:
+    """Noise with dark balls in it."""
+    rng = np.random.default_rng(seed)
+    volume = rng.normal(size=shape)
+    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
+    for _ in range(6):
+        centre = [rng.integers(4, n - 3) for n in shape]
+        volume -= 3 * np.exp(-((z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2) / 12)
+    with mrcfile.new(folder / name) as file:
+        file.set_data((100 + 12 * volume).astype(np.float32))
+        file.voxel_size = 10
+        file.header.origin = (1, 2, 3)
+        file.add_label("made by hand")
+    if tilts:
+        (folder / f"{Path(name).stem}.tlt").write_text("".join(f"{t}\n" for t in range(-60, 61, 3)))
+    return folder / name
+
+
+def dock(viewer, name: str):
+    """The widget that the plugins menu opens."""
+    _, widget = viewer.window.add_plugin_dock_widget("cryowae", name)
+    return widget
+
+
+def open_in(viewer, path: Path):
+    return viewer.open(str(path), plugin="cryowae")[0]
+
+
+def click(widget) -> None:
+    widget.native.click()
+
+
+def wait(qtbot, widget, seconds: float = 60) -> None:
+    """Until the work of a widget is done."""
+    qtbot.waitUntil(lambda: not widget.job.busy, timeout=int(1000 * seconds))

@@ -1,0 +1,54 @@
+"""`cryowae view` as a program, with the arguments that Qt sees too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from driving import save
+
+pytestmark = pytest.mark.gui
+
+CODE = """
+import sys
+import napari
+from qtpy.QtTest import QTest
+
+def run():
+    viewer = napari.current_viewer()
+    QTest.qWait(1500)
+    print([layer.name for layer in viewer.layers], viewer.dims.ndisplay, list(viewer.window.dock_widgets))
+    print(viewer.window._qt_window.isVisible())
+    viewer.close()
+
+napari.run = run
+sys.argv = ["cryowae", *sys.argv[1:]]
+from cryowae.cli import app
+app()
+"""
+
+
+def own_settings(folder):
+    """The environment, in which napari keeps its settings in this folder and not in the user's."""
+    return os.environ | {"NAPARI_CONFIG": str(folder / "settings.yaml")}
+
+
+def test_the_command_opens_a_window_with_what_belongs_together(tmp_path):
+    path = save(tmp_path, "x.mrc")
+    shutil.copy(path, tmp_path / "x_restored.mrc")
+    command = [sys.executable, "-c", CODE, "view", str(path), "--show", "volume", "--axes", "zyx"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=own_settings(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["['x', 'x_restored'] 3 ['Compare (cryowae)']", "True"]
+
+
+def test_a_file_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "x.mrc").write_bytes(b"nothing of the kind")
+    command = [sys.executable, "-c", CODE, "view", str(tmp_path / "x.mrc")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=own_settings(tmp_path))
+    lines = [line for line in done.stderr.splitlines() if line.startswith("cryowae: ")]
+    assert done.returncode == 2 and len(lines) == 1 and "is not an MRC volume" in lines[0]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,324 @@
+"""The plugin without a display: manifest, reader, writer, lazy opening, and layers in a viewer's model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cryowae._napari.layers import (
+    TOMOGRAM,
+    grey_limits,
+    layer_data,
+    open_for_viewing,
+    require_volume,
+    source_of,
+    volumes_of,
+    voxel_size_of,
+)
+from cryowae._napari.reader import get_reader, read_volumes
+from cryowae._napari.sample import sample_scene
+from cryowae._napari.view import show_files
+from cryowae._napari.writer import write_volume
+from cryowae.cli import app
+from cryowae.errors import ConfigError, OutputError, TomogramError
+from cryowae.io.neighbours import find_versions
+
+napari = pytest.importorskip("napari")
+npe2 = pytest.importorskip("npe2")
+SHAPE = (12, 20, 16)
+
+
+def save(folder: Path, name: str = "tomo.mrc", dtype="f4", voxel_size: float = 10.0, seed: int = 0, tilts=True) -> Path:
+    """A volume with everything in its header that other programs want back."""
+    volume = (100 + 20 * np.random.default_rng(seed).normal(size=SHAPE)).astype(dtype)
+    with mrcfile.new(folder / name, overwrite=True) as file:
+        file.set_data(volume)
+        file.voxel_size = voxel_size
+        file.header.origin = (10, 20, 30)
+        file.header.nxstart, file.header.nystart, file.header.nzstart = 1, 2, 3
+        file.add_label("made by hand")
+        file.set_extended_header(np.frombuffer(b"what IMOD left!!", "V16"))
+        file.header.exttyp = b"SERI"
+    if tilts:
+        (folder / f"{Path(name).stem}.tlt").write_text("-60\n0\n60\n")
+    return folder / name
+
+
+def model():
+    from napari.components import ViewerModel
+
+    return ViewerModel()
+
+
+def test_manifest_is_valid_and_everything_it_names_is_there():
+    manifest = npe2.PluginManifest.from_distribution("cryowae")
+    manifest.validate_imports()
+    assert manifest.name == "cryowae" and manifest.display_name == "cryowae"
+    found = manifest.contributions
+    assert [widget.display_name for widget in found.widgets] == ["Restore", "Compare", "Simulate wedge"]
+    assert {p for reader in found.readers for p in reader.filename_patterns} >= {"*.mrc", "*.rec", "*.map", "*.st"}
+    assert found.writers and found.sample_data
+
+
+def test_importing_the_plugin_brings_neither_qt_nor_napari():
+    code = (
+        "import sys, cryowae._napari.reader, cryowae._napari.writer, cryowae._napari.sample, cryowae.cli; "
+        "sys.exit(any(m.split('.')[0] in ('qtpy', 'PyQt6', 'PySide6', 'napari') for m in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_reader_takes_volumes_and_leaves_the_rest():
+    for name in ("a.mrc", "a.REC", "a.map", "a.st", "a.mrc.gz"):
+        assert get_reader(name) is not None
+    assert get_reader("a.tif") is None and get_reader(["a.mrc", "a.tif"]) is None and get_reader([]) is None
+
+
+def test_layer_has_scale_units_axes_greys_and_header(tmp_path):
+    path = save(tmp_path)
+    (layer,) = get_reader(str(path))(str(path))
+    data, options, kind = layer
+    assert kind == "image" and isinstance(data, np.memmap) and options["name"] == "tomo"
+    assert options["scale"] == (10, 10, 10) and options["units"] == ("angstrom",) * 3
+    low, high = options["contrast_limits"]
+    assert np.percentile(data, 0.5) < low < 100 < high < np.percentile(data, 99.5)
+    header = options["metadata"]["header"]
+    assert header["origin"] == (10, 20, 30) and header["nstart"] == (1, 2, 3) and "made by hand" in header["labels"]
+    assert options["metadata"][TOMOGRAM].wedge.tilt_max == 60
+
+    viewer = model()
+    shown = viewer.add_image(data, **options)
+    assert shown.data is data  # nothing was read or copied
+    assert [str(unit) for unit in shown.units] == ["angstrom"] * 3 and tuple(shown.axis_labels) == ("z", "y", "x")
+    assert tuple(viewer.dims.range[0]) == (0, 10 * (SHAPE[0] - 1), 10)
+
+
+@pytest.mark.parametrize(("dtype", "mode"), [("f4", 2), ("f2", 12), ("i2", 2), (">f4", 2)])
+def test_what_is_saved_is_what_was_opened(tmp_path, dtype, mode):
+    path = save(tmp_path, dtype=dtype)
+    (layer,) = read_volumes(str(path))
+    target = str(tmp_path / "saved.mrc")
+    shown = model().add_image(layer[0], **layer[1])
+    data, meta, _ = shown.as_layer_data_tuple()
+    assert write_volume(target, data, meta) == [target]
+    with mrcfile.open(path) as before, mrcfile.open(target) as after:
+        assert np.array_equal(before.data.astype("f4"), after.data.astype("f4")) and after.header.mode == mode
+        assert before.voxel_size == after.voxel_size and before.header.origin == after.header.origin
+        assert before.nstart == after.nstart
+        assert bytes(after.extended_header) == bytes(before.extended_header) == b"what IMOD left!!"
+        assert bytes(after.header.exttyp) == b"SERI" and "made by hand" in after.get_labels()
+    assert dtype == "f2" or mrcfile.validate(target)  # which takes the mean of half precision in half precision
+
+
+def test_a_turned_file_keeps_the_order_of_its_axes(tmp_path):
+    path = save(tmp_path)
+    data, options, _ = layer_data(open_for_viewing(path, axes="xzy"))
+    assert data.shape == (20, 12, 16)
+    write_volume(str(tmp_path / "saved.mrc"), data, options)
+    with mrcfile.open(path) as before, mrcfile.open(tmp_path / "saved.mrc") as after:
+        assert np.array_equal(before.data, after.data)
+
+
+def test_saving_over_the_file_that_is_shown_loses_nothing(tmp_path):
+    path = save(tmp_path)
+    ((data, options, _),) = read_volumes(str(path))
+    before = np.array(data)
+    write_volume(str(path), data, options)
+    with mrcfile.open(path) as file:
+        assert np.array_equal(file.data, before)
+    assert np.array_equal(data, before)
+
+
+def test_layers_that_are_no_volume_are_refused(tmp_path):
+    meta = {"name": "picture", "scale": (1, 1, 1)}
+    with pytest.raises(TomogramError, match="'picture' holds 4 x 4 values"):
+        write_volume(str(tmp_path / "a.mrc"), np.zeros((4, 4)), meta)
+    with pytest.raises(TomogramError, match="expected three equal edges"):
+        write_volume(str(tmp_path / "a.mrc"), np.zeros((4, 4, 4)), meta | {"scale": (5, 1, 1)})
+    with pytest.raises(OutputError, match="no name for an MRC file"):
+        write_volume(str(tmp_path / "a.tif"), np.zeros((4, 4, 4)), meta)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pyramid_is_refused_and_not_taken_at_its_coarsest_level(tmp_path):
+    levels = [np.zeros((n, n, n), np.float32) for n in (16, 8)]
+    pyramid = napari.layers.Image(levels, multiscale=True, name="coarse", scale=(10,) * 3)
+    for act in (lambda: require_volume(pyramid.data, "coarse"), lambda: source_of(pyramid, tmp_path)):
+        with pytest.raises(TomogramError, match="'coarse' is a pyramid"):
+            act()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_was_replaced_is_not_taken_for_what_is_shown(tmp_path):
+    ((data, options, _),) = read_volumes(str(save(tmp_path)))
+    shown, before, folder = model().add_image(data, **options), np.array(data), tmp_path / "new"
+    folder.mkdir()
+    os.replace(save(tmp_path, "other.mrc", seed=1), tmp_path / "tomo.mrc")
+    found = source_of(shown, folder)
+    assert found.path == folder / "tomo.mrc"
+    with mrcfile.open(found.path) as file:
+        assert np.array_equal(file.data, before)
+
+
+def test_values_that_are_no_numbers_are_refused_in_one_line(tmp_path):
+    volume = np.zeros((4, 4, 4), np.float32)
+    volume[2, 1, 1] = np.nan
+    layer = napari.layers.Image(volume, name="holed")
+    for act in (
+        lambda: source_of(layer, tmp_path),
+        lambda: write_volume(str(tmp_path / "a.mrc"), volume, {"name": "holed"}),
+    ):
+        with pytest.raises(TomogramError, match="'holed' has NaN values"):
+            act()
+    assert not list(tmp_path.iterdir())
+
+
+def test_volumes_are_images_of_three_axes_without_colours():
+    viewer = model()
+    volume = viewer.add_image(np.zeros((4, 4, 4)))
+    viewer.add_image(np.zeros((4, 4, 4, 3)), rgb=True)
+    viewer.add_image(np.zeros((2, 4, 4, 4)))
+    viewer.add_labels(np.zeros((4, 4, 4), int))
+    assert volumes_of(viewer) == [volume]
+
+
+def test_units_become_angstrom():
+    assert voxel_size_of((1, 1, 1), ("nanometer",) * 3) == 10
+    assert voxel_size_of((8, 8, 8), ("pixel",) * 3) == 8  # no length: the scale is taken as it is
+    assert voxel_size_of((0.001,) * 3, ("micrometer",) * 3) == 10
+
+
+def test_source_is_the_file_or_a_new_one_where_there_is_none(tmp_path):
+    path = save(tmp_path)
+    viewer, folder = model(), tmp_path / "new"
+    folder.mkdir()
+    ((data, options, _),) = read_volumes(str(path))
+    shown = viewer.add_image(data, **options)
+    assert source_of(shown, folder).path == path
+    shown.scale = (12, 12, 12)  # corrected by the user
+    assert source_of(shown, folder).voxel_size == 12
+    made = viewer.add_image(np.array(data) * 2, scale=(1, 1, 1), units=("nm",) * 3, name="twice / it")
+    found = source_of(made, folder)
+    assert found.path == folder / "twice___it.mrc" and found.voxel_size == 10
+    with mrcfile.open(found.path) as file:
+        assert np.array_equal(file.data, made.data)
+    shown.data = np.array(data) + 1  # no longer what the file holds
+    assert source_of(shown, folder).path == folder / "tomo.mrc"
+
+
+def test_a_volume_without_voxel_size_or_with_damaged_angles_can_be_looked_at(tmp_path):
+    opened = open_for_viewing(save(tmp_path, "a.mrc", voxel_size=0))
+    assert opened.voxel_size == 1 and any("voxel size 0" in note for note in opened.notes)
+    save(tmp_path, "b.mrc")
+    (tmp_path / "b.tlt").write_text("no\nangles\n")
+    opened = open_for_viewing(tmp_path / "b.mrc")
+    assert opened.wedge is None and any("b.tlt" in note for note in opened.notes)
+
+
+def test_grey_limits_of_odd_volumes():
+    assert grey_limits(np.full((4, 4, 4), 7.0)) == (6, 8)
+    volume = np.arange(1000.0).reshape(10, 10, 10)
+    volume[3] = np.nan
+    low, high = grey_limits(volume)
+    assert 0 < low < 20 and 980 < high < 999
+
+
+def test_a_file_larger_than_memory_would_bear_opens_in_little(tmp_path):
+    path = tmp_path / "large.mrc"
+    with mrcfile.new_mmap(tmp_path / "small.mrc", (4, 1024, 1024), mrc_mode=2) as file:
+        file.voxel_size = 10
+    header = bytearray((tmp_path / "small.mrc").read_bytes()[:1024])
+    header[8:12] = np.int32(512).tobytes()  # nz
+    header[36:40] = np.int32(512).tobytes()  # mz
+    header[48:52] = np.float32(5120).tobytes()
+    path.write_bytes(header)
+    with path.open("r+b") as large:
+        large.truncate(1024 + 512 * 1024 * 1024 * 4)  # 2 GB, sparse
+    code = f"""
+import resource, time
+from napari.components import ViewerModel
+from cryowae._napari.reader import read_volumes
+before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+viewer = ViewerModel()
+for data, options, _ in read_volumes({str(path)!r}):
+    viewer.add_image(data, **options)
+viewer.dims.set_current_step(0, 300)
+print(viewer.layers[0].data.nbytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before,
+      time.perf_counter() - began)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    size, peak, _seconds = map(float, done.stdout.split())
+    assert size == 2**31
+    assert peak * 1024 < 0.1 * size
+
+
+@pytest.mark.slow
+def test_sample_is_a_scene_with_its_truth_and_its_restoration():
+    layers = sample_scene()
+    names = [options["name"] for _, options, _ in layers]
+    assert names == ["truth", "tomogram", "restored"] and len({data.shape for data, _, _ in layers}) == 1
+    truth, tomogram, restored = (np.array(data).ravel() for data, _, _ in layers)
+    assert np.corrcoef(restored, truth)[0, 1] > np.corrcoef(tomogram, truth)[0, 1] + 0.2
+    assert layers[1][1]["metadata"][TOMOGRAM].wedge is not None
+
+
+def test_versions_of_a_volume_are_found_by_name(tmp_path):
+    for name in ("a.rec", "a_restored.mrc", "demo_tomogram.mrc", "demo_restored.mrc", "demo_truth.mrc", "lonely.mrc"):
+        (tmp_path / name).touch()
+    pair = (tmp_path / "a.rec", tmp_path / "a_restored.mrc")
+    assert find_versions(pair[0]).paths() == pair
+    three = tuple(tmp_path / f"demo_{kind}.mrc" for kind in ("tomogram", "restored", "truth"))
+    for path in three:
+        assert find_versions(path).paths() == three
+    assert find_versions(tmp_path / "lonely.mrc").paths() == (tmp_path / "lonely.mrc",)
+
+
+def test_view_opens_input_beside_restored(tmp_path):
+    path = save(tmp_path)
+    shutil.copy(path, tmp_path / "tomo_restored.mrc")
+    viewer = model()
+    show_files(viewer, [tmp_path / "tomo_restored.mrc"])
+    assert [layer.name for layer in viewer.layers] == ["tomo", "tomo_restored"]
+    assert viewer.canvas.grid.enabled and viewer.canvas.grid.shape == (1, 2) and viewer.dims.ndisplay == 2
+    assert {str(layer.colormap.name) for layer in viewer.layers} == {"gray"}
+    assert tuple(map(str, viewer.scene.camera.orientation)) == ("towards", "up", "right")  # x, y, z: a right hand
+    flat = viewer.layers[1].contrast_limits
+    viewer.dims.ndisplay = 3
+    assert viewer.layers[1].contrast_limits[1] < flat[0] + 0.3 * (flat[1] - flat[0])  # ice is black, protein bright
+    assert {str(layer.colormap.name) for layer in viewer.layers} == {"gray_r"}
+    assert {str(layer.rendering) for layer in viewer.layers} == {"minip"}
+    viewer.dims.ndisplay = 2
+    assert viewer.layers[1].contrast_limits == flat
+
+
+def test_view_in_three_dimensions(tmp_path):
+    viewer = model()
+    show_files(viewer, [save(tmp_path)], show="plane", contrast="bright", tilt_range=(-50, 40))
+    (layer,) = viewer.layers
+    assert viewer.dims.ndisplay == 3 and str(layer.depiction) == "plane" and str(layer.rendering) == "mip"
+    assert layer.plane.position == (6, 10, 8) and not viewer.canvas.grid.enabled
+    assert layer.metadata[TOMOGRAM].wedge.tilt_min == -50
+    with pytest.raises(ConfigError, match="expected one of"):
+        show_files(viewer, [tmp_path / "tomo.mrc"], show="inside")
+
+
+def test_view_says_in_one_line_what_is_missing(tmp_path, monkeypatch):
+    path = str(save(tmp_path))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    if sys.platform == "linux":
+        done = CliRunner().invoke(app, ["view", path])
+        assert done.exit_code == 2 and done.stderr.count("\n") == 1 and "no display" in done.stderr
+    monkeypatch.setitem(sys.modules, "napari", None)
+    done = CliRunner().invoke(app, ["view", path])
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1
+    assert "pip install 'cryowae[napari]' pyqt6" in done.stderr

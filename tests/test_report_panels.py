@@ -1,0 +1,106 @@
+"""Pictures for a window: what is drawn where, of which part of a volume; and what was inferred, as a volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cryowae.errors import OutputError, TiltError
+from cryowae.io.mrc import read_mrc
+from cryowae.io.writer import write_mrc
+from cryowae.physics.wedge import Wedge
+from cryowae.report import compare_spectra, panels
+from cryowae.report.spectra import central_block
+from cryowae.report.style import as_array
+from cryowae.restore import write_inferred
+from cryowae.tomogram import open_tomogram
+
+SHAPE = (24, 40, 48)
+
+
+def noise(seed: int = 0, shape=SHAPE) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def axes_of(figure) -> dict:
+    return {axes.get_label(): axes for axes in figure.axes}
+
+
+def test_a_block_lies_about_its_centre_as_far_as_the_faces_allow():
+    def block(centre):
+        return [(p.start, p.stop) for p in central_block((100, 20, 100), (10, 30, 10), centre)]
+
+    assert block(None) == block((50, 3, 50)) == [(45, 55), (0, 20), (45, 55)]
+    assert block((2, 0, 99)) == [(0, 10), (0, 20), (90, 100)]
+
+
+def test_spectra_are_those_of_the_place_that_is_looked_at():
+    volume = np.zeros((32, 300, 32), np.float32)
+    volume[:, 200:] = noise(shape=(32, 100, 32))
+    near = compare_spectra(volume, volume, -60, 60, centre=(16, 280, 16))
+    far = compare_spectra(volume, volume, -60, 60, centre=(16, 20, 16))
+    assert far.after.sum() == 0 and near.after.sum() > 0 and near.block == (32, 64, 32)
+
+
+@pytest.mark.parametrize("upward", [False, True])
+def test_slices_go_through_the_point_and_stand_as_the_viewer_does(upward):
+    volumes = {"before": noise(0), "after": noise(1), "truth": noise(2)}
+    figure = panels.slices_panel(volumes, (5, 7, 9), voxel_size=10, upward=upward)
+    axes = axes_of(figure)
+    assert len(axes) == 9
+    assert np.array_equal(axes["xy after"].images[0].get_array(), volumes["after"][5])
+    assert np.array_equal(axes["xz after"].images[0].get_array(), volumes["after"][:, 7])
+    assert np.array_equal(axes["yz truth"].images[0].get_array(), volumes["truth"][:, :, 9])
+    low, high = axes["xy before"].get_ylim()
+    assert (low < high) == upward
+    assert all(a.get_position().y0 >= 0 and a.get_position().y1 <= 1 for a in figure.axes)  # nothing is cut off
+
+
+def test_spectra_have_the_wedge_drawn_in_and_the_share_written():
+    volume = noise()
+    comparison = compare_spectra(volume, volume, -60, 50)
+    figure = panels.spectra_panel(comparison, (-60, 50))
+    for axes in figure.axes:
+        assert [line.get_label() for line in axes.lines] == ["tilt -60", "tilt 50"]
+    words = " ".join(text.get_text() for text in figure.texts)
+    assert "-60 to +50°" in words and f"{comparison.inferred_share:.0%}" in words
+    picture = as_array(figure)
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 4
+
+
+def test_curves_with_the_truth_in_both_regions():
+    truth = noise(shape=(48, 48, 48))
+    cut = Wedge.binary(-60, 60).apply(torch.from_numpy(truth)).numpy()
+    first, second = panels.truth_curves({"before": cut, "after": truth}, truth, (-60, 60))
+    assert (first.kind, second.kind) == ("input", "method")
+    assert np.nanmin(first.mean["measured"]) > 0.85 and abs(np.nanmean(first.mean["missing wedge"])) < 0.3
+    assert np.nanmin(second.mean["missing wedge"]) > 0.999
+    (axes,) = panels.truth_panel([first, second], voxel_size=10).axes
+    assert len([line for line in axes.lines if len(line.get_xdata()) > 2]) == 4
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["before", "after"]
+
+
+def test_curve_of_halves():
+    signal = noise(3)
+    figure = panels.halves_panel(signal + 0.1 * noise(1), signal + 0.1 * noise(2), voxel_size=20)
+    (axes,) = figure.axes
+    curve = next(line for line in axes.lines if len(line.get_xdata()) > 2)
+    assert np.nanmin(curve.get_ydata()) > 0.9
+    assert "40 Å" in [label.get_text().split("\n")[-1] for label in axes.get_xticklabels()]
+
+
+def test_inferred_and_measured_parts_make_the_whole(tmp_path):
+    path = tmp_path / "restored.mrc"
+    write_mrc(path, noise() + 5, voxel_size=10)
+    tomogram = open_tomogram(path, tilt_range=(-60, 45))
+    assert write_inferred(tomogram, tmp_path / "inferred.mrc") == tmp_path / "inferred.mrc"
+    inferred = np.array(read_mrc(tmp_path / "inferred.mrc").data)
+    measured = tomogram.wedge.apply(torch.from_numpy(noise() + 5)).numpy()
+    assert inferred + measured == pytest.approx(noise() + 5, abs=1e-4)
+    assert abs(inferred.mean()) < 1e-4 and inferred.std() > 0.2
+    with pytest.raises(OutputError, match="exists already"):
+        write_inferred(tomogram, tmp_path / "inferred.mrc")
+    with pytest.raises(TiltError, match="is not known"):
+        write_inferred(open_tomogram(path, need_wedge=False), tmp_path / "other.mrc")
+    assert not (tmp_path / "other.mrc").exists()

@@ -1,0 +1,74 @@
+"""A part of a tomogram, restored alone: what the whole restoration has there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_restore import Blur, Diary, Lopsided, read, save, tomogram_like
+
+from cryowae.errors import ConfigError, TiltError, TomogramError
+from cryowae.restore import RestoreOptions, restore_region, restore_tomogram
+from cryowae.tomogram import open_tomogram
+
+SHAPE = (48, 64, 72)
+PART = (slice(22, 30), slice(20, 41), slice(33, 60))
+QUIET = RestoreOptions(contrast="bright", report=False)
+
+
+EDGE = (slice(0, 8), slice(0, 64), slice(60, 72))
+ALL = tuple(slice(0, n) for n in SHAPE)
+
+
+# Lopsided looks round the corner at the faces of a window: not to be asked where that is a face of the volume
+@pytest.mark.parametrize(("part", "model"), [(PART, Lopsided()), (EDGE, Blur()), (ALL, Lopsided())])
+def test_a_part_is_what_the_whole_has_there(tmp_path, part, model):
+    volume = tomogram_like(SHAPE)
+    path = save(tmp_path, volume)
+    whole = read(restore_tomogram(path, model=model, options=QUIET).path)[part]
+    found = restore_region(open_tomogram(path), part, model=model, options=QUIET)
+    assert found.shape == whole.shape and found.dtype == np.float32
+    assert (found - found.mean()) == pytest.approx(whole - whole.mean(), abs=1e-3 * float(volume.std()))
+    assert found.mean() == pytest.approx(
+        whole.mean(), abs=0.05 * float(volume.std())
+    )  # the mean is of all or of a part
+
+
+def test_a_part_of_two_halves_is_that_of_their_mean(tmp_path):
+    first, second = tomogram_like(SHAPE, seed=1), tomogram_like(SHAPE, seed=2)
+    halves = {"half1": save(tmp_path, first, "a"), "half2": save(tmp_path, second, "b")}
+    mean = open_tomogram(save(tmp_path, (first + second) / 2, "mean"))
+    expected = restore_region(mean, PART, model=Blur(), options=QUIET)
+    assert restore_region(mean, PART, model=Blur(), options=QUIET, **halves) == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_was_measured_can_be_put_back_in_a_part(tmp_path):
+    volume = tomogram_like(SHAPE)
+    tomogram = open_tomogram(save(tmp_path, volume), tilt_range=(-89, 89))
+    options = RestoreOptions(contrast="bright", consistency="hard")
+    found = restore_region(tomogram, PART, model=Blur(), options=options)
+    assert np.corrcoef(found.ravel(), volume[PART].ravel())[0, 1] > 0.95  # nearly everything was measured
+
+
+def test_contrast_is_found_and_windows_are_told(tmp_path):
+    class Counting(Diary):
+        steps = 0
+
+        def advance(self, n: int = 1) -> None:
+            self.steps += n
+
+    progress = Counting()
+    path = save(tmp_path, -tomogram_like(SHAPE))
+    found = restore_region(open_tomogram(path), PART, model=Blur(), progress=progress)
+    assert progress.steps == 1 and found.mean() == pytest.approx(-100, abs=5)
+
+
+def test_what_is_not_known_is_said(tmp_path):
+    path = save(tmp_path, tomogram_like(SHAPE))
+    with pytest.raises(ConfigError, match="got one half"):
+        restore_region(open_tomogram(path), PART, half1=path, model=Blur())
+    with pytest.raises(TomogramError, match="are they of one tomogram"):
+        small = save(tmp_path, tomogram_like((8, 8, 8)), "small")
+        restore_region(open_tomogram(path), PART, half1=path, half2=small, model=Blur())
+    (tmp_path / "tomo.tlt").unlink()
+    with pytest.raises(TiltError, match=r"tilt range of .* is not known"):
+        restore_region(open_tomogram(path, need_wedge=False), PART, model=Blur())
