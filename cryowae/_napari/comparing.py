@@ -57,16 +57,17 @@ class Versions:
 def guess_versions(layers: Sequence[Any]) -> Versions:
     """What was restored or cut from what, by the layers' metadata and by the names of their files; newest first."""
     by_name = {layer.name: layer for layer in layers}
-    by_path = {opened.path: layer for layer in layers if (opened := tomogram_of(layer.metadata)) is not None}
+    opened = [(tomogram_of(layer.metadata), layer) for layer in layers]
+    by_path: dict[Any, Any] = {found.path: layer for found, layer in opened if found is not None}
     for layer in reversed(layers):
         source = by_name.get(layer.metadata.get(RESTORED_FROM))
         if source is not None and source.data.shape == layer.data.shape:  # not a preview of a part
             return Versions(source, layer, _truth_of(source, by_name, by_path))
     for path, layer in reversed(by_path.items()):
-        found = find_versions(path)
-        before, after = by_path.get(found.tomogram), by_path.get(found.restored)  # type: ignore[arg-type]
+        named = find_versions(path)
+        before, after = by_path.get(named.tomogram), by_path.get(named.restored)
         if before is not None and after is not None:
-            return Versions(before, after, by_path.get(found.truth))  # type: ignore[arg-type]
+            return Versions(before, after, by_path.get(named.truth))
         if (whole := by_name.get(layer.metadata.get(CUT_FROM))) is not None:
             return Versions(whole, layer, None)
     first = layers[0] if layers else None

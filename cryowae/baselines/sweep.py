@@ -72,15 +72,19 @@ def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
             _plot(panels[0], mine, "mse", colour, "o-", model)
             _plot(panels[1], mine, "mmd", colour, "o-", model)
             for name, line in (("sample", "o-"), ("mixture", ".:"), ("reconstruct", ".--")):
-                _plot(panels[2], mine, f"lenet_fd_{name}", colour, line, f"{model}, {name}")
+                _plot(panels[2], mine, f"lenet_fd_{name}", colour, line, name)
         limit = max(float(row["mmd_null95"]) for row in ends)
         panels[1].axhline(limit, color=FAINT, linewidth=0.7, linestyle=(0, (4, 3)))
         panels[1].set_yscale("symlog", linthresh=limit)
+        panels[1].set_ylim(bottom=min(-limit, *(float(row["mmd"]) for row in ends)))
         panels[2].set_yscale("log")
-        titles = ("mean squared error", "MMD² of 500 codes; dashed: chance, 95 %", "LeNet distance to held-out digits")
+        titles = (
+            "mean squared error",
+            "MMD² of 500 codes; dashed: chance, 95 %",
+            "LeNet distance: samples —, mixture ···, reconstructions - -",
+        )
         for axes, title in zip(panels[:3], titles, strict=True):
             axes.set(title=title, xscale="log", xlabel="lambda, beside a sum over the values of an image")
-        panels[2].legend(fontsize=7)
         _draw_discriminators(panels[3], folders, ends)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="upper left", ncols=len(models))
     return save(figure, path)
