@@ -385,11 +385,16 @@ def test_features_that_are_asked_for_again_are_kept(inception, tmp_path):
             seen.append(len(images))
             return super().__call__(images)
 
+    made = torch.randint(0, 256, (32, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for _ in range(2):
         judge = Evaluation(train, held, final=[Counted(inception, "cpu")], kept=tmp_path / "kept")
-        found = judge.distances({"sample": train.images})
+        found = judge.distances({"sample": made})
     assert seen == [32, 8, 32] and len(list((tmp_path / "kept").iterdir())) == 1
-    assert found == Evaluation(train, held, final=[Counted(inception, "cpu")]).distances({"sample": train.images})
+    again = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu")])
+    assert found["inception_fd_sample"] > 0 and found == again.distances({"sample": made})
+    few = Evaluation(train, held, final=[Counted(inception, "cpu")], kept=tmp_path / "kept", few=5)
+    assert few.distances({"sample": made}) == again.distances({"sample": made[:5]}) | {"inception_images": "5"}
+    assert seen[3:] == [5]
 
 
 @pytest.mark.slow

@@ -45,6 +45,8 @@ class Evaluation:
         Of the samples.
     kept
         Folder in which the features of the held-out images under `final` stay for the next run.
+    few
+        How many of the images that a model made `final` sees, the first ones; all if 0. The reference stays whole.
     """
 
     train: ImageSet
@@ -54,6 +56,7 @@ class Evaluation:
     final: Sequence[Extractor] = ()
     seed: int = 0
     kept: Path | None = None
+    few: int = 0
     _references: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -67,11 +70,12 @@ class Evaluation:
         final: Sequence[Extractor] = (),
         seed: int = 0,
         kept: Path | None = None,
+        few: int = 0,
     ) -> Evaluation:
         """One whose images are on a device, where the models and extractors are."""
         place = torch.device(device)
         moved = None if test is None else test.to(place)
-        return cls(train.to(place), held.to(place), moved, extractors, final, seed, kept)
+        return cls(train.to(place), held.to(place), moved, extractors, final, seed, kept, few)
 
     @torch.no_grad()
     def __call__(self, model: Baseline, last: bool = True) -> Figures:
@@ -108,8 +112,11 @@ class Evaluation:
         for extractor in (*self.extractors, *(self.final if last else ())):
             kind = extractor.name.split("-")[0]
             found[kind] = extractor.name
+            few = (self.few or None) if extractor in self.final else None
+            if few:
+                found[f"{kind}_images"] = str(few)
             for name, images in made.items():
-                features = extractor(images)
+                features = extractor(images[:few])
                 found[f"{kind}_fd_{name}"] = frechet_distance(self._reference(extractor), features)
                 draws = torch.Generator().manual_seed(self.seed)
                 found[f"{kind}_kid_{name}"] = kernel_distance(self._reference(extractor), features, draws)[0]

@@ -53,9 +53,12 @@ def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
             {"run": str(run), **row} for row in (found if found[0].get("model", "").startswith("pca") else found[-1:])
         ]
     for kind in ("lenet", "inception"):
-        names = {row[kind] for row in rows if row.get(kind)}
+        names = {f"{row[kind]} of {row.get(f'{kind}_images') or 'all'} images" for row in rows if row.get(kind)}
         if len(names) > 1:
-            raise ConfigError(f"got figures under {' and '.join(sorted(names))}, which do not compare: use one {kind}")
+            raise ConfigError(
+                f"got figures under {' and under '.join(sorted(names))}, which do not compare: use one {kind}, and as "
+                "many images"
+            )
     return rows
 
 

@@ -18,6 +18,9 @@ def evaluate(
     data: Data = None,
     lenet: LeNetFile = LENET,
     fid_weights: Fid = None,
+    fid_images: Annotated[
+        int | None, typer.Option(min=2, help="Of those that are made, the FID sees so many; all if not given.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV; evaluation.csv in the run if not given.")
     ] = None,
@@ -40,7 +43,7 @@ def evaluate(
         test = read_mnist(data, "t10k") if config.labels else None
         train, held = images.halves(config.images)
         first = lenet_features(lenet, device) if digits else []
-        judge = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed, FEATURES)
+        judge = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed, FEATURES, fid_images or 0)
         figures = judge(saved.model)
     table = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "evaluation.csv"
     Rows(table, keep=step).write(step, {"epoch": step // max(len(train) // config.batch, 1), **figures})
