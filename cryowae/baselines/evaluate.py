@@ -46,7 +46,7 @@ class Evaluation:
     kept
         Folder in which the features of the held-out images under `final` stay for the next run.
     few
-        How many of the images that a model made `final` sees, the first ones; all if 0. The reference stays whole.
+        How many of the images that a model made `final` sees, the first ones; all if None. The reference stays whole.
     """
 
     train: ImageSet
@@ -56,7 +56,7 @@ class Evaluation:
     final: Sequence[Extractor] = ()
     seed: int = 0
     kept: Path | None = None
-    few: int = 0
+    few: int | None = None
     _references: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -70,7 +70,7 @@ class Evaluation:
         final: Sequence[Extractor] = (),
         seed: int = 0,
         kept: Path | None = None,
-        few: int = 0,
+        few: int | None = None,
     ) -> Evaluation:
         """One whose images are on a device, where the models and extractors are."""
         place = torch.device(device)
@@ -112,7 +112,7 @@ class Evaluation:
         for extractor in (*self.extractors, *(self.final if last else ())):
             kind = extractor.name.split("-")[0]
             found[kind] = extractor.name
-            few = (self.few or None) if extractor in self.final else None
+            few = self.few if extractor in self.final else None
             if few:
                 found[f"{kind}_images"] = str(few)
             for name, images in made.items():

@@ -43,7 +43,7 @@ def evaluate(
         test = read_mnist(data, "t10k") if config.labels else None
         train, held = images.halves(config.images)
         first = lenet_features(lenet, device) if digits else []
-        judge = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed, FEATURES, fid_images or 0)
+        judge = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed, FEATURES, fid_images)
         figures = judge(saved.model)
     table = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "evaluation.csv"
     Rows(table, keep=step).write(step, {"epoch": step // max(len(train) // config.batch, 1), **figures})
