@@ -7,7 +7,7 @@ import torch
 
 from cryowae.baselines.model import Baseline
 from cryowae.baselines.networks import TRUNKS, critic
-from cryowae.baselines.run import told_labels
+from cryowae.baselines.run import some_told, told_labels
 from cryowae.baselines.state import BaselineState
 from cryowae.baselines.steps import mmd_of_codes, reconstruction_cost, step
 from cryowae.config import baseline_config
@@ -132,6 +132,19 @@ def test_the_prior_of_a_code_with_a_class_is_a_class_and_normal_numbers(generato
 def test_reductions_differ_by_the_number_of_values(generator):
     a, b = (torch.rand(3, 1, 32, 32, generator=generator) for _ in range(2))
     assert float(reconstruction_cost(a, b, "sum") / reconstruction_cost(a, b, "mean")) == pytest.approx(1024, rel=1e-4)
+
+
+def test_told_digits_are_moved_over_black(generator):
+    images = torch.zeros(20, 1, 32, 32, dtype=torch.uint8)
+    images[:, :, 16, 16] = 255
+    told = ImageSet("mnist-train", images, torch.arange(20) % 10)
+    seen, labels = some_told(told, 200, 2, generator)
+    at = torch.stack(torch.where(seen[:, 0] == 1)[1:])
+    assert (seen == -1).sum() == 200 * (32 * 32 - 1) and set(labels.tolist()) == set(range(10))
+    assert [sorted(set(axis.tolist())) for axis in at] == [[14, 15, 16, 17, 18]] * 2
+    assert (at[0] != at[1]).any()
+    still, _ = some_told(told, 5, 0, generator)
+    assert (still[:, 0, 16, 16] == 1).all()
 
 
 def test_told_labels_are_as_many_of_each_class(generator):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from cryowae.baselines.model import Baseline, SavedBaseline
 from cryowae.baselines.rows import Rows
@@ -105,7 +106,7 @@ def train_baseline(
                 began = time.perf_counter()
                 state.model.train()
                 state.set_rates(total)
-                labelled = _some(told, config.batch, state.generator) if told is not None else None
+                labelled = some_told(told, config.batch, config.shift, state.generator) if told is not None else None
                 seen = signed(images.images[batch.to(place)])
                 values = step(state.model, state.optimisers, state.step, seen, labelled, state.generator)
                 if not all(math.isfinite(value) for value in values.values()):
@@ -165,7 +166,12 @@ def told_labels(images: ImageSet, config: BaselineConfig) -> ImageSet:
     return ImageSet(images.name, images.images[chosen], images.labels[chosen])
 
 
-def _some(told: ImageSet, count: int, generator: torch.Generator) -> Labelled:
-    chosen = torch.randint(len(told), (count,), generator=generator).to(told.images.device)
+def some_told(told: ImageSet, count: int, shift: int, generator: torch.Generator) -> Labelled:
+    """Images whose class is told, and their classes: drawn at random, each moved by up to `shift` pixels over black."""
+    chosen = torch.randint(len(told), (count,), generator=generator)
+    moves = torch.randint(2 * shift + 1, (count, 2), generator=generator).tolist()
     assert told.labels is not None
-    return signed(told.images[chosen]), told.labels[chosen]
+    chosen = chosen.to(told.images.device)
+    wide, size = pad(signed(told.images[chosen]), [shift] * 4, value=-1.0), told.images.shape[-1]
+    moved = [image[:, y : y + size, x : x + size] for image, (y, x) in zip(wide, moves, strict=True)]
+    return torch.stack(moved), told.labels[chosen]

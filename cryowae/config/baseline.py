@@ -22,9 +22,10 @@ class BaselineConfig(Frozen):
     is averaged in both cases. `weight` multiplies the latent term beside it: the KL divergence (VAE), the squared MMD,
     or the cross-entropy of the fooled discriminators. `code` is the length of the code, 0 for that of the report's
     Table 1; with `labels` it is that of the style. `labels` is the number of training images whose class an AAE is
-    told, 0 for none, and `supervision` the weight of the cross-entropy on them. `critic_steps`, `penalty` and
-    `one_sided` are the WGAN's. `cosine` lets the rates fall to zero. With `precision` bfloat16 the convolutions are
-    computed in it while training, which halves the time on processors that have it; nothing else is.
+    told, 0 for none; they are moved by up to `shift` pixels along both axes, anew each time, and `supervision` is the
+    weight of the cross-entropy on them. `critic_steps`, `penalty` and `one_sided` are the WGAN's. `cosine` lets the
+    rates fall to zero. With `precision` bfloat16 the convolutions are computed in it while training, which halves the
+    time on processors that have it; nothing else is.
 
     Two errors of the report can be repeated: `train_first` false leaves the first Linear of the decoder as it was
     drawn, and `reconstruct` train measures reconstructions with the statistics of their batch.
@@ -51,6 +52,7 @@ class BaselineConfig(Frozen):
     discriminator_betas: tuple[float, float] = (0.9, 0.999)
     labels: int = Field(0, ge=0)
     supervision: float = Field(1.0, ge=0)
+    shift: int = Field(0, ge=0, le=8)
     critic_steps: int = Field(5, ge=1)
     penalty: float = Field(10.0, ge=0)
     one_sided: bool = True
