@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import matplotlib.image
 import pytest
 import torch
 
+from cryowae.baselines.filters import Affine, Wiener
 from cryowae.baselines.pictures import draw_restored
 from cryowae.baselines.restoration import restore_digits
 from cryowae.baselines.rows import read_rows
-from cryowae.baselines.wedged import WINDOW, Wedged, Wiener, scores
+from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, scores
 from cryowae.data.images import ImageSet
+from cryowae.data.mnist import read_mnist
 
 
 @pytest.fixture
@@ -34,17 +38,34 @@ def power(images: torch.Tensor, region: torch.Tensor) -> float:
     return float(spectrum[region].mean())
 
 
-def test_truth_has_unit_variance_and_nothing_about_it():
-    truth = Wedged().truth(bars(50).images)
+def test_truth_is_the_digit_with_nothing_about_it():
+    digits = bars(50).images
+    truth = Wedged().truth(digits)
     assert truth.shape == (50, 1, WINDOW, WINDOW)
-    assert float(truth.var(dim=(1, 2, 3)).mean()) == pytest.approx(1, rel=1e-4)
-    assert float(truth[..., :8, :].abs().max()) == 0
+    assert torch.allclose(truth[..., 8:40, 8:40] * DEVIATION, digits / 255)
+    assert float(truth.abs().sum()) == pytest.approx(float(truth[..., 8:40, 8:40].abs().sum()))
+
+
+@pytest.mark.skipif(
+    "CRYOWAE_MNIST" not in os.environ, reason="CRYOWAE_MNIST is not set: the folder of MNIST's idx files"
+)
+def test_training_digits_have_unit_variance():
+    truth = Wedged().truth(read_mnist().images[:48_000])
+    assert float(truth.var(dim=(1, 2, 3)).mean()) == pytest.approx(1, rel=1e-3)
+
+
+def test_some_of_what_is_learned_from_is_noise_alone(generator):
+    truth, seen = Wedged(snr=1e8).pairs(bars(1000).images, generator)
+    vacant = truth.flatten(1).abs().sum(1) == 0
+    assert float(vacant.float().mean()) == pytest.approx(VACANT, abs=0.03)
+    power = seen.flatten(1).square().sum(1)
+    assert float(power[vacant].max()) < 1e-3 < 1 < float(power[~vacant].min())
 
 
 def test_noise_has_its_power_where_it_was_measured_and_none_in_the_wedge(generator):
     wedged = Wedged(snr=0.25)
     truth = wedged.truth(bars(64).images)
-    noise, regions = wedged.observe(truth, generator, noise_alone=True), wedged.regions()
+    noise, regions = wedged.observe(torch.zeros_like(truth), generator), wedged.regions()
     assert power(noise, regions["mw"]) < 0.02 * power(noise, regions["obs"])
     white = torch.randn(64, 1, WINDOW, WINDOW, generator=generator) * 2  # variance 1 / .25
     assert power(noise, regions["obs"]) == pytest.approx(power(white, regions["obs"]), rel=0.15)
@@ -79,9 +100,45 @@ def test_wiener_is_better_than_the_input_and_no_better_in_the_wedge(generator):
     assert float((filtered - truth).square().mean()) < float((seen - truth).square().mean())
 
 
+def test_no_component_in_the_wedge_is_near_a_measured_one():
+    """What is seen without noise correlates with the truth there no more than chance: the window smears that far."""
+    wedged = Wedged(snr=1e8)
+    regions = wedged.regions()
+    rows, columns = torch.where(regions["mw"])
+    measured = torch.stack(torch.where(wedged.wedge.mask_plane((WINDOW, WINDOW)) > 0.5)).T.float()
+    missing = torch.stack([rows, columns]).T.float()
+    apart = (measured[None] - missing[:, None] + WINDOW / 2) % WINDOW - WINDOW / 2
+    assert float(apart.norm(dim=2).min()) > 2.4
+    assert int(regions["mw"].sum()) >= 12
+
+
+def test_affine_answer_is_the_least_squared_error_of_all_affine_ones(generator):
+    """On Gaussian images it is the posterior mean: here known mean, covariance and noise give it by hand."""
+    count, pixels = 40_000, 9
+    shape = torch.randn(pixels, pixels, generator=generator) / 3
+    mean = torch.randn(pixels, generator=generator)
+    truth = mean + torch.randn(count, pixels, generator=generator) @ shape
+    observed = truth + 0.5 * torch.randn(count, pixels, generator=generator)
+    answer = Affine.fit(truth.view(-1, 1, 3, 3), observed.view(-1, 1, 3, 3))(observed.view(-1, 1, 3, 3)).flatten(1)
+    covariance = shape.T @ shape
+    gain = torch.linalg.solve(covariance + 0.25 * torch.eye(pixels), covariance)
+    assert float((answer - (mean + (observed - mean) @ gain)).abs().mean()) < 0.03
+
+
+def test_affine_answer_fills_some_of_the_wedge(generator):
+    """From digits of one kind: a linear map knows which strokes go together."""
+    wedged = Wedged(snr=2.0)
+    known = wedged.pairs(bars(6000).images, generator)
+    truth = wedged.truth(bars(100, seed=1).images)
+    seen = wedged.observe(truth, generator)
+    affine, wiener = Affine.fit(*known)(seen), Wiener.fit(*known, wedged)(seen)
+    a, w = scores(truth, affine, wedged), scores(truth, wiener, wedged)
+    assert a["ncc"] > w["ncc"] and a["fsc_mw"] > w["fsc_mw"] + 0.05
+
+
 def test_every_match_restores_and_leaves_its_files(tmp_path):
     found = restore_digits(bars(40), bars(12, seed=1), tmp_path, steps=1, device="cpu")
-    methods = ["input", "wiener", "none", "mmd", "adversarial"]
+    methods = ["input", "wiener", "affine", "none", "mmd", "adversarial"]
     assert list(found.scores) == methods == [row["method"] for row in read_rows(tmp_path / "scores.csv")]
     assert found.samples["mmd"].shape == (10, 1, WINDOW, WINDOW)
     assert "match_8" in read_rows(tmp_path / "log_adversarial.csv")[-1]

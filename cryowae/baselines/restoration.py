@@ -5,7 +5,7 @@ The network, the match of its codes and its cost are those of `cryowae train`, w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from cryowae.baselines.filters import Affine, Wiener
 from cryowae.baselines.rows import Rows
-from cryowae.baselines.wedged import Wedged, Wiener, scores
+from cryowae.baselines.wedged import Wedged, scores
 from cryowae.config import MatchConfig
 from cryowae.data.images import ImageSet
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
@@ -32,6 +33,8 @@ SHAPE = AutoencoderShape(
 """Codes of 1.5 numbers a pixel in all, about as many as the 3-D model has a voxel."""
 WEIGHTS: dict[Kind, float] = {"none": 0.0, "mmd": 0.01, "adversarial": 0.01}
 """Lambda beside a squared error in units of the digits' variance, a mean over pixels."""
+FILTERS = 20_000
+"""Digits from which the filters beside the networks are made."""
 BATCH = 32
 RATE = 2e-3
 
@@ -43,8 +46,8 @@ class Restored:
     Attributes
     ----------
     scores
-        By method (`input`, `wiener`, and each kind of match), of `cryowae.baselines.wedged.scores`, and `noise`: the
-        standard deviation of the answer to noise alone over that of the answer to digits.
+        By method (`input`, `wiener`, `affine`, and each kind of match), of `cryowae.baselines.wedged.scores`, and
+        `noise`: the standard deviation of the answer to noise alone over that of the answer to digits.
     images
         By method, and `truth`: `(n, 1, WINDOW, WINDOW)` held-out digits.
     samples
@@ -91,11 +94,14 @@ def restore_digits(
     digits, held = digits.to(place), held.part(0, 1000).to(place)
     generator = torch.Generator().manual_seed(seed + 1)
     truth = wedged.truth(held.images)
-    seen, noise = (wedged.observe(truth, generator, noise_alone=alone) for alone in (False, True))
-    known = wedged.truth(digits.images[:2000])
-    wiener = Wiener.fit(known, wedged.observe(known, generator), wedged)
-    images = {"truth": truth, "input": seen, "wiener": wiener(seen)}
-    answers = {"input": noise, "wiener": wiener(noise)}
+    seen, noise = wedged.observe(truth, generator), wedged.observe(torch.zeros_like(truth), generator)
+    known = wedged.pairs(digits.images[:FILTERS], generator)
+    filters: dict[str, Callable[[Tensor], Tensor]] = {
+        "wiener": Wiener.fit(*known, wedged),
+        "affine": Affine.fit(*known),
+    }
+    images = {"truth": truth, "input": seen} | {name: answer(seen) for name, answer in filters.items()}
+    answers = {"input": noise} | {name: answer(noise) for name, answer in filters.items()}
     samples: dict[str, Tensor] = {}
     for kind in kinds:
         network = train_restorer(
@@ -128,7 +134,7 @@ def train_restorer(
     """One network, trained to give the digit behind an observation; in evaluation mode."""
     torch.manual_seed(seed)
     network = Autoencoder(SHAPE).to(device)
-    config = MatchConfig(kind=kind, weight=WEIGHTS[kind], positions=16, neighbourhood=2 if kind == "adversarial" else 1)
+    config = MatchConfig(kind=kind, weight=WEIGHTS[kind], positions=16, neighbourhood=2)
     discriminator = LatentDiscriminator(2, SHAPE.codes).to(device) if kind == "adversarial" else None
     match = LatentMatch(config, discriminator)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, betas=(0.9, 0.99))
@@ -141,10 +147,13 @@ def train_restorer(
     progress.begin(f"restoring digits, match {kind}", steps, "steps")
     for number in range(1, steps + 1):
         optimiser.param_groups[0]["lr"] = RATE * min(number / 100, 1) * max(1 - (number - 1) / steps, 0.01)
-        truth = wedged.truth(digits.images[torch.randint(len(digits), (BATCH,), generator=generator).to(device)])
-        codes = network.encode(wedged.observe(truth, generator))
+        chosen = torch.randint(len(digits), (BATCH,), generator=generator).to(device)
+        truth, seen = wedged.pairs(digits.images[chosen], generator)
+        with torch.autocast(device.type, torch.bfloat16):
+            codes = network.encode(seen)
+            restored = network.decode(codes)
         prior, own = prior_codes(config, codes, None, generator)
-        error, matched = supervised(network.decode(codes), truth, unit), match(own, prior, generator)
+        error, matched = supervised(restored, truth, unit), match(own, prior, generator)
         optimiser.zero_grad(set_to_none=True)
         (error + matched.loss).backward()
         optimiser.step()

@@ -8,16 +8,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from cryowae.physics.fourier import hermitian_weights, radius
+from cryowae.metrics.regions import EROSION, inside
+from cryowae.physics.fourier import frequency_grid, hermitian_weights, radius
 from cryowae.physics.wedge import Wedge
 
 WINDOW = 48
 """Edge in pixels of what is seen; a digit of 32 stands in its middle."""
 CANVAS = 2 * WINDOW
 """Edge on which noise and wedge are applied, so that the long tails along z are cut and not wrapped around."""
-_ERODED = 10.0  # degrees by which the missing wedge is narrowed for scoring: the window smears what was measured
+DEVIATION = 0.2029
+"""Standard deviation over its window of the mean MNIST training digit, whose values are 0 to 1."""
+VACANT = 0.1
+"""Share of what is trained on that shows noise and no digit, so that noise alone has an answer."""
 _RING = 1 / 24  # cycles per pixel, two frequency steps of the window
-_LOWEST = 1 / 12  # below it there is no telling the wedge from the rest
+_LOWEST, _HIGHEST = 1 / 12, 1 / 4  # no telling the wedge from the rest below; little of a digit above
+_FEWEST = 4  # components of a ring that counts
 
 
 @dataclass(frozen=True)
@@ -38,69 +43,40 @@ class Wedged:
 
     def truth(self, digits: Tensor) -> Tensor:
         """`(n, 1, 32, 32)` uint8 digits to `(n, 1, WINDOW, WINDOW)`, 0 about them and unit variance in the mean."""
-        scaled = digits.float() / 255
-        image = pad(scaled, [(WINDOW - digits.shape[-1]) // 2] * 4)
-        unit: Tensor = image / image.var(dim=(1, 2, 3)).mean().sqrt()
-        return unit
+        return pad(digits.float() / (255 * DEVIATION), [(WINDOW - digits.shape[-1]) // 2] * 4)
 
-    def observe(self, truth: Tensor, generator: torch.Generator, noise_alone: bool = False) -> Tensor:
-        """What is seen of it, of the same shape; with `noise_alone` what is seen of nothing.
+    def pairs(self, digits: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What to learn from: `truth` of uint8 digits, `VACANT` of which are taken away, and what is seen of it."""
+        there = torch.rand(len(digits), 1, 1, 1, generator=generator) >= VACANT
+        truth = self.truth(digits) * there.to(digits.device)
+        return truth, self.observe(truth, generator)
 
-        Parameters
-        ----------
-        truth
-            Of `truth`.
-        generator
-            Draws the noise; on the CPU.
-        noise_alone
-            Leave the digit out.
-        """
-        n = len(truth)
-        noise = torch.randn(n, 1, CANVAS, CANVAS, generator=generator).to(truth.device) * self.snr**-0.5
+    def observe(self, truth: Tensor, generator: torch.Generator) -> Tensor:
+        """What is seen of `(n, 1, WINDOW, WINDOW)`, of the same shape; the generator draws the noise, on the CPU."""
+        noise = torch.randn(len(truth), 1, CANVAS, CANVAS, generator=generator).to(truth.device) * self.snr**-0.5
         edge = (CANVAS - WINDOW) // 2
-        scene = noise if noise_alone else noise + pad(truth, [edge] * 4)
-        mask = Wedge.binary(self.tilt_min, self.tilt_max).mask_plane((CANVAS, CANVAS), truth.device)
-        seen: Tensor = torch.fft.irfft2(torch.fft.rfft2(scene) * mask, s=(CANVAS, CANVAS))
+        mask = self.wedge.mask_plane((CANVAS, CANVAS), truth.device)
+        seen: Tensor = torch.fft.irfft2(torch.fft.rfft2(noise + pad(truth, [edge] * 4)) * mask, s=(CANVAS, CANVAS))
         return seen[..., edge : edge + WINDOW, edge : edge + WINDOW]
 
+    @property
+    def wedge(self) -> Wedge:
+        """What is measured, with sharp edges."""
+        return Wedge.binary(self.tilt_min, self.tilt_max)
+
     def regions(self) -> dict[str, Tensor]:
-        """`(WINDOW, WINDOW // 2 + 1)` bool: components that were measured, and those in the (narrowed) wedge."""
-        shape = (WINDOW, WINDOW)
-        low, high = max(self.tilt_min - _ERODED, -90), min(self.tilt_max + _ERODED, 90)
-        distance = radius((WINDOW, 1, WINDOW))[:, 0]
-        inside = (distance >= _LOWEST) & (distance <= 0.25)
-        measured = Wedge.binary(self.tilt_min, self.tilt_max).mask_plane(shape) > 0.5
-        wider = Wedge.binary(low, high).mask_plane(shape) > 0.5
-        return {"obs": measured & inside, "mw": ~wider & inside}
+        """`(WINDOW, WINDOW // 2 + 1)` bool: components that were measured, and those well inside of the wedge.
 
-
-@dataclass(frozen=True, eq=False)
-class Wiener:
-    """The linear filter of least error on measured components, from digits whose truth is known.
-
-    Attributes
-    ----------
-    response
-        `(WINDOW, WINDOW // 2 + 1)`.
-    """
-
-    response: Tensor
-
-    @classmethod
-    def fit(cls, truth: Tensor, observed: Tensor, wedged: Wedged) -> Wiener:
-        """`sum Re(X Y*) / sum |Y|²` per ring, over measured components; nothing in the wedge."""
-        shape = (WINDOW, WINDOW)
-        measured = Wedge.binary(wedged.tilt_min, wedged.tilt_max).mask_plane(shape)
-        weight = measured * hermitian_weights(WINDOW)
-        ring = (radius((WINDOW, 1, WINDOW))[:, 0] / _RING).long()
-        x, y = (torch.fft.rfft2(images.cpu()) for images in (truth, observed))
-        cross = _ring_sums((x * y.conj()).real * weight, ring)
-        power = _ring_sums(y.abs().square() * weight, ring)
-        return cls((cross / power.clamp(min=1e-12)).clamp(min=0)[ring].float() * measured)
-
-    def __call__(self, observed: Tensor) -> Tensor:
-        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(observed.cpu()) * self.response, s=(WINDOW, WINDOW))
-        return filtered.to(observed.device)
+        The latter lie 2.5 frequency steps off all that was measured, as for volumes (`cryowae.metrics`): the Hann
+        window under which digits are scored smears it that far.
+        """
+        shape = (WINDOW, 1, WINDOW)
+        distance, k = radius(shape), frequency_grid(shape)
+        scored = (distance >= _LOWEST) & (distance < _HIGHEST)
+        return {
+            "obs": (inside("measured", self.wedge, k, 0) & scored)[:, 0],
+            "mw": (inside("missing", self.wedge, k, EROSION / WINDOW) & scored)[:, 0],
+        }
 
 
 def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:
@@ -117,7 +93,8 @@ def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:
     -------
     scores
         `ncc`, mean over the digits; `fsc_obs` and `fsc_mw`, the Fourier ring correlation outside and inside the wedge,
-        over all digits at once under a Hann window, mean over the rings up to half of Nyquist's frequency.
+        over all digits at once under a Hann window, mean over the rings from 1/12 to 1/4 cycles per pixel that have
+        four components or more; nan where none has.
     """
     a, b = (images.flatten(1).double().cpu() for images in (truth, restored))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
@@ -125,18 +102,23 @@ def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:
     found = {"ncc": float(correlation.mean())}
     hann = torch.hann_window(WINDOW, periodic=False, dtype=torch.float64)
     first, second = (torch.fft.rfft2(images.double().cpu() * hann * hann[:, None]) for images in (truth, restored))
-    ring = (radius((WINDOW, 1, WINDOW))[:, 0] / _RING).long()
+    ring = rings()
     for name, region in wedged.regions().items():
         weight = region * hermitian_weights(WINDOW)
-        cross = _ring_sums((first * second.conj()).real * weight, ring)
-        powers = [_ring_sums(f.abs().square() * weight, ring) for f in (first, second)]
-        there = _ring_sums(region.double()[None, None], ring) > 0
+        cross = ring_sums((first * second.conj()).real * weight, ring)
+        powers = [ring_sums(f.abs().square() * weight, ring) for f in (first, second)]
+        there = ring_sums(region.double()[None, None], ring) >= _FEWEST
         curve = cross / (powers[0] * powers[1]).sqrt().clamp(min=1e-12)
         found[f"fsc_{name}"] = float(curve[there].mean())
     return found
 
 
-def _ring_sums(values: Tensor, ring: Tensor) -> Tensor:
+def rings() -> Tensor:
+    """`(WINDOW, WINDOW // 2 + 1)`: the ring of each component, two frequency steps wide."""
+    return (radius((WINDOW, 1, WINDOW))[:, 0] / _RING).long()
+
+
+def ring_sums(values: Tensor, ring: Tensor) -> Tensor:
     """Sums over images and over each ring."""
     total = values.sum(dim=(0, 1)).double()
     return torch.zeros(int(ring.max()) + 1, dtype=torch.float64).index_add(0, ring.flatten(), total.flatten())
