@@ -266,6 +266,11 @@ def test_training_curves_of_short_logs(text, tmp_path):
     assert draw_training_curves(tmp_path / "log.csv", tmp_path / "curves.png").exists()
 
 
+def test_a_curve_of_one_point_can_be_seen():
+    (line,) = training_figure({"step": np.array([20.0]), "loss": np.array([0.5])}).axes[0].lines
+    assert line.get_marker() == "o"
+
+
 def test_a_log_without_rows_is_an_error(tmp_path):
     (tmp_path / "log.csv").write_text("step,loss\n")
     with pytest.raises(TomogramError, match="no row"):

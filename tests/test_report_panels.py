@@ -54,6 +54,9 @@ def test_slices_go_through_the_point_and_stand_as_the_viewer_does(upward):
     assert np.array_equal(axes["yz truth"].images[0].get_array(), volumes["truth"][:, :, 9])
     low, high = axes["xy before"].get_ylim()
     assert (low < high) == upward
+    (bar,) = [patch for patch in axes["xy before"].patches if patch.get_label() == "scale bar"]
+    inside = axes["xy before"].transAxes.inverted().transform(bar.get_window_extent().get_points())
+    assert np.all(inside[0] > 0) and 0.2 < np.ptp(inside[:, 0]) < 0.4 and inside[1, 1] < 0.2  # at the lower left
     assert all(a.get_position().y0 >= 0 and a.get_position().y1 <= 1 for a in figure.axes)  # nothing is cut off
 
 

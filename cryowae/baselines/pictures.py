@@ -90,7 +90,7 @@ def draw_restored(restored: Restored, path: str | Path) -> Path:
         text = "" if found is None else f"NCC {found['ncc']:.2f}\nFSC {found['fsc_obs']:.2f} {found['fsc_mw']:.2f}"
         rows.append((f"match {name}" if name in restored.samples else name, text, images[:ACROSS]))
     rows += [(f"prior, {name}", "decoded samples", images[:ACROSS]) for name, images in restored.samples.items()]
-    left, cell = 1.45, (WIDTH - 1.5) / ACROSS
+    left, cell = 1.75, (WIDTH - 1.8) / ACROSS
     height = cell + 0.04
     with house_style():
         figure = new_figure(WIDTH, 0.35 + len(rows) * height)
@@ -152,7 +152,7 @@ def draw_log(rows: Sequence[Mapping[str, str]], path: str | Path) -> Path:
                 figure, 0.65 + i % 2 * (width + 0.7), 0.3 + i // 2 * (height + 0.75), width, height, label=name
             )
             axes.plot(x, y, color=BLUE, linewidth=0.6, alpha=0.35)
-            axes.plot(x, _smoothed(y), color=BLUE)
+            axes.plot(x, _smoothed(y), color=BLUE, marker="o" if len(x) == 1 else "")  # a line needs two
             if name.startswith("accuracy"):
                 axes.axhline(0.5, color=FAINT, linewidth=0.7, linestyle=(0, (4, 3)))
                 axes.set_ylim(0, 1)

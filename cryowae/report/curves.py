@@ -56,7 +56,7 @@ def training_figure(columns: Mapping[str, Curve]) -> Figure:
     scales = [name.removeprefix("match_") for name in columns if name.startswith("match_")]
     scales = [scale for scale in scales if np.isfinite(columns[f"match_{scale}"]).any()]
     upper, lower = (2.6 if losses else 0.0), (2.0 if scales else 0.0)
-    gap = 0.75
+    gap = 0.95
     steps = columns["step"]
     with house_style():
         figure = new_figure(WIDTH, 0.45 + upper + (gap if losses and scales else 0.0) + lower + 0.55)
@@ -66,13 +66,15 @@ def training_figure(columns: Mapping[str, Curve]) -> Figure:
                 _trace(axes, steps, columns[name], colour, _NAMES.get(name, name))
             if all(np.nanmin(columns[name]) > 0 for name in losses):
                 _count_in_decades(axes)
-            axes.legend(loc="upper right", ncols=len(losses))
+            axes.legend(loc="lower right", bbox_to_anchor=(1.01, 0.98), ncols=len(losses), borderpad=0)
             axes.set(title="losses", xlabel="step", xlim=_span(steps))
         width = (WIDTH - 0.95 + 0.65) / max(len(scales), 1) - 0.65
         top = 0.45 + (upper + gap if losses else 0.0)
         for i, scale in enumerate(scales):
             axes = place(figure, 0.75 + i * (width + 0.65), top, width, lower, label=f"match {scale}")
             _draw_match(axes, steps, columns[f"match_{scale}"], columns.get(f"null95_{scale}"), _name(scale))
+            if i == 0:  # it holds for all
+                axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=2, borderpad=0)
     return figure
 
 
@@ -160,9 +162,9 @@ def _draw_match(axes: Axes, steps: Curve, match: Curve, null: Curve | None, titl
             steps[there], level, color=VERMILION, linewidth=1.2, linestyle=(0, (4, 2)), label="95 % quantile if matched"
         )
     axes.axhline(0, color=FAINT, linewidth=0.7)
-    axes.set(title=title, xlabel="step", xlim=_span(steps))
+    axes.set_title(title, pad=18)
+    axes.set(xlabel="step", xlim=_span(steps))
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
-    axes.legend(loc="best")
 
 
 def _name(scale: str) -> str:
@@ -174,7 +176,7 @@ def _trace(axes: Axes, steps: Curve, values: Curve, colour: str, label: str) -> 
     smooth = _smooth(values[there])
     if len(smooth) >= _MANY:
         axes.plot(steps[there], values[there], color=colour, linewidth=0.6, alpha=0.3)
-    axes.plot(steps[there], smooth, color=colour, label=label)
+    axes.plot(steps[there], smooth, color=colour, label=label, marker="o" if len(smooth) == 1 else "")
 
 
 _MANY = 50

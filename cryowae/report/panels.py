@@ -71,7 +71,7 @@ def slices_panel(
                     axes.set_ylim(size[1], 0)
                 _cross(axes, mark)
                 _name(axes, plane)
-                if i == 0 and plane == "xy" and upward:
+                if i == 0 and plane == "xy":
                     scale_bar(axes, voxel_size, inch)
                 top += size[1] * inch + _GAP
     return figure

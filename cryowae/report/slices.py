@@ -209,13 +209,15 @@ def scale_bar(axes: Axes, voxel_size: float, scale: float) -> None:
     length = round_length(across * voxel_size / 10 * 0.3)
     voxels = length * 10 / voxel_size
     inch = 1 / scale
-    left, bottom, thick = 0.1 * inch, 0.1 * inch, 0.045 * inch
+    first, last = axes.get_ylim()
+    up = inch if last > first else -inch  # rows may run downwards
+    left, bottom, thick = 0.1 * inch, first + 0.1 * up, 0.045 * up
     axes.add_patch(
         Rectangle((left, bottom), voxels, thick, facecolor="white", edgecolor="black", linewidth=0.6, label="scale bar")
     )
     axes.text(
         left,
-        bottom + thick + 0.03 * inch,
+        bottom + thick + 0.03 * up,
         f"{length:g} nm",
         color="white",
         ha="left",
