@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -13,23 +14,28 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from cryowae._napari import sources
+from cryowae._napari.canvas import camera_of, grid_of, show_scale_bar
 from cryowae._napari.layers import (
     TOMOGRAM,
     grey_limits,
     layer_data,
     open_for_viewing,
+    place_of,
     require_volume,
-    source_of,
     volumes_of,
     voxel_size_of,
 )
 from cryowae._napari.reader import get_reader, read_volumes
 from cryowae._napari.sample import sample_scene
+from cryowae._napari.scratch import is_scratch
+from cryowae._napari.sources import source_of
 from cryowae._napari.view import show_files
 from cryowae._napari.writer import write_volume
 from cryowae.cli import app
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.neighbours import find_versions
+from cryowae.io.writer import write_mrc
 
 napari = pytest.importorskip("napari")
 npe2 = pytest.importorskip("npe2")
@@ -151,7 +157,7 @@ def test_layers_that_are_no_volume_are_refused(tmp_path):
 def test_a_pyramid_is_refused_and_not_taken_at_its_coarsest_level(tmp_path):
     levels = [np.zeros((n, n, n), np.float32) for n in (16, 8)]
     pyramid = napari.layers.Image(levels, multiscale=True, name="coarse", scale=(10,) * 3)
-    for act in (lambda: require_volume(pyramid.data, "coarse"), lambda: source_of(pyramid, tmp_path)):
+    for act in (lambda: require_volume(pyramid.data, "coarse"), lambda: source_of(pyramid)):
         with pytest.raises(TomogramError, match="'coarse' is a pyramid"):
             act()
     assert not list(tmp_path.iterdir())
@@ -159,11 +165,10 @@ def test_a_pyramid_is_refused_and_not_taken_at_its_coarsest_level(tmp_path):
 
 def test_a_file_that_was_replaced_is_not_taken_for_what_is_shown(tmp_path):
     ((data, options, _),) = read_volumes(str(save(tmp_path)))
-    shown, before, folder = model().add_image(data, **options), np.array(data), tmp_path / "new"
-    folder.mkdir()
+    shown, before = model().add_image(data, **options), np.array(data)
     os.replace(save(tmp_path, "other.mrc", seed=1), tmp_path / "tomo.mrc")
-    found = source_of(shown, folder)
-    assert found.path == folder / "tomo.mrc"
+    found = source_of(shown)
+    assert is_scratch(found.path) and found.path.name == "tomo.mrc"
     with mrcfile.open(found.path) as file:
         assert np.array_equal(file.data, before)
 
@@ -173,7 +178,7 @@ def test_values_that_are_no_numbers_are_refused_in_one_line(tmp_path):
     volume[2, 1, 1] = np.nan
     layer = napari.layers.Image(volume, name="holed")
     for act in (
-        lambda: source_of(layer, tmp_path),
+        lambda: source_of(layer),
         lambda: write_volume(str(tmp_path / "a.mrc"), volume, {"name": "holed"}),
     ):
         with pytest.raises(TomogramError, match="'holed' has NaN values"):
@@ -198,20 +203,46 @@ def test_units_become_angstrom():
 
 def test_source_is_the_file_or_a_new_one_where_there_is_none(tmp_path):
     path = save(tmp_path)
-    viewer, folder = model(), tmp_path / "new"
-    folder.mkdir()
+    viewer = model()
     ((data, options, _),) = read_volumes(str(path))
     shown = viewer.add_image(data, **options)
-    assert source_of(shown, folder).path == path
+    assert source_of(shown).path == path
     shown.scale = (12, 12, 12)  # corrected by the user
-    assert source_of(shown, folder).voxel_size == 12
+    assert source_of(shown).voxel_size == 12
     made = viewer.add_image(np.array(data) * 2, scale=(1, 1, 1), units=("nm",) * 3, name="twice / it")
-    found = source_of(made, folder)
-    assert found.path == folder / "twice___it.mrc" and found.voxel_size == 10
+    found = source_of(made)
+    assert found.path.name == "twice___it.mrc" and found.voxel_size == 10
     with mrcfile.open(found.path) as file:
         assert np.array_equal(file.data, made.data)
     shown.data = np.array(data) + 1  # no longer what the file holds
-    assert source_of(shown, folder).path == folder / "tomo.mrc"
+    assert is_scratch(source_of(shown).path)
+
+
+def test_values_in_memory_are_copied_once_until_they_change_and_the_copy_goes_with_the_layer(monkeypatch):
+    written = []
+    real = sources.write_mrc
+    monkeypatch.setattr(sources, "write_mrc", lambda path, *args, **kw: written.append(path) or real(path, *args, **kw))
+    volume = np.random.default_rng(0).normal(size=SHAPE)
+    layer = napari.layers.Image(volume, scale=(10,) * 3)
+    path = source_of(layer).path
+    assert source_of(layer).path == path and written == [path]
+    volume[3, 4, 5] = 7  # one voxel, in place
+    assert source_of(layer).path == path and written == [path, path]
+    with mrcfile.open(path) as file:
+        assert file.data[3, 4, 5] == 7
+    del layer
+    gc.collect()
+    assert not path.parent.exists()
+
+
+def test_what_is_made_of_a_layer_lies_where_it_lies():
+    turned = {"rotate": 30, "affine": np.diag([1, 2, 1, 1])}
+    for options in ({}, turned):
+        layer = napari.layers.Image(np.zeros(SHAPE), scale=(1,) * 3, units=("nm",) * 3, translate=(5, -6, 7), **options)
+        for start in ((0, 0, 0), (2, 3, 4)):
+            part = napari.layers.Image(np.zeros((4, 4, 4)), **place_of(layer, start))
+            assert part.units == layer.units and np.allclose(part.data_to_world((0, 0, 0)), layer.data_to_world(start))
+            assert np.allclose(part.data_to_world((1, 2, 3)), layer.data_to_world(np.add(start, (1, 2, 3))))
 
 
 def test_a_volume_without_voxel_size_or_with_damaged_angles_can_be_looked_at(tmp_path):
@@ -288,9 +319,9 @@ def test_view_opens_input_beside_restored(tmp_path):
     viewer = model()
     show_files(viewer, [tmp_path / "tomo_restored.mrc"])
     assert [layer.name for layer in viewer.layers] == ["tomo", "tomo_restored"]
-    assert viewer.canvas.grid.enabled and viewer.canvas.grid.shape == (1, 2) and viewer.dims.ndisplay == 2
+    assert grid_of(viewer).enabled and grid_of(viewer).shape == (1, -1) and viewer.dims.ndisplay == 2
     assert {str(layer.colormap.name) for layer in viewer.layers} == {"gray"}
-    assert tuple(map(str, viewer.scene.camera.orientation)) == ("towards", "up", "right")  # x, y, z: a right hand
+    assert tuple(map(str, camera_of(viewer).orientation)) == ("towards", "up", "right")  # x, y, z: a right hand
     flat = viewer.layers[1].contrast_limits
     viewer.dims.ndisplay = 3
     assert viewer.layers[1].contrast_limits[1] < flat[0] + 0.3 * (flat[1] - flat[0])  # ice is black, protein bright
@@ -300,12 +331,34 @@ def test_view_opens_input_beside_restored(tmp_path):
     assert viewer.layers[1].contrast_limits == flat
 
 
+def test_view_gives_before_and_after_the_same_greys_and_strangers_their_own(tmp_path):
+    path = save(tmp_path)
+    with mrcfile.open(path) as file:
+        write_mrc(tmp_path / "tomo_restored.mrc", 100 + (file.data - 100) / 4, voxel_size=10)
+    viewer = model()
+    show_files(viewer, [path])
+    before, after = viewer.layers
+    assert tuple(before.contrast_limits) == tuple(after.contrast_limits)
+    viewer = model()
+    show_files(viewer, [path, tmp_path / "tomo_restored.mrc"])
+    before, after = viewer.layers
+    assert np.ptp(before.contrast_limits) > 2 * np.ptp(after.contrast_limits)
+
+
+def test_the_scale_bar_is_shown_without_a_word_of_warning():
+    viewer = model()
+    show_scale_bar(viewer)
+    canvas = getattr(viewer, "canvas", None)
+    bar = (viewer if canvas is None else canvas.overlays).scale_bar
+    assert bar.visible and (canvas is not None or bar.unit == "0.1 nm")
+
+
 def test_view_in_three_dimensions(tmp_path):
     viewer = model()
     show_files(viewer, [save(tmp_path)], show="plane", contrast="bright", tilt_range=(-50, 40))
     (layer,) = viewer.layers
     assert viewer.dims.ndisplay == 3 and str(layer.depiction) == "plane" and str(layer.rendering) == "mip"
-    assert layer.plane.position == (6, 10, 8) and not viewer.canvas.grid.enabled
+    assert layer.plane.position == (6, 10, 8) and not grid_of(viewer).enabled
     assert layer.metadata[TOMOGRAM].wedge.tilt_min == -50
     with pytest.raises(ConfigError, match="expected one of"):
         show_files(viewer, [tmp_path / "tomo.mrc"], show="inside")

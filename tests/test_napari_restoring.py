@@ -85,3 +85,5 @@ def test_messages_speak_of_fields_and_not_of_options():
         "no tilt angles found beside a.mrc; expected a .tlt:\n give --tilts FILE or --tilt-range LO HI"
     )
     assert said.endswith("give a tilt file or a tilt range above") and "\n" not in said
+    said = in_window_words("look like its halves and were not used: with --half1 and --half2 their mean is restored")
+    assert "one as the tomogram and one as the other half" in said  # not the half of a whole

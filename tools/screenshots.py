@@ -39,7 +39,6 @@ def main(folder: Path) -> None:
     click(restore.preview, until=lambda: not restore.job.busy)
     shoot(viewer, folder / "napari_preview.png")
 
-    viewer.layers.remove(viewer.layers[-1])
     restore.fast.value = False
     click(restore.restore, until=lambda: not restore.job.busy)
     shoot(viewer, folder / "napari_restored.png")

@@ -13,9 +13,12 @@ def grid_of(viewer: Any) -> Any:
 
 
 def show_scale_bar(viewer: Any) -> None:
-    """Draw the length of something, in the units of the layers."""
+    """Draw the length of something, in nanometres where napari lets one choose (not from 0.9 on: kÅ)."""
     canvas = getattr(viewer, "canvas", None)
-    (viewer if canvas is None else canvas.overlays).scale_bar.visible = True
+    bar = (viewer if canvas is None else canvas.overlays).scale_bar
+    if not isinstance(getattr(type(getattr(bar, "__wrapped__", bar)), "unit", None), property):
+        bar.unit = "0.1 nm"  # of the world, which is in angstrom
+    bar.visible = True
 
 
 def camera_of(viewer: Any) -> Any:
@@ -38,16 +41,25 @@ def side_by_side(viewer: Any, layers: Sequence[Any]) -> None:
         layer.visible = layer in layers
     for layer in layers:  # to the end, one after the other
         viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
-    leaves_gaps = not hasattr(viewer, "canvas")  # before 0.9 hidden layers had a place in the row
     grid = grid_of(viewer)
     grid.stride = 1
-    grid.shape = (1, len(viewer.layers) if leaves_gaps else len(layers))
+    grid.shape = (1, -1)  # as many as there are; before 0.9 hidden layers have a place in the row
     grid.enabled = True
 
 
 def stacked(viewer: Any) -> None:
-    """Show layers on top of each other again."""
-    grid_of(viewer).enabled = False
+    """Show layers on top of each other again, at the same place, or whole if they were seen whole."""
+    grid, camera = grid_of(viewer), camera_of(viewer)
+    if not grid.enabled:
+        return
+    place = camera.center, camera.zoom, camera.angles
+    viewer.reset_view()
+    whole = camera.zoom > 0.99 * place[1]
+    grid.enabled = False
+    viewer.reset_view()
+    if not whole:
+        camera.center, camera.zoom = place[:2]
+    camera.angles = place[2]
 
 
 def name_layers(layers: Sequence[Any]) -> None:

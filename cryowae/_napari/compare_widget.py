@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container, Label, LineEdit, PushButton, RadioButtons
+from magicgui.widgets import Container, Label, LineEdit, PushButton, RadioButtons
 
 from cryowae._napari.canvas import camera_of, name_layers, side_by_side, stacked
 from cryowae._napari.comparing import (
@@ -18,17 +18,18 @@ from cryowae._napari.comparing import (
     tilts_of,
 )
 from cryowae._napari.jobs import JobPanel
-from cryowae._napari.layers import LayerData, volumes_of
+from cryowae._napari.layers import LayerData
 from cryowae._napari.messages import complain
-from cryowae._napari.picture import Picture, wrap
+from cryowae._napari.picture import Picture
 from cryowae._napari.restoring import parse_tilt_range
+from cryowae._napari.widget import VolumeWidget
 from cryowae.errors import CryowaeError, TiltError
 
 _PLANES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
 _PATIENCE = 300  # milliseconds of rest before a picture is drawn anew
 
 
-class CompareWidget(Container[Any]):
+class CompareWidget(VolumeWidget):
     """Shows versions of one volume linked, flips between them (key B), and draws what tells them apart.
 
     Parameters
@@ -40,17 +41,17 @@ class CompareWidget(Container[Any]):
     def __init__(self, napari_viewer: Any) -> None:
         from qtpy.QtCore import QTimer
 
-        self._viewer = napari_viewer
-        self.before = ComboBox(label="before", choices=self._volumes, nullable=True)
-        self.after = ComboBox(label="after", choices=self._volumes, nullable=True)
-        self.truth = ComboBox(label="truth", choices=self._volumes, nullable=True)
+        super().__init__(napari_viewer)
+        self._again, self._guessed, self._filled, self._seen = False, Versions(), "", set[Any]()
+        self.before, self.after, self.truth = (
+            self.choice(label, nullable=True) for label in ("before", "after", "truth")
+        )
         self.tilt_range = LineEdit(label="tilt range", tooltip="Lowest and highest tilt in degrees, such as -60 60.")
         self.plane = RadioButtons(label="plane", choices=list(_PLANES), orientation="horizontal")
         self.beside = PushButton(text="Side by side", tooltip="All of them in one row; pan, zoom and slice are linked.")
         self.flip = PushButton(text="Flip (B)", tooltip="One in place of the other; press B again and again.")
         self.greys = PushButton(text="Same greys", tooltip="One scale of greys in which both can be seen.")
         self.inferred = PushButton(text="Inferred only", tooltip="The result without all that was measured.")
-        self.job = JobPanel()
         self.picture = RadioButtons(label="picture", choices=["spectrum", "slices", "FSC"], orientation="horizontal")
         self.words = Label(value="")
         self.drawing = JobPanel(quiet=True)
@@ -59,12 +60,12 @@ class CompareWidget(Container[Any]):
             for pair in ([self.beside, self.flip], [self.greys, self.inferred])
         ]
         fields = [self.before, self.after, self.truth, self.tilt_range, self.plane]
-        super().__init__(widgets=[*fields, *buttons, self.job, self.picture, self.words])
-        wrap(self.words, self.job.message)
-        self.canvas = Picture(self)
+        self.canvas = Picture()
+        self.lay_out(
+            *fields, *buttons, self.job, self.picture, self.words, words=(self.words,), below=self.canvas.label
+        )
         self.plane.value, self.picture.value = "xy", "spectrum"
-        self._again, self._guessed, self._filled = False, Versions(), ""
-        self._seen = set(self._volumes())
+        self._seen = set(self.volumes())
         self._timer = QTimer(self.native)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PATIENCE)
@@ -79,14 +80,14 @@ class CompareWidget(Container[Any]):
 
     def guess(self) -> None:
         """Choose what was restored last, what it was made of, and its truth."""
-        guessed = self._guessed = guess_versions(self._volumes())
+        guessed = self._guessed = guess_versions(self.volumes())
         self.before.value, self.after.value, self.truth.value = guessed.before, guessed.after, guessed.truth
         self._tell_tilts()
 
     def reset_choices(self, *args: Any) -> None:
         """Napari calls this when layers come and go: a new restoration is looked at, other choices stay."""
         super().reset_choices(*args)
-        volumes = self._volumes()
+        volumes = self.volumes()
         came_or_went, self._seen = set(volumes) != self._seen, set(volumes)
         if came_or_went and guess_versions(volumes) != self._guessed:  # and not only moved, as "Side by side" does
             self.guess()
@@ -127,10 +128,7 @@ class CompareWidget(Container[Any]):
             self.job.start(partial(inferred_layer, versions, tilts), partial(self._add_inferred, versions.after))
 
     def _add_inferred(self, after: Any, layer: LayerData) -> None:
-        data, look, _ = layer
-        if look["name"] in self._viewer.layers:
-            self._viewer.layers.remove(look["name"])
-        shown = [after, self._viewer.add_image(data, **look)]
+        shown = [after, self.replace(layer)]
         self._show_beside([layer for layer in shown if layer in self._viewer.layers])
 
     def _show_beside(self, layers: list[Any]) -> None:
@@ -153,7 +151,7 @@ class CompareWidget(Container[Any]):
 
     def _draw(self) -> None:
         """Draw the chosen picture beside the window's thread; what changes meanwhile is drawn next."""
-        if self.native.parent() is None:  # its dock was closed; napari keeps the widget
+        if self.native.parent() is None:  # closed, but napari still tells it of layers
             return
         versions = self.versions
         if versions.before is None or versions.after is None or len(versions.layers()) < 2:
@@ -222,13 +220,12 @@ class CompareWidget(Container[Any]):
         self.inferred.changed.connect(self.show_inferred)
         self._viewer.dims.events.point.connect(self._later)
         self._viewer.bind_key("B", lambda _viewer: self.flip_versions(), overwrite=True)
-        self.native.destroyed.connect(self._disconnect)
+        self.native.destroyed.connect(self.drawing.abandon)
 
-    def _disconnect(self, *_: Any) -> None:
-        """The dock is gone: nothing may reach for its fields."""
+    def closed(self) -> None:
+        """Nothing may reach for the fields any more."""
+        super().closed()
         self.drawing.abandon()
+        self._timer.stop()
         self._viewer.dims.events.point.disconnect(self._later)
         self._viewer.bind_key("B", None, overwrite=True)
-
-    def _volumes(self, *_: Any) -> list[Any]:
-        return volumes_of(self._viewer)

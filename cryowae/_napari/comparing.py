@@ -13,13 +13,14 @@ from cryowae._napari.layers import (
     LayerData,
     layer_data,
     open_for_viewing,
+    place_of,
     require_volume,
-    source_of,
     tomogram_of,
     voxel_size_of,
 )
 from cryowae._napari.restoring import CUT_FROM, RESTORED_FROM
 from cryowae._napari.scratch import scratch_folder
+from cryowae._napari.sources import source_of
 from cryowae.errors import CryowaeError, TiltError, TomogramError
 from cryowae.io.mrc import read_mrc
 from cryowae.io.neighbours import find_halves, find_versions
@@ -146,17 +147,17 @@ def inferred_layer(versions: Versions, tilts: tuple[float, float], progress: Pro
     from cryowae.restore import write_inferred
     from cryowae.tomogram import open_tomogram
 
-    layer, folder = versions.after, scratch_folder()
-    source = source_of(layer, folder)
+    layer = versions.after
+    source = source_of(layer)
     opened = open_tomogram(
         source.path, tilt_range=tilts, voxel_size=source.voxel_size, axes=source.axes, need_wedge=False
     )
-    path = write_inferred(opened, folder / "inferred.mrc", progress=progress)
+    path = write_inferred(opened, scratch_folder() / "inferred.mrc", progress=progress)
     shown = replace(open_for_viewing(path, voxel_size=source.voxel_size, axes=source.axes), wedge=Wedge.binary(*tilts))
     data, look, kind = layer_data(shown, f"inferred only: {layer.name}")
     middle = float(np.mean(layer.contrast_limits))
     limits = tuple(float(value) - middle for value in layer.contrast_limits)
-    return data, {**look, "contrast_limits": limits, "colormap": layer.colormap.name}, kind
+    return data, {**look, **place_of(layer), "contrast_limits": limits, "colormap": layer.colormap.name}, kind
 
 
 def shared_greys(versions: Versions) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from cryowae.errors import CryowaeError
 from cryowae.progress import Progress
 
 _TICK = 100  # milliseconds between two looks at the work
+_LONG = 3  # seconds without a step after which one wants to know that it still works
 
 
 class Cancelled(Exception):
@@ -71,9 +72,10 @@ class Watch(Progress):
         if not self.task:
             return "preparing"
         text = f"{self.task}: {self.done} of {self.total} {self.unit}"
+        passed = time.monotonic() - self._began
         if not 0 < self.done < self.total:
-            return text
-        left = (time.monotonic() - self._began) * (self.total - self.done) / self.done
+            return f"{text}, for {passed:.0f} s" if passed > _LONG else text
+        left = passed * (self.total - self.done) / self.done
         return f"{text}, {left:.0f} s left" if left < 100 else f"{text}, {left / 60:.1f} min left"
 
     def _check(self) -> None:
@@ -137,16 +139,21 @@ class JobPanel(Container[Any]):
         watch.abandoned = lambda: bool(worker.abort_requested)
         timer = QTimer(self.native)
 
+        def tell(words: str) -> None:
+            self.message.value = "\n".join(filter(None, [*map(in_window_words, watch.said), words]))
+
         def look() -> None:
+            self._bar.native.setMaximum(1000 if watch.done else 0)  # to and fro until a rate is known
             self._bar.value = 1000 * watch.done / max(watch.total, 1)
-            self.message.value = "stopping" if watch.cancelled else watch.words()
+            tell("stopping" if watch.cancelled else watch.words())
 
         def finish(words: str) -> None:
             self._watch, self._held = None, ()
             if self._closed:
                 return
             timer.stop()
-            self._show(running=False, words=words)
+            self._show(running=False)
+            tell(words)
 
         def conclude(outcome: _Outcome) -> None:
             if outcome.cancelled or self._closed:
@@ -162,7 +169,8 @@ class JobPanel(Container[Any]):
         worker.returned.connect(conclude)
         worker.errored.connect(lambda _error: finish("this is a bug: please report it"))
         self._held = (worker, timer)
-        self._show(running=True, words="preparing")
+        self._show(running=True)
+        tell("preparing")
         timer.start(_TICK)
         worker.start()
 
@@ -178,11 +186,10 @@ class JobPanel(Container[Any]):
         if self._watch is not None:
             self._watch.cancel()
 
-    def _show(self, *, running: bool, words: str) -> None:
+    def _show(self, *, running: bool) -> None:
         self._bar.visible = running and not self._quiet
         self._bar.value = 0
         self.stop.visible = running and not self._quiet
-        self.message.value = words
 
 
 def _attempt(work: Callable[[Progress], Any], watch: Watch) -> _Outcome:

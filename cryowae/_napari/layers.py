@@ -1,8 +1,8 @@
-"""Tomograms as napari layers, and what a layer holds as a file: pure functions, without Qt and without a viewer."""
+"""Tomograms as napari layers, and what a layer says of itself: pure functions, without Qt and without a viewer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.header import MrcHeader
-from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import read_mrc, stem_of
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import stem_of
 from cryowae.physics.statistics import require_finite, sample_rows
 from cryowae.tomogram import Tomogram, open_tomogram
 
@@ -103,49 +101,34 @@ def open_for_viewing(path: str | Path, **options: Any) -> Tomogram:
         return replace(opened, notes=(*opened.notes, f"{error}; it is shown as if it were 1 Å"))
 
 
-@dataclass(frozen=True)
-class Source:
-    """The file of a layer, and how it is to be opened.
-
-    Attributes
-    ----------
-    path
-        The file that the layer shows, or one that was written because there was none.
-    voxel_size
-        Angstrom.
-    axes
-        Order of the axes in the file.
-    """
-
-    path: Path
-    voxel_size: float
-    axes: str = "zyx"
-
-
-def source_of(layer: Any, folder: Path) -> Source:
-    """The file behind an image layer; data that none holds, or no longer, are written to a new file in `folder`.
-
-    Raises
-    ------
-    TomogramError
-        If the layer is not one volume of cubic voxels and finite values.
-    """
-    size = voxel_size_of(layer.scale, layer.units)
-    opened = tomogram_of(layer.metadata)
-    if opened is not None and opened.data is layer.data and _is_still_in_its_file(opened):
-        return Source(opened.path, size, opened.axes)
-    data = require_finite_volume(layer.data, layer.name)
-    path = folder / f"{_file_name(layer.name)}.mrc"
-    like = None if opened is None else opened.header
-    write_mrc(path, data, voxel_size=size, like=like, overwrite=True)
-    return Source(path, size)
-
-
 def volumes_of(viewer: Any) -> list[Any]:
     """The layers of a viewer that may be volumes: images of three axes, none of them colours."""
     from napari.layers import Image
 
     return [layer for layer in viewer.layers if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb]
+
+
+def look_of(layer: Any) -> dict[str, Any]:
+    """The look of a layer, for another one of the same values."""
+    return {
+        "contrast_limits": tuple(layer.contrast_limits),
+        "colormap": layer.colormap.name,
+        "gamma": layer.gamma,
+        "rendering": str(layer.rendering),
+    }
+
+
+def place_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:
+    """The place of a layer, in its own units, for another one on its grid that begins at the voxel `start`."""
+    moved = np.subtract(layer.data_to_world(start), layer.data_to_world((0, 0, 0)))
+    return {
+        "scale": layer.scale,
+        "units": layer.units,
+        "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved),
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine,
+    }
 
 
 def tomogram_of(metadata: dict[str, Any]) -> Tomogram | None:
@@ -193,16 +176,6 @@ def require_finite_volume(data: Any, name: str) -> NDArray[Any]:
     return volume
 
 
-def _is_still_in_its_file(tomogram: Tomogram) -> bool:
-    """Whether the file holds what was opened: another program may have put another one in its place."""
-    try:
-        there = in_zyx(read_mrc(tomogram.path, voxel_size=tomogram.voxel_size).data, tomogram.axes)
-    except TomogramError:
-        return False
-    samples = sample_rows(there, _SAMPLE), sample_rows(tomogram.data, _SAMPLE)
-    return there.shape == tomogram.data.shape and np.array_equal(*samples, equal_nan=True)
-
-
 def _angstrom(unit: Any) -> float:
     """Length of a unit, which is a name or what pint makes of it; 1 if it is none of length."""
     from pint import Unit
@@ -212,7 +185,3 @@ def _angstrom(unit: Any) -> float:
         return float((1 * Unit(unit)).to("angstrom").magnitude)
     except (PintError, TypeError):
         return 1.0
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "layer"

@@ -9,7 +9,10 @@ _WORDS = (
     (r"give --tilts FILE or --tilt-range LO HI", "give a tilt file or a tilt range above"),
     (r"--tilts FILE or --tilt-range LO HI", "a tilt file or a tilt range"),
     (r"give --half1 and --half2", "choose the other half"),
-    (r"with --half1 and --half2 their mean is restored", "choose the other half above and their mean is restored"),
+    (
+        r"with --half1 and --half2 their mean is restored",
+        "open both, choose one as the tomogram and one as the other half, and their mean is restored",
+    ),
     (r"give --flip-tilt", "tick “tilts of the other sign”"),
     (r"give another name with --output", "save to another name"),
     (r"give another name, or --overwrite to replace it", "save to another name, or remove it first"),

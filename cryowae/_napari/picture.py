@@ -1,4 +1,4 @@
-"""Words that wrap and pictures that fit, in a dock whose width is the user's choice."""
+"""Words that wrap, pictures that fit and a dock that scrolls: its size is the user's choice."""
 
 from __future__ import annotations
 
@@ -9,35 +9,29 @@ from numpy.typing import NDArray
 
 
 class Picture:
-    """A picture at the bottom of a widget, never wider than that.
-
-    Parameters
-    ----------
-    owner
-        The magicgui container.
+    """A picture that is never wider than the widget in which it lies.
 
     Attributes
     ----------
+    label
+        What Qt shows.
     values
         `(rows, columns, 4)` from 0 to 255, of what is shown; None at first.
     """
 
-    def __init__(self, owner: Any) -> None:
+    def __init__(self) -> None:
         from qtpy.QtCore import Qt
         from qtpy.QtWidgets import QLabel, QSizePolicy
 
         self.values: NDArray[np.uint8] | None = None
-        self._label = QLabel()
-        self._label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self._label.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-        layout = owner.native.layout()
-        layout.addWidget(self._label)
-        layout.addStretch(1)
+        self.label: Any = QLabel()
+        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.label.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
 
     @property
     def width(self) -> int:
         """Pixels that there are."""
-        return int(self._label.width())
+        return int(self.label.width())
 
     def show(self, values: NDArray[np.uint8]) -> None:
         """Show a picture, smaller if it has to be."""
@@ -50,14 +44,14 @@ class Picture:
         pixmap = QPixmap.fromImage(image)
         if columns > self.width:
             pixmap = pixmap.scaledToWidth(self.width, Qt.TransformationMode.SmoothTransformation)
-        self._label.setPixmap(pixmap)
-        self._label.setFixedHeight(pixmap.height())
+        self.label.setPixmap(pixmap)
+        self.label.setFixedHeight(pixmap.height())
 
     def clear(self) -> None:
         """Show nothing."""
         self.values = None
-        self._label.clear()
-        self._label.setFixedHeight(0)
+        self.label.clear()
+        self.label.setFixedHeight(0)
 
 
 def wrap(*labels: Any) -> None:
@@ -67,3 +61,23 @@ def wrap(*labels: Any) -> None:
     for label in labels:
         label.native.setWordWrap(True)
         label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+
+
+def scroll(container: Any) -> None:
+    """Let a magicgui container scroll, so that docks below one another do not make the window taller than the screen.
+
+    Its own option for that is of no use in napari, which docks what is inside of the scrolled area.
+    """
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+    body, area = QWidget(), QScrollArea()
+    body.setLayout(container.native.layout())
+    area.setWidget(body)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setMinimumWidth(body.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
+    outer = QVBoxLayout(container.native)
+    outer.setContentsMargins(0, 0, 0, 0)
+    outer.addWidget(area)

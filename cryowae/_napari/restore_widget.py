@@ -12,11 +12,19 @@ from magicgui.application import use_app
 from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSpinBox, Label, LineEdit, PushButton
 
-from cryowae._napari.jobs import JobPanel
-from cryowae._napari.layers import LayerData, tomogram_of, volumes_of, voxel_size_of
+from cryowae._napari.layers import LayerData, tomogram_of, voxel_size_of
 from cryowae._napari.messages import complain, in_window_words
-from cryowae._napari.picture import wrap
-from cryowae._napari.restoring import Request, parse_tilt_range, preview_layer, region_in_view, restore_layer
+from cryowae._napari.restoring import (
+    RESTORED_FROM,
+    Request,
+    parse_tilt_range,
+    preview_layer,
+    preview_name,
+    region_in_view,
+    restore_layer,
+)
+from cryowae._napari.scratch import is_scratch
+from cryowae._napari.widget import VolumeWidget
 from cryowae._napari.writer import write_volume
 from cryowae.errors import CryowaeError
 from cryowae.io.mrc import SUFFIXES
@@ -25,10 +33,11 @@ from cryowae.restore.options import RestoreOptions, RestoreResult
 
 _TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"
 _VOLUMES = f"MRC volumes ({' '.join('*' + ending for ending in SUFFIXES)})"
+_UNSAVED = "Not saved yet."
 _WEIGHTS = "Weights (*.safetensors);;All files (*)"
 
 
-class RestoreWidget(Container[Any]):
+class RestoreWidget(VolumeWidget):
     """Asks what `cryowae restore` asks, and adds the result as a layer.
 
     Parameters
@@ -38,11 +47,10 @@ class RestoreWidget(Container[Any]):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        self._viewer = napari_viewer
-        self.tomogram = ComboBox(label="tomogram", choices=self._volumes, tooltip="The layer to restore, or a half.")
-        self.other = ComboBox(
-            label="other half", choices=self._volumes, nullable=True, tooltip="The mean of both halves is restored."
-        )
+        super().__init__(napari_viewer)
+        self._seen: list[Any] = []
+        self.tomogram = self.choice("tomogram", tooltip="The layer to restore, or a half.")
+        self.other = self.choice("other half", nullable=True, tooltip="The mean of both halves is restored.")
         self.tilt_file = FileEdit(label="tilt file", nullable=True, filter=_TILT_FILES)
         self.tilt_range = LineEdit(label="tilt range", tooltip="Lowest and highest tilt in degrees, such as -60 60.")
         self.flip = CheckBox(text="tilts of the other sign", tooltip="As volumes of WarpTools and AreTomo may need.")
@@ -61,19 +69,17 @@ class RestoreWidget(Container[Any]):
         self.preview = PushButton(text="Preview", tooltip="Restore what is seen of the slab about this slice.")
         self.restore = PushButton(text="Restore", tooltip="Restore the whole volume.")
         self.save = PushButton(text="Save …", enabled=False, tooltip="Write the result as MRC, with its header.")
-        self.job = JobPanel()
         self.report = Label(value="")
         fields = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip, self.voxel_size]
         fields += [self.contrast, self.consistency, self.wedge, self.weights, self.output, self.fast]
         buttons = Container[Any](widgets=[self.preview, self.restore, self.save], layout="horizontal", labels=False)
-        super().__init__(widgets=[*fields, buttons, self.job, self.report])
+        self.lay_out(*fields, buttons, self.job, self.report, words=(self.known, self.report))
         self.tomogram.changed.connect(self._choose)
         self.preview.changed.connect(self._preview)
         self.restore.changed.connect(self._restore)
         self.save.changed.connect(self._save)
         self._result: Any = None
-        self._seen = self._volumes()
-        wrap(self.known, self.report, self.job.message)
+        self._seen = self.volumes()
         self._choose(self.tomogram.value)
 
     def request(self) -> Request:
@@ -122,36 +128,36 @@ class RestoreWidget(Container[Any]):
         self.job.start(ready, then)
 
     def _add_preview(self, layer: LayerData) -> None:
-        data, look, _ = layer
-        if look["name"] in self._viewer.layers:
-            self._viewer.layers.remove(look["name"])
-        self._viewer.add_image(data, **look)
+        self.replace(layer)
         self.report.value = "The slab lies on top of its tomogram; hide it (V) to see what was there."
 
     def _add_restored(self, done: tuple[LayerData, RestoreResult]) -> None:
-        (data, look, _), result = done
-        self._result = self._viewer.add_image(data, **look)
+        layer, result = done
+        self.remove_layer(preview_name(layer[1]["metadata"][RESTORED_FROM]))
+        self._result = self.add(layer)
         self.save.enabled = True
-        saved = f"Saved as {result.path}." if self.output.value else "Not saved yet."
         lines = [
             f"{result.inferred_share:.0%} of its power was inferred: it lies in the wedge, where nothing was measured.",
             f"Tilts {result.tilt_min:+.4g} to {result.tilt_max:+.4g}°; protein is {result.contrast}.",
-            f"{result.seconds:.0f} s. {saved}",
+            f"It took {result.seconds:.0f} s.",
             *map(in_window_words, result.notes),
+            _UNSAVED if is_scratch(result.path) else f"Saved as {result.path}.",
         ]
         self.report.value = "\n".join(lines)
 
     def _save(self, *_: Any) -> None:
         layer = self._result
-        opened = None if self.tomogram.value is None else tomogram_of(self.tomogram.value.metadata)
-        folder = Path() if opened is None else opened.path.parent
+        found = [one for one in self.volumes() if one.name == layer.metadata[RESTORED_FROM]]
+        opened = tomogram_of(found[0].metadata) if found else None
+        folder = Path() if opened is None or is_scratch(opened.path) else opened.path.parent
         path = self.ask_where(folder / f"{layer.name.replace(' ', '_')}.mrc")
         if path is not None:
             data, look, _ = layer.as_layer_data_tuple()
             self.job.start(lambda _progress: write_volume(str(path), data, look), self._tell_saved)
 
     def _tell_saved(self, paths: list[str]) -> None:
-        self.report.value = f"Saved as {paths[0]}."
+        lines = [line for line in str(self.report.value).splitlines() if line != _UNSAVED]
+        self.report.value = "\n".join([*lines, f"Saved as {paths[0]}."])
 
     def ask_where(self, suggested: Path) -> Path | None:
         """Ask for the name of a file to write; None if the user would rather not."""
@@ -179,12 +185,12 @@ class RestoreWidget(Container[Any]):
             wedge = opened.wedge
             source = re.sub(r"\S*/", "", opened.tilt_source)  # names of files without their folders
             self.known.value = f"{wedge.tilt_min:+.4g} to {wedge.tilt_max:+.4g}°, {source}"
-        self._pair(self._volumes())
+        self._pair(self.volumes())
 
     def reset_choices(self, *args: Any) -> None:
         """Napari calls this when layers come and go: a half may be the other one of what is chosen."""
         super().reset_choices(*args)
-        volumes = self._volumes()
+        volumes = self.volumes()
         new = [layer for layer in volumes if layer not in self._seen]
         self._seen = volumes
         if self.other.value is None:
@@ -208,9 +214,6 @@ class RestoreWidget(Container[Any]):
         wanted, has = float(self.voxel_size.value), voxel_size_of(layer.scale, layer.units)
         if abs(wanted - has) > 0.005:  # the field has two decimals
             layer.scale = layer.scale * (wanted / has)
-
-    def _volumes(self, *_: Any) -> list[Any]:
-        return volumes_of(self._viewer)
 
 
 def _file(field: FileEdit) -> Path | None:

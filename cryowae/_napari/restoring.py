@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cryowae._napari.layers import LayerData, layer_data, open_for_viewing, source_of, tomogram_of
+from cryowae._napari.layers import AXES, LayerData, layer_data, look_of, open_for_viewing, place_of, tomogram_of
 from cryowae._napari.scratch import scratch_folder
+from cryowae._napari.sources import source_of
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.mrc import stem_of
 from cryowae.io.tilts import require_tilt_range
@@ -68,7 +69,7 @@ def restore_layer(request: Request, progress: Progress) -> tuple[LayerData, Rest
     opened = replace(opened, wedge=tomogram.wedge, tilts=tomogram.tilts, tilt_source=tomogram.tilt_source)
     data, look, kind = layer_data(opened, f"{request.layer.name} restored")
     metadata = {**look["metadata"], RESTORED_FROM: request.layer.name}
-    return (data, {**look, **look_of(request.layer), "metadata": metadata}, kind), result
+    return (data, {**look, **look_of(request.layer), **place_of(request.layer), "metadata": metadata}, kind), result
 
 
 def preview_layer(request: Request, region: Region, progress: Progress) -> LayerData:
@@ -79,18 +80,19 @@ def preview_layer(request: Request, region: Region, progress: Progress) -> Layer
     model = _stoppable(request, progress)
     options = replace(request.options, fast=True)
     restored = restore_region(tomogram, region, model=model, options=options, progress=progress, **halves)
-    size = tomogram.voxel_size
     look = {
-        "name": f"{request.layer.name} preview",
-        "scale": (size,) * 3,
-        "translate": tuple(part.start * size for part in region),
-        "units": ("angstrom",) * 3,
-        "axis_labels": ("z", "y", "x"),
-        "rendering": "minip",
+        "name": preview_name(request.layer.name),
+        "axis_labels": AXES,
         "metadata": {RESTORED_FROM: request.layer.name},
         **look_of(request.layer),
+        **place_of(request.layer, tuple(part.start for part in region)),
     }
     return restored, look, "image"
+
+
+def preview_name(name: str) -> str:
+    """What the preview of a layer of this name is called."""
+    return f"{name} preview"
 
 
 def region_in_view(
@@ -160,7 +162,7 @@ def parse_tilt_range(text: str) -> tuple[float, float] | None:
 
 def _open(request: Request) -> tuple[Tomogram, dict[str, Path]]:
     """The tomogram with its wedge, and its halves by name if there are any."""
-    source = source_of(request.layer, scratch_folder())
+    source = source_of(request.layer)
     known = tomogram_of(request.layer.metadata)
     given: dict[str, Any] = {"tilts": request.tilts, "tilt_range": request.tilt_range, "flip_tilt": request.flip_tilt}
     place: dict[str, Any] = {"voxel_size": source.voxel_size, "axes": source.axes}
@@ -173,7 +175,7 @@ def _open(request: Request) -> tuple[Tomogram, dict[str, Path]]:
         tomogram = open_tomogram(source.path, **given, **place)
     if request.other is None:
         return tomogram, {}
-    other = source_of(request.other, scratch_folder())
+    other = source_of(request.other)
     if other.axes != source.axes:
         raise TomogramError(
             f"the halves have their axes in different orders ({source.axes} and {other.axes}); expected one order: "
@@ -200,13 +202,3 @@ def _stoppable(request: Request, progress: Progress) -> Any:
     from cryowae.models.pretrained import load_model
 
     return _Stoppable(load_model(request.model, request.options.device), progress)
-
-
-def look_of(layer: Any) -> dict[str, Any]:
-    """The look of a layer, for another one of the same values."""
-    return {
-        "contrast_limits": tuple(layer.contrast_limits),
-        "colormap": layer.colormap.name,
-        "gamma": layer.gamma,
-        "rendering": str(layer.rendering),
-    }

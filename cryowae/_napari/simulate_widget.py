@@ -6,20 +6,20 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, Label, LineEdit, PushButton
+from magicgui.widgets import CheckBox, FloatSpinBox, Label, LineEdit, PushButton
 
-from cryowae._napari.jobs import JobPanel
-from cryowae._napari.layers import LayerData, layer_data, open_for_viewing, source_of, volumes_of
+from cryowae._napari.layers import LayerData, layer_data, look_of, open_for_viewing, place_of
 from cryowae._napari.messages import complain
-from cryowae._napari.picture import wrap
-from cryowae._napari.restoring import CUT_FROM, look_of, parse_tilt_range
+from cryowae._napari.restoring import CUT_FROM, parse_tilt_range
 from cryowae._napari.scratch import scratch_folder
+from cryowae._napari.sources import source_of
+from cryowae._napari.widget import VolumeWidget
 from cryowae.errors import CryowaeError
 from cryowae.io.mrc import stem_of
 from cryowae.progress import Progress
 
 
-class SimulateWidget(Container[Any]):
+class SimulateWidget(VolumeWidget):
     """Asks what `cryowae simulate wedge` asks, and adds the result as a layer.
 
     Parameters
@@ -29,18 +29,17 @@ class SimulateWidget(Container[Any]):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        self._viewer = napari_viewer
-        self.volume = ComboBox(label="volume", choices=self._volumes)
+        super().__init__(napari_viewer)
+        self.volume = self.choice("volume")
         self.tilt_range = LineEdit(label="tilt range", value="-60 60", tooltip="Lowest and highest tilt, degrees.")
         self.soft = CheckBox(text="soft edge of 5 degrees")
         self.noise = FloatSpinBox(
             label="noise, SNR", min=0, max=1000, step=0.05, value=0, tooltip="Of the tilt images; 0 for none."
         )
         self.cut = PushButton(text="Cut the wedge")
-        self.job = JobPanel()
         self.report = Label(value="")
-        super().__init__(widgets=[self.volume, self.tilt_range, self.soft, self.noise, self.cut, self.job, self.report])
-        wrap(self.report, self.job.message)
+        fields = [self.volume, self.tilt_range, self.soft, self.noise]
+        self.lay_out(*fields, self.cut, self.job, self.report, words=(self.report,))
         self.cut.changed.connect(self._cut)
 
     def _cut(self, *_: Any) -> None:
@@ -57,14 +56,10 @@ class SimulateWidget(Container[Any]):
         self.job.start(partial(cut_layer, layer, tilts, bool(self.soft.value), noise), self._add)
 
     def _add(self, layer: LayerData) -> None:
-        data, look, _ = layer
-        self._viewer.add_image(data, **look)
+        self.add(layer)
         self.report.value = (
             "Open Plugins > cryowae > Compare: the spectrum shows what is gone, and the xz plane what that does."
         )
-
-    def _volumes(self, *_: Any) -> list[Any]:
-        return volumes_of(self._viewer)
 
 
 def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float | None, progress: Progress) -> LayerData:
@@ -73,7 +68,7 @@ def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float |
     from cryowae.tomogram import open_tomogram
 
     folder = scratch_folder()
-    source = source_of(layer, folder)
+    source = source_of(layer)
     opened = open_tomogram(source.path, tilt_range=tilts, voxel_size=source.voxel_size, axes=source.axes)
     output = folder / f"{stem_of(source.path)}_wedge.mrc"
     result = simulate_wedge(opened, output, wedge=wedge_of(opened, soft=soft), noise=noise, progress=progress)
@@ -82,4 +77,4 @@ def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float |
     data, look, kind = layer_data(shown, f"{layer.name}, {tilts[0]:+g} to {tilts[1]:+g}°")
     metadata = {**look["metadata"], CUT_FROM: layer.name}
     greys = look["contrast_limits"] if noise else tuple(layer.contrast_limits)
-    return data, {**look, **look_of(layer), "contrast_limits": greys, "metadata": metadata}, kind
+    return data, {**look, **look_of(layer), **place_of(layer), "contrast_limits": greys, "metadata": metadata}, kind

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cryowae._napari.canvas import draw_as_3dmod, name_layers, show_scale_bar, side_by_side
+from cryowae._napari.comparing import guess_versions, shared_greys
 from cryowae._napari.layers import grey_limits, layer_data, open_for_viewing
 from cryowae.errors import ConfigError, CryowaeError
 from cryowae.io.neighbours import find_versions
@@ -75,6 +76,8 @@ def show_files(
     if len(layers) > 1 and len({layer.data.shape for layer in layers}) == 1:
         side_by_side(viewer, layers)
         name_layers(layers)
+        if len(paths) > asked:
+            _share_greys(layers)
     for layer in layers:
         layer.plane.position = tuple(n // 2 for n in layer.data.shape)
     show_scale_bar(viewer)
@@ -82,6 +85,15 @@ def show_files(
     _colour_by_depth(viewer, layers, contrast, show)
     viewer.dims.ndisplay = 2 if show == "slices" else 3
     return notes
+
+
+def _share_greys(layers: list[Any]) -> None:
+    """The same limits before and after, where names tell that they are of one tomogram."""
+    versions = guess_versions(layers)
+    if versions.before is not versions.after:
+        limits = shared_greys(versions)
+        for layer in layers:
+            layer.contrast_limits = limits
 
 
 def _colour_by_depth(viewer: Any, layers: list[Any], contrast: Contrast, show: Show) -> None:

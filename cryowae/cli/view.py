@@ -57,9 +57,13 @@ def view(
         typer.echo(f"note: {note}", err=True)
     if len(viewer.layers) > 1:
         viewer.window.add_plugin_dock_widget("cryowae", "Compare")
-    viewer.show()
     from qtpy.QtCore import QTimer
+    from qtpy.QtGui import QGuiApplication
 
+    screen = QGuiApplication.primaryScreen().availableGeometry()
+    _, _, width, height = viewer.window.geometry()
+    viewer.window.resize(max(width, min(1400, screen.width())), max(height, min(900, screen.height())))
+    viewer.show()
     QTimer.singleShot(500, viewer.reset_view)  # once the window and its docks have their sizes
     napari.run()
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 
+from cryowae._napari.canvas import grid_of
+
 
 def save(folder: Path, name: str = "tomo.mrc", shape=(24, 40, 48), seed: int = 0, tilts: bool = True) -> Path:
     """Noise with dark balls in it."""
@@ -43,3 +45,9 @@ def click(widget) -> None:
 def wait(qtbot, widget, seconds: float = 60) -> None:
     """Until the work of a widget is done."""
     qtbot.waitUntil(lambda: not widget.job.busy, timeout=int(1000 * seconds))
+
+
+def cells(viewer, layers) -> list[tuple[int, int]]:
+    """Row and column of layers in the grid (napari 0.9 asks for the layers, before for their number)."""
+    known = viewer.layers if hasattr(viewer, "canvas") else len(viewer.layers)
+    return [grid_of(viewer).position(viewer.layers.index(layer), known) for layer in layers]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 
 import numpy as np
 import pytest
-from driving import click, dock, open_in, save, wait
+from driving import cells, click, dock, open_in, save, wait
 
+from cryowae._napari.canvas import camera_of, grid_of
 from cryowae.io.mrc import read_mrc
 from cryowae.io.writer import write_mrc
 
@@ -68,11 +70,9 @@ def test_versions_are_found_and_shown_beside_each_other(viewer, compared, qtbot,
     assert widget.tilt_range.value == "-60 60"
     viewer.add_image(np.zeros(SHAPE), name="else")
     click(widget.beside)
-    assert viewer.canvas.grid.enabled and not viewer.layers["else"].visible
-    places = [
-        viewer.canvas.grid.position(viewer.layers.index(layer), viewer.layers) for layer in (before, after, truth)
-    ]
-    assert places == [(0, 0), (0, 1), (0, 2)]
+    assert grid_of(viewer).enabled and not viewer.layers["else"].visible
+    places = cells(viewer, (before, after, truth))
+    assert places == sorted(set(places)) and {row for row, _ in places} == {0}
     assert not said
 
 
@@ -85,19 +85,37 @@ def test_key_flips_before_and_after_in_place(viewer, compared, qtbot):
         seen.append([layer.visible for layer in (before, after, truth)])
     assert seen[0] != seen[1] and seen[:2] == seen[2:]
     assert {tuple(row) for row in seen} == {(True, False, False), (False, True, False)}
-    assert not viewer.canvas.grid.enabled
+    assert not grid_of(viewer).enabled
     click(widget.flip)
     assert [before.visible, after.visible] == seen[0][:2]
 
 
-def test_closing_the_dock_leaves_nothing_that_listens(viewer, compared, qtbot):
+def test_what_was_seen_whole_is_flipped_whole_and_a_place_is_kept(viewer, compared):
     _, widget = compared
+    camera = camera_of(viewer)
+    click(widget.beside)
+    small = camera.zoom
+    click(widget.flip)
+    assert camera.zoom > 1.5 * small
+    click(widget.beside)
+    camera.zoom, camera.center = 3 * small, (0, 100, 120)
+    click(widget.flip)
+    assert camera.zoom == pytest.approx(3 * small) and tuple(camera.center) == pytest.approx((0, 100, 120))
+
+
+def test_closing_the_dock_leaves_nothing_that_listens(viewer, compared, qtbot):
+    (before, after, _), widget = compared
+    click(widget.flip)
+    shown = [before.visible, after.visible]
     viewer.window.remove_dock_widget(widget.native)
-    qtbot.wait(50)
     viewer.dims.set_current_step(0, 3)
+    assert not widget._timer.isActive()
     qtbot.keyClick(viewer.window._qt_viewer.canvas.native, "B")
+    assert [before.visible, after.visible] == shown
     qtbot.wait(500)
     viewer.layers.remove(viewer.layers[0])
+    qtbot.wait(500)
+    assert not widget.drawing.busy
 
 
 def test_pictures_follow_the_choice_and_the_slice(viewer, compared, qtbot, said):
@@ -108,7 +126,7 @@ def test_pictures_follow_the_choice_and_the_slice(viewer, compared, qtbot, said)
         widget._later()
         pictures[name] = drawn(qtbot, widget)
         assert pictures[name].shape[1] >= 380 and pictures[name][..., :3].std() > 10
-    assert len({picture.shape for picture in pictures.values()}) == 3 and not said
+    assert len({picture.tobytes() for picture in pictures.values()}) == 3 and not said
     widget.picture.value = "slices"
     before = drawn(qtbot, widget)
     viewer.dims.set_current_step(0, 5)
@@ -135,6 +153,7 @@ def test_same_greys(viewer, compared):
 
 def test_inferred_only_is_the_wedge_of_the_result(viewer, compared, qtbot, said):
     (_, after, _), widget = compared
+    after.translate = (30, 0, 0)
     for _ in range(2):
         click(widget.inferred)
         widget.after.value = widget.truth.value  # while it works
@@ -142,6 +161,7 @@ def test_inferred_only_is_the_wedge_of_the_result(viewer, compared, qtbot, said)
         widget.after.value = after
     assert not said and len(viewer.layers) == 4
     layer = viewer.layers["inferred only: x_restored"]
+    assert tuple(layer.translate) == (30, 0, 0)
     spectrum = np.abs(np.fft.fftn(np.array(layer.data))) ** 2
     kz, _, kx = np.meshgrid(*[np.fft.fftfreq(n) for n in SHAPE], indexing="ij")
     measured = np.abs(kz) <= np.tan(np.deg2rad(60)) * np.abs(kx)
@@ -212,6 +232,36 @@ def test_a_wedge_is_cut_and_compared(viewer, tmp_path, qtbot, said):
     restore = dock(viewer, "Restore")
     restore.tomogram.value = cut
     assert "-40 to +50°, as it was cut" in restore.known.value
+
+
+def test_a_cut_beside_others_has_a_place_of_its_own(viewer, compared, qtbot, said):
+    (before, after, truth), widget = compared
+    truth.translate = (0, 0, 500)
+    click(widget.beside)
+    simulate = dock(viewer, "Simulate wedge")
+    simulate.volume.value = truth
+    click(simulate.cut)
+    wait(qtbot, simulate)
+    cut = viewer.layers[-1]
+    assert not said and tuple(cut.translate) == (0, 0, 500)
+    assert len(set(cells(viewer, (before, after, truth, cut)))) == 4
+    made = cut.metadata["cryowae"].path.parent
+    viewer.layers.remove(cut)
+    del cut
+    viewer.window.remove_dock_widget(simulate.native)
+    del simulate
+    gc.collect()
+    qtbot.waitUntil(lambda: not made.exists(), timeout=5000)
+
+
+def test_docks_below_one_another_are_no_taller_than_the_window(viewer, compared, qtbot):
+    window = viewer.window._qt_window
+    viewer.window._qt_window.show()
+    window.resize(1100, 700)
+    dock(viewer, "Restore")
+    dock(viewer, "Simulate wedge")
+    qtbot.wait(200)
+    assert window.height() <= 720
 
 
 def test_simulating_nonsense_is_a_message(viewer, tmp_path, qtbot, said):

@@ -23,7 +23,7 @@ def scratch_files() -> set[Path]:
 def test_restore_from_click_to_result_and_to_a_saved_file(viewer, qtbot, tmp_path, weights, said):
     path = save(tmp_path)
     layer = open_in(viewer, path)
-    layer.contrast_limits = (70, 120)
+    layer.contrast_limits, layer.translate = (70, 120), (0, 200, 0)
     widget = dock(viewer, "Restore")
     assert widget.tomogram.value is layer and widget.voxel_size.value == 10
     assert "-60 to +60°" in widget.known.value and "tomo.tlt" in widget.known.value
@@ -34,6 +34,7 @@ def test_restore_from_click_to_result_and_to_a_saved_file(viewer, qtbot, tmp_pat
     assert not said and len(viewer.layers) == 2
     restored = viewer.layers["tomo restored"]
     assert np.array_equal(restored.scale, layer.scale) and restored.units == layer.units
+    assert np.array_equal(restored.translate, layer.translate)
     assert tuple(restored.contrast_limits) == (70, 120) and isinstance(restored.data, np.memmap)
     assert restored.data.shape == layer.data.shape and not np.array_equal(restored.data, layer.data)
     assert "inferred" in widget.report.value and "Not saved yet" in widget.report.value
@@ -62,10 +63,28 @@ def test_result_is_saved_by_a_button_and_opened_again(viewer, qtbot, tmp_path, w
         wait(qtbot, widget)
     assert asked == [tmp_path / "tomo_restored.mrc"] * 3
     assert len(said) == 1 and "no name for an MRC file" in said[0]
-    assert widget.report.value == f"Saved as {tmp_path / 'saved.mrc'}."
+    assert widget.report.value.endswith(f"\nSaved as {tmp_path / 'saved.mrc'}.") and "inferred" in widget.report.value
+    assert "Not saved" not in widget.report.value
     again = open_in(viewer, tmp_path / "saved.mrc")
     result = viewer.layers["tomo restored"]
     assert np.array_equal(again.data, result.data) and np.array_equal(again.scale, result.scale)
+
+
+def test_nobody_is_sent_to_a_folder_that_will_be_gone(viewer, qtbot, tmp_path, weights, said, monkeypatch):
+    layer = open_in(viewer, save(tmp_path))
+    simulate = dock(viewer, "Simulate wedge")
+    click(simulate.cut)
+    wait(qtbot, simulate)
+    cut = viewer.layers[-1]
+    widget = dock(viewer, "Restore")
+    widget.tomogram.value, widget.weights.value = cut, weights
+    click(widget.restore)
+    wait(qtbot, widget)
+    asked = []
+    monkeypatch.setattr(RestoreWidget, "ask_where", lambda _self, suggested: asked.append(suggested))
+    widget.tomogram.value = layer  # what is chosen now is not what was restored
+    click(widget.save)
+    assert not said and not scratch.is_scratch(asked[0].absolute()) and asked[0].parent != tmp_path
 
 
 def test_result_can_go_to_a_file_at_once(viewer, qtbot, tmp_path, weights, said):
@@ -95,6 +114,13 @@ def test_preview_is_the_slab_about_the_slice(viewer, qtbot, tmp_path, weights, s
     shown = viewer.layers["tomo preview"]
     assert shown.data.shape[0] == 8 and shown.translate[0] == 260
     assert np.array_equal(shown.scale, layer.scale) and tuple(shown.contrast_limits) == tuple(layer.contrast_limits)
+    layer.translate = (0, 70, 0)
+    click(widget.preview)
+    wait(qtbot, widget)
+    assert tuple(viewer.layers["tomo preview"].translate) == (260, 70, 0)
+    click(widget.restore)
+    wait(qtbot, widget)
+    assert [shown.name for shown in viewer.layers] == ["tomo", "tomo restored"]  # the part is not in its way
 
 
 def test_preview_beside_a_layer_of_more_axes(viewer, qtbot, tmp_path, weights, said):
@@ -172,6 +198,43 @@ def test_closing_napari_cancels(make_napari_viewer, qtbot, tmp_path, weights, sa
     held[1].set()
     qtbot.waitUntil(lambda: watch.cancelled and not list(tmp_path.glob(".out*")), timeout=20000)
     assert len(held[2]) == 1 and sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
+
+
+def test_closing_the_dock_cancels(viewer, qtbot, tmp_path, weights, said, held):
+    widget = begin(viewer, qtbot, tmp_path, weights, held)
+    viewer.window.remove_dock_widget(widget.native)
+    held[1].set()
+    wait(qtbot, widget)
+    assert not said and len(viewer.layers) == 1 and len(held[2]) == 1
+    assert sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
+
+
+def test_hiding_the_dock_does_not(viewer, qtbot, tmp_path, weights, said, held):
+    widget = begin(viewer, qtbot, tmp_path, weights, held)
+    widget.native.parent().setFloating(True)
+    widget.native.parent().hide()
+    held[1].set()
+    wait(qtbot, widget)
+    assert not said and (tmp_path / "out.mrc").is_file()
+
+
+def test_what_the_work_has_to_say_is_shown(viewer, qtbot):
+    from threading import Event
+
+    panel, go_on = dock(viewer, "Restore").job, Event()
+
+    def work(progress):
+        progress.say("Out of memory: going on with --voxel-size")
+        progress.begin("restoring", 2, "windows")
+        assert go_on.wait(30)
+
+    panel.start(work, lambda _: None)
+    qtbot.waitUntil(lambda: panel.message.value.endswith("\nrestoring: 0 of 2 windows"))
+    assert panel.message.value.startswith("Out of memory: going on with the voxel size")
+    qtbot.waitUntil(lambda: panel.message.value.endswith("for 4 s"), timeout=9000)
+    go_on.set()
+    qtbot.waitUntil(lambda: not panel.busy)
+    assert panel.message.value == "Out of memory: going on with the voxel size"
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,10 @@ from qtpy.QtTest import QTest
 def run():
     viewer = napari.current_viewer()
     QTest.qWait(1500)
-    print([layer.name for layer in viewer.layers], viewer.dims.ndisplay, list(viewer.window.dock_widgets))
-    print(viewer.window._qt_window.isVisible())
+    window = viewer.window
+    docks = getattr(window, "dock_widgets", None) or window._dock_widgets
+    print([layer.name for layer in viewer.layers], viewer.dims.ndisplay, list(docks))
+    print(window._qt_window.isVisible(), window.geometry()[2] > 1100)
     viewer.close()
 
 napari.run = run
@@ -42,7 +44,7 @@ def test_the_command_opens_a_window_with_what_belongs_together(tmp_path):
     command = [sys.executable, "-c", CODE, "view", str(path), "--show", "volume", "--axes", "zyx"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=own_settings(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["['x', 'x_restored'] 3 ['Compare (cryowae)']", "True"]
+    assert done.stdout.splitlines() == ["['x', 'x_restored'] 3 ['Compare (cryowae)']", "True True"]
 
 
 def test_a_file_that_is_none_is_one_line(tmp_path):
