@@ -371,7 +371,9 @@ def test_view_says_in_one_line_what_is_missing(tmp_path, monkeypatch):
     if sys.platform == "linux":
         done = CliRunner().invoke(app, ["view", path])
         assert done.exit_code == 2 and done.stderr.count("\n") == 1 and "no display" in done.stderr
-    monkeypatch.setitem(sys.modules, "napari", None)
-    done = CliRunner().invoke(app, ["view", path])
-    assert done.exit_code == 2 and done.stderr.count("\n") == 1
-    assert "pip install 'cryowae[napari]' pyqt6" in done.stderr
+    monkeypatch.setenv("DISPLAY", ":none")
+    for missing in ("qtpy.QtCore", "napari"):  # any binding of Qt; napari
+        monkeypatch.setitem(sys.modules, missing, None)
+        done = CliRunner().invoke(app, ["view", path])
+        assert done.exit_code == 2 and done.stderr.count("\n") == 1
+        assert "pip install 'cryowae[napari]' pyqt6" in done.stderr

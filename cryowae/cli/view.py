@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cryowae.cli.opening import Axes, FlipTilt, TiltRange, Tilts, VoxelSize
 from cryowae.errors import ConfigError
+
+_SIZE = (1400, 900)  # pixels of a window in which two volumes and a dock have their places
 
 
 def view(
@@ -32,6 +34,7 @@ def view(
     """
     try:
         import napari
+        from qtpy.QtCore import QTimer  # napari by itself does not say that there is no binding
 
         require_display()
         viewer = napari.Viewer(title="cryowae", show=False)
@@ -57,15 +60,23 @@ def view(
         typer.echo(f"note: {note}", err=True)
     if len(viewer.layers) > 1:
         viewer.window.add_plugin_dock_widget("cryowae", "Compare")
-    from qtpy.QtCore import QTimer
-    from qtpy.QtGui import QGuiApplication
-
-    screen = QGuiApplication.primaryScreen().availableGeometry()
-    _, _, width, height = viewer.window.geometry()
-    viewer.window.resize(max(width, min(1400, screen.width())), max(height, min(900, screen.height())))
     viewer.show()
+    give_room(viewer.window)
     QTimer.singleShot(500, viewer.reset_view)  # once the window and its docks have their sizes
     napari.run()
+
+
+def give_room(window: Any) -> None:
+    """Make a window large enough to compare volumes in, and no larger than its screen."""
+    from qtpy.QtCore import QPoint
+    from qtpy.QtGui import QGuiApplication
+
+    left, top, width, height = window.geometry()
+    screen = QGuiApplication.screenAt(QPoint(left, top)) or QGuiApplication.primaryScreen()
+    room = screen.availableGeometry()
+    size = min(max(width, _SIZE[0]), room.width()), min(max(height, _SIZE[1]), room.height())
+    if size != (width, height):
+        window.resize(*size)
 
 
 def require_display() -> None:

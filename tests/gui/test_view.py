@@ -22,8 +22,9 @@ def run():
     QTest.qWait(1500)
     window = viewer.window
     docks = getattr(window, "dock_widgets", None) or window._dock_widgets
+    room = window._qt_window.screen().availableGeometry()
     print([layer.name for layer in viewer.layers], viewer.dims.ndisplay, list(docks))
-    print(window._qt_window.isVisible(), window.geometry()[2] > 1100)
+    print(window._qt_window.isVisible(), window.geometry()[2:] == (min(room.width(), 1400), min(room.height(), 900)))
     viewer.close()
 
 napari.run = run
