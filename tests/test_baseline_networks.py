@@ -7,7 +7,7 @@ import torch
 
 from cryowae.baselines.model import Baseline
 from cryowae.baselines.networks import TRUNKS, critic
-from cryowae.baselines.run import some_told, told_labels
+from cryowae.baselines.run import some_told, told_labels, train_baseline
 from cryowae.baselines.state import BaselineState
 from cryowae.baselines.steps import mmd_of_codes, reconstruction_cost, step
 from cryowae.config import baseline_config
@@ -106,6 +106,37 @@ def test_a_step_moves_everything_that_is_trained(model, labels, generator):
     # added to all values of a critic changes no distance.
     still = {name for name, p in state.model.named_parameters() if torch.equal(p, before[name])}
     assert still == ({"opponents.critic.7.bias"} if model == "wgan-gp" else set())
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides", "theirs"),
+    [("wae-gan", ["discriminator_betas=[.3,.7]"], (6e-4, (0.3, 0.7))), ("wgan-gp", [], (2e-3, (0.1, 0.8)))],
+)
+@pytest.mark.parametrize(("cosine", "shares"), [(True, (1, 0.5, 0)), (False, (1, 1, 1))])
+def test_rates_of_both_sides(model, overrides, theirs, cosine, shares):
+    """A cosine is half-way down in the middle of a run, and at 0 at its end. A critic has the generator's rate."""
+    common = ["rate=2e-3", "betas=[.1,.8]", "discriminator_rate=6e-4", f"cosine={cosine}"]
+    state = BaselineState.fresh(baseline_config("mnist", model, "fixed", [*common, *overrides]), CPU)
+    groups = {name: optimiser.param_groups[0] for name, optimiser in state.optimisers.items()}
+    for state.step, share in zip((0, 50, 100), shares, strict=True):
+        state.set_rates(100)
+        for name, (rate, betas) in {"model": (2e-3, (0.1, 0.8)), "opponents": theirs}.items():
+            assert groups[name]["lr"] == pytest.approx(rate * share, abs=1e-12)
+            assert groups[name]["betas"] == betas
+
+
+def test_a_run_follows_its_rates(monkeypatch, tmp_path):
+    digits = ImageSet("mnist-train", torch.zeros(8, 1, 32, 32, dtype=torch.uint8))
+    config = baseline_config("mnist", "ae", "fixed", ["rate=1", "cosine=true", "epochs=2", "batch=4"])
+    seen = []
+
+    def watched(model, optimisers, *_):
+        seen.append(optimisers["model"].param_groups[0]["lr"])
+        return {"reconstruction": 0.0}
+
+    monkeypatch.setattr("cryowae.baselines.run.step", watched)
+    train_baseline(config, digits, tmp_path, device="cpu")
+    assert seen == pytest.approx([1, 0.853553, 0.5, 0.146447], rel=1e-5)
 
 
 def test_the_critic_is_moved_more_often_than_the_generator(generator):

@@ -1,0 +1,181 @@
+"""What each baseline is trained by: one step against the objective written out by hand, and what steps do to codes.
+
+With plain gradient descent at a rate of 1 a step moves every parameter by minus its gradient, so the move shows sign,
+weight and wiring of every term. Networks are in evaluation mode here, in which no image depends on its batch.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, nll_loss, one_hot
+from torch.optim import SGD
+
+from cryowae.baselines.model import Baseline
+from cryowae.baselines.state import BaselineState
+from cryowae.baselines.steps import step
+from cryowae.config import baseline_config
+
+COUNT, SEED = 6, 5
+IMAGES = torch.rand(COUNT, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+TOLD = IMAGES.flip(3), torch.tensor([3, 1, 4, 1, 5, 9])
+CASES = [
+    ("ae", ["weight=9"]),
+    ("vae", ["weight=3", "reduction=sum"]),
+    ("vae", ["weight=.01", "reduction=mean"]),
+    ("wae-mmd", ["weight=700"]),
+    ("wae-mmd", ["weight=900", "kernel=gaussian"]),
+    ("wae-gan", ["weight=2000"]),
+    ("aae", ["weight=.5", "reduction=mean"]),
+    ("aae", ["weight=2000", "supervision=300", "labels=100"]),
+]
+
+
+def fixed(model: str, *overrides: str) -> tuple[Baseline, torch.Tensor]:
+    """Networks of a known seed in evaluation mode, and the samples of the prior that they get whenever they ask."""
+    torch.manual_seed(2)
+    built = Baseline(baseline_config("mnist", model, "fixed", overrides)).eval()
+    prior = built.prior(COUNT, torch.Generator().manual_seed(4))
+    built.prior = lambda count, generator: prior
+    return built, prior
+
+
+def moves(model: Baseline, number: int = 0, told=None) -> dict[str, torch.Tensor]:
+    """How a step of gradient descent at a rate of 1 changes each parameter, by name."""
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    theirs = list(model.opponents.parameters())
+    own = [p for p in model.parameters() if not any(p is other for other in theirs)]
+    optimisers = {"model": SGD(own, 1.0)} | ({"opponents": SGD(theirs, 1.0)} if theirs else {})
+    step(model, optimisers, number, IMAGES, told, torch.Generator().manual_seed(SEED))
+    return {name: p.detach() - before[name] for name, p in model.named_parameters()}
+
+
+def slopes(model: Baseline, loss: torch.Tensor, part: str) -> dict[str, torch.Tensor]:
+    """Gradient of a loss by the parameters of a part, `opponents.` or all but these."""
+    names = {n: p for n, p in model.named_parameters() if n.startswith("opponents.") == (part == "opponents")}
+    found = torch.autograd.grad(
+        loss, list(names.values()), allow_unused=True, retain_graph=True, materialize_grads=True
+    )
+    return dict(zip(names, found, strict=True))
+
+
+def same(moved: dict[str, torch.Tensor], gradient: dict[str, torch.Tensor]) -> bool:
+    """Whether all that have a gradient moved down it."""
+    return all(
+        float((moved[name] + slope).norm()) <= 1e-3 * float(slope.norm()) + 1e-5 for name, slope in gradient.items()
+    )
+
+
+def answer(logits: torch.Tensor, yes: bool) -> torch.Tensor:
+    """Cross-entropy of a discriminator that should answer yes, or no."""
+    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(yes)))
+
+
+def squared_mmd(codes: torch.Tensor, prior: torch.Tensor, kind: str) -> torch.Tensor:
+    """Pair by pair (Gretton et al. 2012, eq. 3)."""
+
+    def mean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        pairs = [(x - y).square().sum() for i, x in enumerate(a) for j, y in enumerate(b) if a is not b or i != j]
+        scales = [2 * a.shape[1] * s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
+        values = [c / (c + r) if kind == "imq" else (-r / c).exp() for r in pairs for c in scales]
+        return torch.stack(values).sum() / len(pairs)
+
+    return mean(codes, codes) + mean(prior, prior) - 2 * mean(codes, prior)
+
+
+def latent_terms(network: Baseline, prior: torch.Tensor):
+    """The code that is decoded, its match to the prior, and what the discriminators pay, if there are any."""
+    name, found = network.config.model, network.encoder(IMAGES)
+    if name == "vae":  # drawn from the posterior; the divergence in closed form
+        noise = torch.randn(COUNT, 32, generator=torch.Generator().manual_seed(SEED))
+        posterior = torch.distributions.Normal(found["mean"], (found["log_variance"] / 2).exp())
+        away = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0, 1))
+        return posterior.mean + posterior.stddev * noise, away.sum(1).mean(), None
+    code, judges = found["style"], network.opponents
+    if name == "wae-mmd":
+        return code, squared_mmd(code, prior, network.config.kernel), None
+    if name == "ae":
+        return code, torch.zeros(()), None
+    seen, real = {"style": code}, {"style": prior}
+    if network.classes:  # a style is judged with its class, to be normal in every one
+        label = found["label"].softmax(1)
+        seen = {"style": torch.cat([one_hot(label.argmax(1), 10), code], 1), "label": label}
+        real = {"style": prior, "label": prior[:, :10]}
+        code = torch.cat([label, code], 1)
+    match = sum(answer(judges[key](seen[key]), True) for key in seen)
+    right = [answer(judges[key](real[key]), True) + answer(judges[key](seen[key].detach()), False) for key in seen]
+    return code, match, sum(right) / 2
+
+
+@pytest.mark.parametrize(("name", "overrides"), CASES)
+def test_an_autoencoder_moves_down_its_objective(name, overrides):
+    model, prior = fixed(name, *overrides)
+    network, config = copy.deepcopy(model), model.config
+    code, match, theirs = latent_terms(network, prior)
+    errors = (network.decode(code) - IMAGES).square().sum((1, 2, 3))
+    loss = errors.mean() / (1 if config.reduction == "sum" else 32 * 32) + config.weight * match
+    told = TOLD if network.classes else None
+    if told:
+        loss = loss + config.supervision * nll_loss(network.encoder(told[0])["label"].log_softmax(1), told[1])
+    by_hand = slopes(network, loss, "model")
+    if name != "ae":  # or the case would not show a match of the wrong sign
+        share = slopes(network, config.weight * match, "model")["encoder.trunk.0.weight"].norm()
+        assert share > 0.02 * by_hand["encoder.trunk.0.weight"].norm()
+    by_hand |= slopes(network, theirs, "opponents") if theirs is not None else {}
+    assert same(moves(model, told=told), by_hand)
+
+
+@pytest.mark.parametrize("one_sided", [True, False])
+def test_the_critic_moves_down_its_objective_and_then_the_generator(one_sided):
+    model, prior = fixed("wgan-gp", f"one_sided={one_sided}", "critic_steps=3", "penalty=7")
+    shares = torch.rand(COUNT, generator=torch.Generator().manual_seed(SEED))[:, None, None, None]
+
+    def steepness(network: Baseline) -> torch.Tensor:
+        between = (shares * IMAGES + (1 - shares) * network.decode(prior).detach()).requires_grad_()
+        value = network.opponents["critic"](between).sum()
+        return torch.autograd.grad(value, between, create_graph=True)[0].flatten(1).norm(dim=1)
+
+    last = model.opponents["critic"][-1]
+    last.weight.data /= steepness(model).detach().median()
+    network = copy.deepcopy(model)
+    critic, excess = network.opponents["critic"], steepness(network) - 1
+    assert bool((excess < 0).any()) and bool((excess > 0).any())
+    distance = critic(IMAGES).mean() - critic(network.decode(prior).detach()).mean()
+    penalty = (excess.clamp(min=0) if one_sided else excess).square().mean()
+    by_hand = slopes(network, 7 * penalty - distance, "opponents")
+    for number in (0, 1):
+        moved = moves(copy.deepcopy(model), number)
+        assert same(moved, by_hand)
+        assert all(bool((move == 0).all()) for name, move in moved.items() if name.startswith("decoder."))
+    for name, parameter in network.named_parameters():  # the generator's turn comes after the critic's move
+        parameter.data -= by_hand.get(name, torch.zeros(()))
+    by_hand |= slopes(network, -critic(network.decode(prior)).mean(), "model")
+    assert same(moves(model, 2), by_hand)
+
+
+@pytest.mark.parametrize("name", ["vae", "wae-mmd", "wae-gan"])
+def test_a_match_pulls_codes_to_the_prior(name):
+    """Codes about 3 along every axis: where nearly the match alone counts, they come back to 0."""
+    overrides = ["weight=1e5", "reduction=mean", "rate=3e-3", "discriminator_rate=1e-2"]
+    state = BaselineState.fresh(baseline_config("mnist", name, "fixed", overrides), torch.device("cpu"))
+    model = state.model.train()
+    model.encoder.heads["mean" if name == "vae" else "style"].bias.data += 3
+    away = []
+    for number in range(12):
+        with torch.no_grad():
+            away.append(float(model.encode(IMAGES).mean(0).norm()))
+        step(model, state.optimisers, number, IMAGES, None, state.generator)
+    assert away[-1] < 0.5 * away[0]
+
+
+def test_a_critic_learns_to_tell_and_a_generator_to_be_taken_for_real():
+    config = baseline_config("mnist", "wgan-gp", "fixed", ["critic_steps=1", "rate=1e-3"])
+    for still, figure, sign in (("model", "wasserstein", 1), ("opponents", "generator", -1)):
+        state = BaselineState.fresh(config, torch.device("cpu"))
+        state.optimisers[still] = SGD(state.optimisers[still].param_groups[0]["params"], 0.0)
+        images, found = IMAGES[:3], []
+        for number in range(4):
+            found.append(step(state.model.train(), state.optimisers, number, images, None, state.generator)[figure])
+        assert sign * (found[-1] - found[0]) > 0.002, figure
