@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -130,6 +132,12 @@ def test_mismatches_are_what_they_say(name, generator):
         assert torch.allclose(mean, torch.full((4,), 0.25), atol=0.03)
     else:
         assert float(covariance.diagonal()[2:].max()) < 0.02
+
+
+def test_a_kernel_under_which_no_two_codes_are_near_sees_nothing():
+    """All its values are exactly 0, and so is the quantile that a ratio would be taken over."""
+    found = sweep_bandwidths(d=64, batch=2, bandwidths=(1e-3,), draws=20)
+    assert all(math.isnan(s.ratio) and s.power == 0 for s in found if s.kernel == "gaussian" and s.bandwidth)
 
 
 def test_a_bad_bandwidth_is_blind_and_a_good_one_sees(tmp_path):

@@ -74,6 +74,9 @@ def test_faithful_is_the_protocol_of_the_report(model, told):
         ("aae", ["labels=15"], "multiple of 10"),
         ("vae", ["wait=1"], "wait is not known"),
         ("vae", ["model=ae"], "give it as an option"),
+        ("vae", ["betas=[0.5,1.5]"], r"betas\.1: input should be less than 1, got 1.5"),
+        ("aae", ["discriminator_betas=[-1,.5]"], "greater than or equal to 0"),
+        ("vae", ["seed=9223372036854775807"], "seed: input should be less than or equal to 2147483648"),
     ],
 )
 def test_configurations_that_make_no_sense(model, overrides, message):

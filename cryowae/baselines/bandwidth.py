@@ -35,7 +35,8 @@ class Seen:
     bandwidth
         `s` in `C = 2 d s`; 0 for the sum over the seven scales that training uses.
     ratio
-        Mean MMD of the mismatch over the 95 % quantile of the MMD when there is none.
+        Mean MMD of the mismatch over the 95 % quantile of the MMD when there is none; NaN where that is not
+        positive, as when no two samples are near enough for the kernel.
     power
         Share of batches whose MMD is beyond that quantile: .05 is blindness.
     """
@@ -109,8 +110,9 @@ def sweep_bandwidths(
             for name, sampler in samplers.items()
         }
         limit = float(torch.quantile(values.pop(""), 0.95))
+        unit = limit if limit > 0 else math.nan
         found += [
-            Seen(name, kernel, bandwidth, float(v.mean()) / limit, float((v > limit).float().mean()))
+            Seen(name, kernel, bandwidth, float(v.mean()) / unit, float((v > limit).float().mean()))
             for name, v in values.items()
         ]
         progress.advance()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ from cryowae.errors import ConfigError
 DataName = Literal["mnist", "celeba"]
 ModelName = Literal["ae", "vae", "wae-mmd", "wae-gan", "aae", "wgan-gp"]
 Preset = Literal["faithful", "fixed"]
+Betas = tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
 
 
 class BaselineConfig(Frozen):
@@ -36,12 +37,12 @@ class BaselineConfig(Frozen):
     data: DataName
     model: ModelName
     preset: Preset
-    seed: int = 0
+    seed: int = Field(0, ge=0, le=2**31)
     images: int = Field(0, ge=0)
     epochs: int = Field(100, ge=1)
     batch: int = Field(64, ge=2)
     rate: float = Field(gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: Betas = (0.9, 0.999)
     cosine: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     code: int = Field(0, ge=0)
@@ -49,7 +50,7 @@ class BaselineConfig(Frozen):
     weight: float = Field(1.0, ge=0)
     kernel: Literal["imq", "gaussian"] = "imq"
     discriminator_rate: float = Field(1e-3, gt=0)
-    discriminator_betas: tuple[float, float] = (0.9, 0.999)
+    discriminator_betas: Betas = (0.9, 0.999)
     labels: int = Field(0, ge=0)
     supervision: float = Field(1.0, ge=0)
     shift: int = Field(0, ge=0, le=8)

@@ -18,7 +18,7 @@ PresetName = Annotated[
 ]
 Data = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of the images; else CRYOWAE_MNIST, CRYOWAE_CELEBA.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")]
-Seed = Annotated[int, typer.Option(help="Of weights, order, noise and samples.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Of weights, order, noise and samples.")]
 Images = Annotated[int, typer.Option(min=0, help="Use only the first ones, for a trial; 0 uses all.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Overrule, e.g. weight=3.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
