@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cryowae.baselines.curves import draw_evaluation, draw_log
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.features import Extractor
 from cryowae.baselines.model import read_baseline
-from cryowae.baselines.pictures import draw_baseline, draw_log
+from cryowae.baselines.pictures import draw_baseline
 from cryowae.baselines.rows import read_rows
 from cryowae.baselines.run import train_baseline
 from cryowae.config import BaselineConfig
@@ -34,7 +35,7 @@ def run_baseline(
     device: str = "auto",
     progress: Progress = SILENT,
 ) -> dict[str, str]:
-    """Train a baseline, measure it on held-out images while it learns, and draw what it makes.
+    """Train a baseline, measure it on held-out images while it learns, and draw what it makes and how it went.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def run_baseline(
     images
         Four fifths of which are trained on.
     output
-        Folder for what `train_baseline` writes, `samples.png` and `curves.png`.
+        Folder for what `train_baseline` writes, `samples.png`, `curves.png`, and `evaluation.png` if it was measured
+        more than once.
     test, extractors, final, kept
         As in `Evaluation`.
     resume, overwrite, device, progress
@@ -69,4 +71,8 @@ def run_baseline(
     )
     draw_baseline(read_baseline(weights, device), output / "samples.png", config.seed)
     draw_log(read_rows(output / "log.csv"), output / "curves.png")
-    return read_rows(output / "evaluation.csv")[-1]
+    rows, picture = read_rows(output / "evaluation.csv"), output / "evaluation.png"
+    picture.unlink(missing_ok=True)
+    if len(rows) > 1:
+        draw_evaluation(rows, picture)
+    return rows[-1]

@@ -1,10 +1,10 @@
-"""Pictures of a baseline: prior samples, reconstructions, ways between codes; and how its training went."""
+"""Pictures of a baseline: prior samples, reconstructions, ways between codes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,23 +15,13 @@ from torch.nn.functional import one_hot
 from cryowae.baselines.model import SavedBaseline
 from cryowae.baselines.restoration import Restored
 from cryowae.data.images import signed, unsigned
-from cryowae.report.style import BLUE, FAINT, WIDTH, house_style, new_figure, place, save, write
+from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, place, save, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Mosaic = NDArray[np.uint8]
 ACROSS = 10
-_TITLES = {
-    "reconstruction": "reconstruction cost",
-    "match": "match of the codes",
-    "accuracy_style": "discriminator of the style: share of right answers",
-    "accuracy_label": "discriminator of the class: share of right answers",
-    "supervision": "cross-entropy of the known classes",
-    "wasserstein": "distance that the critic sees",
-    "penalty": "gradient penalty",
-    "generator": "loss of the generator",
-}
 
 
 @torch.no_grad()
@@ -136,31 +126,3 @@ def mosaic(images: Tensor) -> Mosaic:
             y, x = i * (size + 1), j * (size + 1)
             sheet[y : y + size, x : x + size] = images[i, j].permute(1, 2, 0).numpy()
     return sheet[..., 0] if channels == 1 else sheet
-
-
-def draw_log(rows: Sequence[Mapping[str, str]], path: str | Path) -> Path:
-    """Draw the terms of the objective over the epochs, from the rows of `log.csv`; a dashed line is chance."""
-    names = [name for name in _TITLES if any(row.get(name) for row in rows)]
-    lines = -(-len(names) // 2)
-    width, height = (WIDTH - 1.6) / 2, 1.5
-    with house_style():
-        figure = new_figure(WIDTH, lines * (height + 0.75) + 0.1)
-        for i, name in enumerate(names):
-            there = [(float(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
-            x, y = (np.array(values) for values in zip(*there, strict=True))
-            axes = place(
-                figure, 0.65 + i % 2 * (width + 0.7), 0.3 + i // 2 * (height + 0.75), width, height, label=name
-            )
-            axes.plot(x, y, color=BLUE, linewidth=0.6, alpha=0.35)
-            axes.plot(x, _smoothed(y), color=BLUE, marker="o" if len(x) == 1 else "")  # a line needs two
-            if name.startswith("accuracy"):
-                axes.axhline(0.5, color=FAINT, linewidth=0.7, linestyle=(0, (4, 3)))
-                axes.set_ylim(0, 1)
-            axes.set(title=_TITLES[name], xlabel="epoch")
-    return save(figure, path)
-
-
-def _smoothed(values: NDArray[Any]) -> NDArray[Any]:
-    width = max(len(values) // 25, 1) * 2 - 1
-    padded = np.pad(values, width // 2, mode="edge")
-    return np.convolve(padded, np.ones(width) / width, mode="valid")

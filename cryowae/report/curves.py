@@ -65,7 +65,7 @@ def training_figure(columns: Mapping[str, Curve]) -> Figure:
             for colour, name in zip(SERIES, losses, strict=False):
                 _trace(axes, steps, columns[name], colour, _NAMES.get(name, name))
             if all(np.nanmin(columns[name]) > 0 for name in losses):
-                _count_in_decades(axes)
+                count_in_decades(axes)
             axes.legend(loc="lower right", bbox_to_anchor=(1.01, 0.98), ncols=len(losses), borderpad=0)
             axes.set(title="losses", xlabel="step", xlim=_span(steps))
         width = (WIDTH - 0.95 + 0.65) / max(len(scales), 1) - 0.65
@@ -153,6 +153,16 @@ def shell_correlation(a: NDArray[Any], b: NDArray[Any]) -> tuple[Curve, Curve]:
     return curve.frequency[1:], curve.correlation[1:]
 
 
+def count_in_decades(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers at 1, 2, 3 and 5 of each decade."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _draw_match(axes: Axes, steps: Curve, match: Curve, null: Curve | None, title: str) -> None:
     _trace(axes, steps, match, BLUE, "codes and prior")
     if null is not None and np.isfinite(null).any():
@@ -189,15 +199,6 @@ def _smooth(values: Curve) -> Curve:
     middle = np.arange(len(values))
     first, last = np.maximum(middle - half, 0), np.minimum(middle + half + 1, len(values))
     return np.asarray((sums[last] - sums[first]) / (last - first))
-
-
-def _count_in_decades(axes: Axes) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _span(steps: Curve) -> tuple[float, float]:
