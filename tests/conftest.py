@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,31 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"CRYOWAE_DATA is {name!r}, which is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LeNet that has seen a few images of the baselines' tests."""
+    from baseline_parts import blobs
+
+    from cryowae.baselines.features import train_lenet
+
+    path = tmp_path_factory.mktemp("lenet") / "lenet.safetensors"
+    train_lenet(blobs(400), blobs(40), path, epochs=1, device="cpu")
+    return path
+
+
+@pytest.fixture
+def inception(tmp_path: Path) -> Path:
+    """A file of TorchScript that stands for Inception's."""
+    import torch
+    from baseline_parts import Corners
+
+    path = tmp_path / "inception.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(Corners()).save(str(path))
+    return path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ Figures = dict[str, float | str]
 COMPONENTS = 10
 """Gaussians of the mixture that is fitted to codes of training images."""
 _CODES = 500  # in an MMD
+_NULLS = 20  # sets of samples of the prior whose distance to another the codes' is held against
 _BATCH = 250
 _ENOUGH = 10_000  # codes that the mixture is fitted to
 
@@ -57,25 +58,13 @@ class Evaluation:
     seed: int = 0
     kept: Path | None = None
     few: int | None = None
-    _references: dict[str, Tensor] = field(default_factory=dict)
+    _references: dict[str, Tensor] = field(default_factory=dict, init=False)
 
-    @classmethod
-    def on(
-        cls,
-        device: str,
-        train: ImageSet,
-        held: ImageSet,
-        test: ImageSet | None = None,
-        extractors: Sequence[Extractor] = (),
-        final: Sequence[Extractor] = (),
-        seed: int = 0,
-        kept: Path | None = None,
-        few: int | None = None,
-    ) -> Evaluation:
-        """One whose images are on a device, where the models and extractors are."""
+    def on(self, device: str) -> Evaluation:
+        """The same with its images on a device, where the models and extractors are."""
         place = torch.device(device)
-        moved = None if test is None else test.to(place)
-        return cls(train.to(place), held.to(place), moved, extractors, final, seed, kept, few)
+        test = None if self.test is None else self.test.to(place)
+        return replace(self, train=self.train.to(place), held=self.held.to(place), test=test)
 
     @torch.no_grad()
     def __call__(self, model: Baseline, last: bool = True) -> Figures:
@@ -91,7 +80,7 @@ class Evaluation:
         config = model.config
         found: Figures = {name: str(getattr(config, name)) for name in ("data", "model", "preset", "seed", "labels")}
         found |= {"weight": f"{config.weight:g}", "code": str(model.style), "training_images": str(len(self.train))}
-        found["changed"] = config.changed()
+        found |= {"epochs": str(config.epochs), "changed": config.changed()}
         judged = copy.deepcopy(model).eval()
         generator = torch.Generator().manual_seed(self.seed)
         made = {"sample": _decoded(judged, judged.prior(len(self.held), generator))}
@@ -113,8 +102,8 @@ class Evaluation:
             kind = extractor.name.split("-")[0]
             found[kind] = extractor.name
             few = self.few if extractor in self.final else None
-            if few:
-                found[f"{kind}_images"] = str(few)
+            if extractor in self.final:
+                found[f"{kind}_images"] = str(few) if few and few < len(self.held) else "all"
             for name, images in made.items():
                 features = extractor(images[:few])
                 found[f"{kind}_fd_{name}"] = frechet_distance(self._reference(extractor), features)
@@ -161,11 +150,12 @@ class Evaluation:
         kernel = block_kernel(torch.cat([held[:count], prior[:count]])[:, None])
         found["mmd"] = float(mmd(kernel, torch.arange(2 * count) < count))
         found["mmd_null95"] = null_quantile(kernel, count, generator)
-        other = torch.randn(held.shape, generator=generator).to(held)
-        state = generator.get_state()
         found["sliced"] = sliced_wasserstein(held, prior, generator)
-        generator.set_state(state)
-        found["sliced_null"] = sliced_wasserstein(other, prior, generator)
+        null = [
+            sliced_wasserstein(torch.randn(held.shape, generator=generator).to(held), prior, generator)
+            for _ in range(_NULLS)
+        ]
+        found["sliced_null95"] = float(torch.tensor(null).quantile(0.95))
         return _in_batches(drawn, self.train.images[:_ENOUGH])
 
     def _conditional(self, judged: Baseline, generator: torch.Generator) -> Figures:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from cryowae.baselines.curves import draw_evaluation, draw_log
 from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.features import Extractor
 from cryowae.baselines.model import read_baseline
 from cryowae.baselines.pictures import draw_baseline
 from cryowae.baselines.rows import read_rows
 from cryowae.baselines.run import train_baseline
 from cryowae.config import BaselineConfig
-from cryowae.data.images import ImageSet
-from cryowae.models.pretrained import pick_device
 from cryowae.progress import SILENT, Progress
 
 SHOWN = 16
@@ -23,13 +19,9 @@ SHOWN = 16
 
 def run_baseline(
     config: BaselineConfig,
-    images: ImageSet,
+    judge: Evaluation,
     output: Path,
     *,
-    test: ImageSet | None = None,
-    extractors: Sequence[Extractor] = (),
-    final: Sequence[Extractor] = (),
-    kept: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -41,13 +33,11 @@ def run_baseline(
     ----------
     config
         What to train.
-    images
-        Four fifths of which are trained on.
+    judge
+        Has the images to train on, and those to measure it by.
     output
         Folder for what `train_baseline` writes, `samples.png`, `curves.png`, and `evaluation.png` if it was measured
         more than once.
-    test, extractors, final, kept
-        As in `Evaluation`.
     resume, overwrite, device, progress
         As in `train_baseline`.
 
@@ -56,14 +46,12 @@ def run_baseline(
     figures
         The last row of `evaluation.csv`.
     """
-    train, held = images.halves(config.images)
-    judge = Evaluation.on(pick_device(device), train, held, test, extractors, final, config.seed, kept)
     weights = train_baseline(
         config,
-        train,
+        judge.train,
         output,
         evaluate=judge,
-        examples=held.images[:SHOWN],
+        examples=judge.held.images[:SHOWN],
         resume=resume,
         overwrite=overwrite,
         device=device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryowae.io.text import write_text
@@ -44,12 +44,17 @@ class Rows:
         row = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in values.items()}
         same = next((r for r in self._rows if r["step"] == str(step)), {})
         self._rows = [r for r in self._rows if r is not same] + [{**same, "step": str(step), **row}]
-        names = list(dict.fromkeys(name for r in self._rows for name in r))
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        write_text(self._path, buffer.getvalue())
+        write_rows(self._rows, self._path)
+
+
+def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
+    """Write a CSV file with a column for every name that a row has."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

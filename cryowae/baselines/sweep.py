@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryowae.baselines.curves import mark_chance
+from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.experiment import run_baseline
-from cryowae.baselines.features import Extractor
 from cryowae.baselines.model import read_baseline
 from cryowae.baselines.rows import read_rows
 from cryowae.config import BaselineConfig
-from cryowae.data.images import ImageSet
 from cryowae.errors import OutputError
 from cryowae.progress import SILENT, Progress
 from cryowae.report.style import FAINT, SERIES, WIDTH, house_style, new_figure, place, save
@@ -25,10 +25,9 @@ _ACCURACY = "accuracy_style"
 
 def sweep_weights(
     configs: Sequence[BaselineConfig],
-    images: ImageSet,
+    judge: Evaluation,
     output: Path,
     *,
-    extractors: Sequence[Extractor] = (),
     device: str = "auto",
     progress: Progress = SILENT,
 ) -> list[Path]:
@@ -50,9 +49,7 @@ def sweep_weights(
             if read_baseline(weights, "cpu").model.config != config:
                 raise OutputError(f"{folder} holds a run of other settings; choose another --output")
             continue
-        run_baseline(
-            config, images, folder, extractors=extractors, resume=last.exists(), device=device, progress=progress
-        )
+        run_baseline(config, judge, folder, resume=last.exists(), device=device, progress=progress)
     return folders
 
 
@@ -60,12 +57,13 @@ def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
     """Draw a sweep on digits: errors, match and samples over lambda, and the discriminators while they learn."""
     ends = [read_rows(folder / "evaluation.csv")[-1] for folder in folders]
     models = list(dict.fromkeys(row["model"] for row in ends))
+    judged = [(folder, row) for folder, row in zip(folders, ends, strict=True) if row["model"] in ("wae-gan", "aae")]
     width, height = (WIDTH - 1.6) / 2, 2.0
     with house_style():
         figure = new_figure(WIDTH, 2 * height + 1.95)
         panels = [
             place(figure, 0.7 + i % 2 * (width + 0.75), 0.6 + i // 2 * (height + 0.85), width, height, label=str(i))
-            for i in range(4)
+            for i in range(4 if judged else 3)
         ]
         for colour, model in zip(SERIES, models, strict=False):
             mine = sorted((row for row in ends if row["model"] == model), key=lambda row: float(row["weight"]))
@@ -73,10 +71,7 @@ def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
             _plot(panels[1], mine, "mmd", colour, "o-", model)
             for name, line in (("sample", "o-"), ("mixture", ".:"), ("reconstruct", ".--")):
                 _plot(panels[2], mine, f"lenet_fd_{name}", colour, line, name)
-        limit = max(float(row["mmd_null95"]) for row in ends)
-        panels[1].axhline(limit, color=FAINT, linewidth=0.7, linestyle=(0, (4, 3)))
-        panels[1].set_yscale("symlog", linthresh=limit)
-        panels[1].set_ylim(bottom=min(-limit, *(float(row["mmd"]) for row in ends)))
+        mark_chance(panels[1], [float(row["mmd"]) for row in ends], max(float(row["mmd_null95"]) for row in ends))
         panels[2].set_yscale("log")
         titles = (
             "mean squared error",
@@ -85,7 +80,8 @@ def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
         )
         for axes, title in zip(panels[:3], titles, strict=True):
             axes.set(title=title, xscale="log", xlabel="lambda, beside a sum over the values of an image")
-        _draw_discriminators(panels[3], folders, ends)
+        if judged:
+            _draw_discriminators(panels[3], judged)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="upper left", ncols=len(models))
     return save(figure, path)
 
@@ -97,11 +93,9 @@ def _plot(axes: Axes, rows: Sequence[Row], name: str, colour: str, line: str, la
         axes.plot([float(row["weight"]) for row in there], values, line, color=colour, label=label)
 
 
-def _draw_discriminators(axes: Axes, folders: Sequence[Path], ends: Sequence[Row]) -> None:
+def _draw_discriminators(axes: Axes, judged: Sequence[tuple[Path, Row]]) -> None:
     axes.axhline(0.5, color=FAINT, linewidth=0.7, linestyle=(0, (4, 3)))
-    for colour, (folder, end) in zip(
-        SERIES, ((f, e) for f, e in zip(folders, ends, strict=True) if e["model"] in ("wae-gan", "aae")), strict=False
-    ):
+    for colour, (folder, end) in zip(SERIES, judged, strict=False):
         log = [row for row in read_rows(folder / "log.csv") if row.get(_ACCURACY)]
         epochs = sorted({-(-float(row["epoch"]) // 0.5) / 2 for row in log})  # means over half an epoch
         means = []

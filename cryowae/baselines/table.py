@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from cryowae.baselines.rows import read_rows
+from cryowae.baselines.rows import read_rows, write_rows
 from cryowae.errors import ConfigError
 from cryowae.io.text import write_text
 
-_KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "changed")
+_KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "epochs", "changed")
 _HEADINGS = {
     "mse": ("MSE", 4),
     "power_of_means": ("E m²", 2),
@@ -22,7 +21,7 @@ _HEADINGS = {
     "mmd": ("MMD²", 4),
     "mmd_null95": ("null 95 %", 4),
     "sliced": ("sliced W", 3),
-    "sliced_null": ("its null", 3),
+    "sliced_null95": ("null 95 %", 3),
     "lenet_fd_reconstruct": ("LeNet FD reconstruct", 2),
     "lenet_fd_sample": ("LeNet FD sample", 2),
     "lenet_fd_mixture": ("LeNet FD GMM", 2),
@@ -41,17 +40,19 @@ def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
     Raises
     ------
     ConfigError
-        If a folder holds none, or figures under different extractors would stand in one column.
+        If a folder holds none, two have the same settings and seed, or figures under different extractors would stand
+        in one column.
     """
-    rows = []
+    rows: list[dict[str, str]] = []
     for run in runs:
-        path = run / "evaluation.csv" if run.is_dir() else run
-        found = read_rows(path) if path.is_file() else []
-        if not found:
-            raise ConfigError(f"no figures in {path}; expected the folder of a run of `cryowae baseline`")
-        rows += [
-            {"run": str(run), **row} for row in (found if found[0].get("model", "").startswith("pca") else found[-1:])
-        ]
+        found = _figures(run / "evaluation.csv" if run.is_dir() else run)
+        rows += [{"run": str(run), **row} for row in (found if found[0]["model"].startswith("pca") else found[-1:])]
+    known: dict[tuple[str, ...], str] = {}
+    for row in rows:
+        key = (*_settings(row), row.get("seed", ""))
+        if key in known:
+            raise ConfigError(f"got {known[key]} and {row['run']}, of the same settings and seed; give one of them")
+        known[key] = row["run"]
     for kind in ("lenet", "inception"):
         names = {f"{row[kind]} of {row.get(f'{kind}_images') or 'all'} images" for row in rows if row.get(kind)}
         if len(names) > 1:
@@ -63,16 +64,18 @@ def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
 
 
 def write_table(rows: Sequence[dict[str, str]], path: Path) -> str:
-    """Write all figures as `path`.csv, and means over seeds as `path`.md; returns the latter's text."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path.with_suffix(".csv"), buffer.getvalue())
+    """Write all figures, and means over seeds, as the `table_files` of `path`; returns the latter's text."""
+    figures, means = table_files(path)
+    write_rows(rows, figures)
     text = markdown(rows)
-    write_text(path.with_suffix(".md"), text)
+    write_text(means, text)
     return text
+
+
+def table_files(path: Path) -> tuple[Path, Path]:
+    """`path`.csv and `path`.md; either ending may be there already."""
+    stem = path.with_suffix("") if path.suffix in (".csv", ".md") else path
+    return stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.md")
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:
@@ -83,11 +86,25 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
     lines.append("|" + "---|" * len(keys) + "---:|" * (len(scores) + 1))
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for row in rows:
-        groups.setdefault(tuple(row.get(key, "") for key in _KEYS), []).append(row)
+        groups.setdefault(_settings(row), []).append(row)
     for group in groups.values():
         cells = [group[0].get(key, "") for key in keys] + [str(len({row.get("seed") for row in group}))]
         lines.append("| " + " | ".join([*cells, *(_cell(group, name) for name in scores)]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _figures(path: Path) -> list[dict[str, str]]:
+    try:
+        found = read_rows(path) if path.is_file() else []
+    except (UnicodeDecodeError, csv.Error):
+        found = []
+    if not found or not found[0].get("model"):
+        raise ConfigError(f"no figures in {path}; expected the folder of a run of `cryowae baseline`")
+    return found
+
+
+def _settings(row: dict[str, str]) -> tuple[str, ...]:
+    return tuple(row.get(key, "") for key in _KEYS)
 
 
 def _cell(group: Sequence[dict[str, str]], name: str) -> str:

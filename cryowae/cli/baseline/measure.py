@@ -11,6 +11,9 @@ from cryowae.cli.baseline.features import inception_features, lenet_features, sa
 from cryowae.cli.baseline.options import FEATURES, LENET, RUNS, Data, Fid, Images, LeNetFile, Seed
 from cryowae.cli.opening import Device, Overwrite
 from cryowae.cli.terminal import progress
+from cryowae.errors import OutputError
+
+_CODES = "Components, of 32 x 32; may be repeated. 8, 16 and 32 if not given."
 
 
 def evaluate(
@@ -24,6 +27,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV; evaluation.csv in the run if not given.")
     ] = None,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Measure a trained model again, as at the end of its run: with other features, or on another machine."""
@@ -32,8 +36,11 @@ def evaluate(
     from cryowae.baselines.rows import Rows
     from cryowae.data.celeba import read_celeba
     from cryowae.data.mnist import read_mnist
+    from cryowae.io.space import check_output
     from cryowae.models.pretrained import pick_device
 
+    if output:
+        check_output(output, overwrite=overwrite)
     saved = read_baseline(checkpoint, device)
     config, step = saved.model.config, int(saved.metadata["step"])
     with progress() as shown:
@@ -43,10 +50,11 @@ def evaluate(
         test = read_mnist(data, "t10k") if config.labels else None
         train, held = images.halves(config.images)
         first = lenet_features(lenet, device) if digits else []
-        judge = Evaluation.on(pick_device(device), train, held, test, first, final, config.seed, FEATURES, fid_images)
-        figures = judge(saved.model)
+        judge = Evaluation(train, held, test, first, final, config.seed, FEATURES, fid_images)
+        figures = judge.on(pick_device(device))(saved.model)
     table = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "evaluation.csv"
-    Rows(table, keep=step).write(step, {"epoch": step // max(len(train) // config.batch, 1), **figures})
+    rows = Rows(table, keep=None if output else step)
+    rows.write(step, {"epoch": step // max(len(train) // config.batch, 1), **figures})
     say_figures(figures)
     typer.echo(str(table))
 
@@ -56,7 +64,7 @@ def references(
     lenet: LeNetFile = LENET,
     fid_weights: Fid = None,
     images: Images = 0,
-    codes: Annotated[list[int] | None, typer.Option("--code", min=1, help="Components; may be repeated.")] = None,
+    codes: Annotated[list[int] | None, typer.Option("--code", min=1, max=1024, help=_CODES)] = None,
     output: Annotated[Path, typer.Option(metavar="FOLDER")] = RUNS / "references",
     overwrite: Overwrite = False,
     device: Device = "auto",
@@ -73,8 +81,8 @@ def references(
     train, held = read_mnist(data).halves(images)
     with progress() as shown:
         first, final = lenet_features(lenet, device), inception_features(fid_weights, device, shown)
-        judge = Evaluation.on(pick_device(device), train, held, extractors=first, final=final, kept=FEATURES)
-        measure_references(judge, codes or [8, 32], table, shown)
+        judge = Evaluation(train, held, extractors=first, final=final, kept=FEATURES).on(pick_device(device))
+        measure_references(judge, codes or [8, 16, 32], table, shown)
     typer.echo(str(table))
 
 
@@ -84,15 +92,15 @@ def table(
     overwrite: Overwrite = False,
 ) -> None:
     """Put runs side by side: all figures as CSV, means and spread over seeds as Markdown."""
-    from cryowae.baselines.table import collect, write_table
+    from cryowae.baselines.table import collect, table_files, write_table
     from cryowae.io.space import check_output, make_folder
 
     make_folder(output.parent)
-    for suffix in (".csv", ".md"):
-        check_output(output.with_suffix(suffix), overwrite=overwrite)
+    for file in table_files(output):
+        check_output(file, overwrite=overwrite)
     typer.echo(write_table(collect(runs), output))
-    for suffix in (".csv", ".md"):
-        typer.echo(str(output.with_suffix(suffix)))
+    for file in table_files(output):
+        typer.echo(str(file))
 
 
 def sample(
@@ -109,8 +117,10 @@ def sample(
     from cryowae.baselines.pictures import draw_baseline
     from cryowae.io.space import check_output
 
-    saved = read_baseline(checkpoint, device)
     picture = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "samples.png"
+    if picture.suffix.lower() != ".png":
+        raise OutputError(f"got --output {picture}, expected a name that ends in .png: pictures are written as PNG")
+    saved = read_baseline(checkpoint, device)
     check_output(picture, overwrite=overwrite or output is None)
     typer.echo(str(draw_baseline(saved, picture, seed)))
 

@@ -32,13 +32,15 @@ def sweep(
     device: Device = "auto",
 ) -> None:
     """Sweep lambda on MNIST: reconstruction, match and samples against the weight of the match, as one picture."""
+    from cryowae.baselines.evaluate import Evaluation
     from cryowae.baselines.sweep import draw_weights, sweep_weights
     from cryowae.baselines.table import collect, write_table
     from cryowae.config import baseline_config
     from cryowae.data.mnist import read_mnist
     from cryowae.io.space import make_folder
+    from cryowae.models.pretrained import pick_device
 
-    models = models or ["wae-mmd", "wae-gan"]
+    models = list(dict.fromkeys(models or ["wae-mmd", "wae-gan"]))
     if unknown := set(models) - {"vae", "wae-mmd", "wae-gan", "aae"}:
         raise ConfigError(
             f"got --model {' '.join(sorted(unknown))}, expected models with a match: vae, wae-mmd, wae-gan, aae"
@@ -49,8 +51,10 @@ def sweep(
         for model in models
         for weight in sorted(set(weights or (1, 10, 100, 1000, 10_000, 100_000)))
     ]
-    judge, digits = lenet_features(lenet, device), read_mnist(data)
+    train, held = read_mnist(data).halves(configs[0].images)
+    first = lenet_features(lenet, device)
+    judge = Evaluation(train, held, extractors=first, seed=configs[0].seed).on(pick_device(device))
     with progress() as shown:
-        folders = sweep_weights(configs, digits, make_folder(output), extractors=judge, device=device, progress=shown)
+        folders = sweep_weights(configs, judge, make_folder(output), device=device, progress=shown)
     typer.echo(write_table(collect(folders), output / "sweep"))
     typer.echo(str(draw_weights(folders, output / "sweep.png")))

@@ -189,21 +189,12 @@ def _run(
     device: str,
     shown: Progress,
 ) -> None:
+    from cryowae.baselines.evaluate import Evaluation
     from cryowae.baselines.experiment import run_baseline
+    from cryowae.models.pretrained import pick_device
 
     folder = _folder(config, output)
-    figures = run_baseline(
-        config,
-        images,
-        folder,
-        test=test,
-        extractors=extractors[0],
-        final=extractors[1],
-        kept=FEATURES,
-        resume=resume,
-        overwrite=overwrite,
-        device=device,
-        progress=shown,
-    )
+    judge = Evaluation(*images.halves(config.images), test, *extractors, config.seed, FEATURES).on(pick_device(device))
+    figures = run_baseline(config, judge, folder, resume=resume, overwrite=overwrite, device=device, progress=shown)
     say_figures(figures)
     typer.echo(str(folder))
