@@ -14,6 +14,7 @@ from cryowae.baselines.rows import read_rows
 from cryowae.config import BaselineConfig
 from cryowae.errors import OutputError
 from cryowae.progress import SILENT, Progress
+from cryowae.report.curves import count_in_decades
 from cryowae.report.style import FAINT, SERIES, WIDTH, house_style, new_figure, place, save
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
             for name, line in (("sample", "o-"), ("mixture", ".:"), ("reconstruct", ".--")):
                 _plot(panels[2], mine, f"lenet_fd_{name}", colour, line, name)
         mark_chance(panels[1], [float(row["mmd"]) for row in ends], max(float(row["mmd_null95"]) for row in ends))
-        panels[2].set_yscale("log")
+        count_in_decades(panels[2])
         titles = (
             "mean squared error",
             "MMD² of 500 codes; dashed: chance, 95 %",
