@@ -11,6 +11,7 @@ import torch
 from baseline_parts import blobs
 from typer.testing import CliRunner
 
+from cryowae.baselines.model import read_baseline
 from cryowae.baselines.rows import Rows, read_rows
 from cryowae.cli import app
 
@@ -45,9 +46,9 @@ def test_a_run_is_measured_again_and_nothing_is_lost(digits, lenet, inception):
     words = ["mnist", "--model", "ae", "--epochs", "2", "--set", "batch=32", "--set", "evaluate_every=1"]
     assert run(*words, "--output", "run", *common).exit_code == 0
     before = read_rows(Path("run/evaluation.csv"))
-    assert [(row["epoch"], row["epochs"], row["training_images"]) for row in before] == [
-        (epoch, "2", "128") for epoch in "12"
-    ]
+    cells = [[row[name] for name in ("step", "epoch", "epochs", "training_images")] for row in before]
+    assert cells == [["4", "1", "2", "128"], ["8", "2", "2", "128"]]  # batches of 32, of four fifths
+    assert torch.equal(read_baseline(Path("run"), "cpu").examples, digits["train"].images[128:144])
     again = ["evaluate", "run", *common, "--fid-weights", str(inception)]
     for more, images in ((["--fid-images", "5"], "5"), ([], "all")):
         assert run(*again, *more).exit_code == 0
