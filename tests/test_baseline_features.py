@@ -16,6 +16,7 @@ from cryowae.baselines.features import LeNet, LeNetFeatures, train_lenet
 from cryowae.baselines.inception import InceptionFeatures
 from cryowae.baselines.rows import Rows, read_rows
 from cryowae.errors import CheckpointError, ImagesError
+from cryowae.progress import Progress
 
 
 def test_a_lenet_learns_and_is_known_by_its_hash(lenet, tmp_path):
@@ -69,25 +70,48 @@ def test_inception_may_be_torchmetrics_own(monkeypatch):
         InceptionFeatures("download", "cpu")
 
 
-def test_features_that_are_asked_for_again_are_kept(inception, tmp_path):
+class Interrupting(Progress):
+    """Stops a run after so many batches, and counts the images that were not kept yet."""
+
+    def __init__(self, batches: int) -> None:
+        self.left, self.asked = batches, []
+
+    def begin(self, name, total, unit):
+        self.asked.append(total)
+
+    def advance(self, count=1):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def test_what_inception_made_is_kept_and_goes_on_after_a_break(inception, tmp_path, monkeypatch):
+    monkeypatch.setattr("cryowae.baselines.inception._FILE", 100)
+    images = torch.randint(0, 256, (250, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    plain = InceptionFeatures(inception, "cpu")(images)
+    stopped = Interrupting(4)  # batches of 50: the second hundred is not written yet
+    with pytest.raises(KeyboardInterrupt):
+        InceptionFeatures(inception, "cpu", stopped, tmp_path / "kept")(images)
+    on = Interrupting(99)
+    extractor = InceptionFeatures(inception, "cpu", on, tmp_path / "kept")
+    assert torch.equal(extractor(images), plain) and torch.equal(extractor(images), plain)
+    assert stopped.asked == [250] and on.asked == [150, 0]
+    extractor.forget(images[:100])
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+def test_the_reference_is_kept_and_what_a_model_made_is_not(inception, tmp_path):
     train, held = blobs(40).halves()
-    seen = []
-
-    class Counted(InceptionFeatures):
-        def __call__(self, images):
-            seen.append(len(images))
-            return super().__call__(images)
-
     made = torch.randint(0, 256, (32, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    counts = Interrupting(99)
     for _ in range(2):
-        judge = Evaluation(train, held, final=[Counted(inception, "cpu")], kept=tmp_path / "kept")
+        judge = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu", counts, tmp_path / "kept")])
         found = judge.distances({"sample": made})
-    assert seen == [32, 8, 32] and len(list((tmp_path / "kept").iterdir())) == 1
+    assert counts.asked == [32, 8, 32, 0] and len(list((tmp_path / "kept").iterdir())) == 1
     again = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu")])
     assert found["inception_fd_sample"] > 0 and found == again.distances({"sample": made})
-    few = Evaluation(train, held, final=[Counted(inception, "cpu")], kept=tmp_path / "kept", few=5)
+    few = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu")], few=5)
     assert few.distances({"sample": made}) == again.distances({"sample": made[:5]}) | {"inception_images": "5"}
-    assert seen[3:] == [5]
     table = tmp_path / "evaluation.csv"
     for judge in (few, again):  # the figures of all take the place of those of a few, and say so
         Rows(table, keep=1).write(1, judge.distances({"sample": made}))

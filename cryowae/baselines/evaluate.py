@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
 from cryowae.baselines.features import Extractor, LeNetFeatures
-from cryowae.baselines.inception import kept_features
+from cryowae.baselines.inception import InceptionFeatures
 from cryowae.baselines.mixture import GaussianMixture
 from cryowae.baselines.model import Baseline
 from cryowae.data.images import ImageSet, signed, unsigned
@@ -44,8 +43,6 @@ class Evaluation:
         Those that take long, and are only asked at the end of a run.
     seed
         Of the samples.
-    kept
-        Folder in which the features of the held-out images under `final` stay for the next run.
     few
         How many of the images that a model made `final` sees, the first ones; all if None. The reference stays whole.
     """
@@ -54,9 +51,8 @@ class Evaluation:
     held: ImageSet
     test: ImageSet | None = None
     extractors: Sequence[Extractor] = ()
-    final: Sequence[Extractor] = ()
+    final: Sequence[InceptionFeatures] = ()
     seed: int = 0
-    kept: Path | None = None
     few: int | None = None
     _references: dict[str, Tensor] = field(default_factory=dict, init=False)
 
@@ -112,13 +108,14 @@ class Evaluation:
             if "mixture" in made:
                 sampled, mixed = (found[f"{kind}_fd_{name}"] for name in ("sample", "mixture"))
                 found[f"{kind}_gap"] = float(sampled) - float(mixed)
+        for slow in self.final if last else ():
+            for images in made.values():
+                slow.forget(images[: self.few])
         return found
 
     def _reference(self, extractor: Extractor) -> Tensor:
         if extractor.name not in self._references:
-            slow, images = extractor in self.final, self.held.images
-            found = kept_features(extractor, images, self.kept) if slow and self.kept else extractor(images)
-            self._references[extractor.name] = found
+            self._references[extractor.name] = extractor(self.held.images)
         return self._references[extractor.name]
 
     def _reconstructed(self, judged: Baseline, found: Figures) -> Tensor:

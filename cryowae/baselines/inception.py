@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from cryowae.baselines.features import Extractor, file_hash
+from cryowae.baselines.features import file_hash
 from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.io.space import make_folder
@@ -20,6 +20,7 @@ from cryowae.progress import SILENT, Progress
 DOWNLOAD = "download"
 """In place of a file: torchmetrics' own download."""
 _BATCH = 50
+_FILE = 1000  # images whose features are kept together
 
 Network = Callable[[Tensor], Tensor]
 """`(n, 3, size, size)` uint8 to `(n, 2048)`."""
@@ -39,6 +40,9 @@ class InceptionFeatures:
         `auto`, `cpu`, `cuda` or `mps`.
     progress
         Told every batch: the network takes a CPU half an hour for 12 000 images.
+    kept
+        Folder in which features stay, a thousand images to a file that is named after them: what was interrupted goes
+        on, and the same images are not asked for twice. 8 MB a file.
 
     Raises
     ------
@@ -46,32 +50,49 @@ class InceptionFeatures:
         If it is no such file, or cannot be downloaded.
     """
 
-    def __init__(self, source: Path | str, device: str = "auto", progress: Progress = SILENT) -> None:
+    def __init__(
+        self, source: Path | str, device: str = "auto", progress: Progress = SILENT, kept: Path | None = None
+    ) -> None:
         place = pick_device(device)
         self._network, self.name = _downloaded(place) if str(source) == DOWNLOAD else _read(Path(source), place)
-        self._progress = progress
+        self._progress, self._kept = progress, kept
 
-    @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        parts = []
-        self._progress.begin("Inception", len(images), "images")
-        for some in images.split(_BATCH):
-            parts.append(self._network(some.expand(-1, 3, -1, -1)).flatten(1))
-            self._progress.advance(len(some))
+        """`(n, c, size, size)` uint8 to `(n, 2048)`."""
+        files = self._files(images)
+        missing = [some for some, file in files if not file or not file.is_file()]
+        self._progress.begin("Inception", sum(map(len, missing)), "images")
+        parts = [self._read_or_make(some, file) for some, file in files]
         self._progress.end()
         return torch.cat(parts)
 
+    def forget(self, images: Tensor) -> None:
+        """Remove what is kept of images that nobody will ask for again."""
+        for _, file in self._files(images):
+            if file:
+                file.unlink(missing_ok=True)
 
-def kept_features(extractor: Extractor, images: Tensor, folder: Path) -> Tensor:
-    """Features of images that will be asked for again: computed once, and kept in a folder by what they are of."""
-    digest = hashlib.sha256(images.cpu().numpy().tobytes()).hexdigest()[:12]
-    path = folder / f"{extractor.name}-{digest}.safetensors"
-    if path.is_file():
-        return torch.from_numpy(read_checkpoint(path)[0]["features"]).to(images.device)
-    features = extractor(images)
-    make_folder(folder)
-    write_checkpoint(path, {"features": features.cpu().numpy()}, {"kind": "features", "extractor": extractor.name})
-    return features
+    def _files(self, images: Tensor) -> list[tuple[Tensor, Path | None]]:
+        if self._kept is None:
+            return [(images, None)]
+        digests = [
+            (some, hashlib.sha256(some.cpu().numpy().tobytes()).hexdigest()[:12]) for some in images.split(_FILE)
+        ]
+        return [(some, self._kept / f"{self.name}-{digest}.safetensors") for some, digest in digests]
+
+    @torch.inference_mode()
+    def _read_or_make(self, images: Tensor, file: Path | None) -> Tensor:
+        if file and file.is_file():
+            return torch.from_numpy(read_checkpoint(file)[0]["features"]).to(images.device)
+        parts = []
+        for some in images.split(_BATCH):
+            parts.append(self._network(some.expand(-1, 3, -1, -1)).flatten(1))
+            self._progress.advance(len(some))
+        features = torch.cat(parts)
+        if file:
+            make_folder(file.parent)
+            write_checkpoint(file, {"features": features.cpu().numpy()}, {"kind": "features", "extractor": self.name})
+        return features
 
 
 def _read(path: Path, device: str) -> tuple[Network, str]:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cryowae.cli.baseline.options import FEATURES
+
 if TYPE_CHECKING:
     from cryowae.baselines.features import Extractor
+    from cryowae.baselines.inception import InceptionFeatures
     from cryowae.progress import Progress
 
 
@@ -20,13 +23,13 @@ def lenet_features(file: Path, device: str) -> list[Extractor]:
     return [LeNetFeatures.read(file, device)]
 
 
-def inception_features(source: str | None, device: str, shown: Progress) -> list[Extractor]:
-    """Inception, if a file or the word `download` was given."""
+def inception_features(source: str | None, device: str, shown: Progress) -> list[InceptionFeatures]:
+    """Inception, if a file or the word `download` was given; what it makes is kept."""
     if source is None:
         return []
     from cryowae.baselines.inception import InceptionFeatures
 
-    return [InceptionFeatures(source, device, shown)]
+    return [InceptionFeatures(source, device, shown, FEATURES)]
 
 
 def say_figures(figures: Mapping[str, object]) -> None:

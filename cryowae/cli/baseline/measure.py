@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryowae.cli.baseline.features import inception_features, lenet_features, say_figures
-from cryowae.cli.baseline.options import FEATURES, LENET, RUNS, Data, Fid, Images, LeNetFile, Seed
+from cryowae.cli.baseline.options import LENET, RUNS, Data, Fid, Images, LeNetFile, Seed
 from cryowae.cli.opening import Device, Overwrite
 from cryowae.cli.terminal import progress
 from cryowae.errors import OutputError
@@ -50,7 +50,7 @@ def evaluate(
         test = read_mnist(data, "t10k") if config.labels else None
         train, held = images.halves(config.images)
         first = lenet_features(lenet, device) if digits else []
-        judge = Evaluation(train, held, test, first, final, config.seed, FEATURES, fid_images)
+        judge = Evaluation(train, held, test, first, final, config.seed, fid_images)
         figures = judge.on(pick_device(device))(saved.model)
     table = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "evaluation.csv"
     rows = Rows(table, keep=None if output else step)
@@ -81,7 +81,7 @@ def references(
     train, held = read_mnist(data).halves(images)
     with progress() as shown:
         first, final = lenet_features(lenet, device), inception_features(fid_weights, device, shown)
-        judge = Evaluation(train, held, extractors=first, final=final, kept=FEATURES).on(pick_device(device))
+        judge = Evaluation(train, held, extractors=first, final=final).on(pick_device(device))
         measure_references(judge, codes or [8, 16, 32], table, shown)
     typer.echo(str(table))
 

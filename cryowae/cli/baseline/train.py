@@ -9,7 +9,6 @@ import typer
 
 from cryowae.cli.baseline.features import inception_features, lenet_features, say_figures
 from cryowae.cli.baseline.options import (
-    FEATURES,
     LENET,
     RUNS,
     Data,
@@ -30,11 +29,12 @@ from cryowae.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryowae.baselines.features import Extractor
+    from cryowae.baselines.inception import InceptionFeatures
     from cryowae.config import BaselineConfig
     from cryowae.data.images import ImageSet
     from cryowae.progress import Progress
 
-    Judges = tuple[list[Extractor], list[Extractor]]
+    Judges = tuple[list[Extractor], list[InceptionFeatures]]
 
 
 def mnist(
@@ -194,7 +194,7 @@ def _run(
     from cryowae.models.pretrained import pick_device
 
     folder = _folder(config, output)
-    judge = Evaluation(*images.halves(config.images), test, *extractors, config.seed, FEATURES).on(pick_device(device))
+    judge = Evaluation(*images.halves(config.images), test, *extractors, config.seed).on(pick_device(device))
     figures = run_baseline(config, judge, folder, resume=resume, overwrite=overwrite, device=device, progress=shown)
     say_figures(figures)
     typer.echo(str(folder))
