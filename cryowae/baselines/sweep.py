@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from cryowae.baselines.curves import mark_chance
@@ -72,7 +73,7 @@ def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
             _plot(panels[1], mine, "mmd", colour, "o-", model)
             for name, line in (("sample", "o-"), ("mixture", ".:"), ("reconstruct", ".--")):
                 _plot(panels[2], mine, f"lenet_fd_{name}", colour, line, name)
-        mark_chance(panels[1], [float(row["mmd"]) for row in ends], max(float(row["mmd_null95"]) for row in ends))
+        mark_chance(panels[1], [float(row["mmd"]) for row in ends], median(float(row["mmd_null95"]) for row in ends))
         count_in_decades(panels[2])
         titles = (
             "mean squared error",
@@ -104,5 +105,5 @@ def _draw_discriminators(axes: Axes, judged: Sequence[tuple[Path, Row]]) -> None
             some = [float(row[_ACCURACY]) for row in log if epoch - 0.5 < float(row["epoch"]) <= epoch]
             means.append(sum(some) / len(some))
         axes.plot(epochs, means, color=colour, label=f"lambda {float(end['weight']):g}")
-    axes.set(title="discriminator: share of right answers", xlabel="epoch", ylim=(0.4, 1))
-    axes.legend(fontsize=7)
+    axes.set(title="discriminator: share of right answers", xlabel="epoch", ylim=(0, 1))
+    axes.legend(fontsize=7, loc="lower left", ncols=2)
