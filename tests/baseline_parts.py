@@ -6,7 +6,6 @@ import torch
 
 from cryowae.config import BaselineConfig, baseline_config
 from cryowae.data.images import ImageSet
-from cryowae.progress import Progress
 
 
 def blobs(count: int) -> ImageSet:
@@ -24,18 +23,6 @@ def blobs(count: int) -> ImageSet:
 def config(model: str, *overrides: str) -> BaselineConfig:
     """On digits, under `fixed`: two epochs of batches of 16, measured after each."""
     return baseline_config("mnist", model, "fixed", ["epochs=2", "batch=16", "evaluate_every=1", *overrides])
-
-
-class Interrupt(Progress):
-    """Presses Ctrl-C after some steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def advance(self, n: int = 1) -> None:
-        self.left -= n
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 class Corners(torch.nn.Module):

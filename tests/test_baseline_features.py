@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from baseline_parts import blobs
+from interrupting import Interrupt
 
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.features import LeNet, LeNetFeatures, train_lenet
 from cryowae.baselines.inception import InceptionFeatures
 from cryowae.baselines.rows import Rows, read_rows
 from cryowae.errors import CheckpointError, ImagesError
-from cryowae.progress import Progress
 
 
 def test_a_lenet_learns_and_is_known_by_its_hash(lenet, tmp_path):
@@ -70,32 +70,17 @@ def test_inception_may_be_torchmetrics_own(monkeypatch):
         InceptionFeatures("download", "cpu")
 
 
-class Interrupting(Progress):
-    """Stops a run after so many batches, and counts the images that were not kept yet."""
-
-    def __init__(self, batches: int) -> None:
-        self.left, self.asked = batches, []
-
-    def begin(self, name, total, unit):
-        self.asked.append(total)
-
-    def advance(self, count=1):
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-
 def test_what_inception_made_is_kept_and_goes_on_after_a_break(inception, tmp_path, monkeypatch):
     monkeypatch.setattr("cryowae.baselines.inception._FILE", 100)
     images = torch.randint(0, 256, (250, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     plain = InceptionFeatures(inception, "cpu")(images)
-    stopped = Interrupting(4)  # batches of 50: the second hundred is not written yet
+    stopped = Interrupt(200)  # of batches of 50, when the second hundred is not written yet
     with pytest.raises(KeyboardInterrupt):
         InceptionFeatures(inception, "cpu", stopped, tmp_path / "kept")(images)
-    on = Interrupting(99)
+    on = Interrupt(0)
     extractor = InceptionFeatures(inception, "cpu", on, tmp_path / "kept")
     assert torch.equal(extractor(images), plain) and torch.equal(extractor(images), plain)
-    assert stopped.asked == [250] and on.asked == [150, 0]
+    assert stopped.ahead == [250] and on.ahead == [150, 0]
     extractor.forget(images[:100])
     assert len(list((tmp_path / "kept").iterdir())) == 2
 
@@ -103,11 +88,11 @@ def test_what_inception_made_is_kept_and_goes_on_after_a_break(inception, tmp_pa
 def test_the_reference_is_kept_and_what_a_model_made_is_not(inception, tmp_path):
     train, held = blobs(40).halves()
     made = torch.randint(0, 256, (32, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    counts = Interrupting(99)
+    counts = Interrupt(0)
     for _ in range(2):
         judge = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu", counts, tmp_path / "kept")])
         found = judge.distances({"sample": made})
-    assert counts.asked == [32, 8, 32, 0] and len(list((tmp_path / "kept").iterdir())) == 1
+    assert counts.ahead == [32, 8, 32, 0] and len(list((tmp_path / "kept").iterdir())) == 1
     again = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu")])
     assert found["inception_fd_sample"] > 0 and found == again.distances({"sample": made})
     few = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu")], few=5)

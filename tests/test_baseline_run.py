@@ -7,7 +7,8 @@ import warnings
 import matplotlib.image
 import pytest
 import torch
-from baseline_parts import Interrupt, blobs, config
+from baseline_parts import blobs, config
+from interrupting import Interrupt
 
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.experiment import run_baseline

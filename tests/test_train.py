@@ -7,13 +7,13 @@ import sys
 
 import pytest
 import torch
+from interrupting import Interrupt
 from torch.testing import assert_close
 
 from cryowae.config import TrainConfig, load_config
 from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.pretrained import load_model
-from cryowae.progress import Progress
 from cryowae.train import train
 from cryowae.train.state import TrainingState
 
@@ -41,18 +41,6 @@ TINY = {
 
 def config(**changes: object) -> TrainConfig:
     return TrainConfig.model_validate({**TINY, **changes})
-
-
-class Interrupt(Progress):
-    """Presses Ctrl-C after some steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def advance(self, n: int = 1) -> None:
-        self.left -= n
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(

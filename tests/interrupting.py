@@ -1,0 +1,21 @@
+"""Ctrl-C in the middle of long work."""
+
+from __future__ import annotations
+
+from cryowae.progress import Progress
+
+
+class Interrupt(Progress):
+    """Presses Ctrl-C once so much is done, 0 for never; keeps what was said to be ahead."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+        self.ahead: list[int] = []
+
+    def begin(self, task: str, total: int, unit: str) -> None:
+        self.ahead.append(total)
+
+    def advance(self, n: int = 1) -> None:
+        self.left -= n
+        if self.left == 0:
+            raise KeyboardInterrupt
