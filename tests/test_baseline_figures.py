@@ -27,6 +27,13 @@ class Brightness:
         return avg_pool2d(images.float() / 255, 16).flatten(1)
 
 
+class Kept(Brightness):
+    """The same, of the kind that keeps what it made."""
+
+    def forget(self, images):
+        pass
+
+
 def tiles(count: int, low: int, high: int) -> ImageSet:
     """Images of 2 x 4 tiles, each of one grey between two values."""
     greys = torch.randint(low, high, (count, 1, 2, 4), generator=torch.Generator().manual_seed(low))
@@ -60,6 +67,25 @@ def test_nulls_are_quantiles_of_matched_codes(monkeypatch):
     draws = [float(mmd_of_codes(*torch.randn(2, 100, 8, generator=generator), "imq")) for _ in range(300)]
     assert found["mmd_null95"] == pytest.approx(float(torch.tensor(draws).quantile(0.95)), rel=0.3)
     assert found["sliced"] == 0 and 18 <= found["sliced_null95"] < 19
+
+
+def test_the_order_of_images_is_of_no_matter(monkeypatch):
+    """Neighbours in MNIST are of one writer. Here every image's code is a sample of the prior, and they are sorted."""
+    monkeypatch.setattr("cryowae.baselines.evaluate._CODES", 100)
+    monkeypatch.setattr("cryowae.baselines.evaluate._ENOUGH", 100)
+    written = torch.randint(0, 256, (600, 8), generator=torch.Generator().manual_seed(5))
+    written[:, 0] = written[:, 0].sort().values
+    images = written[:, 0].view(-1, 1, 1, 1).repeat(1, 1, 32, 32)  # from dark to bright, with the code in a corner
+    images[:, 0, 0, :8] = written
+    ordered, normal = ImageSet("ordered", images.to(torch.uint8)), torch.distributions.Normal(0, 1)
+    model = Baseline(config("ae"))
+    model.encode = lambda images: normal.icdf((images[:, 0, 0, :8] + 1 + 1 / 255) / (2 + 2 / 255))
+    model.decode = lambda codes: (2 * normal.cdf(codes[:, :1, None, None]) - 1).expand(-1, 1, 32, 32)
+    found = Evaluation(ordered, ordered, extractors=[Brightness()])(model)
+    assert found["mmd"] < 2 * found["mmd_null95"]  # of the first 100: fourteen times
+    assert found["brightness_fd_mixture"] < 0.01  # fitted to the first 100: .9
+    few = Evaluation(ordered, ordered, final=[Kept()], few=50)
+    assert few.distances({"reconstruct": ordered.images})["brightness_fd_reconstruct"] < 0.01
 
 
 def test_measuring_again_keeps_what_was_not_measured_again(tmp_path):

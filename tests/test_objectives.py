@@ -80,6 +80,17 @@ def test_null_quantile_covers_equal_laws(generator):
     assert 0.85 <= below / 60 <= 1.0
 
 
+def test_null_quantile_is_that_of_mmd_of_shuffled_blocks(generator):
+    kernel = block_kernel(torch.randn(14, 3, 5, generator=generator))
+    expected, shuffles = [], torch.Generator().manual_seed(1)
+    for _ in range(200):
+        chosen = torch.zeros(14, dtype=torch.bool)
+        chosen[torch.randperm(14, generator=shuffles)[:6]] = True
+        expected.append(mmd(kernel, chosen))
+    found = null_quantile(kernel, 6, torch.Generator().manual_seed(1), level=0.8)
+    assert found == pytest.approx(float(torch.stack(expected).quantile(0.8)), rel=1e-4)
+
+
 def test_neighbourhood_samples_are_cubes(generator):
     code = torch.arange(2 * 3 * 4 * 4 * 4, dtype=torch.float32).view(2, 3, 4, 4, 4)
     samples = code_samples(code, 10, generator, neighbourhood=2)

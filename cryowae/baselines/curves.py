@@ -34,7 +34,7 @@ _PANELS = {
     "FID": {f"inception_fd_{name}": label for name, label in _DISTANCES.items()},
     "mean squared error": {"mse": ""},
     "E z² / d; dashed: the prior's": {"power_ratio": ""},
-    "MMD² of 500 codes; dashed: chance, 95 %": {"mmd": ""},
+    "MMD² of 2000 codes; dashed: chance, 95 %": {"mmd": ""},
     "sliced Wasserstein of codes; dashed: chance, 95 %": {"sliced": ""},
     "share of test digits with a wrong class": {"error": ""},
     "share of made digits with the class asked for": {"conditional": ""},

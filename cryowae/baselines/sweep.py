@@ -77,7 +77,7 @@ def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
         count_in_decades(panels[2])
         titles = (
             "mean squared error",
-            "MMD² of 500 codes; dashed: chance, 95 %",
+            "MMD² of 2000 codes; dashed: chance, 95 %",
             "LeNet distance: samples —, mixture ···, reconstructions - -",
         )
         for axes, title in zip(panels[:3], titles, strict=True):
