@@ -96,7 +96,9 @@ def test_the_reference_is_kept_and_what_a_model_made_is_not(inception, tmp_path)
     again = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu")])
     assert found["inception_fd_sample"] > 0 and found == again.distances({"sample": made})
     few = Evaluation(train, held, final=[InceptionFeatures(inception, "cpu")], few=5)
-    assert few.distances({"sample": made}) == again.distances({"sample": made[[0, 6, 12, 19, 25]]}) | {"inception_images": "5"}
+    assert few.distances({"sample": made}) == again.distances({"sample": made[[0, 6, 12, 19, 25]]}) | {
+        "inception_images": "5"
+    }
     table = tmp_path / "evaluation.csv"
     for judge in (few, again):  # the figures of all take the place of those of a few, and say so
         Rows(table, keep=1).write(1, judge.distances({"sample": made}))

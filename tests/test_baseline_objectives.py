@@ -7,6 +7,7 @@ weight and wiring of every term. Networks are in evaluation mode here, in which 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ CASES = [
     ("vae", ["weight=.01", "reduction=mean"]),
     ("wae-mmd", ["weight=700"]),
     ("wae-mmd", ["weight=900", "kernel=gaussian"]),
+    ("wae-mmd", ["weight=900", "scales=[0.05, 0.3]"]),
     ("wae-gan", ["weight=2000"]),
     ("aae", ["weight=.5", "reduction=mean"]),
     ("aae", ["weight=2000", "supervision=300", "labels=100"]),
@@ -73,13 +75,13 @@ def answer(logits: torch.Tensor, yes: bool) -> torch.Tensor:
     return binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(yes)))
 
 
-def squared_mmd(codes: torch.Tensor, prior: torch.Tensor, kind: str) -> torch.Tensor:
+def squared_mmd(codes: torch.Tensor, prior: torch.Tensor, kind: str, scales: Sequence[float]) -> torch.Tensor:
     """Pair by pair (Gretton et al. 2012, eq. 3)."""
 
     def mean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         pairs = [(x - y).square().sum() for i, x in enumerate(a) for j, y in enumerate(b) if a is not b or i != j]
-        scales = [2 * a.shape[1] * s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
-        values = [c / (c + r) if kind == "imq" else (-r / c).exp() for r in pairs for c in scales]
+        widths = [2 * a.shape[1] * s for s in scales]
+        values = [c / (c + r) if kind == "imq" else (-r / c).exp() for r in pairs for c in widths]
         return torch.stack(values).sum() / len(pairs)
 
     return mean(codes, codes) + mean(prior, prior) - 2 * mean(codes, prior)
@@ -95,7 +97,9 @@ def latent_terms(network: Baseline, prior: torch.Tensor):
         return posterior.mean + posterior.stddev * noise, away.sum(1).mean(), None
     code, judges = found["style"], network.opponents
     if name == "wae-mmd":
-        return code, squared_mmd(code, prior, network.config.kernel), None
+        config = network.config
+        scales = (0.05, 0.3) if len(config.scales) == 2 else (0.1, 0.2, 0.5, 1, 2, 5, 10)
+        return code, squared_mmd(code, prior, config.kernel, scales), None
     if name == "ae":
         return code, torch.zeros(()), None
     seen, real = {"style": code}, {"style": prior}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from cryowae.baselines.model import Baseline, draw_posterior
 from cryowae.objectives.critic import critic_loss, gradient_penalty
-from cryowae.objectives.latent import block_kernel, discriminator_loss, fooling_loss, gaussian_divergence, mmd
+from cryowae.objectives.latent import SCALES, block_kernel, discriminator_loss, fooling_loss, gaussian_divergence, mmd
 
 Values = dict[str, float]
 Labelled = tuple[Tensor, Tensor]
@@ -60,11 +60,13 @@ def reconstruction_cost(made: Tensor, images: Tensor, reduction: str) -> Tensor:
     return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()
 
 
-def mmd_of_codes(codes: Tensor, prior: Tensor, kernel: Literal["imq", "gaussian"]) -> Tensor:
+def mmd_of_codes(
+    codes: Tensor, prior: Tensor, kernel: Literal["imq", "gaussian"], scales: Sequence[float] = SCALES
+) -> Tensor:
     """Squared MMD of `(n, d)` codes and as many samples of the prior: every code is a block of its own."""
     both = torch.cat([codes, prior])[:, None]
     first = torch.arange(len(both)) < len(codes)
-    return mmd(block_kernel(both, kind=kernel), first)
+    return mmd(block_kernel(both, scales, kind=kernel), first)
 
 
 def _autoencoder_step(
@@ -96,7 +98,7 @@ def _autoencoder_step(
     if config.model == "vae":
         match = gaussian_divergence(found["mean"], found["log_variance"])
     elif config.model == "wae-mmd":
-        match = mmd_of_codes(codes["style"], prior["style"], config.kernel)
+        match = mmd_of_codes(codes["style"], prior["style"], config.kernel, config.scales)
     elif model.opponents:
         match = torch.stack([fooling_loss([model.opponents[name](seen[name])]) for name in model.opponents]).sum()
     else:

@@ -21,7 +21,8 @@ class BaselineConfig(Frozen):
 
     `reduction` is what the squared error is over the values of an image, their `mean` or their `sum`; over the batch it
     is averaged in both cases. `weight` multiplies the latent term beside it: the KL divergence (VAE), the squared MMD,
-    or the cross-entropy of the fooled discriminators. `code` is the length of the code, 0 for that of the report's
+    or the cross-entropy of the fooled discriminators. The MMD's `kernel` is a sum over `scales`, its widths over the
+    expected squared distance of two samples of the prior. `code` is the length of the code, 0 for that of the report's
     Table 1; with `labels` it is that of the style. `labels` is the number of training images whose class an AAE is
     told, 0 for none; they are moved by up to `shift` pixels along both axes, anew each time, and `supervision` is the
     weight of the cross-entropy on them. `critic_steps`, `penalty` and `one_sided` are the WGAN's. `cosine` lets the
@@ -49,6 +50,7 @@ class BaselineConfig(Frozen):
     reduction: Literal["mean", "sum"] = "mean"
     weight: float = Field(1.0, ge=0)
     kernel: Literal["imq", "gaussian"] = "imq"
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0), min_length=1)
     discriminator_rate: float = Field(1e-3, gt=0)
     discriminator_betas: Betas = (0.9, 0.999)
     labels: int = Field(0, ge=0)
