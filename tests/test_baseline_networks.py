@@ -166,6 +166,9 @@ def test_the_prior_of_a_code_with_a_class_is_a_class_and_normal_numbers(generato
 def test_reductions_differ_by_the_number_of_values(generator):
     a, b = (torch.rand(3, 1, 32, 32, generator=generator) for _ in range(2))
     assert float(reconstruction_cost(a, b, "sum") / reconstruction_cost(a, b, "mean")) == pytest.approx(1024, rel=1e-4)
+    ends, made = torch.tensor([[-1.0, -1, 1, 1, 0.5, -0.5]]), torch.tensor([[-1.5, 1.5, 1.2, -1.2, 1.5, -2]])
+    assert float(reconstruction_cost(made, ends, "sum")) == pytest.approx(0.25 + 6.25 + 0.04 + 4.84 + 1 + 2.25)
+    assert float(reconstruction_cost(made, ends, "sum", clipped=True)) == pytest.approx(6.25 + 4.84 + 1 + 2.25)
 
 
 def test_told_digits_are_moved_over_black(generator):

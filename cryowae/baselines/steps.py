@@ -54,8 +54,14 @@ def step(
     return _autoencoder_step(model, optimisers, images, labelled, generator)
 
 
-def reconstruction_cost(made: Tensor, images: Tensor, reduction: str) -> Tensor:
-    """Squared error, `mean` or `sum` over the values of an image, mean over the batch."""
+def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: bool = False) -> Tensor:
+    """Squared error, `mean` or `sum` over the values of an image, mean over the batch.
+
+    If `clipped`, values beyond [-1, 1] cost nothing where the image is at that end: they are written as it is.
+    """
+    if clipped:
+        alike = ((images <= -1) & (made < -1)) | ((images >= 1) & (made > 1))
+        made = torch.where(alike, images, made)
     squares = (made - images).square().flatten(1)
     return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()
 
@@ -93,7 +99,7 @@ def _autoencoder_step(
         seen["style"] = torch.cat([one_hot(codes["label"].argmax(1), model.classes), codes["style"]], 1)
         real["style"] = drawn
     code = torch.cat([codes[name] for name in ("label", "style") if name in codes], 1)
-    loss = reconstruction_cost(model.decode(code), images, config.reduction)
+    loss = reconstruction_cost(model.decode(code), images, config.reduction, config.output == "clipped")
     values = {"reconstruction": float(loss.detach())}
     if config.model == "vae":
         match = gaussian_divergence(found["mean"], found["log_variance"])

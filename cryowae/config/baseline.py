@@ -20,14 +20,15 @@ class BaselineConfig(Frozen):
     """One run of a 2-D baseline.
 
     `reduction` is what the squared error is over the values of an image, their `mean` or their `sum`; over the batch it
-    is averaged in both cases. `weight` multiplies the latent term beside it: the KL divergence (VAE), the squared MMD,
-    or the cross-entropy of the fooled discriminators. The MMD's `kernel` is a sum over `scales`, its widths over the
-    expected squared distance of two samples of the prior. `code` is the length of the code, 0 for that of the report's
-    Table 1; with `labels` it is that of the style. `labels` is the number of training images whose class an AAE is
-    told, 0 for none; they are moved by up to `shift` pixels along both axes, anew each time, and `supervision` is the
-    weight of the cross-entropy on them. `critic_steps`, `penalty` and `one_sided` are the WGAN's. `cosine` lets the
-    rates fall to zero. With `precision` bfloat16 the convolutions are computed in it while training, which halves the
-    time on processors that have it; nothing else is.
+    is averaged in both cases. With `output` clipped it is no error to be blacker than black or whiter than white, since
+    images are clipped when they are written. `weight` multiplies the latent term beside it: the KL divergence (VAE),
+    the squared MMD, or the cross-entropy of the fooled discriminators. The MMD's `kernel` is a sum over `scales`, its
+    widths over the expected squared distance of two samples of the prior. `code` is the length of the code, 0 for that
+    of the report's Table 1; with `labels` it is that of the style. `labels` is the number of training images whose
+    class an AAE is told, 0 for none; they are moved by up to `shift` pixels along both axes, anew each time, and
+    `supervision` is the weight of the cross-entropy on them. `critic_steps`, `penalty` and `one_sided` are the WGAN's.
+    `cosine` lets the rates fall to zero. With `precision` bfloat16 the convolutions are computed in it while training,
+    which halves the time on processors that have it; nothing else is.
 
     Two errors of the report can be repeated: `train_first` false leaves the first Linear of the decoder as it was
     drawn, and `reconstruct` train measures reconstructions with the statistics of their batch.
@@ -47,6 +48,7 @@ class BaselineConfig(Frozen):
     cosine: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     code: int = Field(0, ge=0)
+    output: Literal["linear", "clipped"] = "linear"
     reduction: Literal["mean", "sum"] = "mean"
     weight: float = Field(1.0, ge=0)
     kernel: Literal["imq", "gaussian"] = "imq"
