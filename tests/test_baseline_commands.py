@@ -65,9 +65,12 @@ def test_a_run_is_measured_again_and_nothing_is_lost(digits, lenet, inception):
     assert not Path("x.jpg").exists()
 
 
-def test_references_have_the_lengths_of_our_codes(digits, lenet):
+def test_references_have_the_lengths_of_our_codes(digits, lenet, inception):
     assert run("references", "--lenet", str(lenet), "--output", "pca", "--device", "cpu").exit_code == 0
     assert [row["code"] for row in read_rows(Path("pca/evaluation.csv"))] == ["8", "16", "32", ""]
+    few = ["--fid-weights", str(inception), "--fid-images", "5", "--code", "8", "--output", "few"]
+    assert run("references", "--lenet", str(lenet), "--device", "cpu", *few).exit_code == 0
+    assert [row["inception_images"] for row in read_rows(Path("few/evaluation.csv"))] == ["5", "5"]
     assert run("references", "--code", "1025").exit_code == 2
 
 

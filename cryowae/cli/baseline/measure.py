@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryowae.cli.baseline.features import inception_features, lenet_features, say_figures
-from cryowae.cli.baseline.options import LENET, RUNS, Data, Fid, Images, LeNetFile, Seed
+from cryowae.cli.baseline.options import LENET, RUNS, Data, Fid, FidImages, Images, LeNetFile, Seed
 from cryowae.cli.opening import Device, Overwrite
 from cryowae.cli.terminal import progress
 from cryowae.errors import OutputError
@@ -21,9 +21,7 @@ def evaluate(
     data: Data = None,
     lenet: LeNetFile = LENET,
     fid_weights: Fid = None,
-    fid_images: Annotated[
-        int | None, typer.Option(min=2, help="Of those that are made, the FID sees so many; all if not given.")
-    ] = None,
+    fid_images: FidImages = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV; evaluation.csv in the run if not given.")
     ] = None,
@@ -63,6 +61,7 @@ def references(
     data: Data = None,
     lenet: LeNetFile = LENET,
     fid_weights: Fid = None,
+    fid_images: FidImages = None,
     images: Images = 0,
     codes: Annotated[list[int] | None, typer.Option("--code", min=1, max=1024, help=_CODES)] = None,
     output: Annotated[Path, typer.Option(metavar="FOLDER")] = RUNS / "references",
@@ -81,7 +80,7 @@ def references(
     train, held = read_mnist(data).halves(images)
     with progress() as shown:
         first, final = lenet_features(lenet, device), inception_features(fid_weights, device, shown)
-        judge = Evaluation(train, held, extractors=first, final=final).on(pick_device(device))
+        judge = Evaluation(train, held, extractors=first, final=final, few=fid_images).on(pick_device(device))
         measure_references(judge, codes or [8, 16, 32], table, shown)
     typer.echo(str(table))
 

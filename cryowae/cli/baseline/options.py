@@ -26,6 +26,9 @@ Fid = Annotated[
     str | None,
     typer.Option(metavar="FILE|download", help="Inception, as TorchScript or torchmetrics': the FID."),
 ]
+FidImages = Annotated[
+    int | None, typer.Option(min=2, help="Of those that are made, the FID sees so many; all if not given.")
+]
 LeNetFile = Annotated[Path, typer.Option("--lenet", metavar="FILE", help="Of `baseline lenet`.")]
 Output = Annotated[Path | None, typer.Option(metavar="FOLDER", help="By default runs/baselines/ and what is run.")]
 FEATURES = RUNS / "features"
