@@ -44,6 +44,25 @@ def test_a_run_leaves_its_files_and_figures(model, labels, tmp_path, lenet):
     assert ("a column a class, a row a style drawn anew" in shown) == bool(labels)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("model", "labels"), [("vae", 0), ("wae-mmd", 0), ("aae", 50), ("wgan-gp", 0)])
+def test_cuda_trains_resumes_and_measures_as_the_cpu_does(model, labels, precision, tmp_path, lenet, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    chosen = config(model, f"labels={labels}", f"precision={precision}", "images=80")
+    sets = *blobs(160).halves(chosen.images), blobs(30)
+    judges = {place: Evaluation(*sets, [LeNetFeatures.read(lenet, place)]) for place in ("cpu", "cuda")}
+    trained = judges["cuda"].on("cuda")
+    with pytest.raises(KeyboardInterrupt):
+        run_baseline(chosen, trained, tmp_path, device="cuda", progress=Interrupt(5))
+    run_baseline(chosen, trained, tmp_path, resume=True, device="cuda")
+    figures = {place: judge.on(place)(read_baseline(tmp_path, place).model) for place, judge in judges.items()}
+    assert figures["cuda"].keys() == figures["cpu"].keys() and len(figures["cpu"]) > 8
+    for name, value in figures["cpu"].items():
+        expected = value if isinstance(value, str) else pytest.approx(value, rel=0.02, abs=0.02)
+        assert figures["cuda"][name] == expected, name
+
+
 def test_resuming_gives_the_weights_of_a_run_without_the_break(tmp_path):
     chosen, digits = config("aae", "labels=50"), blobs(56)
     train_baseline(chosen, digits, tmp_path / "straight", device="cpu")

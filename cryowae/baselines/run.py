@@ -157,7 +157,7 @@ def told_labels(images: ImageSet, config: BaselineConfig) -> ImageSet:
         If a class has too few.
     """
     assert images.labels is not None
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(config.seed))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(config.seed)).to(images.labels.device)
     fewest = int(images.labels.bincount(minlength=10).min())
     if config.labels > 10 * fewest:
         raise ImagesError(f"got labels={config.labels}, as many of each class, expected at most {10 * fewest} here")
