@@ -8,8 +8,9 @@ from torch.testing import assert_close
 from cryowae.config import DataConfig
 from cryowae.data.library import load_library
 from cryowae.data.scenes import simulate_scene
-from cryowae.data.synthetic import SyntheticPairs
+from cryowae.data.synthetic import SyntheticPairs, _spread
 from cryowae.errors import ConfigError
+from cryowae.physics.statistics import robust_statistics
 
 TINY = DataConfig(
     scene=(24, 32, 32), crop=16, batch=4, pool=2, crops_per_scene=4, workers=0, membranes=0.0, filaments=0.0
@@ -136,6 +137,14 @@ def test_a_microscope_takes_away_what_its_ctf_does_and_leaves_the_truth():
 BARE = TINY.model_copy(
     update={"plain": 0.0, "vacant": 1.0, "ctf": 0.0, "voxel_sizes": (10.0, 10.0), "scene": (32, 48, 48)}
 )
+
+
+def test_the_spread_is_that_of_restoration_with_gold_too():
+    config = TINY.model_copy(update={"plain": 0.0, "beads": 1.0, "ctf": 0.0, "scene": (48, 64, 64), "snr": (0.2, 0.2)})
+    scene = simulate_scene(config, 1, 0, [])
+    tomogram = scene.thin[0] + scene.contrast / 0.2**0.5 * scene.thin[1]
+    expected = robust_statistics(tomogram.view(16, 22, 22).numpy()).sigma
+    assert_close(_spread(tomogram[None]), torch.tensor([expected], dtype=torch.float32), rtol=1e-5, atol=0)
 
 
 def test_a_scene_without_anything_is_noise_whose_truth_counts_in_units_of_the_noise():

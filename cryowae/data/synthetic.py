@@ -8,6 +8,7 @@ What step `i` gets depends on the seed and `i` alone, so that a run can be resum
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -24,6 +25,7 @@ from cryowae.data.library import load_library
 from cryowae.data.scenes import SimulatedScene, simulate_scene
 from cryowae.models.pretrained import CLIP
 from cryowae.physics.rotation import HALF_TURNS
+from cryowae.physics.statistics import FAR
 from cryowae.physics.structures import Structure
 
 
@@ -68,7 +70,7 @@ class SyntheticPairs:
     def __init__(self, config: DataConfig, seed: int, device: str = "cpu", rank: int = 0) -> None:
         self.config, self.device, self.seed = config, device, seed + 7919 * rank
         self._scenes: dict[int, SimulatedScene] = {}
-        self._pending: dict[int, Future[SimulatedScene]] = {}
+        self._pending: dict[int, Future[bytes]] = {}
         self._library: list[Structure] = []
         self._executor: ProcessPoolExecutor | None = None
         if config.workers:
@@ -91,31 +93,35 @@ class SyntheticPairs:
         """Subtomograms for training step `step`."""
         pool = self._serve(step * self.config.batch // self.config.crops_per_scene)
         rng = np.random.default_rng([self.seed, 2, step])
-        samples = [self._sample(pool[int(rng.integers(len(pool)))], rng) for _ in range(self.config.batch)]
-        observation, other, truth, scale, tilts = zip(*samples, strict=True)
-        first, second, clean = (torch.stack(part)[:, None] for part in (observation, other, truth))
-        return Batch(first, second, clean, torch.tensor(scale, device=self.device), tilts)
+        draws = [self._draw(pool[int(rng.integers(len(pool)))], rng) for _ in range(self.config.batch)]
+        volumes = torch.stack([draw.volumes for draw in draws]).float()
+        truth, signal, first, second = (volumes[:, i : i + 1] for i in range(4))
+        present, level, gain, shift, truth_std = torch.tensor([draw.numbers for draw in draws]).to(self.device).T
+        tomograms = torch.stack([draw.thin for draw in draws])
+        gain = gain / _spread(present[:, None] * tomograms[:, 0] + level[:, None] * tomograms[:, 1])
+        scale = torch.hypot(gain * present * truth_std, torch.full_like(gain, self.config.faint + 1e-3))
+        present, level, gain, shift = (number[:, None, None, None, None] for number in (present, level, gain, shift))
+        seen = present * signal
+        return Batch(
+            (gain * (seen + level * first) + shift).clamp(-CLIP, CLIP),
+            gain * (seen + level * second) + shift,
+            gain * present * truth,
+            scale,
+            tuple(draw.tilts for draw in draws),
+        )
 
-    def _sample(
-        self, scene: SimulatedScene, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, float, tuple[float, float]]:
-        size = self.config.crop
-        place, elsewhere, there = (_corner(scene.truth.shape, size, rng) for _ in range(3))
+    def _draw(self, scene: SimulatedScene, rng: np.random.Generator) -> _Draw:
+        place, elsewhere, there = (_corner(scene.truth.shape, self.config.crop, rng) for _ in range(3))
         snr = float(np.exp(rng.uniform(*np.log(self.config.snr))))
-        noise_level = scene.contrast / snr**0.5
         present = float(rng.random() >= self.config.empty)
-        gain = float(np.exp(rng.normal(0, 0.05))) / scene.spread(present, noise_level)
-        shift = float(rng.normal(0, 0.03))
-        truth = scene.truth[place].float() * (gain * present)
-        signal_part = scene.signal[place].float() * (gain * present) + shift
-        noise = [scene.noise[i][where].float() * (gain * noise_level) for i, where in enumerate((elsewhere, there))]
+        gain, shift = float(np.exp(rng.normal(0, 0.05))), float(rng.normal(0, 0.03))
+        noise = [scene.noise[0][elsewhere], scene.noise[1][there]]
         order = int(rng.integers(2))
         turn = int(rng.integers(4))
-        turned = _half_turn([signal_part + noise[order], signal_part + noise[1 - order], truth], turn)
-        observation, other, truth = (volume.to(self.device) for volume in turned)
-        scale = float(np.hypot(gain * present * scene.truth_std, self.config.faint + 1e-3))
+        volumes = torch.stack([scene.truth[place], scene.signal[place], noise[order], noise[1 - order]])
         tilts = (-scene.tilt_max, -scene.tilt_min) if turn in _REVERSING else (scene.tilt_min, scene.tilt_max)
-        return observation.clamp(-CLIP, CLIP), other, truth, scale, tilts
+        numbers = (present, scene.contrast / snr**0.5, gain, shift, scene.truth_std)
+        return _Draw(volumes.flip(HALF_TURNS[turn]), numbers, scene.thin, tilts)
 
     def _serve(self, first: int) -> list[SimulatedScene]:
         wanted = range(first, first + self.config.pool)
@@ -132,7 +138,8 @@ class SyntheticPairs:
                     self._pending[index] = self._executor.submit(_work, self.config, self.seed, index)
             for index in wanted:
                 if index not in self._scenes:
-                    self._scenes[index] = self._pending.pop(index).result().to(self.device)
+                    scene: SimulatedScene = pickle.loads(self._pending.pop(index).result())
+                    self._scenes[index] = scene.to(self.device)
         return [self._scenes[index] for index in wanted]
 
 
@@ -144,9 +151,31 @@ def _corner(shape: Sequence[int], size: int, rng: np.random.Generator) -> tuple[
 _REVERSING = (1, 3)  # half turns about z and about x reverse the sign of every tilt
 
 
-def _half_turn(volumes: list[Tensor], which: int) -> list[Tensor]:
-    axes = HALF_TURNS[which]
-    return [volume.flip(axes) if axes else volume for volume in volumes]
+@dataclass(frozen=True)
+class _Draw:
+    """What chance chose for one sample: crops `(4, z, y, x)` of the truth, the signal and two noises, and the numbers
+    by which they are mixed: share of the signal, noise level, gain, shift, and the truth's standard deviation.
+    """
+
+    volumes: Tensor
+    numbers: tuple[float, float, float, float, float]
+    thin: Tensor
+    tilts: tuple[float, float]
+
+
+def _spread(tomograms: Tensor) -> Tensor:
+    """Standard deviation of each of `(n, voxels)` as restoration measures it, without waiting for the device.
+
+    `robust_statistics` goes on until nothing changes; in the noise of training five rounds give the same to 1e-6.
+    """
+    mean = tomograms.median(1, keepdim=True).values
+    sigma = 1.4826 * (tomograms - mean).abs().median(1, keepdim=True).values
+    for _ in range(5):
+        kept = (tomograms - mean).abs() <= FAR * sigma
+        count = kept.sum(1, keepdim=True)
+        mean = (tomograms * kept).sum(1, keepdim=True) / count
+        sigma = (((tomograms - mean) * kept).square().sum(1, keepdim=True) / count).sqrt()
+    return sigma[:, 0]
 
 
 _LIBRARY: list[Structure] = []
@@ -158,5 +187,6 @@ def _start_worker(names: Sequence[str]) -> None:
     _LIBRARY.extend(load_library(names))
 
 
-def _work(config: DataConfig, seed: int, index: int) -> SimulatedScene:
-    return simulate_scene(config, seed, index, _LIBRARY)
+def _work(config: DataConfig, seed: int, index: int) -> bytes:
+    # as bytes, since tensors would go through /dev/shm, of which a container often has no more than 64 MB
+    return pickle.dumps(simulate_scene(config, seed, index, _LIBRARY))

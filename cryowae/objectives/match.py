@@ -113,14 +113,21 @@ def prior_codes(
         Source of the normal numbers; on the CPU.
     """
     if config.prior == "normal" or clean is None:
-        normal = [torch.randn(c.shape, generator=generator).to(c.device) for c in codes]
-        return normal, list(codes)
+        return [_normal(c, generator) for c in codes], list(codes)
     scaled: Iterator[tuple[Tensor, Tensor]] = (
         (p / _spread(p), c.float() / _spread(p))
         for p, c in zip((p.detach().float() for p in clean), codes, strict=True)
     )
     prior, own = zip(*scaled, strict=True)
     return list(prior), list(own)
+
+
+def _normal(code: Tensor, generator: torch.Generator) -> Tensor:
+    if code.device.type == "cpu":
+        return torch.randn(code.shape, generator=generator)
+    # ten million numbers a step are drawn on the device itself, from a seed of the generator's
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    return torch.randn(code.shape, generator=torch.Generator(code.device).manual_seed(seed), device=code.device)
 
 
 def _spread(code: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ def observe(
     contrast = float(series.std())
     if gold is not None:
         series = series + _images(gold, wide, gold_transfer)
-    geometry = TiltGeometry(angles, depth, width, width, device)
+    geometry = wide if width == full else TiltGeometry(angles, depth, width, width, device)
     noise = series_noise((2, len(angles), rows, width), generator, colour=colour, device=density.device)
     if growth:
         tilts = torch.deg2rad(torch.tensor(angles, device=density.device))

@@ -13,7 +13,8 @@ from cryowae.errors import TomogramError
 CLIP = 5.0
 """Standard deviations beyond which a voxel is cut where its own value must not count for much."""
 
-_FAR = 12.0  # standard deviations that no molecule reaches, even where few of them lie in little noise; beads do
+FAR = 12.0
+"""Standard deviations that no molecule reaches, even where few of them lie in little noise; beads do."""
 
 _PADDING = 0.01  # share of exact zeros above which they are taken for padding
 
@@ -55,7 +56,7 @@ def robust_statistics(volume: NDArray[Any], *, voxels: int = 2_000_000, where: s
     mean = float(np.median(sample))
     sigma = 1.4826 * float(np.median(np.abs(sample - mean))) or float(sample.std(dtype=np.float64))
     for _ in range(50):
-        kept = sample[np.abs(sample - mean) <= _FAR * sigma]
+        kept = sample[np.abs(sample - mean) <= FAR * sigma]
         before = mean, sigma
         mean, sigma = float(kept.mean(dtype=np.float64)), float(kept.std(dtype=np.float64))
         if sigma == 0 or (mean, sigma) == before:

@@ -12,8 +12,10 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from cryowae.errors import TiltError
@@ -59,33 +61,29 @@ class TiltGeometry:
     @cached_property
     def projection(self) -> Tensor:
         """Sparse `(tilts * detector, z * x)` in CSR form."""
-        i, j, w = self._entries()
-        return _csr(i, j, w, (len(self.angles) * self.detector, self.depth * self.width), self.device)
+        return _csr(self._transpose.T.tocsr(), self.device)
 
     @cached_property
     def back_projection(self) -> Tensor:
         """Its transpose, in CSR form too."""
-        i, j, w = self._entries()
-        return _csr(j, i, w, (self.depth * self.width, len(self.angles) * self.detector), self.device)
+        return _csr(self._transpose, self.device)
 
-    def _entries(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Row, column and value of what is not zero in the projection."""
+    @cached_property
+    def _transpose(self) -> csr_array[Any]:
+        # voxel by voxel the entries come in the order of their columns, and need no sorting
         z = torch.arange(self.depth, dtype=torch.float64) - (self.depth - 1) / 2
         x = torch.arange(self.width, dtype=torch.float64) - (self.width - 1) / 2 + self.centre
-        t = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))[:, None, None]
-        u = x[None, None] * t.cos() + z[None, :, None] * t.sin() + (self.detector - 1) / 2
+        t = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))
+        u = x[None, :, None] * t.cos() + z[:, None, None] * t.sin() + (self.detector - 1) / 2
         low = u.floor()
-        past = u - low
-        voxel = torch.arange(self.depth * self.width).view(1, self.depth, self.width).expand(u.shape)
-        row = torch.arange(len(self.angles)).view(-1, 1, 1) * self.detector
-        rows, columns, weights = [], [], []
-        for side in (-1, 0, 1, 2):
-            pixel, weight = low.long() + side, _cubic(side - past)
-            hit = (pixel >= 0) & (pixel < self.detector) & (weight > 0)
-            rows.append((row + pixel)[hit])
-            columns.append(voxel[hit])
-            weights.append(weight[hit].float())
-        return torch.cat(rows), torch.cat(columns), torch.cat(weights)
+        weight = _cubic((u - low).float())
+        pixel = low.int()[..., None] + torch.arange(-1, 3, dtype=torch.int32)
+        hit = (pixel >= 0) & (pixel < self.detector)
+        column = pixel + torch.arange(len(t), dtype=torch.int32)[:, None] * self.detector
+        starts = torch.zeros(self.depth * self.width + 1, dtype=torch.int32)
+        starts[1:] = hit.flatten(2).sum(2).flatten().cumsum(0)
+        size = (self.depth * self.width, len(t) * self.detector)
+        return csr_array((weight[hit].numpy(), column[hit].numpy(), starts.numpy()), shape=size)
 
 
 def project(volume: Tensor, geometry: TiltGeometry) -> Tensor:
@@ -175,11 +173,12 @@ def _sharpen(detector: int) -> Tensor:
     return 1 / torch.sinc(k).pow(4).clamp(min=0.25)
 
 
-def _cubic(offset: Tensor) -> Tensor:
-    # the cubic B-spline: its images about the sampling frequency are far weaker than a triangle's
-    far = (2 - offset.abs()).clamp(min=0)
-    near = (1 - offset.abs()).clamp(min=0)
-    return (far**3 - 4 * near**3) / 6
+def _cubic(past: Tensor) -> Tensor:
+    """`(..., 4)`: the cubic B-spline at the pixels -1, 0, 1 and 2, seen from `past` the pixel 0."""
+    # its images about the sampling frequency are far weaker than a triangle's
+    far, near = 1 - past, past
+    spline = [far**3, 4 - 3 * near**2 * (2 - near), 4 - 3 * far**2 * (2 - far), near**3]
+    return torch.stack(spline, -1) / 6
 
 
 def _filter_rows(series: Tensor, response: Tensor) -> Tensor:
@@ -189,12 +188,8 @@ def _filter_rows(series: Tensor, response: Tensor) -> Tensor:
     return filtered[..., :width]
 
 
-def _csr(rows: Tensor, columns: Tensor, weights: Tensor, size: tuple[int, int], device: str) -> Tensor:
-    order = torch.argsort(rows * size[1] + columns)
-    starts = torch.zeros(size[0] + 1, dtype=torch.int64)
-    starts[1:] = torch.bincount(rows, minlength=size[0]).cumsum(0)
+def _csr(matrix: csr_array[Any], device: str) -> Tensor:
+    starts, columns, weights = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(
-            starts.int(), columns[order].int(), weights[order], size=size, check_invariants=False
-        ).to(device)
+        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
+        return torch.sparse_csr_tensor(starts, columns, weights, size=matrix.shape, check_invariants=False).to(device)

@@ -34,6 +34,7 @@ class Team:
         if self.device.type == "cuda":
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(self.device)
+            torch.backends.cudnn.benchmark = True  # all steps have one shape: look once for the fastest convolutions
         self.leads = self.rank == 0
 
     def __enter__(self) -> Self:
