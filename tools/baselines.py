@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,29 +60,40 @@ def main() -> None:
     if args.jobs < 1:
         parser.error(f"got --jobs {args.jobs}, expected at least 1")
 
-    def run(job: tuple[str, int]) -> int:
-        row, seed = job
-        folder = args.output / f"{row}{'-full' if args.full else ''}-seed{seed}"
-        command = ["cryowae", "baseline", *options(row, args.full), "--seed", str(seed), "--output", str(folder)]
-        command += ["--fid-weights", args.fid_weights] if args.fid_weights else []
-        command += ["--resume"] if (folder / "last.safetensors").exists() else []
-        if args.list:
-            print(shlex.join(command))
-        if args.list or (folder / "weights.safetensors").exists():
+    commands = {}
+    for seed in args.seed:
+        for row in args.rows or _ROWS:
+            folder = args.output / f"{row}{'-full' if args.full else ''}-seed{seed}"
+            words = ["cryowae", "baseline", *options(row, args.full), "--seed", str(seed), "--output", str(folder)]
+            words += ["--fid-weights", args.fid_weights] if args.fid_weights else []
+            commands[folder] = words + (["--resume"] if (folder / "last.safetensors").exists() else [])
+    if args.list:
+        print("\n".join(map(shlex.join, commands.values())))
+    else:
+        sys.exit(run(commands, args.jobs))
+
+
+def run(commands: dict[Path, list[str]], at_a_time: int) -> int:
+    """Run what makes each folder, unless it is there; what several print goes into a file beside it."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())  # the runs get it too, and end; no other begins
+
+    def one(folder: Path) -> int:
+        if stopped.is_set() or (folder / "weights.safetensors").exists():
             return 0
-        if args.jobs == 1:
-            return subprocess.run(command, check=False).returncode
-        args.output.mkdir(parents=True, exist_ok=True)
+        if at_a_time == 1:
+            return subprocess.run(commands[folder], check=False).returncode
+        folder.parent.mkdir(parents=True, exist_ok=True)
         print(f"{folder.name} begins", flush=True)
         with folder.with_suffix(".txt").open("a") as log:
-            one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-            code = subprocess.run(command, check=False, stdout=log, stderr=subprocess.STDOUT, env=one_thread).returncode
-        print(f"{folder.name} {'is done' if not code else f'failed, see {log.name}'}", flush=True)
+            env = {**os.environ, "OMP_NUM_THREADS": "1"}
+            code = subprocess.run(commands[folder], check=False, stdout=log, stderr=log, env=env).returncode
+        print(f"{folder.name} {f'ended with {code}, see {log.name}' if code else 'is done'}", flush=True)
         return code
 
-    jobs = [(row, seed) for seed in args.seed for row in args.rows or _ROWS]
-    with ThreadPoolExecutor(args.jobs) as several:
-        sys.exit(max(several.map(run, jobs), default=0))
+    with ThreadPoolExecutor(at_a_time) as several:
+        failed = any(several.map(one, commands))
+    return 130 if stopped.is_set() else int(failed)
 
 
 if __name__ == "__main__":
