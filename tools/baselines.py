@@ -64,36 +64,40 @@ def main() -> None:
     for seed in args.seed:
         for row in args.rows or _ROWS:
             folder = args.output / f"{row}{'-full' if args.full else ''}-seed{seed}"
-            words = ["cryowae", "baseline", *options(row, args.full), "--seed", str(seed), "--output", str(folder)]
+            words = ["baseline", *options(row, args.full), "--seed", str(seed), "--output", str(folder)]
             words += ["--fid-weights", args.fid_weights] if args.fid_weights else []
             commands[folder] = words + (["--resume"] if (folder / "last.safetensors").exists() else [])
     if args.list:
-        print("\n".join(map(shlex.join, commands.values())))
+        print("\n".join(f"cryowae {shlex.join(words)}" for words in commands.values()))
     else:
         sys.exit(run(commands, args.jobs))
 
 
 def run(commands: dict[Path, list[str]], at_a_time: int) -> int:
-    """Run what makes each folder, unless it is there; what several print goes into a file beside it."""
+    """Run the command of each folder, unless that is finished; one that fails stops no other. The exit status.
+
+    What several print goes into a file beside the folder.
+    """
     stopped = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stopped.set())  # the runs get it too, and end; no other begins
 
     def one(folder: Path) -> int:
         if stopped.is_set() or (folder / "weights.safetensors").exists():
             return 0
+        command = [sys.executable, "-m", "cryowae", *commands[folder]]
         if at_a_time == 1:
-            return subprocess.run(commands[folder], check=False).returncode
+            return subprocess.run(command, check=False).returncode
         folder.parent.mkdir(parents=True, exist_ok=True)
         print(f"{folder.name} begins", flush=True)
         with folder.with_suffix(".txt").open("a") as log:
             env = {**os.environ, "OMP_NUM_THREADS": "1"}
-            code = subprocess.run(commands[folder], check=False, stdout=log, stderr=log, env=env).returncode
+            code = subprocess.run(command, check=False, stdout=log, stderr=log, env=env).returncode
         print(f"{folder.name} {f'ended with {code}, see {log.name}' if code else 'is done'}", flush=True)
         return code
 
     with ThreadPoolExecutor(at_a_time) as several:
-        failed = any(several.map(one, commands))
-    return 130 if stopped.is_set() else int(failed)
+        codes = list(several.map(one, commands))
+    return 130 if stopped.is_set() else int(any(codes))
 
 
 if __name__ == "__main__":
