@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cryowae.models.pretrained import load_model
-    from cryowae.physics.wedge import Wedge
+    from cryowae.fourier.wedge import Wedge
+    from cryowae.models.weights import load_model
     from cryowae.restore import restore_tomogram
     from cryowae.tomogram import Tomogram, open_tomogram
 
@@ -19,8 +19,8 @@ __all__ = ["Tomogram", "Wedge", "load_model", "open_tomogram", "restore_tomogram
 
 _HOMES = {
     "Tomogram": "cryowae.tomogram",
-    "Wedge": "cryowae.physics.wedge",
-    "load_model": "cryowae.models.pretrained",
+    "Wedge": "cryowae.fourier.wedge",
+    "load_model": "cryowae.models.weights",
     "open_tomogram": "cryowae.tomogram",
     "restore_tomogram": "cryowae.restore",
 }

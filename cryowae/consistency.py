@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cryowae.fourier.wedge import Wedge
 from cryowae.io.scratch import scratch_array
-from cryowae.physics.wedge import Wedge
 from cryowae.progress import SILENT, Progress
 from cryowae.tiling import Volume
 

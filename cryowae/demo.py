@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cryowae.imaging.observation import observe
+from cryowae.imaging.projection import even_tilts
+from cryowae.imaging.weighting import Filter
 from cryowae.io.mrc import read_mrc
 from cryowae.io.space import check_output, make_folder
 from cryowae.io.writer import MrcWriter
 from cryowae.metrics import Scores, format_table, score
-from cryowae.models.pretrained import load_model
-from cryowae.physics.observation import observe
-from cryowae.physics.procedural import procedural_structure
-from cryowae.physics.scene import make_scene
-from cryowae.physics.tomography import even_tilts
-from cryowae.physics.weighting import Filter
+from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.report import RestorationFacts, draw_restoration
 from cryowae.restore import RestoreOptions, RestoreResult, restore_tomogram
 from cryowae.restore.network import Model
+from cryowae.specimen.placement import make_scene
+from cryowae.specimen.procedural import procedural_structure
 
 SHAPE = (64, 128, 128)
 VOXEL_SIZE = 10.0

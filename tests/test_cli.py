@@ -28,7 +28,7 @@ def make_weights(folder: Path) -> Path:
 
     from cryowae.config import ModelConfig, TrainConfig
     from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
-    from cryowae.models.pretrained import write_weights
+    from cryowae.models.weights import write_weights
 
     torch.manual_seed(0)
     model = ModelConfig(widths=(4, 4, 4), codes=(2, 2, 2), down=(1, 1, 1), up=(1, 1), decode=(1, 1, 1))

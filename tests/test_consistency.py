@@ -10,10 +10,10 @@ import torch
 
 from cryowae.consistency import SHELLS, mix_measured, weights_from_halves, weights_from_noise
 from cryowae.errors import OutputError
-from cryowae.physics.observation import observe
-from cryowae.physics.tomography import even_tilts
-from cryowae.physics.wedge import Wedge
-from cryowae.physics.weighting import Filter
+from cryowae.fourier.wedge import Wedge
+from cryowae.imaging.observation import observe
+from cryowae.imaging.projection import even_tilts
+from cryowae.imaging.weighting import Filter
 
 WEDGE = Wedge.binary(-42, 60)
 SHAPES = [(24, 30, 28), (17, 21, 19), (32, 32, 32), (5, 40, 33)]

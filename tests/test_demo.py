@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cryowae import demo
 from cryowae.errors import CheckpointError, OutputError
-from cryowae.physics.rotation import HALF_TURNS
+from cryowae.fourier.rotation import HALF_TURNS
 
 NAMES = {"demo_tomogram.mrc", "demo_tomogram.tlt", "demo_truth.mrc", "demo_restored.mrc", "demo.png"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryowae.physics.fourier import (
+from cryowae.fourier.grids import (
     fourier_resample,
     frequency_grid,
     hermitian_weights,
@@ -53,7 +53,7 @@ def test_slabs_part_the_volume(shape, components):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sums_and_means_over_shells(shape, monkeypatch):
-    monkeypatch.setattr("cryowae.physics.fourier.SLAB", 20)  # more than one slab
+    monkeypatch.setattr("cryowae.fourier.grids.SLAB", 20)  # more than one slab
     values = torch.from_numpy(noise((shape[0], shape[1], shape[2] // 2 + 1)))
     distance = radius(shape, dtype=torch.float64)
     edges = torch.tensor([0.1, 0.25, 0.3, 0.45], dtype=torch.float64)
@@ -91,7 +91,7 @@ def test_a_wave_is_in_its_shell():
 
 @pytest.mark.parametrize("shape", [(12, 9, 14), (7, 8, 9)])
 def test_the_wedge_spectrum_is_the_mean_over_ky(shape, monkeypatch):
-    monkeypatch.setattr("cryowae.physics.fourier.SLAB", 300)
+    monkeypatch.setattr("cryowae.fourier.grids.SLAB", 300)
     volume = noise(shape)
     whole = (np.abs(np.fft.fftn(volume)) ** 2).mean(1) / volume.size
     np.testing.assert_allclose(wedge_spectrum(torch.from_numpy(volume)), np.fft.fftshift(whole), rtol=1e-5)

@@ -9,11 +9,11 @@ from torch.testing import assert_close
 
 from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError
-from cryowae.physics.detector import read_mtf
-from cryowae.physics.exposure import accumulated_dose, acquisition_order
-from cryowae.physics.imaging import apply_transfer, ctf_sign, phase_flip, transfer
-from cryowae.physics.observation import observe
-from cryowae.physics.tomography import TiltGeometry, back_project, even_tilts, project
+from cryowae.imaging.detector import read_mtf
+from cryowae.imaging.exposure import accumulated_dose, acquisition_order
+from cryowae.imaging.microscope import apply_transfer, ctf_sign, phase_flip, transfer
+from cryowae.imaging.observation import observe
+from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project
 
 CLEAN = ImagingConfig()
 ANGLES = (-40.0, 0.0, 40.0)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,37 +15,20 @@ import pytest
 import cryowae
 
 PACKAGE = Path(cryowae.__file__).parent
-# From the top down. What stands on one line does not import one another; names joined by + are one part.
-LAYERS = """
-    __main__
-    cli
-    _napari
-    baselines, benchmark, demo
-    fit
-    restore, simulate, inspect
-    train, posterior
-    tiling + consistency, report
-    data
-    models, objectives, metrics
-    tomogram
-    physics
-    io
-    config, progress
-    errors
-"""
+CONTRIBUTING = PACKAGE.parent / "CONTRIBUTING.md"
 LONGEST = 300  # lines of a module; about 250 are meant
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
+@cache
 def parts() -> dict[str, tuple[int, str]]:
-    """Each top-level name's height (0 = lowest) and the part that it belongs to."""
-    lines = [line.strip() for line in reversed(LAYERS.split("\n")) if line.strip()]
-    return {
-        name.strip(): (height, part.strip())
-        for height, line in enumerate(lines)
-        for part in line.split(",")
-        for name in part.split("+")
-    }
+    """Each top-level name's height (0 = lowest) and the part that it belongs to, by the table in CONTRIBUTING.md."""
+    cells = re.findall(r"^\| (`.*?`) \|", CONTRIBUTING.read_text("utf-8"), re.MULTILINE)
+    found = {"__main__": (len(cells), "__main__")}
+    for height, cell in enumerate(reversed(cells)):
+        for part in cell.split(", "):
+            found |= dict.fromkeys(re.findall(r"`(\w+)`", part), (height, part))
+    return found
 
 
 def imported(module: str, source: str) -> Iterator[str]:
@@ -69,7 +54,7 @@ def violations(module: str, source: str) -> list[str]:
         if other in ("", "__version__"):
             continue
         if other not in known:
-            wrong.append(f"{module} imports {name}, which has no place in LAYERS")
+            wrong.append(f"{module} imports {name}, which has no row in the table of CONTRIBUTING.md")
         elif known[other][1] != part and known[other][0] >= height:
             wrong.append(f"{module} ({part}) imports {name} ({known[other][1]}), which is not below it")
     return wrong
@@ -79,9 +64,9 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-def test_every_top_level_module_has_a_place():
+def test_every_top_level_module_has_a_row_and_every_row_a_module():
     found = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"}
-    assert found <= set(parts())
+    assert found == set(parts())
 
 
 def test_imports_only_go_down():
@@ -99,8 +84,8 @@ def test_imports_only_go_down():
         ("cryowae.tiling", "from cryowae.restore import restore_tomogram", False),
         ("cryowae.report", "import cryowae.tiling", False),
         ("cryowae.models.blocks", "from cryowae import metrics", False),
-        ("cryowae.physics.wedge", "def f():\n    from cryowae.tomogram import Tomogram", False),
-        ("cryowae.io.mrc", "if TYPE_CHECKING:\n    from cryowae.physics.wedge import Wedge", False),
+        ("cryowae.fourier.wedge", "def f():\n    from cryowae.tomogram import Tomogram", False),
+        ("cryowae.io.mrc", "if TYPE_CHECKING:\n    from cryowae.fourier.wedge import Wedge", False),
         ("cryowae.io.mrc", "from cryowae.elsewhere import x", False),
     ],
 )

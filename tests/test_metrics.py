@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from cryowae.errors import TomogramError
+from cryowae.fourier.rotation import rotate
+from cryowae.fourier.wedge import Wedge
 from cryowae.metrics import Scores, ShellCorrelation, format_table, fsc, ncc, psnr, score, ssim
-from cryowae.physics.rotation import rotate
-from cryowae.physics.wedge import Wedge
 
 CASES = [((60, 60, 60), -60, 60), ((52, 61, 58), -42, 60), ((50, 74, 66), -45, 45), ((61, 49, 51), -57, 48)]
 
@@ -101,7 +101,7 @@ def test_single_precision_for_large_volumes_is_enough(monkeypatch):
     truth, volume = volumes((56, 60, 64), (-60, 60))
     exact = score(truth, volume, (-60, 60))
     monkeypatch.setattr("cryowae.metrics.regions._EXACT", 0)
-    monkeypatch.setattr("cryowae.physics.fourier.SLAB", 5000)
+    monkeypatch.setattr("cryowae.fourier.grids.SLAB", 5000)
     single = score(truth.astype(np.float32), volume.astype(np.float32), (-60, 60))
     np.testing.assert_allclose(dataclasses.astuple(single), dataclasses.astuple(exact), atol=1e-4)
 

@@ -12,10 +12,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from cryowae.errors import TomogramError
+from cryowae.imaging.observation import observe
+from cryowae.imaging.projection import even_tilts
 from cryowae.metrics import discrimination, elongation, empty_wedge, particle_correlations
 from cryowae.metrics.matching import even_rotations, roc_area
-from cryowae.physics.observation import observe
-from cryowae.physics.tomography import even_tilts
 
 
 def blobs(shape, centres, sigmas):

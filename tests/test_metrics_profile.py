@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from cryowae.errors import TomogramError
+from cryowae.fourier.wedge import Wedge
 from cryowae.metrics import empty_wedge, profile, score
-from cryowae.physics.wedge import Wedge
 
 NAMES = ["ncc", "fsc", "fine", "cross", "r", "psnr", "ssim"]
 SUFFIXES = ["", "_mw", "_obs"]

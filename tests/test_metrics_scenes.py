@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 
 from cryowae.errors import TomogramError
+from cryowae.fourier.wedge import Wedge
 from cryowae.metrics import empty_wedge, invented, particle_contrast, vesicle_correlation
-from cryowae.physics.wedge import Wedge
 
 
 def test_contrast_is_the_median_particle_over_ice():

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape, count_parameters, interpolate_codes
 from cryowae.models.blocks import ShuffleDown, ShuffleUp
 from cryowae.models.discriminator import LatentDiscriminator
-from cryowae.models.pretrained import load_model
+from cryowae.models.weights import load_model
 from cryowae.restore.network import MARGINS
 
 SMALL = {"widths": (8, 12, 16), "codes": (2, 3, 4), "down": (1, 1, 1), "up": (1, 1), "decode": (1, 1, 1)}

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cryowae._napari import sources
-from cryowae._napari.canvas import camera_of, grid_of, show_scale_bar
+from cryowae._napari.figure_canvas import camera_of, grid_of, show_scale_bar
 from cryowae._napari.layers import (
     TOMOGRAM,
     grey_limits,

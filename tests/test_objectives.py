@@ -6,6 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from cryowae.config import MatchConfig
+from cryowae.fourier.wedge import Wedge
 from cryowae.models.discriminator import LatentDiscriminator
 from cryowae.objectives.latent import (
     SCALES,
@@ -18,7 +19,6 @@ from cryowae.objectives.latent import (
 )
 from cryowae.objectives.match import LatentMatch, prior_codes
 from cryowae.objectives.restoration import fidelity, gradient, supervised
-from cryowae.physics.wedge import Wedge
 
 
 @pytest.fixture

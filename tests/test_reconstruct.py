@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from cryowae import reconstruct
 from cryowae.cli import app
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.io.neighbours import find_halves, find_tilts
-from cryowae.simulate import reconstruct
-from cryowae.simulate.reconstruct import reconstruct_series
+from cryowae.reconstruct import reconstruct_series
 
 ANGLES = np.arange(-42.0, 60.1, 3.0)
 SHAPE = (32, 60, 64)  # z, y, x

@@ -28,7 +28,7 @@ from cryowae.report import (
 from cryowae.report.curves import SAME_NETWORK, halves_figure, shell_correlation, training_figure
 from cryowae.report.fsc import fsc_figure
 from cryowae.report.grids import contact_sheet_figure, volumes_figure
-from cryowae.report.restoration import restoration_figure
+from cryowae.report.overview import restoration_figure
 from cryowae.report.slices import central_slices, grey_limits, round_length
 from cryowae.report.spectra import line_ends, wedge_regions
 from cryowae.report.style import DPI

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from cryowae.errors import OutputError, TiltError
+from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import read_mrc
 from cryowae.io.writer import write_mrc
-from cryowae.physics.wedge import Wedge
 from cryowae.report import compare_spectra, panels
 from cryowae.report.spectra import central_block
 from cryowae.report.style import as_array

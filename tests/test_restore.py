@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from cryowae.errors import ConfigError, OutputError, TomogramError
+from cryowae.fourier.resampling import resample, resampling_ratio
+from cryowae.fourier.rotation import random_rotations, rotate
+from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project
 from cryowae.io.layout import in_zyx
 from cryowae.io.writer import write_mrc
-from cryowae.models.pretrained import load_model
-from cryowae.physics.resample import resample, resampling_ratio
-from cryowae.physics.rotation import random_rotations, rotate
-from cryowae.physics.tomography import TiltGeometry, back_project, even_tilts, project
+from cryowae.models.weights import load_model
 from cryowae.progress import Progress
 from cryowae.restore import RestoreOptions, restore_tomogram
 from cryowae.tomogram import open_tomogram

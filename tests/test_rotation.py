@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.physics.rotation import TWOFOLD, random_rotations, rotate
+from cryowae.fourier.rotation import TWOFOLD, random_rotations, rotate
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from cryowae.physics.canvas import FILAMENT, MEMBRANE
-from cryowae.physics.membranes import Bilayer, membrane_distance, surface_points
-from cryowae.physics.procedural import procedural_structure
-from cryowae.physics.rotation import rotate
-from cryowae.physics.scene import Scene, make_scene
-from cryowae.physics.structures import Structure
+from cryowae.fourier.rotation import rotate
+from cryowae.specimen.canvas import FILAMENT, MEMBRANE
+from cryowae.specimen.membranes import Bilayer, membrane_distance, surface_points
+from cryowae.specimen.placement import Scene, make_scene
+from cryowae.specimen.procedural import procedural_structure
+from cryowae.specimen.structures import Structure
 
 SHAPE = (40, 80, 72)
 

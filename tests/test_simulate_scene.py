@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from cryowae.cli import app
 from cryowae.config import SceneConfig, load_scene
-from cryowae.data.library import load_library
 from cryowae.errors import ConfigError, OutputError, TomogramError
-from cryowae.physics.canvas import BEAD, MEMBRANE
-from cryowae.physics.ice import uneven_ice
 from cryowae.simulate.scene import make_specimen, observe_specimen, simulate_scene
+from cryowae.specimen.canvas import BEAD, MEMBRANE
+from cryowae.specimen.ice import uneven_ice
+from cryowae.specimen.library import load_library
 
 MOLECULES = {"procedural": 3, "occupancy": 0.08, "jitter": 0.2}
 SMALL = SceneConfig.model_validate(

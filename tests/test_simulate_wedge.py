@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from cryowae.cli import app
 from cryowae.errors import ConfigError, OutputError, TomogramError
+from cryowae.fourier.wedge import Wedge
 from cryowae.io import memory
 from cryowae.io.writer import write_mrc
-from cryowae.physics.wedge import Wedge
 from cryowae.simulate import turning
-from cryowae.simulate.wedge import simulate_wedge, wedge_of
+from cryowae.simulate.cutting import simulate_wedge, wedge_of
 from cryowae.tomogram import open_tomogram
 
 SHAPE = (24, 20, 40)
@@ -231,7 +231,7 @@ def test_header_scale_and_axes_are_carried_over(tmp_path):
 def test_a_block_at_a_time_gives_the_same(tmp_path, monkeypatch):
     source = save(tmp_path, blobs())
     whole = read(simulate_wedge(source, tmp_path / "whole.mrc", wedge=Wedge.binary(-40, 60)).path)
-    monkeypatch.setattr("cryowae.simulate.wedge._BLOCK_VOXELS", 3 * 48 * 80)
+    monkeypatch.setattr("cryowae.simulate.cutting._BLOCK_VOXELS", 3 * 48 * 80)
     parts = read(simulate_wedge(source, tmp_path / "parts.mrc", wedge=Wedge.binary(-40, 60)).path)
     np.testing.assert_allclose(parts, whole, atol=1e-4)
 

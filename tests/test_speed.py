@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cryowae.benchmark import speed
 from cryowae.benchmark.speed import PeakMemory, SpeedRow, format_speed, measure_speed
 from cryowae.benchmark.work import Work
-from cryowae.models.pretrained import RestorationModel
+from cryowae.models.weights import RestorationModel
 from cryowae.tomogram import open_tomogram
 
 SIZE = (24, 40, 48)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cryowae.errors import TomogramError
-from cryowae.physics.atomic import PROTEIN, structure_from_model
-from cryowae.physics.filaments import procedural_filament
-from cryowae.physics.points import density_of_points
-from cryowae.physics.procedural import KINDS, procedural_structure
-from cryowae.physics.rotation import random_rotations, rotate
-from cryowae.physics.structures import Structure, normalised, structure_from_map
+from cryowae.fourier.rotation import random_rotations, rotate
+from cryowae.specimen.atomic import PROTEIN, structure_from_model
+from cryowae.specimen.filaments import procedural_filament
+from cryowae.specimen.points import density_of_points
+from cryowae.specimen.procedural import KINDS, procedural_structure
+from cryowae.specimen.structures import Structure, normalised, structure_from_map
 
 MAPS = ["4v4r", "4v7r", "2uv8", "3cf3", "1s3x", "6pxm"]
 

@@ -6,11 +6,11 @@ import torch
 from torch.testing import assert_close
 
 from cryowae.config import DataConfig
-from cryowae.data.library import load_library
 from cryowae.data.scenes import simulate_scene
 from cryowae.data.synthetic import SyntheticPairs, _spread
 from cryowae.errors import ConfigError
-from cryowae.physics.statistics import robust_statistics
+from cryowae.specimen.library import load_library
+from cryowae.tomogram.statistics import robust_statistics
 
 TINY = DataConfig(
     scene=(24, 32, 32), crop=16, batch=4, pool=2, crops_per_scene=4, workers=0, membranes=0.0, filaments=0.0

@@ -10,8 +10,8 @@ import pytest
 
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.writer import write_mrc
-from cryowae.physics.statistics import require_finite, robust_statistics
 from cryowae.tomogram import open_tomogram, require_same_grid
+from cryowae.tomogram.statistics import require_finite, robust_statistics
 
 SHAPE = (24, 40, 36)
 TILTS = np.arange(-42.0, 61.0, 3.0)

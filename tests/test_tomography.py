@@ -7,9 +7,9 @@ from torch.testing import assert_close
 
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import TiltError
-from cryowae.physics.observation import observe, tilt_halves
-from cryowae.physics.tomography import TiltGeometry, back_project, even_tilts, project, series_noise
-from cryowae.physics.weighting import Filter, filter_of
+from cryowae.imaging.observation import observe, tilt_halves
+from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project, series_noise
+from cryowae.imaging.weighting import Filter, filter_of
 
 TILTS = even_tilts(-60, 60, 3)
 

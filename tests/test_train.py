@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from cryowae.config import TrainConfig, load_config
 from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.models.pretrained import load_model
+from cryowae.models.weights import load_model
 from cryowae.train import train
 from cryowae.train.state import TrainingState
 

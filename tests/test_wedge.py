@@ -1,4 +1,4 @@
-"""The wedge: ranges, fans, soft edges, rotations, types, errors. Its physics is in test_wedge_physics.py."""
+"""The wedge: ranges, fans, soft edges, rotations, types, errors. Its physics is in test_wedge_fourier.py."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from cryowae.errors import TiltError
-from cryowae.physics.masks import MaskCache
-from cryowae.physics.rotation import random_rotations, rotate
-from cryowae.physics.wedge import Wedge
+from cryowae.fourier.masks import MaskCache
+from cryowae.fourier.rotation import random_rotations, rotate
+from cryowae.fourier.wedge import Wedge
 
 TILT_RANGES = [(-60, 60), (-42, 60), (-90, 90), (10, 55), (-90, -30), (-45, 45)]
 TURN = random_rotations(1, torch.Generator().manual_seed(3))[0]

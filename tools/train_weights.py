@@ -19,7 +19,7 @@ import torch
 
 from cryowae.config import load_config
 from cryowae.errors import CheckpointError
-from cryowae.models.pretrained import find_weights, pick_device
+from cryowae.models.weights import find_weights, pick_device
 from cryowae.progress import TerminalProgress
 from cryowae.train import train
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from magicgui.widgets import Container, Label, LineEdit, PushButton, RadioButtons
 
-from cryowae._napari.canvas import camera_of, name_layers, side_by_side, stacked
 from cryowae._napari.comparing import (
     Look,
     Versions,
@@ -17,6 +16,7 @@ from cryowae._napari.comparing import (
     shared_greys,
     tilts_of,
 )
+from cryowae._napari.figure_canvas import camera_of, name_layers, side_by_side, stacked
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData
 from cryowae._napari.messages import complain

@@ -22,9 +22,9 @@ from cryowae._napari.restoring import CUT_FROM, RESTORED_FROM
 from cryowae._napari.scratch import scratch_folder
 from cryowae._napari.sources import source_of
 from cryowae.errors import CryowaeError, TiltError, TomogramError
+from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import read_mrc
 from cryowae.io.neighbours import find_halves, find_versions
-from cryowae.physics.wedge import Wedge
 from cryowae.progress import Progress
 
 Picture = Literal["spectrum", "slices", "FSC"]

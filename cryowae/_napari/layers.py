@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.header import MrcHeader
 from cryowae.io.mrc import stem_of
-from cryowae.physics.statistics import require_finite, sample_rows
 from cryowae.tomogram import Tomogram, open_tomogram
+from cryowae.tomogram.statistics import require_finite, sample_rows
 
 LayerData = tuple[Any, dict[str, Any], str]
 

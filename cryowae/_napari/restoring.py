@@ -199,6 +199,6 @@ class _Stoppable:
 
 
 def _stoppable(request: Request, progress: Progress) -> Any:
-    from cryowae.models.pretrained import load_model
+    from cryowae.models.weights import load_model
 
     return _Stoppable(load_model(request.model, request.options.device), progress)

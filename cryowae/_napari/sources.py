@@ -17,7 +17,7 @@ from cryowae.errors import TomogramError
 from cryowae.io.layout import in_zyx
 from cryowae.io.mrc import read_mrc
 from cryowae.io.writer import write_mrc
-from cryowae.physics.statistics import sample_rows
+from cryowae.tomogram.statistics import sample_rows
 
 _SAMPLE = 500_000  # voxels by which a mapped file is known again
 _COPIES: WeakKeyDictionary[Any, Path] = WeakKeyDictionary()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from cryowae._napari.canvas import draw_as_3dmod, name_layers, show_scale_bar, side_by_side
 from cryowae._napari.comparing import guess_versions, shared_greys
+from cryowae._napari.figure_canvas import draw_as_3dmod, name_layers, show_scale_bar, side_by_side
 from cryowae._napari.layers import grey_limits, layer_data, open_for_viewing
 from cryowae.errors import ConfigError, CryowaeError
 from cryowae.io.neighbours import find_versions

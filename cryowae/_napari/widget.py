@@ -6,7 +6,7 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, Container, Label
 
-from cryowae._napari.canvas import grid_of, name_layers, show_scale_bar
+from cryowae._napari.figure_canvas import grid_of, name_layers, show_scale_bar
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData, tomogram_of, volumes_of
 from cryowae._napari.picture import scroll, wrap

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import CheckpointError, ImagesError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.models.pretrained import pick_device
+from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cryowae.baselines.wedged import WINDOW, Wedged, ring_sums, rings
-from cryowae.physics.fourier import hermitian_weights
+from cryowae.fourier.grids import hermitian_weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from cryowae.baselines.features import file_hash
 from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.io.space import make_folder
-from cryowae.models.pretrained import pick_device
+from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress
 
 DOWNLOAD = "download"

@@ -15,7 +15,7 @@ from cryowae.baselines.networks import TRUNKS, Decoder, Encoder, Trunk, critic, 
 from cryowae.config import BaselineConfig, parse_baseline
 from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.models.pretrained import pick_device
+from cryowae.models.weights import pick_device
 
 CLASSES = 10
 

@@ -20,7 +20,7 @@ from cryowae.config import MatchConfig
 from cryowae.data.images import ImageSet
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 from cryowae.models.discriminator import LatentDiscriminator
-from cryowae.models.pretrained import pick_device
+from cryowae.models.weights import pick_device
 from cryowae.objectives.match import LatentMatch, prior_codes
 from cryowae.objectives.restoration import supervised
 from cryowae.progress import SILENT, Progress

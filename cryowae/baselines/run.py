@@ -19,7 +19,7 @@ from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import CheckpointError, ConfigError, ImagesError, OutputError
 from cryowae.io.space import make_folder
-from cryowae.models.pretrained import pick_device
+from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress
 
 Evaluate = Callable[[Baseline, bool], dict[str, float | str]]

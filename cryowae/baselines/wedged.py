@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from cryowae.fourier.grids import frequency_grid, hermitian_weights, radius
+from cryowae.fourier.wedge import Wedge
 from cryowae.metrics.regions import EROSION, inside
-from cryowae.physics.fourier import frequency_grid, hermitian_weights, radius
-from cryowae.physics.wedge import Wedge
 
 WINDOW = 48
 """Edge in pixels of what is seen; a digit of 32 stands in its middle."""

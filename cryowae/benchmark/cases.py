@@ -14,11 +14,11 @@ from torch import Tensor
 
 from cryowae import __version__
 from cryowae.config import SuiteConfig, SuiteScene
-from cryowae.data.library import load_library
-from cryowae.physics.observation import Observation
-from cryowae.physics.structures import Structure
-from cryowae.physics.wedge import Wedge
-from cryowae.simulate.specimen import Specimen, make_specimen, observe_specimen
+from cryowae.fourier.wedge import Wedge
+from cryowae.imaging.observation import Observation
+from cryowae.specimen.builder import Specimen, make_specimen, observe_specimen
+from cryowae.specimen.library import load_library
+from cryowae.specimen.structures import Structure
 
 Array = NDArray[np.float32]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cryowae.benchmark.cases import Case
+from cryowae.fourier.wedge import Wedge
 from cryowae.metrics import (
     Matcher,
     Profile,
@@ -23,8 +24,7 @@ from cryowae.metrics import (
     vesicle_correlation,
     whole_boxes,
 )
-from cryowae.physics.wedge import Wedge
-from cryowae.simulate.specimen import Specimen
+from cryowae.specimen.builder import Specimen
 
 Array = NDArray[np.float32]
 

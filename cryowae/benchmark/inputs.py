@@ -7,12 +7,12 @@ from pathlib import Path
 from cryowae.benchmark.cases import Case, Specification, make_cases, specifications
 from cryowae.benchmark.checks import check_scenes
 from cryowae.config import SuiteConfig
-from cryowae.data.library import load_library
 from cryowae.errors import OutputError
 from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.io.space import make_folder
 from cryowae.io.text import write_text
 from cryowae.progress import SILENT, Progress
+from cryowae.specimen.library import load_library
 
 
 def write_inputs(suite: SuiteConfig, folder: Path, *, progress: Progress = SILENT) -> list[Path]:

@@ -20,10 +20,10 @@ from scipy.ndimage import gaussian_filter
 from cryowae.benchmark.cases import Case
 from cryowae.config.suite import FLOOR, External, MethodConfig
 from cryowae.errors import ConfigError, TomogramError
+from cryowae.fourier.grids import hermitian_weights, radius, shell_edges, shell_sums
 from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.metrics import empty_wedge, ncc
-from cryowae.models.pretrained import RestorationModel
-from cryowae.physics.fourier import hermitian_weights, radius, shell_edges, shell_sums
+from cryowae.models.weights import RestorationModel
 from cryowae.restore import RestoreOptions, restore_tomogram
 from cryowae.tomogram import open_tomogram
 

@@ -18,12 +18,12 @@ from cryowae.benchmark.pictures import draw_suite
 from cryowae.benchmark.tables import Result, markdown, read_result, write_curves, write_result, write_scores
 from cryowae.config import MethodConfig, SuiteConfig
 from cryowae.config.suite import FLOOR
-from cryowae.data.library import load_library
 from cryowae.io.mrc import write_mrc
 from cryowae.io.space import make_folder
 from cryowae.io.text import write_text
-from cryowae.models.pretrained import RestorationModel, find_weights, load_model
+from cryowae.models.weights import RestorationModel, find_weights, load_model
 from cryowae.progress import SILENT, Progress
+from cryowae.specimen.library import load_library
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cryowae.models.pretrained import RestorationModel
+from cryowae.models.weights import RestorationModel
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,8 @@ def score(
         raise TiltError("expected either --tilts FILE or --tilt-range LO HI, to know what was measured")
     pairs = [_named(text) for text in volumes]
     from cryowae.benchmark.volumes import score_volumes
+    from cryowae.fourier.wedge import Wedge
     from cryowae.io.tilts import read_tilts, require_tilt_range
-    from cryowae.physics.wedge import Wedge
 
     if tilt_range is None:
         assert tilts is not None

@@ -19,7 +19,7 @@ def info(
     voxel_size: VoxelSize = None,
 ) -> None:
     """Say what a tomogram is: header, angles, wedge, contrast, and whether its spectrum agrees with them."""
-    from cryowae.inspect import inspect_tomogram
+    from cryowae.info import inspect_tomogram
 
     found = inspect_tomogram(
         file, tilts=tilts, tilt_range=tilt_range, flip_tilt=flip_tilt, voxel_size=voxel_size, axes=axes

@@ -65,7 +65,7 @@ def restore(
     outputs = _outputs(tomograms, output)
     if len(tomograms) > 1 and (half1 or half2 or mask):
         raise ConfigError(f"got {len(tomograms)} tomograms with --half1, --half2 or --mask: expected one")
-    from cryowae.models.pretrained import load_model
+    from cryowae.models.weights import load_model
     from cryowae.restore import RestoreOptions, restore_tomogram
     from cryowae.tomogram import open_tomogram
 

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from cryowae.config import DataConfig, ImagingConfig
-from cryowae.physics.beads import GOLD, gold_density, gold_imaging
-from cryowae.physics.ice import uneven_ice
-from cryowae.physics.imaging import ctf_sign, transfer
-from cryowae.physics.observation import observe
-from cryowae.physics.procedural import procedural_structure
-from cryowae.physics.scene import make_scene
-from cryowae.physics.structures import Structure
-from cryowae.physics.tomography import even_tilts
-from cryowae.physics.weighting import Filter
+from cryowae.imaging.microscope import ctf_sign, transfer
+from cryowae.imaging.observation import observe
+from cryowae.imaging.projection import even_tilts
+from cryowae.imaging.weighting import Filter
+from cryowae.specimen.beads import GOLD, gold_density, gold_imaging
+from cryowae.specimen.ice import uneven_ice
+from cryowae.specimen.placement import make_scene
+from cryowae.specimen.procedural import procedural_structure
+from cryowae.specimen.structures import Structure
 
 _VOXEL_SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.5, 15.0, 17.0, 20.0)
 _GOLD_SHOWN = (

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from cryowae.config import DataConfig
-from cryowae.data.library import load_library
 from cryowae.data.scenes import SimulatedScene, simulate_scene
-from cryowae.models.pretrained import CLIP
-from cryowae.physics.rotation import HALF_TURNS
-from cryowae.physics.statistics import FAR
-from cryowae.physics.structures import Structure
+from cryowae.fourier.rotation import HALF_TURNS
+from cryowae.models.weights import CLIP
+from cryowae.specimen.library import load_library
+from cryowae.specimen.structures import Structure
+from cryowae.tomogram.statistics import FAR
 
 
 @dataclass(frozen=True)

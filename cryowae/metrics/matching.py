@@ -13,10 +13,10 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn.functional import pad
 
+from cryowae.fourier.rotation import rotate
+from cryowae.fourier.wedge import Wedge
 from cryowae.metrics.regions import Range, as_wedge
 from cryowae.metrics.voxels import Array, as_numpy
-from cryowae.physics.rotation import rotate
-from cryowae.physics.wedge import Wedge
 
 EXTENT = 0.1
 """Share of a template's maximum that counts as particle when its extent is measured."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cryowae.metrics.voxels import Array, as_numpy, as_pair, ncc
-from cryowae.physics.canvas import Particle
+from cryowae.specimen.canvas import Particle
 
 FINE = 12
 """Points on a particle's radius with which moments are taken, for what is small in voxels."""
@@ -29,7 +29,7 @@ def particle_correlations(
     Parameters
     ----------
     truth, volume, labels
-        `(z, y, x)`; labels as `cryowae.physics.scene.Scene` has them.
+        `(z, y, x)`; labels as `cryowae.specimen.placement.Scene` has them.
     particles
         Those that count.
     crop

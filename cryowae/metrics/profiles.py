@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cryowae.fourier.grids import Device
 from cryowae.metrics.regions import Range, Region, Spectra, as_wedge
 from cryowae.metrics.scores import SHELLS, shell_figures
 from cryowae.metrics.shells import FEWEST, ShellCorrelation, region_sums
 from cryowae.metrics.voxels import Array, as_pair, ncc, psnr, ssim
-from cryowae.physics.fourier import Device
 
 REGIONS: Mapping[str, Region] = {"": "all", "_mw": "missing", "_obs": "measured"}
 """What is added to a figure's name, and the region that it then counts."""

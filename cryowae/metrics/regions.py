@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cryowae.fourier.grids import frequency_grid
+from cryowae.fourier.wedge import Wedge
 from cryowae.metrics.voxels import Array
-from cryowae.physics.fourier import frequency_grid
-from cryowae.physics.wedge import Wedge
 
 Range = Wedge | tuple[float, float]
 Region = Literal["all", "measured", "missing"]

@@ -12,10 +12,10 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 import torch
 
+from cryowae.fourier.grids import Device
 from cryowae.metrics.regions import Range, Spectra, as_wedge
 from cryowae.metrics.shells import RegionSums, region_sums
 from cryowae.metrics.voxels import Array, as_pair, ncc, psnr
-from cryowae.physics.fourier import Device
 
 SHELLS = torch.tensor([0.0, *(0.02 + 0.02 * i for i in range(25))], dtype=torch.float64)
 """`(26,)` edges of shells 0.02 cycles per voxel wide, up to 0.5."""

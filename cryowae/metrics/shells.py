@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cryowae.fourier.grids import Device, hermitian_weights, shell_edges, z_slabs
 from cryowae.metrics.regions import Range, Region, Spectra, as_wedge
 from cryowae.metrics.voxels import Array, as_pair
-from cryowae.physics.fourier import Device, hermitian_weights, shell_edges, z_slabs
 
 FEWEST = 60
 """Components below which a shell is left out of the means."""

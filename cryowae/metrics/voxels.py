@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool3d
 
 from cryowae.errors import TomogramError
-from cryowae.physics.fourier import Device
+from cryowae.fourier.grids import Device
 
 Array = NDArray[Any] | Tensor
 

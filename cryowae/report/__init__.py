@@ -7,7 +7,7 @@ and writes one PNG. No figure touches the state of `matplotlib.pyplot`.
 from cryowae.report.curves import draw_halves_fsc, draw_training_curves
 from cryowae.report.fsc import FscCurve, draw_fsc_curves
 from cryowae.report.grids import SheetEntry, draw_contact_sheet, draw_volumes_grid
-from cryowae.report.restoration import RestorationFacts, draw_restoration
+from cryowae.report.overview import RestorationFacts, draw_restoration
 from cryowae.report.spectra import Comparison, compare_spectra
 from cryowae.report.wedges import draw_wedge
 

@@ -9,9 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cryowae.models.pretrained import CLIP
-from cryowae.physics.resample import resample, resampling_ratio
-from cryowae.physics.rotation import HALF_TURNS
+from cryowae.fourier.resampling import resample, resampling_ratio
+from cryowae.fourier.rotation import HALF_TURNS
+from cryowae.models.weights import CLIP
 from cryowae.tiling import Shape, plan_windows
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from cryowae.consistency import weights_from_halves, weights_from_noise
 from cryowae.errors import TomogramError
+from cryowae.fourier.wedge import Wedge
 from cryowae.io.layout import in_zyx
 from cryowae.io.mrc import read_mrc
-from cryowae.models.pretrained import CLIP
-from cryowae.physics.statistics import robust_statistics, sample_rows
-from cryowae.physics.wedge import Wedge
+from cryowae.models.weights import CLIP
 from cryowae.restore.volumes import MeanOf, Standardised, central_block, slabs
 from cryowae.tiling import Volume
 from cryowae.tomogram import Tomogram
+from cryowae.tomogram.statistics import robust_statistics, sample_rows
 
 _SAMPLE = 2_000_000
 

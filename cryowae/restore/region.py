@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from cryowae.consistency import mix_measured
 from cryowae.errors import ConfigError, TiltError
-from cryowae.models.pretrained import load_model
-from cryowae.physics.estimate import estimate_contrast
+from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.restore.network import Model, WindowNetwork
 from cryowae.restore.observation import mean_offset, open_beside, standardised, weights_of
@@ -19,6 +18,7 @@ from cryowae.restore.options import RestoreOptions
 from cryowae.restore.volumes import MeanOf, central_block
 from cryowae.tiling import Volume, apply_tiled
 from cryowae.tomogram import Tomogram
+from cryowae.tomogram.estimate import estimate_contrast
 
 Region = tuple[slice, slice, slice]
 

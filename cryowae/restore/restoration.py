@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from cryowae.consistency import mix_measured
 from cryowae.errors import ConfigError, OutputError, TiltError
+from cryowae.fourier.wedge import Wedge
 from cryowae.io.layout import in_zyx
 from cryowae.io.mrc import SUFFIXES, read_mrc, stem_of
 from cryowae.io.neighbours import find_halves
 from cryowae.io.scratch import scratch_array
 from cryowae.io.space import check_output
 from cryowae.io.writer import MrcWriter
-from cryowae.models.pretrained import load_model
-from cryowae.physics.estimate import estimate_contrast
-from cryowae.physics.wedge import Wedge
+from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_halves_fsc, draw_restoration
 from cryowae.restore.inferred import write_inferred
@@ -32,6 +31,7 @@ from cryowae.restore.options import RestoreOptions, RestoreResult
 from cryowae.restore.volumes import MeanOf, Standardised, central_block, require_content, slabs
 from cryowae.tiling import Volume, apply_tiled
 from cryowae.tomogram import Tomogram, open_tomogram
+from cryowae.tomogram.estimate import estimate_contrast
 
 
 def restore_tomogram(

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryowae.physics.fourier import frequency_grid
-from cryowae.physics.wedge import Wedge
+from cryowae.fourier.grids import frequency_grid
+from cryowae.fourier.wedge import Wedge
 
 STEP = 3.0
 """Degrees between tilts, where only their range is known: noise and its strength depend on them."""

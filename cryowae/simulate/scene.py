@@ -14,7 +14,6 @@ import torch
 import yaml
 
 from cryowae.config import SceneConfig
-from cryowae.data.library import load_library
 from cryowae.errors import ConfigError
 from cryowae.io.space import check_output, make_folder
 from cryowae.io.star import relion_angles, star_table
@@ -23,7 +22,8 @@ from cryowae.io.tilts import write_tilts
 from cryowae.io.writer import write_mrc
 from cryowae.progress import SILENT, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet
-from cryowae.simulate.specimen import Specimen, make_specimen, observe_specimen, require_possible
+from cryowae.specimen.builder import Specimen, make_specimen, observe_specimen, require_possible
+from cryowae.specimen.library import load_library
 
 __all__ = ["SceneFiles", "ScenePaths", "Specimen", "make_specimen", "observe_specimen", "simulate_scene"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.io.memory import require_memory
-from cryowae.physics.rotation import random_rotations, rotate
 from cryowae.progress import Progress
 from cryowae.tomogram import Tomogram
 

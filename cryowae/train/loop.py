@@ -14,11 +14,11 @@ from torch import nn
 from cryowae.config import TrainConfig
 from cryowae.data.synthetic import Batch, SyntheticPairs
 from cryowae.errors import CheckpointError, OutputError
+from cryowae.fourier.wedge import Wedge
 from cryowae.models.autoencoder import Autoencoder
-from cryowae.models.pretrained import write_weights
+from cryowae.models.weights import write_weights
 from cryowae.objectives.match import prior_codes
 from cryowae.objectives.restoration import fidelity, gradient, supervised
-from cryowae.physics.wedge import Wedge
 from cryowae.progress import SILENT, Progress
 from cryowae.train.parallel import Team
 from cryowae.train.record import Record

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from cryowae.models.pretrained import pick_device
+from cryowae.models.weights import pick_device
 
 
 class Team:

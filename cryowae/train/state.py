@@ -18,7 +18,7 @@ from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 from cryowae.models.discriminator import LatentDiscriminator
-from cryowae.models.pretrained import find_weights
+from cryowae.models.weights import find_weights
 from cryowae.objectives.match import LatentMatch
 from cryowae.train.optimiser import Optimiser
 from cryowae.train.packing import pack, unpack

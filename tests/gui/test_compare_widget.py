@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from driving import cells, click, dock, open_in, save, wait
 
-from cryowae._napari.canvas import camera_of, grid_of
+from cryowae._napari.figure_canvas import camera_of, grid_of
 from cryowae.io.mrc import read_mrc
 from cryowae.io.writer import write_mrc
 

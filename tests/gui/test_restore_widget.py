@@ -147,7 +147,7 @@ def held(monkeypatch):
     """A network that waits in its first window, of several, until it is let go; and how often it was asked."""
     from threading import Event
 
-    from cryowae.models.pretrained import RestorationModel
+    from cryowae.models.weights import RestorationModel
     from cryowae.restore import network
 
     monkeypatch.setitem(network._MOST_VOXELS, "cpu", 40**3)

@@ -35,7 +35,7 @@ def evaluate(
     from cryowae.data.celeba import read_celeba
     from cryowae.data.mnist import read_mnist
     from cryowae.io.space import check_output
-    from cryowae.models.pretrained import pick_device
+    from cryowae.models.weights import pick_device
 
     if output:
         check_output(output, overwrite=overwrite)
@@ -73,7 +73,7 @@ def references(
     from cryowae.baselines.principal import measure_references
     from cryowae.data.mnist import read_mnist
     from cryowae.io.space import check_output, make_folder
-    from cryowae.models.pretrained import pick_device
+    from cryowae.models.weights import pick_device
 
     table = make_folder(output) / "evaluation.csv"
     check_output(table, overwrite=overwrite)

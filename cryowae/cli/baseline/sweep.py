@@ -38,7 +38,7 @@ def sweep(
     from cryowae.config import baseline_config
     from cryowae.data.mnist import read_mnist
     from cryowae.io.space import make_folder
-    from cryowae.models.pretrained import pick_device
+    from cryowae.models.weights import pick_device
 
     models = list(dict.fromkeys(models or ["wae-mmd", "wae-gan"]))
     if unknown := set(models) - {"vae", "wae-mmd", "wae-gan", "aae"}:

@@ -191,7 +191,7 @@ def _run(
 ) -> None:
     from cryowae.baselines.evaluate import Evaluation
     from cryowae.baselines.experiment import run_baseline
-    from cryowae.models.pretrained import pick_device
+    from cryowae.models.weights import pick_device
 
     folder = _folder(config, output)
     judge = Evaluation(*images.halves(config.images), test, *extractors, config.seed).on(pick_device(device))

@@ -54,7 +54,7 @@ def reconstruct(
         raise ConfigError(f"got --sirt {sirt} with --filter {filter}; expected --filter sirt")
     if falloff is not None and not falloff > 0:
         raise ConfigError(f"got --falloff {falloff:g}; expected a positive frequency, for example 0.25")
-    from cryowae.simulate.reconstruct import reconstruct_series
+    from cryowae.reconstruct import reconstruct_series
 
     config = ReconstructionConfig(
         filter=filter or ("hann" if sirt is None else "sirt"), sirt=sirt or 15, falloff=falloff

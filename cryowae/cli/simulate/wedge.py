@@ -40,7 +40,7 @@ def wedge(
     The mask, NAME_wedge_mask.mrc, is 1 where measured, with zero frequency at the voxel n // 2 of each axis (z, y, x).
     """
     from cryowae.errors import TiltError
-    from cryowae.simulate.wedge import simulate_wedge, wedge_of
+    from cryowae.simulate.cutting import simulate_wedge, wedge_of
     from cryowae.tomogram import open_tomogram
 
     if (tilts is None) == (tilt_range is None):

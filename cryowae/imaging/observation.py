@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cryowae.physics.imaging import apply_transfer
-from cryowae.physics.tomography import TiltGeometry, back_project, project, series_noise
-from cryowae.physics.weighting import Filter
+from cryowae.imaging.microscope import apply_transfer
+from cryowae.imaging.projection import TiltGeometry, back_project, project, series_noise
+from cryowae.imaging.weighting import Filter
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ def observe(
     colour
         Passed to `series_noise`.
     transfer
-        `(tilts, 2 y, width + 1)` from `cryowae.physics.imaging.transfer`: CTF, radiation damage and MTF, applied to the
+        `(tilts, 2 y, width + 1)` from `cryowae.imaging.microscope.transfer`: CTF, radiation damage, MTF, applied to the
         projections before noise is added. `contrast` is that of the images that it leaves.
     flip
         The same layout, from `ctf_sign`: phases of signal and noise are corrected before the back-projection.
     gold, gold_transfer
         Density of beads, as large as `density`, and the transfer of the electrons that meet them, who are absorbed too
-        (`cryowae.physics.beads`). They are in the signal; `contrast`, which they would outweigh, leaves them out.
+        (`cryowae.specimen.beads`). They are in the signal; `contrast`, which they would outweigh, leaves them out.
 
     Returns
     -------

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from cryowae.physics.rotation import random_rotations
-from cryowae.physics.tomography import TiltGeometry, project
-from cryowae.physics.wedge import Wedge
+from cryowae.fourier.rotation import random_rotations
+from cryowae.fourier.wedge import Wedge
+from cryowae.imaging.projection import TiltGeometry, project
 
 PARITIES = list(itertools.product((7, 8), (5, 6), (9, 10)))
 TURN = random_rotations(1, torch.Generator().manual_seed(3))[0]

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from cryowae.errors import ConfigError, TomogramError
+from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import require_name, stem_of
 from cryowae.io.space import check_output
 from cryowae.io.writer import MrcWriter
-from cryowae.physics.statistics import sample_rows
-from cryowae.physics.wedge import Wedge
 from cryowae.progress import SILENT, Progress
 from cryowae.report import draw_wedge
-from cryowae.simulate.images import project_tomogram
+from cryowae.simulate.exposing import project_tomogram
 from cryowae.simulate.noise import noise_amplitude, tilts_of
 from cryowae.simulate.turning import Turn, turn
 from cryowae.tomogram import Tomogram, open_tomogram
+from cryowae.tomogram.statistics import sample_rows
 
 SOFT_EDGE = 5.0
 """Degrees over which a soft edge falls."""

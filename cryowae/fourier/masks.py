@@ -10,7 +10,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from cryowae.physics.fourier import frequency_grid
+from cryowae.fourier.grids import frequency_grid
 
 
 def hermitian_mask(

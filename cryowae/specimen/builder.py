@@ -15,19 +15,19 @@ import torch
 from torch import Tensor
 
 from cryowae.config import ImagingConfig, SceneConfig
-from cryowae.data.library import load_library
 from cryowae.errors import ConfigError
+from cryowae.imaging.microscope import ctf_sign, tilt_transfers, transfer
+from cryowae.imaging.observation import Observation, observe
+from cryowae.imaging.projection import even_tilts
+from cryowae.imaging.weighting import filter_of
 from cryowae.io.memory import require_memory
-from cryowae.physics.beads import gold_density, gold_imaging
-from cryowae.physics.canvas import Particle, Sphere
-from cryowae.physics.ice import uneven_ice
-from cryowae.physics.imaging import ctf_sign, tilt_transfers, transfer
-from cryowae.physics.observation import Observation, observe
-from cryowae.physics.procedural import procedural_structure
-from cryowae.physics.scene import Scene, make_scene
-from cryowae.physics.structures import Structure
-from cryowae.physics.tomography import even_tilts
-from cryowae.physics.weighting import filter_of
+from cryowae.specimen.beads import gold_density, gold_imaging
+from cryowae.specimen.canvas import Particle, Sphere
+from cryowae.specimen.ice import uneven_ice
+from cryowae.specimen.library import load_library
+from cryowae.specimen.placement import Scene, make_scene
+from cryowae.specimen.procedural import procedural_structure
+from cryowae.specimen.structures import Structure
 
 SMALLEST = 16
 """Voxels along each axis that a scene must have."""

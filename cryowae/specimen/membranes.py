@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from cryowae.physics.canvas import MEMBRANE, Canvas, Sphere
+from cryowae.specimen.canvas import MEMBRANE, Canvas, Sphere
 
 Shape = tuple[int, int, int]
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError
-from cryowae.physics.detector import detector_mtf
-from cryowae.physics.exposure import accumulated_dose, dose_damping
-from cryowae.physics.fourier import Device
+from cryowae.fourier.grids import Device
+from cryowae.imaging.detector import detector_mtf
+from cryowae.imaging.exposure import accumulated_dose, dose_damping
 
 _MOST_DEFOCUS, _MOST_CS, _MOST_VOLTAGE = 100.0, 100.0, 3000.0  # micrometres, millimetres, kilovolts
 

@@ -12,8 +12,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import max_pool3d
 
-from cryowae.physics.rotation import rotate
-from cryowae.physics.structures import Structure
+from cryowae.fourier.rotation import rotate
+from cryowae.specimen.structures import Structure
 
 Shape = tuple[int, int, int]
 

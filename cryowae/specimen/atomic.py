@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import TomogramError
-from cryowae.physics.points import density_of_points
-from cryowae.physics.structures import Structure
+from cryowae.specimen.points import density_of_points
+from cryowae.specimen.structures import Structure
 
 ENVELOPE = 0.56
 """Mean density inside a molecular envelope at 20 angstrom, grooves and cavities included, where close-packed protein

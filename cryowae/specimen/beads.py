@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig
-from cryowae.physics.canvas import BEAD, Canvas, Sphere
+from cryowae.specimen.canvas import BEAD, Canvas, Sphere
 
 GOLD = 9.0
 """Density of gold where protein is 1.
 
 Its 0.0590 atoms in a cubic angstrom scatter 10.57 angstrom each at zero angle (Peng et al., Acta Cryst. A52, 1996):
 0.624 angstrom per cubic angstrom, less 0.096 of vitreous ice. That is 13 times the 0.0407 of protein (see
-`cryowae.physics.atomic`). A bead is no weak object though: the ray through the middle of 100 angstrom of gold in ice
+`cryowae.specimen.atomic`). A bead is no weak object though: the ray through the middle of 100 angstrom of gold in ice
 is retarded by 1.65 radians at 300 kV (wavelength times path times 0.528), and the mean of `sin(phase) / phase` over
 the disc, weighted with the phase, is 0.7. So it looks 9 times as dense as protein.
 """

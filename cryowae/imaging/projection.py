@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from cryowae.errors import TiltError
-from cryowae.physics.weighting import Filter
+from cryowae.imaging.weighting import Filter
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn, rfft2
 
-from cryowae.physics.statistics import CLIP, require_finite, robust_statistics
+from cryowae.tomogram.statistics import CLIP, require_finite, robust_statistics
 
 Contrast = Literal["dark", "bright"]
 

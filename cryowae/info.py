@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryowae.io.neighbours import Halves, find_halves
-from cryowae.physics.estimate import (
+from cryowae.tomogram import Tomogram, open_tomogram
+from cryowae.tomogram.estimate import (
     AngularPower,
     Contrast,
     WedgeAgreement,
@@ -16,8 +17,7 @@ from cryowae.physics.estimate import (
     range_of,
     wedge_agreement,
 )
-from cryowae.physics.statistics import Statistics, robust_statistics
-from cryowae.tomogram import Tomogram, open_tomogram
+from cryowae.tomogram.statistics import Statistics, robust_statistics
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig
-from cryowae.physics.imaging import filter_image, shift_factor, tilt_transfers
-from cryowae.physics.tomography import TiltGeometry, project
+from cryowae.imaging.microscope import filter_image, shift_factor, tilt_transfers
+from cryowae.imaging.projection import TiltGeometry, project
 from cryowae.progress import SILENT, Progress
 from cryowae.tomogram import Tomogram
 
@@ -39,7 +39,7 @@ def project_tomogram(
     Returns
     -------
     series
-        `(tilts, y, x)` float32, see `cryowae.physics.tomography.project`.
+        `(tilts, y, x)` float32, see `cryowae.imaging.projection.project`.
     """
     depth, rows, width = tomogram.shape
     groups = np.array_split(np.arange(len(angles)), max(1, len(angles) // max(2, _MATRIX_VOXELS // (depth * width))))
@@ -73,7 +73,7 @@ def expose(
     series
         `(tilts, y, x)` float32.
     imaging, angles, voxel_size, defocus
-        See `cryowae.physics.imaging.transfer`.
+        See `cryowae.imaging.microscope.transfer`.
     shifts
         `(tilts, 2)` pixels along y and x by which the specimen moves on the detector.
     progress

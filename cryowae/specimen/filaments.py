@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryowae.physics.assembly import Points, assembly, point_group
-from cryowae.physics.points import density_of_points
-from cryowae.physics.structures import Structure
+from cryowae.specimen.assembly import Points, assembly, point_group
+from cryowae.specimen.points import density_of_points
+from cryowae.specimen.structures import Structure
 
 PACKING = 0.7
 """Mean density inside the envelope of an assembly, by which `normalised` scales it."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryowae.physics.assembly import PROTEIN, Points, assembly, domain_radius, fold, point_group
-from cryowae.physics.filaments import random_helix
-from cryowae.physics.points import density_of_points
-from cryowae.physics.structures import Structure, normalised
+from cryowae.specimen.assembly import PROTEIN, Points, assembly, domain_radius, fold, point_group
+from cryowae.specimen.filaments import random_helix
+from cryowae.specimen.points import density_of_points
+from cryowae.specimen.structures import Structure, normalised
 
 KINDS = {
     "globular": 0.38,

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from cryowae.errors import TiltError
-from cryowae.physics.fourier import Device
-from cryowae.physics.masks import MaskCache, hermitian_mask
+from cryowae.fourier.grids import Device
+from cryowae.fourier.masks import MaskCache, hermitian_mask
 
 Rotation = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 

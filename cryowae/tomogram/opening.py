@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import TiltError, TomogramError
+from cryowae.fourier.wedge import Wedge
 from cryowae.io.header import MrcHeader
 from cryowae.io.layout import in_zyx
 from cryowae.io.mrc import is_stack, read_mrc
 from cryowae.io.neighbours import find_tilts
 from cryowae.io.tilts import TiltAngles, read_tilts, require_tilt_range
-from cryowae.physics.estimate import estimate_tilt_range
-from cryowae.physics.statistics import require_finite
-from cryowae.physics.wedge import Wedge
+from cryowae.tomogram.estimate import estimate_tilt_range
+from cryowae.tomogram.statistics import require_finite
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.physics.beads import add_bead
-from cryowae.physics.canvas import FILAMENT, ICE, MEMBRANE, MOST_LABELS, Canvas, Particle, Shape, Sphere
-from cryowae.physics.filaments import Filament, procedural_filament
-from cryowae.physics.membranes import add_vesicle, membrane_distance, random_bilayer, surface_points
-from cryowae.physics.rotation import random_rotations
-from cryowae.physics.structures import Structure
+from cryowae.fourier.rotation import random_rotations
+from cryowae.specimen.beads import add_bead
+from cryowae.specimen.canvas import FILAMENT, ICE, MEMBRANE, MOST_LABELS, Canvas, Particle, Shape, Sphere
+from cryowae.specimen.filaments import Filament, procedural_filament
+from cryowae.specimen.membranes import add_vesicle, membrane_distance, random_bilayer, surface_points
+from cryowae.specimen.structures import Structure
 
 
 @dataclass(frozen=True)

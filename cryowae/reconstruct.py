@@ -15,14 +15,14 @@ from torch import Tensor
 
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
-from cryowae.io.alignment import Alignment, read_alignment
+from cryowae.imaging.alignment import align_image, aligned_shape
+from cryowae.imaging.projection import TiltGeometry, back_project
+from cryowae.imaging.weighting import filter_of
+from cryowae.io.alignment_files import Alignment, read_alignment
 from cryowae.io.mrc import MrcVolume, MrcWriter, read_mrc, require_name, stem_of
 from cryowae.io.space import check_output
 from cryowae.io.tilts import TiltAngles, read_tilts, write_tilts
-from cryowae.models.pretrained import pick_device
-from cryowae.physics.alignment import align_image, aligned_shape
-from cryowae.physics.tomography import TiltGeometry, back_project
-from cryowae.physics.weighting import filter_of
+from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress
 
 THICKNESS = 3000.0

@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from cryowae.errors import TomogramError
-from cryowae.inspect import inspect_tomogram
-from cryowae.physics.estimate import (
+from cryowae.imaging.observation import Observation, observe
+from cryowae.imaging.projection import even_tilts
+from cryowae.info import inspect_tomogram
+from cryowae.tomogram.estimate import (
     angular_power,
     contrast_skewness,
     estimate_contrast,
     estimate_tilt_range,
     wedge_agreement,
 )
-from cryowae.physics.observation import Observation, observe
-from cryowae.physics.tomography import even_tilts
 
 REAL = {
     "empiar10499_TS01_20A_full.mrc": ("dark", -60, 60),

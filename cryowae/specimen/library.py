@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryowae.errors import ConfigError, TomogramError
-from cryowae.physics.atomic import structure_from_model
-from cryowae.physics.structures import Structure, normalised, structure_from_map
+from cryowae.specimen.atomic import structure_from_model
+from cryowae.specimen.structures import Structure, normalised, structure_from_map
 
 FINEST = 7.5
 """Voxel size in angstrom at which atomic models are rendered; scenes resample from there."""

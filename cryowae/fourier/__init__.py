@@ -1,0 +1,1 @@
+"""Fourier space of volumes: grids, the wedge, shells, resampling, rotation."""

@@ -1,0 +1,1 @@
+"""The forward model: projection, CTF, dose, detector, noise, back-projection."""

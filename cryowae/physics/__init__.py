@@ -1,1 +1,0 @@
-"""Physics: Fourier grids, wedges, rotation, structures, scenes, tilt series and their noise."""
