@@ -23,7 +23,7 @@ from torch import Tensor
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.scratch import scratch_array
 from cryowae.progress import SILENT, Progress
-from cryowae.tiling import Volume
+from cryowae.tomogram.volumes import Volume
 
 SHELLS = 32
 """Fourier shells from 0 to 0.5 cycles per voxel; what lies beyond, in the corners, belongs to the last."""

@@ -1,4 +1,4 @@
-"""What a tomogram file is, in words: header, angles, wedge, contrast, and whether they agree with each other."""
+"""What a tomogram is, in words: header, angles, wedge, contrast, and whether they agree with each other."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryowae.config.options import TomogramOptions
 from cryowae.io.neighbours import Halves, find_halves
-from cryowae.tomogram import Tomogram, open_tomogram
+from cryowae.tomogram import Item, Tomogram
 from cryowae.tomogram.estimate import (
     AngularPower,
     Contrast,
     WedgeAgreement,
     angular_power,
-    estimate_contrast,
     range_of,
     wedge_agreement,
 )
@@ -33,13 +33,13 @@ class Inspection:
     contrast
         Whether protein is dark or bright.
     profile
-        Power by direction, of which the next two are made.
+        Power by direction, from which the next two come.
     estimated_range
         Tilt range that the spectrum suggests, degrees; None when it shows no missing wedge.
     agreement
-        Of the spectrum with the wedge; None when no angles are known.
+        Of the spectrum with the wedge; None if no angles are known.
     halves
-        The half reconstructions that lie beside it.
+        The half reconstructions beside it.
     """
 
     tomogram: Tomogram
@@ -107,36 +107,32 @@ class Inspection:
         return f"{text}; it agrees with the angles ({share})"
 
 
-def inspect_tomogram(
-    path: str | Path,
-    *,
-    tilts: str | Path | None = None,
-    tilt_range: tuple[float, float] | None = None,
-    flip_tilt: bool = False,
-    voxel_size: float | None = None,
-    axes: str = "zyx",
-) -> Inspection:
-    """Look at a tomogram; parameters and errors are those of `open_tomogram`, except that tilts may be unknown."""
-    tomogram = open_tomogram(
-        path,
-        tilts=tilts,
-        tilt_range=tilt_range,
-        flip_tilt=flip_tilt,
-        voxel_size=voxel_size,
-        axes=axes,
-        need_wedge=False,
-    )
-    statistics = robust_statistics(tomogram.data, where=str(tomogram.path))
-    profile = angular_power(tomogram.data)
-    wedge = tomogram.wedge
+def inspect_tomogram(source: Item | str | Path, options: TomogramOptions | None = None) -> Inspection:
+    """Look at a tomogram.
+
+    Parameters
+    ----------
+    source
+        A file, or an `Item`.
+    options
+        How a file is opened. Tilts may be unknown.
+
+    Raises
+    ------
+    TomogramError, TiltError
+        As `open_tomogram` raises them.
+    """
+    item = source if isinstance(source, Item) else Item(Path(source), **vars(options or TomogramOptions()))
+    tomogram = item.tomogram
+    profile, wedge = angular_power(tomogram.data), tomogram.wedge
     return Inspection(
         tomogram,
-        statistics,
-        estimate_contrast(tomogram.data, tomogram.voxel_size),
+        robust_statistics(tomogram.data, where=str(tomogram.path)),
+        item.protein,
         profile,
         range_of(profile),
         None if wedge is None else wedge_agreement(profile, wedge.tilt_min, wedge.tilt_max),
-        find_halves(path),
+        find_halves(tomogram.path),
     )
 
 

@@ -213,11 +213,11 @@ def test_an_unwritable_folder(tmp_path, tiny_model):
 
 
 def test_a_bug_keeps_its_traceback(tmp_path, tiny_model, monkeypatch):
-    import cryowae.tomogram
+    import cryowae.tomogram.item
 
     def broken(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cryowae.tomogram, "open_tomogram", broken)
+    monkeypatch.setattr(cryowae.tomogram.item, "open_tomogram", broken)
     result = CliRunner().invoke(app, ["restore", str(save(tmp_path)), "--model", str(tiny_model)])
     assert isinstance(result.exception, ZeroDivisionError)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryowae.config.options import TomogramOptions
 from cryowae.errors import TomogramError
 from cryowae.imaging.observation import Observation, observe
 from cryowae.imaging.projection import even_tilts
@@ -203,13 +204,13 @@ def test_inspection_in_words(folder):
 
 
 def test_inspection_says_when_the_tilts_are_negated(folder):
-    text = "\n".join(inspect_tomogram(folder / "TS_1_half1.mrc", flip_tilt=True).lines())
+    text = "\n".join(inspect_tomogram(folder / "TS_1_half1.mrc", TomogramOptions(flip_tilt=True)).lines())
     assert "look negated" in text
     assert "--flip-tilt" in text
 
 
 def test_inspection_says_when_the_angles_do_not_fit(folder):
-    text = "\n".join(inspect_tomogram(folder / "TS_1_half1.mrc", tilt_range=(-25, 25)).lines())
+    text = "\n".join(inspect_tomogram(folder / "TS_1_half1.mrc", TomogramOptions(tilt_range=(-25, 25))).lines())
     assert "does not agree" in text
 
 

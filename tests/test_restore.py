@@ -20,7 +20,7 @@ from cryowae.io.writer import write_mrc
 from cryowae.models.weights import load_model
 from cryowae.progress import Progress
 from cryowae.restore import RestoreOptions, restore_tomogram
-from cryowae.tomogram import open_tomogram
+from cryowae.tomogram import Item, open_tomogram
 
 SHAPE = (24, 40, 48)
 QUIET = RestoreOptions(report=False)
@@ -112,8 +112,8 @@ class Density(Blur):
 def test_output_has_the_mean_of_the_input(tmp_path, consistency):
     volume = -tomogram_like()
     volume[3, 3, 3] = -1e5
-    options = RestoreOptions(contrast="dark", consistency=consistency, report=False)
-    result = read(restore_tomogram(save(tmp_path, volume), model=Density(), options=options).path)
+    options = RestoreOptions(consistency=consistency, report=False)
+    result = read(restore_tomogram(save(tmp_path, volume), contrast="dark", model=Density(), options=options).path)
     kept = np.abs(volume + 100) < 100 if consistency != "hard" else volume < np.inf  # the bead was measured, too
     assert result[kept].mean() == pytest.approx(volume[kept].mean(), abs=0.01 * float(volume[kept].std()))
 
@@ -269,10 +269,9 @@ def test_outside_the_mask_nothing_changes(tmp_path):
     mask[:, 10:30, 10:30] = 1
     source = save(tmp_path, volume)
     write_mrc(tmp_path / "mask.mrc", mask, voxel_size=10)
-    options = RestoreOptions(mask=tmp_path / "mask.mrc", consistency="hard", wedge="leave", report=False)
-    plain = RestoreOptions(consistency="hard", wedge="leave", report=False)
-    inside = read(restore_tomogram(source, tmp_path / "all.mrc", model=Blur(), options=plain).path)
-    result = read(restore_tomogram(source, model=Blur(), options=options).path)
+    options = RestoreOptions(consistency="hard", wedge="leave", report=False)
+    inside = read(restore_tomogram(source, tmp_path / "all.mrc", model=Blur(), options=options).path)
+    result = read(restore_tomogram(source, mask=tmp_path / "mask.mrc", model=Blur(), options=options).path)
     assert (result[mask == 0] == volume[mask == 0]).all()
     assert (result[mask == 1] == inside[mask == 1]).all()
 
@@ -396,14 +395,23 @@ def test_out_of_memory_is_said_and_survived(tmp_path):
 @pytest.mark.parametrize("consistency", ["off", "soft"])
 def test_thin_and_tiny_tomograms(tmp_path, shape, consistency):
     volume = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    options = RestoreOptions(contrast="dark", consistency=consistency, report=False)
-    result = restore_tomogram(save(tmp_path, volume), model=Identity(), options=options)
+    options = RestoreOptions(consistency=consistency, report=False)
+    result = restore_tomogram(save(tmp_path, volume), contrast="dark", model=Identity(), options=options)
     assert np.abs(read(result.path) - volume).max() < 1e-3
 
 
 def test_unknown_options_are_refused():
     with pytest.raises(ConfigError, match="expected one of: auto, dark, bright"):
-        RestoreOptions(contrast="light")
+        Item(Path("tomo.mrc"), contrast="light")
+    with pytest.raises(ConfigError, match="expected one of: off, soft, hard"):
+        RestoreOptions(consistency="hardly")
+
+
+def test_options_that_moved_to_the_item_still_work_and_say_so(tmp_path):
+    volume = -tomogram_like()
+    with pytest.warns(DeprecationWarning, match="give contrast to restore_tomogram or to Item"):
+        options = RestoreOptions(contrast="bright", report=False)
+    assert restore_tomogram(save(tmp_path, volume), model=Blur(), options=options).contrast == "bright"
 
 
 def test_a_chiral_object_keeps_its_hand(tmp_path):

@@ -12,7 +12,7 @@ from cryowae.tomogram import open_tomogram
 
 SHAPE = (48, 64, 72)
 PART = (slice(22, 30), slice(20, 41), slice(33, 60))
-QUIET = RestoreOptions(contrast="bright", report=False)
+QUIET = RestoreOptions(report=False)
 
 
 EDGE = (slice(0, 8), slice(0, 64), slice(60, 72))
@@ -44,7 +44,7 @@ def test_a_part_of_two_halves_is_that_of_their_mean(tmp_path):
 def test_what_was_measured_can_be_put_back_in_a_part(tmp_path):
     volume = tomogram_like(SHAPE)
     tomogram = open_tomogram(save(tmp_path, volume), tilt_range=(-89, 89))
-    options = RestoreOptions(contrast="bright", consistency="hard")
+    options = RestoreOptions(consistency="hard")
     found = restore_region(tomogram, PART, model=Blur(), options=options)
     assert np.corrcoef(found.ravel(), volume[PART].ravel())[0, 1] > 0.95  # nearly everything was measured
 

@@ -10,7 +10,7 @@ import pytest
 
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.writer import write_mrc
-from cryowae.tomogram import open_tomogram, require_same_grid
+from cryowae.tomogram import open_tomogram
 from cryowae.tomogram.statistics import require_finite, robust_statistics
 
 SHAPE = (24, 40, 36)
@@ -215,12 +215,3 @@ def test_statistics_of_a_sample_are_those_of_the_whole():
     sampled = robust_statistics(volume, voxels=50_000)
     assert sampled != exact
     assert (sampled.mean, sampled.sigma) == pytest.approx((exact.mean, exact.sigma), abs=0.02)
-
-
-def test_halves_must_share_their_grid(tomogram):
-    one = open_tomogram(tomogram("a_half1.mrc"))
-    require_same_grid(one, open_tomogram(tomogram("a_half2.mrc", data=noise(seed=2))))
-    with pytest.raises(TomogramError, match="different shapes"):
-        require_same_grid(one, open_tomogram(tomogram("b_half2.mrc", data=noise((24, 40, 38)))))
-    with pytest.raises(TomogramError, match="10 and 12 Å"):
-        require_same_grid(one, open_tomogram(tomogram("c_half2.mrc", voxel_size=12)))

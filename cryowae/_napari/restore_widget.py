@@ -26,10 +26,11 @@ from cryowae._napari.restoring import (
 from cryowae._napari.scratch import is_scratch
 from cryowae._napari.widget import VolumeWidget
 from cryowae._napari.writer import write_volume
+from cryowae.config.options import RestoreOptions
 from cryowae.errors import CryowaeError
 from cryowae.io.mrc import SUFFIXES
 from cryowae.io.neighbours import find_halves
-from cryowae.restore.options import RestoreOptions, RestoreResult
+from cryowae.restore.result import RestoreResult
 
 _TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"
 _VOLUMES = f"MRC volumes ({' '.join('*' + ending for ending in SUFFIXES)})"

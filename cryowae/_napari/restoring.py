@@ -10,11 +10,12 @@ from typing import Any
 from cryowae._napari.layers import AXES, LayerData, layer_data, look_of, open_for_viewing, place_of, tomogram_of
 from cryowae._napari.scratch import scratch_folder
 from cryowae._napari.sources import source_of
+from cryowae.config.options import RestoreOptions
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.mrc import stem_of
 from cryowae.io.tilts import require_tilt_range
 from cryowae.progress import Progress
-from cryowae.restore.options import RestoreOptions, RestoreResult
+from cryowae.restore.result import RestoreResult
 from cryowae.tomogram import Tomogram, open_tomogram
 
 RESTORED_FROM = "restored_from"
@@ -160,7 +161,7 @@ def parse_tilt_range(text: str) -> tuple[float, float] | None:
     return require_tilt_range(float(numbers[0]), float(numbers[1]))
 
 
-def _open(request: Request) -> tuple[Tomogram, dict[str, Path]]:
+def _open(request: Request) -> tuple[Tomogram, dict[str, Any]]:
     """The tomogram with its wedge, and its halves by name if there are any."""
     source = source_of(request.layer)
     known = tomogram_of(request.layer.metadata)

@@ -7,7 +7,6 @@ the same filter.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,10 @@ from cryowae.benchmark.cases import Case
 from cryowae.config.suite import FLOOR, External, MethodConfig
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.fourier.grids import hermitian_weights, radius, shell_edges, shell_sums
-from cryowae.io.mrc import read_mrc, write_mrc
+from cryowae.io.mrc import read_mrc
 from cryowae.metrics import empty_wedge, ncc
 from cryowae.models.weights import RestorationModel
-from cryowae.restore import RestoreOptions, restore_tomogram
-from cryowae.tomogram import open_tomogram
+from cryowae.restore import RestoreOptions, restore_array
 
 Array = NDArray[np.float32]
 Restorer = Callable[[Array], Array]
@@ -156,16 +154,14 @@ def _best(choices: Iterable[Restorer], case: Case) -> Restorer:
 
 
 def _network(network: RestorationModel, case: Case, fast: bool) -> Restorer:
-    """As a user's file would be restored."""
+    """As a user's tomogram is restored."""
 
     def restore(volume: Array) -> Array:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "tomogram.mrc"
-            write_mrc(path, volume, voxel_size=case.specimen.voxel_size)
-            tomogram = open_tomogram(path, tilt_range=(case.wedge.tilt_min, case.wedge.tilt_max))
-            options = RestoreOptions(contrast="bright", fast=fast, report=False)
-            result = restore_tomogram(tomogram, Path(folder) / "restored.mrc", model=network, options=options)
-            return np.array(read_mrc(result.path).data, dtype=np.float32)
+        size, options = case.specimen.voxel_size, RestoreOptions(fast=fast)
+        done = restore_array(
+            volume, wedge=case.wedge, voxel_size=size, model=network, options=options, contrast="bright"
+        )
+        return np.asarray(done.data, np.float32)
 
     return restore
 

@@ -7,22 +7,17 @@ from typing import Annotated
 
 import typer
 
-from cryowae.cli.opening import Axes, FlipTilt, TiltRange, Tilts, VoxelSize
+from cryowae.cli.groups import with_groups
+from cryowae.config.options import TomogramOptions
 
 
+@with_groups
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A reconstructed tomogram, MRC.")],
-    tilts: Tilts = None,
-    tilt_range: TiltRange = None,
-    flip_tilt: FlipTilt = False,
-    axes: Axes = "zyx",
-    voxel_size: VoxelSize = None,
+    opening: TomogramOptions,
 ) -> None:
-    """Say what a tomogram is: header, angles, wedge, contrast, and whether its spectrum agrees with them."""
+    """Describe a tomogram: header, angles, wedge, contrast, and whether its spectrum agrees with them."""
     from cryowae.info import inspect_tomogram
 
-    found = inspect_tomogram(
-        file, tilts=tilts, tilt_range=tilt_range, flip_tilt=flip_tilt, voxel_size=voxel_size, axes=axes
-    )
-    for line in found.lines():
+    for line in inspect_tomogram(file, opening).lines():
         typer.echo(line)

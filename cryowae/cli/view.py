@@ -9,24 +9,24 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cryowae.cli.opening import Axes, FlipTilt, TiltRange, Tilts, VoxelSize
+from cryowae.cli.groups import with_groups
+from cryowae.config.options import TomogramOptions
 from cryowae.errors import ConfigError
 
 _SIZE = (1400, 900)  # pixels of a window in which two volumes and a dock have their places
 
 
+@with_groups
 def view(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="MRC volumes.")],
+    opening: TomogramOptions,
     show: Annotated[  # not --display: Qt reads the arguments too, and has an option of that name
         Literal["slices", "volume", "plane"],
         typer.Option(help="slices; 3-D, the densest voxel along each ray; 3-D, a plane to drag."),
     ] = "slices",
-    contrast: Annotated[Literal["dark", "bright"], typer.Option(help="What protein is in the files.")] = "dark",
-    tilts: Tilts = None,
-    tilt_range: TiltRange = None,
-    flip_tilt: FlipTilt = False,
-    axes: Axes = "zyx",
-    voxel_size: VoxelSize = None,
+    contrast: Annotated[
+        Literal["dark", "bright"], typer.Option(help="Is protein dark or bright in the files?")
+    ] = "dark",
 ) -> None:
     """Look at volumes in napari.
 
@@ -45,17 +45,7 @@ def view(
         ) from None
     from cryowae._napari.view import show_files
 
-    notes = show_files(
-        viewer,
-        files,
-        show=show,
-        contrast=contrast,
-        tilts=tilts,
-        tilt_range=tilt_range,
-        flip_tilt=flip_tilt,
-        axes=axes,
-        voxel_size=voxel_size,
-    )
+    notes = show_files(viewer, files, show=show, contrast=contrast, **vars(opening))
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     if len(viewer.layers) > 1:

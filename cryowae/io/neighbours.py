@@ -103,6 +103,12 @@ def find_tilts(tomogram: str | Path) -> TiltAngles | None:
     return None
 
 
+def is_name_of(tilts: str | Path, tomogram: str | Path) -> bool:
+    """Whether a file of tilt angles has a name under which `find_tilts` searches for those of a tomogram."""
+    names = (stem + ending for stem in _stems(stem_of(tomogram)) for ending in _TILT_ENDINGS)
+    return Path(tilts).name in names
+
+
 def find_halves(tomogram: str | Path) -> Halves | None:
     """The two half reconstructions of which `tomogram` is one, or that lie beside the full one.
 

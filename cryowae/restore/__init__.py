@@ -1,8 +1,17 @@
-"""Restoration of a tomogram: `restore_tomogram(source, output)`, or of a part of it: `restore_region`."""
+"""Restoration: `restore_array` of an array, `restore_tomogram` of a file, `restore_region` of a part."""
 
+from cryowae.config.options import RestoreOptions
+from cryowae.restore.core import Restored, restore_array
 from cryowae.restore.inferred import write_inferred
-from cryowae.restore.options import RestoreOptions, RestoreResult
-from cryowae.restore.region import restore_region
-from cryowae.restore.restoration import restore_tomogram
+from cryowae.restore.result import RestoreResult
+from cryowae.restore.tomograms import restore_region, restore_tomogram
 
-__all__ = ["RestoreOptions", "RestoreResult", "restore_region", "restore_tomogram", "write_inferred"]
+__all__ = [
+    "RestoreOptions",
+    "RestoreResult",
+    "Restored",
+    "restore_array",
+    "restore_region",
+    "restore_tomogram",
+    "write_inferred",
+]

@@ -1,4 +1,4 @@
-"""What of a restored volume nobody measured: the volume without the components outside of its wedge."""
+"""The inferred part of a restored volume: its components in the missing wedge alone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from cryowae.consistency import mix_measured
-from cryowae.errors import TiltError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.writer import MrcWriter
 from cryowae.progress import SILENT, Progress
-from cryowae.restore.volumes import slabs
 from cryowae.tomogram import Tomogram
+from cryowae.tomogram.volumes import slabs
 
 
 def write_inferred(
@@ -23,10 +22,10 @@ def write_inferred(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Path:
-    """Write what a restored volume has in the missing wedge, and nothing of what was measured.
+    """Write the components of a restored volume that lie in the missing wedge.
 
-    The sum of this volume and of the restoration with an empty wedge is the restoration. Its mean is 0, since the mean
-    of a volume is measured.
+    This volume plus the restoration with an empty wedge is the restoration. Its mean is 0, since the mean of a volume
+    is a measured component.
 
     Parameters
     ----------
@@ -37,9 +36,9 @@ def write_inferred(
     wedge
         What was measured; that of `restored` if not given.
     overwrite
-        Replace an existing file.
+        Overwrite an existing file.
     progress
-        Told of every slab.
+        Is told of every slab.
 
     Raises
     ------
@@ -48,10 +47,7 @@ def write_inferred(
     OutputError
         If the file exists or cannot be written.
     """
-    wedge = wedge or restored.wedge
-    if wedge is None:
-        raise TiltError(f"the tilt range of {restored.path} is not known: expected a tomogram opened with its tilts")
-    path = Path(output)
+    wedge, path = wedge or restored.require_wedge(), Path(output)
     with MrcWriter(
         path,
         restored.shape,

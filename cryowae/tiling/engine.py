@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from math import prod
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,15 +17,9 @@ from numpy.typing import NDArray
 from cryowae.errors import TomogramError
 from cryowae.progress import SILENT, Progress
 from cryowae.tiling.plan import Shape, WindowPlan, plan_windows
+from cryowae.tomogram.volumes import Volume
 
-
-class Volume(Protocol):
-    """Anything with a shape that gives blocks when it is sliced: an array, a mapped file, the mean of two of them."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, key: Any, /) -> Any: ...
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate")
 
 
 def apply_tiled(
@@ -73,13 +66,37 @@ def apply_tiled(
         raise ValueError(f"volume {tuple(volume.shape)} and output {shape} differ in shape")
     while True:
         plan = plan_windows(shape, stride=stride, margin=margin, max_voxels=max_voxels, window=window, overlap=overlap)
-        if _run(model, volume, out, plan, torch.device(device), progress):
+        weights = [plan.weights(axis) for axis in range(3)]
+        for section in range(shape[0]):
+            out[section] = 0
+        progress.begin("restoring", len(plan), "windows")
+        try:
+            for index in plan:
+                start = (plan.starts[0][index[0]], plan.starts[1][index[1]], plan.starts[2][index[2]])
+                block = torch.from_numpy(read_window(volume, start, plan.window)).to(device)[None, None]
+                with torch.inference_mode():
+                    answer = model(block)[0, 0].float().cpu().numpy().copy()
+                if answer.shape != plan.window:
+                    raise ValueError(f"the model gave {answer.shape} for a window of {plan.window}")
+                for axis, i in enumerate(index):
+                    answer *= weights[axis][i].reshape([-1 if a == axis else 1 for a in range(3)])
+                inner = tuple(slice(s, min(s + w, n)) for s, w, n in zip(start, plan.window, shape, strict=True))
+                out[inner] += answer[tuple(slice(0, part.stop - part.start) for part in inner)]
+                progress.advance()
             return plan
+        except (torch.OutOfMemoryError, MemoryError):
+            pass
+        except RuntimeError as error:
+            if not any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+                raise
+        finally:
+            progress.end()
+        _release(torch.device(device))
         smaller = plan_windows(shape, stride=stride, margin=margin, max_voxels=prod(plan.window) // 2)
         if prod(smaller.window) >= prod(plan.window):
             raise TomogramError(
                 f"a window of only {_words(plan.window)} voxels does not fit into the memory of {device}: "
-                "close what else uses it, or choose another --device"
+                "close other programs that use it, or choose another --device"
             )
         progress.say(f"Out of memory with windows of {_words(plan.window)}; going on with {_words(smaller.window)}.")
         window, overlap, max_voxels = None, None, prod(plan.window) // 2
@@ -108,53 +125,11 @@ def read_window(volume: Volume, start: Shape, size: Shape) -> NDArray[np.float32
     return np.ascontiguousarray(block)
 
 
-def _run(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    volume: Volume,
-    out: NDArray[np.float32],
-    plan: WindowPlan,
-    device: torch.device,
-    progress: Progress,
-) -> bool:
-    for z in range(out.shape[0]):
-        out[z] = 0
-    weights = [plan.weights(axis) for axis in range(3)]
-    progress.begin("restoring", len(plan), "windows")
-    try:
-        for index in plan:
-            start = (plan.starts[0][index[0]], plan.starts[1][index[1]], plan.starts[2][index[2]])
-            block = torch.from_numpy(read_window(volume, start, plan.window))
-            answer = _answer(model, block.to(device)[None, None])
-            if answer is None:
-                return False
-            for axis, i in enumerate(index):
-                answer *= weights[axis][i].reshape([-1 if a == axis else 1 for a in range(3)])
-            inner = tuple(slice(s, min(s + w, n)) for s, w, n in zip(start, plan.window, out.shape, strict=True))
-            out[inner] += answer[tuple(slice(0, part.stop - part.start) for part in inner)]
-            progress.advance()
-    finally:
-        progress.end()
-    return True
-
-
-def _answer(model: Callable[[torch.Tensor], torch.Tensor], block: torch.Tensor) -> NDArray[np.float32] | None:
-    """The network's answer as a new array, or None when memory ran out."""
-    try:
-        with torch.inference_mode():
-            answer = model(block)
-            if answer.shape != block.shape:
-                raise ValueError(f"model turned {tuple(block.shape)} into {tuple(answer.shape)}")
-            result: NDArray[np.float32] = np.array(answer[0, 0].float().cpu().numpy())
-            return result
-    except (torch.OutOfMemoryError, MemoryError):
-        pass
-    except RuntimeError as error:
-        if not any(words in str(error).lower() for words in ("out of memory", "not enough memory", "can't allocate")):
-            raise
+def _release(device: torch.device) -> None:
+    """Give back the memory that a failed window held."""
     gc.collect()
-    if block.is_cuda:
+    if device.type == "cuda":
         torch.cuda.empty_cache()
-    return None
 
 
 def _reflected(n: int, length: int) -> NDArray[np.int64]:

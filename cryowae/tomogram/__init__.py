@@ -1,5 +1,6 @@
-"""A tomogram as it was opened: voxels, voxel size, wedge, and what its grey values tell."""
+"""A tomogram as it was opened, what its grey values tell, and `Item`: the work that is to be done with it."""
 
+from cryowae.tomogram.item import Item, items_of
 from cryowae.tomogram.opening import Tomogram, open_tomogram
 
-__all__ = ["Tomogram", "open_tomogram"]
+__all__ = ["Item", "Tomogram", "items_of", "open_tomogram"]

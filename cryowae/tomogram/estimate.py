@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn, rfft2
 
 from cryowae.tomogram.statistics import CLIP, require_finite, robust_statistics
+from cryowae.tomogram.volumes import Volume
 
 Contrast = Literal["dark", "bright"]
 
@@ -29,7 +30,7 @@ _RINGS = np.arange(0.12, 0.46, 0.02)  # cycles per voxel
 _CENTRE = 3.0  # degrees about 0 that are left out: the faces of the volume lie there
 
 
-def estimate_contrast(volume: NDArray[Any], voxel_size: float = _COARSE) -> Contrast:
+def estimate_contrast(volume: Volume, voxel_size: float = _COARSE) -> Contrast:
     """Whether protein is darker or brighter than ice; the opposite for `-volume`.
 
     Parameters
@@ -47,7 +48,7 @@ def estimate_contrast(volume: NDArray[Any], voxel_size: float = _COARSE) -> Cont
     return "bright" if contrast_skewness(volume, voxel_size) > 0 else "dark"
 
 
-def contrast_skewness(volume: NDArray[Any], voxel_size: float = _COARSE) -> float:
+def contrast_skewness(volume: Volume, voxel_size: float = _COARSE) -> float:
     """Skewness of the band-passed density: positive when compact things are bright, about 0 for pure noise.
 
     Molecules are compact and fill less than half of the volume, so that at their size the density has a tail on their
@@ -118,7 +119,7 @@ class WedgeAgreement:
         return self.flipped_leakage < 0.5 * self.leakage and self.leakage - self.flipped_leakage > 0.02
 
 
-def angular_power(volume: NDArray[Any]) -> AngularPower:
+def angular_power(volume: Volume) -> AngularPower:
     """Power by direction, from Hann windows on `xz` planes that are spread over the middle of the volume.
 
     The noise of a tomogram fills the measured region up to high frequencies, where directions are told apart best, so
@@ -161,7 +162,7 @@ def angular_power(volume: NDArray[Any]) -> AngularPower:
     return AngularPower(centres[used], power[used] / count[used])
 
 
-def estimate_tilt_range(volume: NDArray[Any]) -> tuple[float, float] | None:
+def estimate_tilt_range(volume: Volume) -> tuple[float, float] | None:
     """Extreme tilts that were measured, in degrees, good to about 2; None when the volume shows no missing wedge.
 
     The power by direction is fitted with a parabola between two edges and a constant outside of them, for all pairs
@@ -201,7 +202,7 @@ def wedge_agreement(profile: AngularPower, tilt_min: float, tilt_max: float) -> 
     )
 
 
-def _blocks(volume: NDArray[Any], edge: int) -> Iterator[NDArray[Any]]:
+def _blocks(volume: Volume, edge: int) -> Iterator[NDArray[Any]]:
     """Blocks around the middle section, evenly spread over y and x."""
     nz, ny, nx = (min(n, edge) for n in volume.shape)
     z = (volume.shape[0] - nz) // 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.errors import TiltError, TomogramError
+from cryowae.errors import TiltError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.header import MrcHeader
 from cryowae.io.layout import in_zyx
@@ -22,7 +22,7 @@ from cryowae.tomogram.statistics import require_finite
 
 @dataclass(frozen=True, eq=False)
 class Tomogram:
-    """An opened tomogram; nothing of it is in memory until it is read.
+    """An open tomogram. Nothing of it is in memory until it is read.
 
     Attributes
     ----------
@@ -33,13 +33,13 @@ class Tomogram:
     header
         To be carried over, in the order of the file's axes.
     path
-        The file.
+        The file, or where it would be.
     wedge
         What was measured; None only where that was asked for.
     tilts
         Tilts in degrees, ascending, with the sign that holds here; None if only their range is known.
     tilt_source
-        Where the angles came from, for the user, without the angles themselves.
+        Where the angles came from, in words, without the angles themselves.
     axes
         Order of the axes in the file, see `cryowae.io.layout`.
     notes
@@ -63,9 +63,22 @@ class Tomogram:
         return z, y, x
 
     def read(self, *region: slice) -> NDArray[np.float32]:
-        """Contiguous float32 copy of a `(z, y, x)` region; raises `TomogramError` where it is not finite."""
+        """Contiguous float32 copy of a `(z, y, x)` region; raises `TomogramError` if it is not finite."""
         block = self.data[region]
         return np.array(require_finite(block, str(self.path)), np.float32, order="C")
+
+    def require_wedge(self) -> Wedge:
+        """The wedge; raises `TiltError`, with the range that the spectrum suggests, if it is not known."""
+        if self.wedge is None:
+            estimate = estimate_tilt_range(self.data)
+            suggestion = "its power spectrum shows no missing wedge that could suggest one"
+            if estimate is not None:
+                suggestion = f"its power spectrum suggests about {estimate[0]:.0f} {estimate[1]:.0f}"
+            raise TiltError(
+                f"the tilt range of {self.path} is not known: no tilt angles found beside it; expected a .tlt or the "
+                f"like: give --tilts FILE or --tilt-range LO HI ({suggestion})"
+            )
+        return self.wedge
 
 
 def open_tomogram(
@@ -85,13 +98,13 @@ def open_tomogram(
     path
         An MRC volume, see `cryowae.io.mrc.read_mrc`.
     tilts
-        File of tilt angles, see `cryowae.io.tilts`. Without it and `tilt_range`, one is looked for beside the volume.
+        File of tilt angles, see `cryowae.io.tilts`. Without it and `tilt_range`, one is searched for beside the volume.
     tilt_range
-        Lowest and highest tilt in degrees, instead of a file.
+        Lowest and highest tilt in degrees, in place of a file.
     flip_tilt
         Negate the tilts: for reconstructions in which a tilt `t` lies on `kz = -tan(t) kx`.
     voxel_size
-        Angstrom, instead of the header's.
+        Angstrom, in place of the header's.
     axes
         `zyx`, or `xzy` for volumes with the thickness on the second axis.
     need_wedge
@@ -112,44 +125,30 @@ def open_tomogram(
     data = in_zyx(volume.data, axes)
     notes = [*volume.notes, *_shape_notes(volume.path, data, axes)]
     found: TiltAngles | None = None
+    low, high, source = 0.0, 0.0, "no tilt angles known"
     if tilt_range is not None:
         low, high = require_tilt_range(*tilt_range)
         source = "as given"
-    else:
-        found = read_tilts(tilts) if tilts is not None else find_tilts(path)
-        if found is None and need_wedge:
-            raise TiltError(_no_tilts(volume.path, data))
-        low, high = (0.0, 0.0) if found is None else (found.tilt_min, found.tilt_max)
-        source = "no tilt angles known" if found is None else f"{len(found.angles)} angles in {found.source}"
-        if found is not None:
-            notes.extend(found.notes)
-            source += ", as given" if tilts is not None else ", found beside the tomogram"
+    elif (found := read_tilts(tilts) if tilts is not None else find_tilts(path)) is not None:
+        low, high = found.tilt_min, found.tilt_max
+        source = f"{len(found.angles)} angles in {found.source}"
+        source += ", as given" if tilts is not None else ", found beside the tomogram"
+        notes.extend(found.notes)
     angles = None if found is None else found.angles
     if angles is not None and is_stack(path, volume.header, len(angles)) and len(volume.data) == len(angles):
         notes.append(
             f"{volume.path.name} has as many sections as there are tilts and looks like a tilt series, not like a "
-            "volume: `cryowae simulate reconstruct` makes a volume of one"
+            "volume: `cryowae reconstruct` makes a volume of it"
         )
     if flip_tilt:
         low, high = -high, -low
         source += ", negated"
         angles = None if angles is None else tuple(-angle for angle in reversed(angles))
     wedge = Wedge.binary(low, high) if low < high else None
-    return Tomogram(data, volume.voxel_size, volume.header, volume.path, wedge, angles, source, axes, tuple(notes))
-
-
-def require_same_grid(first: Tomogram, second: Tomogram) -> None:
-    """Raise `TomogramError` unless two tomograms, such as halves, have the same shape and voxel size."""
-    if first.shape != second.shape:
-        raise TomogramError(
-            f"{first.path} and {second.path} have different shapes ({_by(first.shape)} and {_by(second.shape)}); "
-            "expected two reconstructions of one sample: check the names"
-        )
-    if abs(first.voxel_size - second.voxel_size) > 0.01 * first.voxel_size:
-        raise TomogramError(
-            f"{first.path} and {second.path} have voxels of {first.voxel_size:g} and {second.voxel_size:g} Å; expected "
-            "two reconstructions of one sample: check the names, or give --voxel-size"
-        )
+    opened = Tomogram(data, volume.voxel_size, volume.header, volume.path, wedge, angles, source, axes, tuple(notes))
+    if need_wedge:
+        opened.require_wedge()
+    return opened
 
 
 def _shape_notes(path: Path, data: NDArray[Any], axes: str) -> list[str]:
@@ -160,20 +159,4 @@ def _shape_notes(path: Path, data: NDArray[Any], axes: str) -> list[str]:
         hint = "if its thickness is on the second axis, as IMOD's tilt and AreTomo write it, give --axes xzy"
     else:
         hint = "check --axes"
-    return [f"{path.name} is {_by((z, y, x))} voxels and its first axis is not the shortest: {hint}"]
-
-
-def _no_tilts(path: Path, data: NDArray[Any]) -> str:
-    estimate = estimate_tilt_range(data)
-    if estimate is None:
-        suggestion = "its power spectrum shows no missing wedge that could suggest one"
-    else:
-        suggestion = f"its power spectrum suggests about {estimate[0]:.0f} {estimate[1]:.0f}"
-    return (
-        f"no tilt angles found beside {path}; expected a .tlt or the like: give --tilts FILE or --tilt-range LO HI "
-        f"({suggestion})"
-    )
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
+    return [f"{path.name} is {z} x {y} x {x} voxels and its first axis is not the shortest: {hint}"]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import TomogramError
+from cryowae.tomogram.volumes import Volume
 
 CLIP = 5.0
 """Standard deviations beyond which a voxel is cut where its own value must not count for much."""
@@ -27,7 +28,7 @@ class Statistics:
     sigma: float
 
 
-def robust_statistics(volume: NDArray[Any], *, voxels: int = 2_000_000, where: str = "the volume") -> Statistics:
+def robust_statistics(volume: Volume, *, voxels: int = 2_000_000, where: str = "the volume") -> Statistics:
     """Mean and standard deviation without outliers, from whole rows that are spread evenly over the volume.
 
     Starts from the median and the median absolute deviation and leaves out what is farther than 12 standard
@@ -78,22 +79,23 @@ def require_finite(block: NDArray[Any], where: str) -> NDArray[np.float32]:
     return values
 
 
-def sample_rows(volume: NDArray[Any], voxels: int) -> NDArray[Any]:
+def sample_rows(volume: Volume, voxels: int) -> NDArray[Any]:
     """View of whole x rows, evenly spread over z and y, of about `voxels` voxels in all."""
     z, y, x = volume.shape
     step = max(1.0, (z * y * x / voxels) ** 0.5)
     dz = max(1, min(z // 8, round(step)))  # thin volumes are thinned along y
     dy = max(1, min(y // 8, round(z * y * x / voxels / dz)))
-    return volume[dz // 2 :: dz, dy // 2 :: dy]
+    rows: NDArray[Any] = volume[dz // 2 :: dz, dy // 2 :: dy]
+    return rows
 
 
-def _whole(volume: NDArray[Any], where: str) -> Statistics:
+def _whole(volume: Volume, where: str) -> Statistics:
     """Plain statistics of a volume most of which is one value, section by section."""
     total, square, count = 0.0, 0.0, 0
     low, high = np.inf, -np.inf
     first = float(volume[0, 0, 0])
-    for section in volume:
-        values = require_finite(section, where).astype(np.float64) - first
+    for z in range(volume.shape[0]):
+        values = require_finite(volume[z], where).astype(np.float64) - first
         low, high = min(low, float(values.min())), max(high, float(values.max()))
         total, square, count = total + float(values.sum()), square + float((values**2).sum()), count + values.size
     if low == high:

@@ -1,0 +1,132 @@
+"""What a user may choose when a tomogram is opened and restored: one dataclass for each step.
+
+Each option has one place. The command line takes names, types and defaults from the fields, and the text of `--help`
+from the docstring.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from cryowae.errors import ConfigError
+
+Contrast = Literal["auto", "dark", "bright"]
+Consistency = Literal["off", "soft", "hard"]
+Filling = Literal["fill", "leave"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TomogramOptions:
+    """How a tomogram is opened.
+
+    Attributes
+    ----------
+    tilts
+        File of tilt angles. Without it and `tilt_range`, one is searched for beside the volume, by name.
+    tilt_range
+        Lowest and highest tilt in degrees, such as -60 60, in place of a file.
+    flip_tilt
+        Negate the tilt angles, as volumes of WarpTools and AreTomo may need.
+    axes
+        `xzy`: the file has the thickness on its second axis.
+    voxel_size
+        Angstrom; replaces the value of the header.
+    """
+
+    tilts: Path | None = None
+    tilt_range: tuple[float, float] | None = None
+    flip_tilt: bool = False
+    axes: Literal["zyx", "xzy"] = "zyx"
+    voxel_size: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemOptions(TomogramOptions):
+    """How a tomogram is opened, and what else is read with it.
+
+    Attributes
+    ----------
+    half1, half2
+        Reconstructions from two independent halves of the data. Their mean is restored in place of the tomogram.
+    contrast
+        Is protein dark or bright in the file? `auto` decides by the grey values.
+    mask
+        Volume of values from 0 to 1: restored where it is 1, left as it is where it is 0.
+    """
+
+    half1: Path | None = None
+    half2: Path | None = None
+    contrast: Contrast = "auto"
+    mask: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.contrast not in get_args(Contrast):
+            raise ConfigError(f"got --contrast {self.contrast}, expected one of: {', '.join(get_args(Contrast))}")
+        if (self.half1 is None) != (self.half2 is None):
+            raise ConfigError("got one half, expected both: give --half1 and --half2")
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """Options of `restore_array` and `restore_tomogram`.
+
+    Attributes
+    ----------
+    consistency
+        Measured components of the result. `off`: restored by the network. `soft`: mixed with those of the input, by
+        their signal-to-noise ratio. `hard`: those of the input, with their noise.
+    wedge
+        `leave`: the missing wedge stays empty (denoising alone).
+    fast
+        One pass of the network, a quarter of the time, in place of the mean of four.
+    device
+        Where to compute: `auto`, `cpu`, `cuda` or `mps`.
+    window
+        Edge of the windows in voxels; planned by the memory if not given.
+    overlap
+        Overlap of neighbouring windows in voxels; planned if not given.
+    float16
+        Write half precision (MRC mode 12).
+    overwrite
+        Overwrite existing output.
+    write_halves
+        Restore each half too.
+    write_inferred
+        Write `_inferred` too: the part of the result that lies in the missing wedge.
+    report
+        Draw a picture beside the result.
+    contrast, mask
+        Deprecated: they belong to the tomogram. Give them to `Item` or to `restore_tomogram`.
+    """
+
+    consistency: Consistency = "off"
+    wedge: Filling = "fill"
+    fast: bool = False
+    device: str = "auto"
+    window: int | None = None
+    overlap: int | None = None
+    float16: bool = False
+    overwrite: bool = False
+    write_halves: bool = False
+    write_inferred: bool = False
+    report: bool = True
+    contrast: Contrast | None = field(default=None, metadata={"deprecated": True})
+    mask: Path | None = field(default=None, metadata={"deprecated": True})
+
+    def __post_init__(self) -> None:
+        for name in ("contrast", "mask"):
+            if getattr(self, name) is not None:
+                text = f"RestoreOptions.{name} is deprecated: give {name} to restore_tomogram or to Item"
+                warnings.warn(text, DeprecationWarning, stacklevel=3)
+        for name, known in (("consistency", Consistency), ("wedge", Filling)):
+            value = getattr(self, name)
+            if value not in get_args(known):
+                raise ConfigError(f"got --{name} {value}, expected one of: {', '.join(get_args(known))}")
+
+    @property
+    def turns(self) -> int:
+        """Passes of the network: the tomogram as it is, and turned by 180 degrees about z, y and x."""
+        return 1 if self.fast else 4

@@ -1,0 +1,193 @@
+"""The core: `restore_array` takes an array and gives an array. It knows no files, headers or pictures.
+
+It works window by window, so that the memory it needs does not grow with the volume. Everything else that restores
+(the command line, napari, the benchmark, the demonstration) calls it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cryowae.config.options import Contrast, RestoreOptions
+from cryowae.consistency import mix_measured, weights_from_halves, weights_from_noise
+from cryowae.fourier.wedge import Wedge
+from cryowae.io.scratch import scratch_array
+from cryowae.models.weights import CLIP, load_model
+from cryowae.progress import SILENT, Progress
+from cryowae.restore.network import Model, WindowNetwork
+from cryowae.tiling import apply_tiled
+from cryowae.tomogram.estimate import estimate_contrast
+from cryowae.tomogram.statistics import robust_statistics
+from cryowae.tomogram.volumes import Region, Standardised, Volume, central_block, slabs
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A restored array.
+
+    Attributes
+    ----------
+    data
+        `(z, y, x)`, on the scale of the input: the array `out`, or a new float32 array.
+    contrast
+        Contrast of the protein in input and result.
+    notes
+        What the user should know, one line each.
+    network_voxels_per_voxel
+        Voxels that went through the network, per voxel of the volume, over all passes.
+    """
+
+    data: Any
+    contrast: Literal["dark", "bright"]
+    notes: tuple[str, ...]
+    network_voxels_per_voxel: float
+
+
+def restore_array(
+    volume: Volume,
+    *,
+    wedge: Wedge,
+    voxel_size: float,
+    model: Model | str | Path = "default",
+    options: RestoreOptions | None = None,
+    contrast: Contrast = "auto",
+    halves: tuple[Volume, Volume] | None = None,
+    mask: Volume | None = None,
+    region: Region | None = None,
+    out: Any = None,
+    scratch: Path | None = None,
+    name: str = "the volume",
+    progress: Progress = SILENT,
+) -> Restored:
+    """Denoise a volume and fill its missing wedge.
+
+    The result has the mean, the scale and the sign of the input.
+
+    Parameters
+    ----------
+    volume
+        `(z, y, x)`: anything that slices like an array. It is read block by block.
+    wedge
+        What was measured.
+    voxel_size
+        Angstrom.
+    model
+        Weights by name or path, or what `load_model` returns.
+    options
+        Passes, consistency, wedge, device, windows. Those about files have no effect here.
+    contrast
+        Is protein dark or bright? `auto` decides by the grey values.
+    halves
+        Two independent halves, `(z, y, x)` each, whose mean is `volume`: `--consistency soft` takes its weights from
+        their correlation.
+    mask
+        `(z, y, x)` values from 0 to 1: restored where it is 1, input where it is 0.
+    region
+        Restore only this part. Scale and contrast are those of the whole, and the network sees the same margin around
+        the part as in the whole. Consistency, an empty wedge and the mean use the part and its margin alone, so that
+        they differ a little from the whole.
+    out
+        `(z, y, x)` array that is written slab by slab; a new array in memory if not given. A float32 array also holds
+        the sums while the windows are processed; any other type needs a scratch file of 4 bytes a voxel.
+    scratch
+        Folder for scratch files; the system's folder for temporary files if not given.
+    name
+        How error messages call the volume.
+    progress
+        Is told of every window.
+
+    Raises
+    ------
+    TomogramError
+        If the volume is constant or not finite, its voxel size is too far from what the model knows, or even the
+        smallest window does not fit into the memory.
+    CheckpointError, ConfigError
+        If the weights or the options cannot be used.
+    OutputError
+        If there is no room for a scratch file.
+    """
+    options = options or RestoreOptions()
+    network = load_model(model, options.device) if isinstance(model, str | Path) else model
+    protein = estimate_contrast(halves[0] if halves else volume, voxel_size) if contrast == "auto" else contrast
+    statistics = robust_statistics(volume, where=name)
+    whole = Standardised(volume, statistics.mean, statistics.sigma, 1 if protein == "bright" else -1)
+    windows = WindowNetwork(network, voxel_size, torch.from_numpy(central_block(whole, 96)), options.turns)
+    margin = windows.margin(whole.shape)
+    part = region or whole.region
+    seen = whole.part(_around(part, whole.shape, margin, windows.stride))
+    inner = tuple(slice(p.start - s.start, p.stop - s.start) for p, s in zip(part, seen.region, strict=True))
+    result = np.empty(tuple(p.stop - p.start for p in part), np.float32) if out is None else out
+    with _sums(result, seen.shape, scratch) as total:
+        plan = apply_tiled(
+            windows,
+            seen,
+            total,
+            device=network.device,
+            stride=windows.stride,
+            margin=margin,
+            max_voxels=windows.max_voxels(),
+            window=options.window,
+            overlap=options.overlap,
+            progress=progress,
+        )
+        weights = _weights(whole, halves, wedge, options.consistency)
+        fill = options.wedge == "fill"
+        mix_measured(total, seen, wedge, weights, fill=fill, scratch_folder=scratch, progress=progress)
+        offset = np.float32(0) if options.consistency == "hard" else _mean_offset(total, seen)
+        cut, source = total[inner], whole.part(part)
+        for slab in slabs(result.shape):
+            block = whole.undo(cut[slab] + offset)
+            if mask is not None:
+                inside = np.clip(np.asarray(mask[part][slab], dtype=np.float32), 0, 1)
+                block = inside * block + (1 - inside) * source.raw(slab)
+            with np.errstate(over="ignore"):  # values beyond the range of `out` become infinite: its owner checks
+                result[slab] = block
+    return Restored(result, protein, windows.notes, plan.network_voxels_per_voxel * windows.turns)
+
+
+def _around(part: Region, shape: tuple[int, ...], margin: int, stride: int) -> Region:
+    """A region with its margin, from a multiple of the stride: windows start where they start in the whole volume."""
+    z, y, x = (
+        slice(max(0, p.start - margin) // stride * stride, min(n, p.stop + margin))
+        for p, n in zip(part, shape, strict=True)
+    )
+    return z, y, x
+
+
+def _sums(result: Any, shape: tuple[int, ...], folder: Path | None) -> AbstractContextManager[NDArray[np.float32]]:
+    """Where windows are added up: the result itself, unless its type, its precision or its shape forbid it."""
+    if isinstance(result, np.ndarray) and result.dtype == np.float32 and result.shape == shape:
+        return nullcontext(result)
+    return scratch_array(shape, np.float32, folder, max_bytes=2**28)
+
+
+def _weights(
+    whole: Standardised, halves: tuple[Volume, Volume] | None, wedge: Wedge, consistency: str
+) -> float | NDArray[np.float64]:
+    """Weight of the observation among the measured components: 0, 1, or one per shell if `consistency` is `soft`."""
+    if consistency != "soft":
+        return 1.0 if consistency == "hard" else 0.0
+    if halves is not None:
+        return weights_from_halves(central_block(halves[0]), central_block(halves[1]), wedge)
+    return weights_from_noise(central_block(whole), wedge)
+
+
+def _mean_offset(restored: NDArray[np.float32], seen: Standardised) -> np.float32:
+    """What the restored volume must get to have the mean of the input, without beads and padding.
+
+    The network gives solvent the value 0; the mean of a tomogram, its measured component at frequency 0, is above it.
+    """
+    lack, count = 0.0, 0
+    for slab in slabs(restored.shape):
+        block = seen[slab]
+        inside = np.abs(block) <= CLIP
+        lack += float(np.where(inside, block - restored[slab], 0).sum(dtype=np.float64))
+        count += int(inside.sum())
+    return np.float32(lack / max(count, 1))

@@ -1,0 +1,248 @@
+"""Files around the core: `restore_tomogram` writes a restored file and a picture, `restore_region` gives a part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowae.config.options import Contrast, RestoreOptions
+from cryowae.errors import ConfigError, OutputError
+from cryowae.io.layout import in_zyx
+from cryowae.io.mrc import SUFFIXES, read_mrc, stem_of
+from cryowae.io.space import check_output
+from cryowae.io.writer import MrcWriter
+from cryowae.models.weights import load_model
+from cryowae.progress import SILENT, Progress
+from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_halves_fsc, draw_restoration
+from cryowae.restore.core import restore_array
+from cryowae.restore.inferred import write_inferred
+from cryowae.restore.network import Model
+from cryowae.restore.result import RestoreResult
+from cryowae.tomogram import Tomogram
+from cryowae.tomogram.item import Item
+from cryowae.tomogram.volumes import Region, Volume
+
+
+def restore_tomogram(
+    source: Item | Tomogram | str | Path,
+    output: str | Path | None = None,
+    *,
+    half1: str | Path | None = None,
+    half2: str | Path | None = None,
+    contrast: Contrast = "auto",
+    mask: str | Path | None = None,
+    model: Model | str | Path = "default",
+    options: RestoreOptions | None = None,
+    progress: Progress = SILENT,
+) -> RestoreResult:
+    """Denoise a tomogram and fill its missing wedge.
+
+    The result has the mean, scale, sign and header of the input. It is written under a temporary name and renamed
+    when it is complete; after an error or an interrupt nothing is left behind.
+
+    Parameters
+    ----------
+    source
+        A tomogram, its file, or an `Item`, which says all that the next five parameters say.
+    output
+        The file to write; `NAME_restored.mrc` beside the input if not given.
+    half1, half2, contrast, mask
+        As in `Item`. The source gives name, header and tilts.
+    model
+        Weights by name or path, or what `load_model` returns.
+    options
+        Everything else, see `RestoreOptions`.
+    progress
+        Is told of every window.
+
+    Raises
+    ------
+    TomogramError
+        If a volume cannot be read or restored.
+    TiltError
+        If the tilt range is not known.
+    CheckpointError, ConfigError
+        If the weights or the options cannot be used.
+    OutputError
+        If the output exists, or cannot be written.
+    """
+    began = time.perf_counter()
+    options = options or RestoreOptions()
+    item = _item(source, output, half1, half2, contrast, mask, options)
+    files = _Files.of(item, options)
+    tomogram, wedge, notes, cost = item.tomogram, item.wedge, item.notes, 0.0
+    item.require_content()
+    network = load_model(model, options.device) if isinstance(model, str | Path) else model
+    volumes: Sequence[Volume] = [item.volume, *(item.halves or ())]
+    for volume, path in zip(volumes, files.volumes, strict=False):
+        with MrcWriter(
+            path,
+            tomogram.shape,
+            voxel_size=tomogram.voxel_size,
+            like=tomogram.header,
+            float16=options.float16,
+            overwrite=options.overwrite,
+            axes=tomogram.axes,
+            label=f"restored by {network.name}",
+        ) as writer:
+            done = restore_array(
+                volume,
+                wedge=wedge,
+                voxel_size=tomogram.voxel_size,
+                model=network,
+                options=options,
+                contrast=item.protein,
+                halves=item.halves,
+                mask=item.mask_volume,
+                out=writer.data,
+                scratch=path.parent,
+                name=str(tomogram.path),
+                progress=progress,
+            )
+        cost = done.network_voxels_per_voxel
+        notes += [note for note in done.notes if note not in notes]
+    comparison = _compare(item, files, network.name, time.perf_counter() - began)
+    if files.inferred is not None:
+        made = read_mrc(files.volumes[0], voxel_size=tomogram.voxel_size)
+        restored = replace(tomogram, data=in_zyx(made.data, tomogram.axes), header=made.header, path=files.volumes[0])
+        write_inferred(restored, files.inferred, overwrite=options.overwrite, progress=progress)
+    return RestoreResult(
+        path=files.volumes[0],
+        pictures=tuple(files.pictures),
+        halves=tuple(files.volumes[1:]),
+        inferred=files.inferred,
+        notes=tuple(notes),
+        voxel_size=tomogram.voxel_size,
+        tilt_min=wedge.tilt_min,
+        tilt_max=wedge.tilt_max,
+        tilt_source=tomogram.tilt_source,
+        contrast=item.protein,
+        inferred_share=comparison.inferred_share,
+        measured_correlation=comparison.measured_correlation,
+        seconds=time.perf_counter() - began,
+        network_voxels_per_voxel=cost,
+    )
+
+
+def restore_region(
+    source: Item | Tomogram | str | Path,
+    region: Region,
+    *,
+    half1: str | Path | None = None,
+    half2: str | Path | None = None,
+    model: Model | str | Path = "default",
+    options: RestoreOptions | None = None,
+    progress: Progress = SILENT,
+) -> NDArray[np.float32]:
+    """Restore a part of a tomogram, in memory: what a preview shows.
+
+    Parameters
+    ----------
+    source, half1, half2, model, options, progress
+        As in `restore_tomogram`; options about files have no effect.
+    region
+        Of `(z, y, x)`, with starts and stops inside the volume; see `restore_array`.
+
+    Returns
+    -------
+    restored
+        float32, of the shape of the region, on the scale of the input.
+
+    Raises
+    ------
+    TomogramError, TiltError, CheckpointError, ConfigError
+        As `restore_tomogram` does.
+    """
+    options = options or RestoreOptions()
+    item = _item(source, None, half1, half2, "auto", None, options)
+    done = restore_array(
+        item.volume,
+        wedge=item.wedge,
+        voxel_size=item.tomogram.voxel_size,
+        model=model,
+        options=options,
+        contrast=item.protein,
+        halves=item.halves,
+        mask=item.mask_volume,
+        region=region,
+        name=str(item.tomogram.path),
+        progress=progress,
+    )
+    return cast(NDArray[np.float32], done.data)
+
+
+def _item(
+    source: Item | Tomogram | str | Path,
+    output: str | Path | None,
+    half1: str | Path | None,
+    half2: str | Path | None,
+    contrast: Contrast,
+    mask: str | Path | None,
+    options: RestoreOptions,
+) -> Item:
+    if isinstance(source, Item):
+        return source
+    mask = mask or options.mask
+    return Item(
+        source if isinstance(source, Tomogram) else Path(source),
+        None if output is None else Path(output),
+        half1=None if half1 is None else Path(half1),
+        half2=None if half2 is None else Path(half2),
+        contrast=options.contrast or contrast,
+        mask=None if mask is None else Path(mask),
+    )
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files that a restoration writes: the result, then its halves; none of them exists or is an input."""
+
+    volumes: list[Path]
+    inferred: Path | None
+    pictures: list[Path]
+
+    @classmethod
+    def of(cls, item: Item, options: RestoreOptions) -> _Files:
+        path = item.target
+        if path.suffix.lower() not in SUFFIXES and not path.is_dir():
+            raise OutputError(
+                f"{path} is neither the name of an MRC file ({', '.join(SUFFIXES)}) nor a folder: make the "
+                "folder first, or end the name in .mrc"
+            )
+        if options.write_halves and item.halves is None:
+            raise ConfigError("got --write-halves without halves: give --half1 and --half2")
+
+        def beside(ending: str, wanted: object = True) -> list[Path]:
+            return [path.with_name(stem_of(path) + ending)] if wanted else []
+
+        volumes = [path, *(file for i in (1, 2) for file in beside(f"_half{i}.mrc", options.write_halves))]
+        inferred = beside("_inferred.mrc", options.write_inferred)
+        pictures = beside(".png", options.report) + beside("_halves.png", options.report and item.halves)
+        inputs = {file.resolve() for file in item.inputs}
+        for place in (*volumes, *pictures, *inferred):
+            check_output(place, overwrite=options.overwrite)
+            if place.resolve() in inputs:
+                raise OutputError(f"{place} is an input: expected another place for the result; give --output")
+        return cls(volumes, inferred[0] if inferred else None, pictures)
+
+
+def _compare(item: Item, files: _Files, model: str, seconds: float) -> Comparison:
+    """Compare the results with the input, and draw them."""
+    tomogram, wedge = item.tomogram, item.wedge
+    before = cast(NDArray[Any], item.volume)
+    results = [in_zyx(read_mrc(path).data, tomogram.axes) for path in files.volumes]
+    if not files.pictures:
+        return compare_spectra(before, results[0], wedge.tilt_min, wedge.tilt_max)
+    if item.halves is not None:
+        restored = (results[1], results[2]) if len(results) == 3 else None
+        halves = cast(tuple[NDArray[Any], NDArray[Any]], item.halves)
+        draw_halves_fsc(files.pictures[1], *halves, voxel_size=tomogram.voxel_size, restored=restored)
+    tilts = (wedge.tilt_min, wedge.tilt_max, tomogram.tilt_source)
+    facts = RestorationFacts(tomogram.voxel_size, *tilts, item.protein, model, seconds)
+    return draw_restoration(files.pictures[0], before, results[0], facts, title=tomogram.path.name)

@@ -1,0 +1,172 @@
+"""One tomogram's worth of work: `Item` says what is read, how it is read, and where the result goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from cryowae.config.options import ItemOptions, TomogramOptions
+from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
+from cryowae.fourier.wedge import Wedge
+from cryowae.io.layout import in_zyx
+from cryowae.io.mrc import read_mrc, stem_of
+from cryowae.io.neighbours import find_halves, is_name_of
+from cryowae.io.space import make_folder
+from cryowae.tomogram.estimate import estimate_contrast
+from cryowae.tomogram.opening import Tomogram, open_tomogram
+from cryowae.tomogram.volumes import MeanOf, Volume, require_content
+
+
+@dataclass(frozen=True, eq=False)
+class Item(ItemOptions):
+    """One tomogram's worth of work. Files are opened when they are first needed, and only once.
+
+    Attributes
+    ----------
+    source
+        The tomogram: a file, or a volume that is open already (then the options of `TomogramOptions` have no effect).
+    output
+        The file to write. If not given: `NAME_restored.mrc` beside the source.
+    open_halves
+        Two halves, `(z, y, x)` each, that are open already; used in place of `half1` and `half2`.
+
+    Raises
+    ------
+    ConfigError
+        On construction, for an unknown contrast or a single half.
+    """
+
+    source: Path | Tomogram
+    output: Path | None = None
+    open_halves: tuple[Volume, Volume] | None = None
+
+    @cached_property
+    def tomogram(self) -> Tomogram:
+        """The open tomogram; its wedge may be unknown. Raises the errors of `open_tomogram`."""
+        if isinstance(self.source, Tomogram):
+            return self.source
+        how = {field.name: getattr(self, field.name) for field in fields(TomogramOptions)}
+        return open_tomogram(self.source, **how, need_wedge=False)
+
+    @property
+    def wedge(self) -> Wedge:
+        """What was measured; raises `TiltError` if that is not known."""
+        return self.tomogram.require_wedge()
+
+    @cached_property
+    def halves(self) -> tuple[Volume, Volume] | None:
+        """The two halves, `(z, y, x)` each; raises `TomogramError` if their shape is not that of the tomogram."""
+        if self.open_halves is not None:
+            return self._checked(self.open_halves[0], "half 1"), self._checked(self.open_halves[1], "half 2")
+        if self.half1 is None or self.half2 is None:
+            return None
+        return self._beside(self.half1), self._beside(self.half2)
+
+    @property
+    def volume(self) -> Volume:
+        """What is restored: the mean of the halves where there are halves, else the tomogram."""
+        return self.tomogram.data if self.halves is None else MeanOf(*self.halves)
+
+    @cached_property
+    def mask_volume(self) -> Volume | None:
+        """The mask; raises `TomogramError` if its shape is not that of the tomogram."""
+        return None if self.mask is None else self._beside(self.mask)
+
+    @cached_property
+    def protein(self) -> Literal["dark", "bright"]:
+        """Contrast of the protein, by the grey values if `contrast` is `auto`."""
+        if self.contrast != "auto":
+            return self.contrast
+        return estimate_contrast(
+            self.tomogram.data if self.halves is None else self.halves[0], self.tomogram.voxel_size
+        )
+
+    @property
+    def target(self) -> Path:
+        """The file to write."""
+        path = self.tomogram.path
+        return path.with_name(f"{stem_of(path)}_restored.mrc") if self.output is None else Path(self.output)
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read."""
+        first = self.source.path if isinstance(self.source, Tomogram) else self.source
+        return [Path(file) for file in (first, self.half1, self.half2, self.mask) if file is not None]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know, one line each."""
+        beside = find_halves(self.tomogram.path) if self.halves is None else None
+        if beside is None:
+            return list(self.tomogram.notes)
+        pair = f"{beside.half1.name} and {beside.half2.name}"
+        found = f"{pair} look like its halves and were not used: with --half1 and --half2 their mean is restored"
+        return [*self.tomogram.notes, found]
+
+    def require_content(self) -> None:
+        """Read every input once; raises `TomogramError` if one of them is constant, or has NaN or infinite values."""
+        if self.halves is None:
+            require_content(self.tomogram.data, self.tomogram.path)
+        else:
+            for half, name in zip(self.halves, (self.half1 or "half 1", self.half2 or "half 2"), strict=True):
+                require_content(half, name)
+        if self.mask_volume is not None:
+            require_content(self.mask_volume, str(self.mask))
+
+    def _beside(self, path: Path) -> Volume:
+        data = read_mrc(path, voxel_size=self.tomogram.voxel_size).data
+        return self._checked(in_zyx(data, self.tomogram.axes), str(path))
+
+    def _checked(self, volume: Volume, name: str) -> Volume:
+        if tuple(volume.shape) != self.tomogram.shape:
+            got, expected = (" x ".join(map(str, shape)) for shape in (volume.shape, self.tomogram.shape))
+            raise TomogramError(
+                f"{name} has {got} voxels (z, y, x), expected {expected} as in {self.tomogram.path}: are they of one "
+                "tomogram?"
+            )
+        return volume
+
+
+def items_of(paths: Sequence[Path], output: Path | None, options: ItemOptions) -> list[Item]:
+    """The items of a list of files.
+
+    Parameters
+    ----------
+    paths
+        Tomograms.
+    output
+        The file to write if there is one tomogram, else a folder, which is made; None for a place beside each.
+    options
+        The same for all. With several tomograms, halves and masks are refused, and a file of tilt angles must have a
+        name that belongs to each of them.
+
+    Raises
+    ------
+    ConfigError, TiltError
+        If the options do not fit several tomograms.
+    OutputError
+        If two results would have the same name, or the folder cannot be made.
+    """
+    if len(paths) > 1:
+        if options.half1 or options.half2 or options.mask:
+            raise ConfigError(f"got {len(paths)} tomograms with --half1, --half2 or --mask: expected one tomogram")
+        others = [path for path in paths if options.tilts and not is_name_of(options.tilts, path)]
+        if others:
+            raise TiltError(
+                f"got --tilts {options.tilts} for {len(paths)} tomograms, and {others[0].name} has another name: "
+                "expected angles for each; put NAME.tlt beside each NAME.mrc, or give --tilt-range"
+            )
+    targets: list[Path | None] = [None] * len(paths)
+    if output is not None and len(paths) == 1 and output.suffix and not output.is_dir():
+        targets = [output]
+    elif output is not None:
+        names = [f"{stem_of(path)}_restored.mrc" for path in paths]
+        name, count = Counter(names).most_common(1)[0]
+        if count > 1:
+            raise OutputError(f"{count} results would be {output / name}: restore them one by one")
+        targets = [make_folder(output) / name for name in names]
+    return [Item(path, target, **vars(options)) for path, target in zip(paths, targets, strict=True)]
