@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryowae.config.options import TomogramOptions
 from cryowae.io.neighbours import Halves, find_halves
-from cryowae.tomogram import Item, Tomogram
+from cryowae.tomogram import Item, Tomogram, item_of
 from cryowae.tomogram.estimate import (
     AngularPower,
     Contrast,
@@ -122,7 +122,7 @@ def inspect_tomogram(source: Item | str | Path, options: TomogramOptions | None 
     TomogramError, TiltError
         As `open_tomogram` raises them.
     """
-    item = source if isinstance(source, Item) else Item(Path(source), **vars(options or TomogramOptions()))
+    item = item_of(source, **vars(options or TomogramOptions()))
     tomogram = item.tomogram
     profile, wedge = angular_power(tomogram.data), tomogram.wedge
     return Inspection(

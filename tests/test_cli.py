@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import cryowae
 from cryowae import __version__
 from cryowae.cli import app
 from cryowae.io.writer import write_mrc
@@ -204,3 +206,39 @@ def test_an_interrupted_process_leaves_nothing_behind(tmp_path, weights, number,
     assert process.returncode == code, complaint
     assert sorted(os.listdir(tmp_path)) == before
     assert "Traceback" not in complaint
+
+
+def test_the_command_is_six_calls_above_the_network(tmp_path, weights, monkeypatch):
+    """docs/inside.md walks through these calls."""
+    from cryowae.models.autoencoder import Autoencoder
+
+    package, paths, forward = Path(cryowae.__file__).parent, [], Autoencoder.forward
+
+    def watched(self, observation):
+        frames = [frame for frame, _ in traceback.walk_stack(None) if package in Path(frame.f_code.co_filename).parents]
+        paths.append([frame.f_code.co_qualname for frame in reversed(frames)])
+        return forward(self, observation)
+
+    monkeypatch.setattr(Autoencoder, "forward", watched)
+    assert run("restore", save(tmp_path), "--model", weights, "--no-report").exit_code == 0
+    calls = paths[0][paths[0].index("restore") + 1 :]  # below the command; the network itself is the last call
+    assert calls == [
+        "restore_tomogram",
+        "restore_array",
+        "apply_tiled",
+        "WindowNetwork.__call__",
+        "RestorationModel.__call__",
+    ]
+
+
+def test_one_tilt_file_does_not_silently_serve_several_tomograms(tmp_path, weights):
+    one, two = save(tmp_path, "TS_1_full", angles=False), save(tmp_path, "TS_2_full", angles=False)
+    angles = tmp_path / "TS_1.tlt"
+    angles.write_text("".join(f"{t}\n" for t in range(-60, 61, 3)))
+    before = sorted(os.listdir(tmp_path))
+    result = run("restore", one, two, "--model", weights, "--tilts", angles)
+    assert result.exit_code == 2 and "TS_2_full.mrc has another name" in result.stderr and "NAME.tlt" in result.stderr
+    assert sorted(os.listdir(tmp_path)) == before
+    bin4 = save(tmp_path, "TS_1_bin4", angles=False)  # the angles of one series, for two volumes of it
+    result = run("restore", one, bin4, "--model", weights, "--tilts", angles, "--no-report")
+    assert result.exit_code == 0, result.stderr

@@ -25,7 +25,7 @@ from cryowae.restore.inferred import write_inferred
 from cryowae.restore.network import Model
 from cryowae.restore.result import RestoreResult
 from cryowae.tomogram import Tomogram
-from cryowae.tomogram.item import Item
+from cryowae.tomogram.item import Item, item_of
 from cryowae.tomogram.volumes import Region, Volume
 
 
@@ -74,7 +74,8 @@ def restore_tomogram(
     """
     began = time.perf_counter()
     options = options or RestoreOptions()
-    item = _item(source, output, half1, half2, contrast, mask, options)
+    protein, inside = options.contrast or contrast, mask or options.mask  # the options' are deprecated
+    item = item_of(source, output, half1=half1, half2=half2, contrast=protein, mask=inside)
     files = _Files.of(item, options)
     tomogram, wedge, notes, cost = item.tomogram, item.wedge, item.notes, 0.0
     item.require_content()
@@ -93,16 +94,11 @@ def restore_tomogram(
         ) as writer:
             done = restore_array(
                 volume,
-                wedge=wedge,
-                voxel_size=tomogram.voxel_size,
+                **item.facts(),
                 model=network,
                 options=options,
-                contrast=item.protein,
-                halves=item.halves,
-                mask=item.mask_volume,
                 out=writer.data,
                 scratch=path.parent,
-                name=str(tomogram.path),
                 progress=progress,
             )
         cost = done.network_voxels_per_voxel
@@ -159,44 +155,9 @@ def restore_region(
     TomogramError, TiltError, CheckpointError, ConfigError
         As `restore_tomogram` does.
     """
-    options = options or RestoreOptions()
-    item = _item(source, None, half1, half2, "auto", None, options)
-    done = restore_array(
-        item.volume,
-        wedge=item.wedge,
-        voxel_size=item.tomogram.voxel_size,
-        model=model,
-        options=options,
-        contrast=item.protein,
-        halves=item.halves,
-        mask=item.mask_volume,
-        region=region,
-        name=str(item.tomogram.path),
-        progress=progress,
-    )
+    item = item_of(source, half1=half1, half2=half2, contrast=(options or RestoreOptions()).contrast or "auto")
+    done = restore_array(item.volume, **item.facts(), region=region, model=model, options=options, progress=progress)
     return cast(NDArray[np.float32], done.data)
-
-
-def _item(
-    source: Item | Tomogram | str | Path,
-    output: str | Path | None,
-    half1: str | Path | None,
-    half2: str | Path | None,
-    contrast: Contrast,
-    mask: str | Path | None,
-    options: RestoreOptions,
-) -> Item:
-    if isinstance(source, Item):
-        return source
-    mask = mask or options.mask
-    return Item(
-        source if isinstance(source, Tomogram) else Path(source),
-        None if output is None else Path(output),
-        half1=None if half1 is None else Path(half1),
-        half2=None if half2 is None else Path(half2),
-        contrast=options.contrast or contrast,
-        mask=None if mask is None else Path(mask),
-    )
 
 
 @dataclass(frozen=True)

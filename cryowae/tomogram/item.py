@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cryowae.config.options import ItemOptions, TomogramOptions
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
@@ -19,6 +19,8 @@ from cryowae.io.space import make_folder
 from cryowae.tomogram.estimate import estimate_contrast
 from cryowae.tomogram.opening import Tomogram, open_tomogram
 from cryowae.tomogram.volumes import MeanOf, Volume, require_content
+
+_FILES = ("half1", "half2", "mask", "tilts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,17 @@ class Item(ItemOptions):
         found = f"{pair} look like its halves and were not used: with --half1 and --half2 their mean is restored"
         return [*self.tomogram.notes, found]
 
+    def facts(self) -> dict[str, Any]:
+        """What `restore_array` must know beside the volume."""
+        return {
+            "wedge": self.wedge,
+            "voxel_size": self.tomogram.voxel_size,
+            "contrast": self.protein,
+            "halves": self.halves,
+            "mask": self.mask_volume,
+            "name": str(self.tomogram.path),
+        }
+
     def require_content(self) -> None:
         """Read every input once; raises `TomogramError` if one of them is constant, or has NaN or infinite values."""
         if self.halves is None:
@@ -129,6 +142,25 @@ class Item(ItemOptions):
                 "tomogram?"
             )
         return volume
+
+
+def item_of(source: Item | Tomogram | str | Path, output: str | Path | None = None, **options: Any) -> Item:
+    """An item of a file or of an open tomogram; names of files may be text. An `Item` is returned as it is.
+
+    Parameters
+    ----------
+    source, output
+        As in `Item`.
+    options
+        Of `ItemOptions`, by name.
+    """
+    if isinstance(source, Item):
+        return source
+    given: dict[str, Any] = {
+        name: Path(value) if name in _FILES and value is not None else value for name, value in options.items()
+    }
+    opened = source if isinstance(source, Tomogram) else Path(source)
+    return Item(opened, None if output is None else Path(output), **given)
 
 
 def items_of(paths: Sequence[Path], output: Path | None, options: ItemOptions) -> list[Item]:
