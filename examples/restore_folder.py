@@ -1,4 +1,4 @@
-"""Restore every tomogram of a folder and say of each how much of it was inferred.
+"""Restore every tomogram of a folder and print the share of the power in the missing wedge of each result.
 
 Usage: python restore_folder.py TOMOGRAMS RESTORED
 """
@@ -14,9 +14,9 @@ from cryowae.errors import CryowaeError
 
 def main(source: Path, target: Path) -> int:
     target.mkdir(parents=True, exist_ok=True)
-    model = load_model()  # once, not once a tomogram
+    model = load_model()  # once for all tomograms
     failures = 0
-    print(f"{'tomogram':<32}{'Å':>6}{'tilts':>14}{'inferred':>10}")
+    print(f"{'tomogram':<32}{'Å':>6}{'tilts':>14}{'in wedge':>10}")
     for path in sorted(source.glob("*.mrc")):
         try:
             tomogram = open_tomogram(path)  # finds the angles beside it

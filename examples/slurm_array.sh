@@ -6,11 +6,11 @@
 #SBATCH --output=logs/%A_%a.out
 # For a GPU, add: #SBATCH --gpus=1
 #
-# One tomogram a job:  mkdir -p logs; sbatch --array=1-"$(ls tomograms/*.mrc | wc -l)" slurm_array.sh
+# One tomogram per job:  mkdir -p logs; sbatch --array=1-"$(ls tomograms/*.mrc | wc -l)" slurm_array.sh
 set -euo pipefail
 
 environment=.venv        # where cryowae is installed
-tomograms=tomograms      # NAME.mrc, with NAME.tlt or another file of angles beside each
+tomograms=tomograms      # NAME.mrc, each with NAME.tlt or another file of tilt angles
 restored=restored        # NAME_restored.mrc and its picture go here
 
 mapfile -t files < <(find "$tomograms" -maxdepth 1 -name '*.mrc' | sort)
@@ -18,9 +18,9 @@ file=${files[SLURM_ARRAY_TASK_ID - 1]}
 name=$(basename "$file" .mrc)
 result=$restored/${name}_restored.mrc
 
-# A result is complete if it is there: cryowae renames it into place at the end.
+# An existing result is complete: cryowae renames it to its final name at the end.
 if [ -e "$result" ]; then
-    echo "$result is there already"
+    echo "$result exists already"
     exit 0
 fi
 mkdir -p "$restored"
