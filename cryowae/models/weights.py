@@ -1,4 +1,4 @@
-"""Weights that restore: reading them, writing them, and running them on one window."""
+"""Weights for restoration: find, read, write and apply them."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 DEFAULT = "cryowae-3"
 
 CLIP = 12.0
-"""Standard deviations beyond which values are cut, in training and in restoration: beads must not blind the network."""
+"""Standard deviations beyond which the network's input is clipped, in training and in restoration, because of beads."""
 
 
 @dataclass(frozen=True, eq=False)
 class RestorationModel:
-    """A network with what one must know to use it.
+    """A network with what is needed to use it.
 
     Attributes
     ----------
     network
         In evaluation mode.
     name
-        Of the shipped weights, or the file's.
+        Of the shipped weights, or of the file.
     sha256
         First 12 digits of the file's hash.
     voxel_sizes
         Range in angstrom that it was trained on.
     metadata
-        All that the file says of itself.
+        Metadata of the file.
     half
         Compute in bfloat16 (CUDA: float16) instead of float32.
     """
@@ -94,12 +94,12 @@ def load_model(
     device
         `auto`, `cpu`, `cuda` or `mps`.
     half
-        Half precision; by default where the hardware has it: on CUDA, and on CPUs that multiply in bfloat16.
+        Half precision. Default: on CUDA, and on CPUs with bfloat16 arithmetic.
 
     Raises
     ------
     CheckpointError
-        If there is no such file, or it holds no network of ours.
+        If there is no such file, or it holds no network of cryowae.
     """
     place = torch.device(pick_device(device))
     path = find_weights(name_or_path)
@@ -124,7 +124,7 @@ def load_model(
 
 
 def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: int) -> None:
-    """Write a network alone, in float16, with the configuration that it was trained by."""
+    """Write a network without optimisers, in float16, with the configuration of its training."""
     tensors = {f"network.{k}": v.detach().cpu().numpy().astype(np.float16) for k, v in network.state_dict().items()}
     metadata = {
         "kind": "weights",
@@ -144,7 +144,7 @@ def _is_fast_in_half(device: torch.device) -> bool:
 
 
 def pick_device(name: str) -> str:
-    """The device that `auto` means here; any other name is checked.
+    """The name of a device: `auto` is resolved, any other name is checked.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def pick_device(name: str) -> str:
 
 
 def find_weights(name_or_path: str | Path) -> Path:
-    """The file of shipped weights by name (`default` for those of choice), or the path itself.
+    """The file of shipped weights by name (`default`: the recommended ones), or the path itself.
 
     Raises
     ------

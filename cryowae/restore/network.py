@@ -1,4 +1,4 @@
-"""A restoration model as the windows of one tomogram see it: clipped, turned, and at a voxel size that it knows."""
+"""The model as applied to the windows of one tomogram: clipping, half turns, resampling to a known voxel size."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cryowae.tiling import Shape, plan_windows
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
 _BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network
-MARGINS = (48, 40, 32, 24, 16)  # what they leave of seams is in docs/model-card.md
-_DEAR = 2.0  # network voxels per voxel beyond which a narrower margin must do
+MARGINS = (48, 40, 32, 24, 16)  # voxels; docs/model-card.md has the seam that each of them leaves
+_DEAR = 2.0  # network voxels per voxel; if a margin needs more, the next narrower one is tried
 
 
 class Model(Protocol):
-    """What `load_model` returns, or any callable with these attributes."""
+    """What `load_model` returns, or any callable with the same attributes."""
 
     @property
     def stride(self) -> int: ...
@@ -42,7 +42,7 @@ class Model(Protocol):
 
 
 class WindowNetwork:
-    """Takes a window of a standardised tomogram and returns it restored, in the same units.
+    """Restores a window of a standardised tomogram, in the same units.
 
     Parameters
     ----------
@@ -51,16 +51,17 @@ class WindowNetwork:
     voxel_size
         Of the tomogram, angstrom.
     sample
-        `(z, y, x)` block of the standardised tomogram: resampling changes the standard deviation, and the network
-        wants 1.
+        `(z, y, x)` block of the standardised tomogram. Resampling changes the standard deviation; the block tells by
+        how much.
     turns
-        Passes through the network: the window as it is and turned by 180 degrees about z, y and x, which are as likely
-        as they are and have the same wedge, or its mirror image in tilt; the mean of the answers, turned back.
+        Passes through the network: the window as it is, and turned by 180 degrees about z, y and x. A turned specimen
+        is as likely, and its wedge is the same or that of the negated tilts. The result is the mean of the answers,
+        turned back.
 
     Attributes
     ----------
     ratio
-        Voxels that the network sees over voxels of the tomogram, along an axis.
+        Voxels of the network's input per voxel of the tomogram, along an axis.
     stride
         In voxels of the tomogram.
     notes
@@ -69,7 +70,7 @@ class WindowNetwork:
     Raises
     ------
     TomogramError
-        If the voxel size is too far from what the model knows.
+        If the voxel size is too far from those that the model knows.
     """
 
     def __init__(self, model: Model, voxel_size: float, sample: Tensor, turns: int = len(HALF_TURNS)) -> None:
@@ -103,7 +104,7 @@ class WindowNetwork:
         return max(int(most / self.ratio**3), self.stride**3)
 
     def margin(self, shape: Shape) -> int:
-        """Voxels of the tomogram to throw away around a window: as many as can be had for two passes' worth of work."""
+        """Voxels to discard around a window: the widest margin with at most two network voxels per voxel."""
         for widest in MARGINS:
             margin = int(min(widest, self.model.receptive_field) / self.ratio)
             plan = plan_windows(shape, stride=self.stride, margin=margin, max_voxels=self.max_voxels())
@@ -117,7 +118,7 @@ class WindowNetwork:
 
 
 def _spread(volume: Tensor) -> float:
-    """Standard deviation by the median of the absolute deviations, or the plain one where half the voxels are equal."""
+    """Standard deviation from the median absolute deviation; the plain one if half of the voxels are equal."""
     middle = volume.median()
     return 1.4826 * float((volume - middle).abs().median()) or float(volume.std()) or 1.0
 

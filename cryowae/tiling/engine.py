@@ -1,7 +1,7 @@
-"""A volume of any size through a network that takes windows.
+"""Application of a network to a volume of any size, window by window.
 
-The volume is continued by reflection at its far ends to multiples of the network's stride. Windows are added straight
-into the output, usually a mapped file, so that the memory needed is that of one window whatever the volume's size.
+The volume is continued by reflection at its far ends to multiples of the network's stride. Windows are added directly
+into the output, usually a mapped file. So the memory is that of one window, whatever the size of the volume.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def apply_tiled(
 ) -> WindowPlan:
     """Send a volume through a network, window by window.
 
-    When a window does not fit into the memory, all starts again with windows of half the voxels, and `progress` is
-    told so.
+    If a window does not fit into the memory, all starts again with windows of half the voxels, and `progress` says so.
 
     Parameters
     ----------
@@ -59,7 +58,7 @@ def apply_tiled(
     Raises
     ------
     TomogramError
-        When even the smallest window does not fit into the memory.
+        If even the smallest window does not fit into the memory.
     """
     shape = (out.shape[0], out.shape[1], out.shape[2])
     if tuple(volume.shape) != shape:

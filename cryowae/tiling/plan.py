@@ -1,7 +1,7 @@
-"""Where the windows lie that together cover a volume.
+"""The positions of the windows that together cover a volume.
 
-A strided network is equivariant to shifts by its stride and to no others: origins and lengths of windows are multiples
-of it. Of every window the outermost `margin` voxels are thrown away, except at the volume's own border; what still
+A strided network is equivariant to shifts by its stride only, so origins and lengths of windows are multiples of the
+stride. The outermost `margin` voxels of every window are discarded, except at the border of the volume. What still
 overlaps is blended linearly.
 """
 
@@ -22,7 +22,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Where the windows lie.
+    """The positions of the windows.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class WindowPlan:
     window
         `(z, y, x)` of every window, multiples of `stride`.
     margin
-        Voxels thrown away at each inner face of a window, per axis.
+        Voxels that are discarded at each inner face of a window, per axis.
     starts
         Origins along z, y and x, multiples of `stride`; the windows are their product, z slowest.
     """
@@ -52,11 +52,11 @@ class WindowPlan:
 
     @property
     def network_voxels_per_voxel(self) -> float:
-        """Voxels that pass through the network, per voxel of the volume: the cost of windows and padding."""
+        """Voxels that go through the network, per voxel of the volume: the cost of windows and padding."""
         return len(self) * prod(self.window) / prod(self.shape)
 
     def weights(self, axis: int) -> list[NDArray[np.float32]]:
-        """Blending weights of the windows along one axis, each as long as the window; at any voxel they sum to 1."""
+        """Blending weights of the windows along one axis, each as long as the window. At each voxel they sum to 1."""
         w, m, starts = self.window[axis], self.margin[axis], self.starts[axis]
         length = starts[-1] + w
         rows = np.zeros((len(starts), length))
@@ -80,7 +80,7 @@ def plan_windows(
 ) -> WindowPlan:
     """The cheapest windows that fit into a budget.
 
-    Every axis may be taken whole, which needs no margin; thin tomograms are therefore cut in y and x only.
+    An axis that is taken whole needs no margin. Thin tomograms are therefore cut along y and x only.
 
     Parameters
     ----------
@@ -89,13 +89,13 @@ def plan_windows(
     stride
         Total stride of the network, voxels.
     margin
-        Voxels thrown away at the inner faces of a window; neighbours overlap by `2 * margin + stride`. Lowered in
-        steps of the stride when the budget allows no such windows.
+        Voxels that are discarded at the inner faces of a window; neighbours overlap by `2 * margin + stride`. Lowered
+        in steps of the stride if the budget allows no such windows.
     max_voxels
         Largest number of voxels in a window.
     window
         Length of the windows in voxels, one for all axes or one an axis; overrules the budget. Rounded up to the
-        stride, never longer than the padded axis. Windows too short for the margin overlap by half.
+        stride, never longer than the padded axis. Windows that are too short for the margin overlap by half.
     overlap
         Least overlap of neighbouring windows in voxels; overrules `margin`, which becomes `(overlap - stride) / 2`.
 
@@ -149,7 +149,7 @@ def _axis(padded: int, window: int, stride: int, margin: int, overlap: int | Non
 
 
 def _axis_options(padded: int, stride: int, margin: int, overlap: int | None) -> list[_Axis]:
-    # for each number of windows only the shortest windows are worth a look
+    # for each number of windows only the shortest windows are of interest
     shared = 2 * margin + stride if overlap is None else overlap
     shortest = max(2 * stride, _round_up(shared + stride, stride))
     best: dict[int, _Axis] = {1: _Axis(padded, 0, (0,))}

@@ -1,6 +1,6 @@
-"""What a tomogram itself tells of how it was made: its contrast and the tilt range that was measured.
+"""Estimates from the voxels alone: the contrast of a tomogram, and the tilt range that was measured.
 
-Everything is estimated from samples of bounded size, so that a mapped volume of any size costs a second or two.
+The samples have a bounded size, so that a mapped volume of any size takes a second or two.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from cryowae.tomogram.volumes import Volume
 
 Contrast = Literal["dark", "bright"]
 
-_COARSE = 10.0  # angstrom; what the bands below are meant for, give or take a factor of two
+_COARSE = 10.0  # angstrom; the bands below are for this voxel size, within a factor of two
 _BLOCK = 96  # binned voxels along each edge of the blocks in which the contrast is judged
 _LARGEST = 256  # voxels along each edge, before binning
 _BLOCKS = 3  # of them along y and along x at most
 _BAND = (2.0, 6.0)  # standard deviations in voxels of the Gaussians whose difference is judged
 _ROWS = 48  # xz planes that the spectrum is averaged over
 _WINDOW = 128  # largest window of the spectrum, voxels along z and x
-_THINNEST = 16  # voxels along z or x below which directions cannot be told apart
+_THINNEST = 16  # voxels along z or x; in thinner volumes directions cannot be resolved
 _RINGS = np.arange(0.12, 0.46, 0.02)  # cycles per voxel
-_CENTRE = 3.0  # degrees about 0 that are left out: the faces of the volume lie there
+_CENTRE = 3.0  # degrees about 0 that are left out: the faces of the volume appear there
 
 
 def estimate_contrast(volume: Volume, voxel_size: float = _COARSE) -> Contrast:
-    """Whether protein is darker or brighter than ice; the opposite for `-volume`.
+    """Whether protein is darker or brighter than ice. The result for `-volume` is the opposite.
 
     Parameters
     ----------
     volume
         `(z, y, x)` of any real type.
     voxel_size
-        Angstrom; says how large molecules are. Volumes finer than 7 angstrom are binned.
+        Angstrom; sets the size of molecules in voxels. Volumes finer than 7 angstrom are binned.
 
     Raises
     ------
     TomogramError
-        If the volume is constant or not finite where it is looked at.
+        If the sample is constant or not finite.
     """
     return "bright" if contrast_skewness(volume, voxel_size) > 0 else "dark"
 
@@ -51,9 +51,9 @@ def estimate_contrast(volume: Volume, voxel_size: float = _COARSE) -> Contrast:
 def contrast_skewness(volume: Volume, voxel_size: float = _COARSE) -> float:
     """Skewness of the band-passed density: positive when compact things are bright, about 0 for pure noise.
 
-    Molecules are compact and fill less than half of the volume, so that at their size the density has a tail on their
-    side. Outliers are clipped, and the background (ice against cytoplasm, which has the opposite skewness as often as
-    not) is taken out by the difference of two Gaussians.
+    Molecules are compact and fill less than half of the volume. So the density, band-passed at their size, has a tail on
+    their side. Outliers are clipped. The difference of two Gaussians removes the background (ice against cytoplasm),
+    which often has the opposite skewness.
     """
     statistics = robust_statistics(volume)
     factor = min(4, max(1, round(_COARSE / voxel_size)))
@@ -76,8 +76,8 @@ class AngularPower:
     angles
         `(n,)` degrees between -90 and 90, `kz = tan(angle) kx`.
     power
-        `(n,)`, about 1 where data were measured and about 0 in the missing wedge. Directions in which nothing is
-        known (close to kz, all of them in a very thin volume) are left out.
+        `(n,)`, about 1 where data were measured and about 0 in the missing wedge. Directions without information
+        (close to kz; all of them in a very thin volume) are left out.
     """
 
     angles: NDArray[np.float64]
@@ -88,7 +88,7 @@ class AngularPower:
         return _mean(self.power[(self.angles >= tilt_min) & (self.angles <= tilt_max)])
 
     def outside(self, tilt_min: float, tilt_max: float, margin: float = 4.0) -> float:
-        """Mean power farther than `margin` degrees outside a range of tilts; NaN where nothing is known."""
+        """Mean power farther than `margin` degrees outside a range of tilts; NaN without information."""
         return _mean(self.power[(self.angles < tilt_min - margin) | (self.angles > tilt_max + margin)])
 
 
@@ -99,8 +99,8 @@ class WedgeAgreement:
     Attributes
     ----------
     leakage
-        Mean power in the claimed missing wedge over that in the claimed measured region: about 0.01 when the wedge is
-        right, about 1 when nothing is missing there.
+        Mean power in the claimed missing wedge over that in the claimed measured region: about 0.01 if the wedge is
+        right, about 1 if nothing is missing there.
     flipped_leakage
         The same with all tilts negated.
     """
@@ -122,9 +122,9 @@ class WedgeAgreement:
 def angular_power(volume: Volume) -> AngularPower:
     """Power by direction, from Hann windows on `xz` planes that are spread over the middle of the volume.
 
-    The noise of a tomogram fills the measured region up to high frequencies, where directions are told apart best, so
-    no signal is needed. Each ring of frequencies is taken relative to itself: the filter of the reconstruction and the
-    spectrum of the sample drop out.
+    The noise of a tomogram fills the measured region up to high frequencies, where directions are resolved best. So no
+    signal is needed. Each ring of frequencies is normalised by itself: the filter of the reconstruction and the spectrum
+    of the sample cancel.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def angular_power(volume: Volume) -> AngularPower:
         planes = require_finite(planes, "the volume")
         planes = planes - (planes * window).sum((1, 2), keepdims=True) / window.sum()
         power = (np.abs(rfft2(planes * window, s=(2 * nz, 2 * nx))) ** 2).sum(0, dtype=np.float64)
-        total += power / max(float(power.sum()), np.finfo(np.float32).tiny)  # no block may rule the others
+        total += power / max(float(power.sum()), np.finfo(np.float32).tiny)  # each block has the same weight
     kz, kx = np.fft.fftfreq(2 * nz)[:, None], np.fft.rfftfreq(2 * nx)[None]
     known = kx > 2 / nx
     angle = np.rad2deg(np.arctan2(kz, np.maximum(kx, 1e-9)))
@@ -163,7 +163,7 @@ def angular_power(volume: Volume) -> AngularPower:
 
 
 def estimate_tilt_range(volume: Volume) -> tuple[float, float] | None:
-    """Extreme tilts that were measured, in degrees, good to about 2; None when the volume shows no missing wedge.
+    """Extreme tilts that were measured, in degrees, accurate to about 2; None if no missing wedge is visible.
 
     The power by direction is fitted with a parabola between two edges and a constant outside of them, for all pairs
     of edges between 15 and 85 degrees.
@@ -190,7 +190,7 @@ def range_of(profile: AngularPower) -> tuple[float, float] | None:
             misfit = -fitted @ np.linalg.solve(products[j] - products[i], fitted)
             misfit += squares[-1] - (sums[-1] - sums[j] + sums[i]) ** 2 / outside
             best = min(best, (float(misfit), float(edges[i]), float(edges[j])))
-    low, high = best[1] + 1, best[2] - 1  # the last tilt is as wide as half a step
+    low, high = best[1] + 1, best[2] - 1  # the power of the last tilt extends by half a step
     return (low, high) if profile.outside(low, high) < 0.5 * profile.inside(low, high) else None
 
 
@@ -233,7 +233,7 @@ def _band_pass(block: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _skewness(values: NDArray[np.float32]) -> float:
-    """Third standardised moment, clipped at four standard deviations about the median: what beads leave has no say."""
+    """Third standardised moment, clipped at four standard deviations about the median, against traces of beads."""
     centred = values - np.median(values)
     sigma = float(centred.std())
     for _ in range(8):

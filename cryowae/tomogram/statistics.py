@@ -1,4 +1,4 @@
-"""Mean and spread of a volume that beads, padding and its size cannot upset, and the checks that go with them."""
+"""Robust mean and standard deviation of a volume, without beads and padding, and checks of its values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cryowae.errors import TomogramError
 from cryowae.tomogram.volumes import Volume
 
 CLIP = 5.0
-"""Standard deviations beyond which a voxel is cut where its own value must not count for much."""
+"""Standard deviations beyond which values are clipped where single voxels must not decide."""
 
 FAR = 12.0
-"""Standard deviations that no molecule reaches, even where few of them lie in little noise; beads do."""
+"""Standard deviations that no molecule reaches, even where there are few and little noise. Beads do."""
 
 _PADDING = 0.01  # share of exact zeros above which they are taken for padding
 
@@ -31,18 +31,17 @@ class Statistics:
 def robust_statistics(volume: Volume, *, voxels: int = 2_000_000, where: str = "the volume") -> Statistics:
     """Mean and standard deviation without outliers, from whole rows that are spread evenly over the volume.
 
-    Starts from the median and the median absolute deviation and leaves out what is farther than 12 standard
-    deviations until nothing changes: beads go, and molecules stay even where they are few and stand high above the
-    noise, so that the result is the plain standard deviation of a volume without beads. Exact zeros of a
-    floating-point volume are left out too when they are many: they are padding. The result for `-volume` has the
-    opposite mean and the same sigma.
+    Starts from the median and the median absolute deviation, and leaves out values farther than 12 standard deviations
+    until nothing changes. So beads are left out, and molecules are kept, even where they are few and high above the
+    noise: the result is the plain standard deviation of a volume without beads. Many exact zeros in a floating-point
+    volume are padding and are left out too. The result for `-volume` has the opposite mean and the same sigma.
 
     Parameters
     ----------
     volume
-        `(z, y, x)` of any real type, possibly mapped: no more than `voxels` of it are read.
+        `(z, y, x)` of any real type, possibly mapped. At most about `voxels` of it are read.
     where
-        What the errors call it.
+        How error messages call it.
 
     Raises
     ------
@@ -90,7 +89,7 @@ def sample_rows(volume: Volume, voxels: int) -> NDArray[Any]:
 
 
 def _whole(volume: Volume, where: str) -> Statistics:
-    """Plain statistics of a volume most of which is one value, section by section."""
+    """Plain statistics, section by section, of a volume that has mostly one value."""
     total, square, count = 0.0, 0.0, 0
     low, high = np.inf, -np.inf
     first = float(volume[0, 0, 0])
