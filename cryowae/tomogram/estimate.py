@@ -51,9 +51,9 @@ def estimate_contrast(volume: Volume, voxel_size: float = _COARSE) -> Contrast:
 def contrast_skewness(volume: Volume, voxel_size: float = _COARSE) -> float:
     """Skewness of the band-passed density: positive when compact things are bright, about 0 for pure noise.
 
-    Molecules are compact and fill less than half of the volume. So the density, band-passed at their size, has a tail on
-    their side. Outliers are clipped. The difference of two Gaussians removes the background (ice against cytoplasm),
-    which often has the opposite skewness.
+    Molecules are compact and fill less than half of the volume. So the density, band-passed at their size, has a tail
+    on their side. Outliers are clipped. The difference of two Gaussians removes the background (ice against
+    cytoplasm), which often has the opposite skewness.
     """
     statistics = robust_statistics(volume)
     factor = min(4, max(1, round(_COARSE / voxel_size)))
@@ -123,8 +123,8 @@ def angular_power(volume: Volume) -> AngularPower:
     """Power by direction, from Hann windows on `xz` planes that are spread over the middle of the volume.
 
     The noise of a tomogram fills the measured region up to high frequencies, where directions are resolved best. So no
-    signal is needed. Each ring of frequencies is normalised by itself: the filter of the reconstruction and the spectrum
-    of the sample cancel.
+    signal is needed. Each ring of frequencies is normalised by itself: the filter of the reconstruction and the
+    spectrum of the sample cancel.
 
     Parameters
     ----------
