@@ -14,10 +14,8 @@ import numpy as np
 import pytest
 
 from cryowae.errors import OutputError, TomogramError
-from cryowae.io.layout import file_shape, in_zyx
-from cryowae.io.mrc import read_mrc, stem_of
-from cryowae.io.space import check_output, reserve_file
-from cryowae.io.writer import MrcWriter, write_mrc
+from cryowae.io.mrc import MrcWriter, file_shape, in_zyx, read_mrc, stem_of, write_mrc
+from cryowae.io.outputs import check_output, reserve_file
 
 SHAPE = (5, 6, 7)
 TYPES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}
@@ -189,7 +187,7 @@ def test_written_volume_is_valid_and_keeps_the_header(tmp_path, float16):
 
 
 def test_statistics_are_exact_where_single_precision_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryowae.io.writer._SLAB_VOXELS", 100)
+    monkeypatch.setattr("cryowae.io.mrc_writer._SLAB_VOXELS", 100)
     values = (1e4 + np.random.default_rng(2).normal(size=(40, 30, 20))).astype(np.float32)
     write_mrc(tmp_path / "a.mrc", values, voxel_size=10)
     record = read_mrc(tmp_path / "a.mrc").header.record

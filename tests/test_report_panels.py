@@ -8,8 +8,7 @@ import torch
 
 from cryowae.errors import OutputError, TiltError
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.mrc import read_mrc
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.report import compare_spectra, panels
 from cryowae.report.spectra import central_block
 from cryowae.report.style import as_array

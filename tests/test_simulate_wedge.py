@@ -15,7 +15,7 @@ from cryowae.cli import app
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io import memory
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import write_mrc
 from cryowae.simulate import turning
 from cryowae.simulate.cutting import simulate_wedge, wedge_of
 from cryowae.tomogram import open_tomogram

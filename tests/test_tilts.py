@@ -138,7 +138,7 @@ def test_real_files_that_hold_something_else(data_folder, name):
         ("word.tlt", "-60\n-40\nminus\n", "'minus' in line 3"),
         ("beyond.tlt", "-60\n0\n95\n", "angle 95 in line 3"),
         ("right.tlt", "-90\n0\n60\n", "angle -90"),
-        ("nan.tlt", "-60\nnan\n60\n", "angle nan"),
+        ("nan.tlt", "-60\nnan\n60\n", "'nan' in line 2"),
         ("shuffled.tlt", "-60\n60\n-40\n40\n", "wrong order: angle 3 (-40)"),
         ("twice.tlt", "-60\n0\n0\n60\n", "angle 0 twice"),
         ("again.rawtlt", "0\n20\n-20\n20\n", "angle 20 twice"),

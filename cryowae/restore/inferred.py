@@ -9,7 +9,7 @@ import numpy as np
 from cryowae.consistency import mix_measured
 from cryowae.errors import TiltError
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.writer import MrcWriter
+from cryowae.io.mrc import MrcWriter
 from cryowae.progress import SILENT, Progress
 from cryowae.restore.volumes import slabs
 from cryowae.tomogram import Tomogram

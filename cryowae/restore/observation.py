@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from cryowae.consistency import weights_from_halves, weights_from_noise
 from cryowae.errors import TomogramError
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import read_mrc
+from cryowae.io.mrc import in_zyx, read_mrc
 from cryowae.models.weights import CLIP
 from cryowae.restore.volumes import MeanOf, Standardised, central_block, slabs
 from cryowae.tiling import Volume

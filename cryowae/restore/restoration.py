@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from cryowae.consistency import mix_measured
 from cryowae.errors import ConfigError, OutputError, TiltError
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import SUFFIXES, read_mrc, stem_of
+from cryowae.io.memory import scratch_array
+from cryowae.io.mrc import SUFFIXES, MrcWriter, in_zyx, read_mrc, stem_of
 from cryowae.io.neighbours import find_halves
-from cryowae.io.scratch import scratch_array
-from cryowae.io.space import check_output
-from cryowae.io.writer import MrcWriter
+from cryowae.io.outputs import check_output
 from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_halves_fsc, draw_restoration
