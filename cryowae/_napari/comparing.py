@@ -162,10 +162,10 @@ def inferred_layer(versions: Versions, tilts: tuple[float, float], progress: Pro
 
 def shared_greys(versions: Versions) -> tuple[float, float]:
     """Grey limits in which both the noise of the input and the detail of its restoration are seen."""
-    from cryowae.report.slices import central_slices, grey_limits
+    from cryowae.report.slices import central_slices, comparison_greys
 
     volumes = _volumes(versions)
-    limits = grey_limits(central_slices(volumes["before"]), central_slices(volumes["after"]))
+    limits = comparison_greys(central_slices(volumes["before"]), central_slices(volumes["after"]))
     return limits.low, limits.high
 
 
