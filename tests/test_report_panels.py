@@ -9,7 +9,8 @@ import torch
 from cryowae.errors import OutputError, TiltError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import read_mrc, write_mrc
-from cryowae.report import compare_spectra, panels
+from cryowae.report import compare_spectra
+from cryowae.report import window_panels as panels
 from cryowae.report.spectra import block_about
 from cryowae.report.style import as_array
 from cryowae.restore import write_inferred
@@ -62,7 +63,7 @@ def test_slices_go_through_the_point_with_rows_as_in_the_viewer(upward):
 def test_spectra_have_the_lines_of_the_wedge_and_the_inferred_share():
     volume = noise()
     comparison = compare_spectra(volume, volume, -60, 50)
-    figure = panels.spectra_panel(comparison, (-60, 50))
+    figure = panels.spectra_panel(comparison)
     for axes in figure.axes:
         assert [line.get_label() for line in axes.lines] == ["tilt -60", "tilt 50"]
     words = " ".join(text.get_text() for text in figure.texts)

@@ -120,7 +120,8 @@ def draw(look: Look, _progress: Progress) -> NDArray[np.uint8]:
     CryowaeError
         If the layers cannot be compared, or what the picture needs is not there.
     """
-    from cryowae.report import compare_spectra, panels
+    from cryowae.report import compare_spectra
+    from cryowae.report import window_panels as panels
     from cryowae.report.style import DPI, as_array
 
     volumes = _volumes(look.versions)
@@ -132,7 +133,7 @@ def draw(look: Look, _progress: Progress) -> NDArray[np.uint8]:
     elif look.picture == "spectrum":
         tilts = _tilts(look)
         comparison = compare_spectra(volumes["before"], volumes["after"], *tilts, centre=look.centre)
-        figure = panels.spectra_panel(comparison, tilts, **options)
+        figure = panels.spectra_panel(comparison, **options)
     elif look.versions.truth is not None:
         truth = volumes.pop("truth")
         figure = panels.truth_panel(panels.truth_curves(volumes, truth, _tilts(look)), voxel_size=size, **options)

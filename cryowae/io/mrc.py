@@ -1,7 +1,7 @@
-"""Reading MRC volumes: mapped, checked, with everything that the header knows. Writing them is `MrcWriter`'s part.
+"""Reading MRC volumes: mapped, checked, with everything that the header knows. `cryowae.io.mrc_writer` writes them.
 
-The format is that of MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015). Files older than it, without the `MAP `
-identifier or with a wrong machine stamp, are read when their dimensions make sense in one of the byte orders.
+The format is that of MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015). Older files, without the `MAP `
+identifier or with a wrong machine stamp, are read if their dimensions make sense in one of the byte orders.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import math
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs", ".ali")
 
 _ANISOTROPY = 0.01  # largest relative difference between the voxel's edges that counts as rounding
 _COMPLEX_MODES = (3, 4)
+_ENDINGS = re.compile(rf"(?<=.)({'|'.join(map(re.escape, SUFFIXES))})?(\.gz|\.bz2)?\Z", re.IGNORECASE)
 _STACKS = (".st", ".mrcs", ".ali")
 
 
@@ -98,13 +100,7 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
 
 def stem_of(path: str | Path) -> str:
     """Name of a volume without its folder, `.gz` or `.bz2`, and MRC ending: `a/TS_1.rec.gz` gives `TS_1`."""
-    name = Path(path).name
-    for endings in ((".gz", ".bz2"), SUFFIXES):
-        for ending in endings:
-            if name.lower().endswith(ending) and len(name) > len(ending):
-                name = name[: -len(ending)]
-                break
-    return name
+    return _ENDINGS.sub("", Path(path).name, count=1)
 
 
 def is_stack(path: str | Path, header: MrcHeader, images: int) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Required, Self, TypedDict, Unpack
@@ -18,6 +17,7 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
+from cryowae import __version__
 from cryowae.errors import OutputError
 from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, file_shape, in_zyx
 from cryowae.io.outputs import check_output, reserve_file, temporary_path
@@ -172,17 +172,10 @@ def _header(shape: tuple[int, ...], options: MrcOptions) -> tuple[NDArray[np.voi
         record["nversion"] = 20141
     record["map"], record["machst"] = b"MAP ", (0x44, 0x44, 0, 0)
     if len(labels) < 10:
-        labels.append(f"cryowae {_version()} {options.get('label', '')}".rstrip())
+        labels.append(f"cryowae {__version__} {options.get('label', '')}".rstrip())
     record["nlabl"] = len(labels)
     record["label"] = [text.encode("ascii", "replace")[:80] for text in labels] + [b""] * (10 - len(labels))
     return record, extended
-
-
-def _version() -> str:
-    try:
-        return version("cryowae")
-    except PackageNotFoundError:
-        return ""
 
 
 def _statistics(data: NDArray[Any]) -> dict[str, float]:

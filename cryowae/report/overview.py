@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from cryowae.report.slices import LONGEST, GreyLimits, OrthoLayout, central_slices, comparison_greys, draw_slices
+from cryowae.report.slices import LONGEST, GreyLimits, OrthoLayout, central_slices, comparison_greys
 from cryowae.report.spectra import Comparison, compare_spectra, draw_spectra
-from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, save, write
+from cryowae.report.style import FAINT, WIDTH, Point, house_style, new_figure, save, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,8 +104,8 @@ def restoration_figure(
     if title:
         write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
     for name, slices, corner in zip(names, sides, plan.slices, strict=True):
-        draw_slices(figure, slices, plan.layout, *corner, limits, name, facts.voxel_size)
-    draw_spectra(figure, comparison, names, (facts.tilt_min, facts.tilt_max), plan.spectra, plan.spectrum)
+        plan.layout.draw(figure, slices, corner, limits, name, facts.voxel_size)
+    draw_spectra(figure, comparison, names, plan.spectra, plan.spectrum)
     for i, (name, value) in enumerate(lines):
         row = plan.text[1] + (i + 1) * _LINE
         write(figure, plan.text[0], row, name, color=FAINT, size=8.5, va="baseline")
@@ -119,10 +119,10 @@ class _Plan:
 
     height: float
     layout: OrthoLayout
-    slices: list[tuple[float, float]]
-    spectra: list[tuple[float, float]]
+    slices: list[Point]
+    spectra: list[Point]
     spectrum: float
-    text: tuple[float, float]
+    text: Point
 
 
 def _plan(extent: tuple[int, int, int], head: float, lines: int) -> _Plan:
@@ -156,26 +156,23 @@ def _plan(extent: tuple[int, int, int], head: float, lines: int) -> _Plan:
 def _lines(
     facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int], grey: GreyLimits
 ) -> list[tuple[str, str]]:
+    """Names and values in lines of at most `_CHARACTERS`; an empty value has no line."""
     z, y, x = extent
+    low, high = grey.percentiles
+    step = -(-max(extent) // LONGEST)
+    seconds = facts.seconds or 0.0
+    time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
     lines = [
         ("volume", f"{x} x {y} x {z} voxels (x, y, z) of {facts.voxel_size:.4g} Å"),
         ("tilts", f"{facts.tilt_min:+.4g}° to {facts.tilt_max:+.4g}°"),
-    ]
-    if facts.tilt_source:
-        lines.append(("", re.sub(r"\S*/", "", facts.tilt_source)))  # names of files without their folders
-    if facts.contrast:
-        lines.append(("protein", f"{facts.contrast}, drawn as the file has it"))
-    low, high = grey.percentiles
-    step = -(-max(extent) // LONGEST)
-    lines += [
+        ("", re.sub(r"\S*/", "", facts.tilt_source)),  # names of files without their folders
+        ("protein", f"{facts.contrast}, drawn as the file has it" if facts.contrast else ""),
         ("slices", "central, one voxel thick" + (f", one voxel in {step} drawn" if step > 1 else "")),
         ("grey", f"{low:g} to {high:g} % of the input, on both sides"),
         ("inferred", f"{comparison.inferred_share:.1%} of the result's power is in the wedge"),
         ("correlation", f"{comparison.measured_correlation:.2f} with the input where it was measured"),
+        ("model", facts.model),
+        ("time", "" if facts.seconds is None else time),
+        *facts.notes,
     ]
-    if facts.model:
-        lines.append(("model", facts.model))
-    if facts.seconds is not None:
-        lines.append(("time", f"{facts.seconds:.0f} s" if facts.seconds < 120 else f"{facts.seconds / 60:.1f} min"))
-    lines += list(facts.notes)
     return [(name if i == 0 else "", part) for name, value in lines for i, part in enumerate(wrap(value, _CHARACTERS))]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryowae.report.slices import Plane, central_slices, draw_slice
+from cryowae.report.slices import Slices, central_slices, draw_slice
 from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, save, to_png, write
 
 if TYPE_CHECKING:
@@ -63,9 +63,8 @@ def contact_sheet_figure(entries: Sequence[SheetEntry], voxel_size: float, title
     across
         Columns at most.
     """
-    cells = [_Cell(entry.title, *_normalised(entry.volume), entry.scores) for entry in entries]
-    z, y, x = entries[0].volume.shape
-    return _sheet(cells, (2.0, 99.5), (z, y, x), across, voxel_size, title, _CAPTION)
+    slices = [_normalised(entry.volume) for entry in entries]
+    return _sheet(entries, slices, (2.0, 99.5), across, voxel_size, title, _CAPTION)
 
 
 draw_contact_sheet = to_png(contact_sheet_figure)
@@ -108,35 +107,27 @@ def volumes_figure(
 ) -> Figure:
     """The figure that `draw_volumes_grid` writes: one pair of grey limits for all, 0.5 and 99.5 % of all slices."""
     slices = [central_slices(volume) for volume in volumes]
-    cells = [_Cell(title, one.xy, one.xz, {}) for title, one in zip(titles, slices, strict=True)]
-    return _sheet(cells, (0.5, 99.5), slices[0].extent, across, voxel_size, "", "")
-
-
-@dataclass(frozen=True)
-class _Cell:
-    title: str
-    xy: Plane
-    xz: Plane
-    scores: Mapping[str, float]
+    entries = [SheetEntry(title, volume) for title, volume in zip(titles, volumes, strict=True)]
+    return _sheet(entries, slices, (0.5, 99.5), across, voxel_size)
 
 
 def _sheet(
-    cells: Sequence[_Cell],
+    entries: Sequence[SheetEntry],
+    slices: Sequence[Slices],
     tails: tuple[float, float],
-    extent: tuple[int, int, int],
     across: int,
     voxel_size: float | None,
-    title: str,
-    caption: str,
+    title: str = "",
+    caption: str = "",
 ) -> Figure:
-    nz, ny, nx = extent
-    low, high = np.percentile(np.concatenate([p.ravel() for cell in cells for p in (cell.xy, cell.xz)]), tails).tolist()
+    nz, ny, nx = slices[0].extent
+    low, high = np.percentile(np.concatenate([p.ravel() for cut in slices for p in (cut.xy, cut.xz)]), tails).tolist()
     limits = (low, high) if high > low else (low - 1.0, high + 1.0)
-    rows = -(-len(cells) // across)
-    columns = -(-len(cells) // rows)  # rows of equal length: six are three and three
+    rows = -(-len(entries) // across)
+    columns = -(-len(entries) // rows)  # rows of equal length: six are three and three
     width = min((WIDTH - 2 * _EDGE - (columns - 1) * _GAP) / columns, 3.0)
     scale = width / nx
-    block = _HEAD + (ny + nz) * scale + _GAP + _LINE * max(len(cell.scores) for cell in cells) + 0.12
+    block = _HEAD + (ny + nz) * scale + _GAP + _LINE * max(len(entry.scores) for entry in entries) + 0.12
     head = _EDGE / 2 + (0.26 if title else 0.0)
     total = head + rows * block + (0.3 if caption else 0.0)
     figure = new_figure(max(2 * _EDGE + columns * (width + _GAP) - _GAP, 5.8 if caption else 0.0), total)
@@ -144,14 +135,14 @@ def _sheet(
         write(figure, _EDGE, _EDGE, title, size=11, weight="bold")
     if caption:
         write(figure, _EDGE, total - 0.24, caption, size=8, color=FAINT)
-    for i, cell in enumerate(cells):
+    for i, (entry, cut) in enumerate(zip(entries, slices, strict=True)):
         left, top = _EDGE + (i % columns) * (width + _GAP), head + (i // columns) * block
-        write(figure, left, top + _HEAD - 0.06, _shortened(cell.title, width), va="baseline", weight="bold")
+        write(figure, left, top + _HEAD - 0.06, _shortened(entry.title, width), va="baseline", weight="bold")
         bar = voxel_size if i == 0 else None
-        draw_slice(figure, cell.xy, (left, top + _HEAD), (nx, ny), scale, limits, f"xy {cell.title}", bar)
+        draw_slice(figure, cut.xy, (left, top + _HEAD), (nx, ny), scale, limits, f"xy {entry.title}", bar)
         below = top + _HEAD + ny * scale + _GAP
-        draw_slice(figure, cell.xz, (left, below), (nx, nz), scale, limits, f"xz {cell.title}")
-        for j, (name, value) in enumerate(cell.scores.items()):
+        draw_slice(figure, cut.xz, (left, below), (nx, nz), scale, limits, f"xz {entry.title}")
+        for j, (name, value) in enumerate(entry.scores.items()):
             row = below + nz * scale + (j + 1) * _LINE
             write(figure, left, row, name, color=FAINT, size=8.5, va="baseline")
             write(figure, left + width - 0.04, row, f"{value:.3f}", size=8.5, va="baseline", ha="right")
@@ -164,9 +155,9 @@ def _shortened(title: str, width: float) -> str:
     return title if len(title) <= most else title[: most - 1] + "…"
 
 
-def _normalised(volume: Volume) -> tuple[Plane, Plane]:
-    slices = central_slices(volume)
-    voxels = np.concatenate([slices.xy.ravel(), slices.xz.ravel()])
+def _normalised(volume: Volume) -> Slices:
+    cut = central_slices(volume)
+    voxels = np.concatenate([cut.xy.ravel(), cut.xz.ravel()])
     voxels = voxels.clip(*np.percentile(voxels, (1, 99)))  # a gold bead would leave no contrast for the rest
     mean, spread = float(voxels.mean()), float(voxels.std()) or 1.0
-    return (slices.xy - mean) / spread, (slices.xz - mean) / spread
+    return replace(cut, xy=(cut.xy - mean) / spread, xz=(cut.xz - mean) / spread)

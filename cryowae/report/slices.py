@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.report.style import FAINT, outlined, place, write
+from cryowae.report.style import FAINT, Point, outlined, place, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,43 +134,36 @@ class OrthoLayout:
     def height(self) -> float:
         return _LABEL + _GAP + self.scale * (self.extent[1] + self.extent[0])
 
-
-def draw_slices(
-    figure: Figure,
-    slices: Slices,
-    layout: OrthoLayout,
-    left: float,
-    top: float,
-    limits: GreyLimits,
-    title: str,
-    voxel_size: float | None = None,
-) -> None:
-    """Draw three slices with their upper left corner at `(left, top)` inches; a scale bar if `voxel_size` is given."""
-    z, y, x = (n * layout.scale for n in slices.extent)
-    nz, ny, nx = slices.extent
-    first, second = left + _LABEL, left + _LABEL + x + _GAP
-    upper, lower = top + _LABEL, top + _LABEL + y + _GAP
-    barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
-    for name, plane, corner, size in (
-        ("xy", slices.xy, (first, upper), (nx, ny)),
-        ("yz", slices.yz, (second, upper), (nz, ny)),
-        ("xz", slices.xz, (first, lower), (nx, nz)),
-    ):
-        bar = voxel_size if name == barred else None
-        draw_slice(figure, plane, corner, size, layout.scale, (limits.low, limits.high), f"{name} {title}", bar)
-    write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
-    for name, across, down, angle in (
-        ("xy", left + 0.13, upper + y / 2, 90),
-        ("xz", left + 0.13, lower + z / 2, 90),
-        ("yz", second + z / 2, top + 0.12, 0),
-    ):
-        write(figure, across, down, name, color=FAINT, rotation=angle, size=8.5, ha="center", va="center")
+    def draw(
+        self, figure: Figure, slices: Slices, corner: Point, limits: GreyLimits, title: str, voxel_size: float
+    ) -> None:
+        """Draw three slices with their upper left corner at `corner`, and a scale bar; `voxel_size` in angstrom."""
+        left, top = corner
+        z, y, x = (n * self.scale for n in self.extent)
+        nz, ny, nx = self.extent
+        first, second = left + _LABEL, left + _LABEL + x + _GAP
+        upper, lower = top + _LABEL, top + _LABEL + y + _GAP
+        barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
+        for name, plane, at, size in (
+            ("xy", slices.xy, (first, upper), (nx, ny)),
+            ("yz", slices.yz, (second, upper), (nz, ny)),
+            ("xz", slices.xz, (first, lower), (nx, nz)),
+        ):
+            bar = voxel_size if name == barred else None
+            draw_slice(figure, plane, at, size, self.scale, (limits.low, limits.high), f"{name} {title}", bar)
+        write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
+        for name, across, down, angle in (
+            ("xy", left + 0.13, upper + y / 2, 90),
+            ("xz", left + 0.13, lower + z / 2, 90),
+            ("yz", second + z / 2, top + 0.12, 0),
+        ):
+            write(figure, across, down, name, color=FAINT, rotation=angle, size=8.5, ha="center", va="center")
 
 
 def draw_slice(
     figure: Figure,
     plane: Plane,
-    corner: tuple[float, float],
+    corner: Point,
     size: tuple[int, int],
     scale: float,
     limits: tuple[float, float],

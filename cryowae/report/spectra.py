@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.report.style import FAINT, outlined, place
+from cryowae.report.style import FAINT, Point, outlined, place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +46,8 @@ class Comparison:
         Correlation of result and input over the measured components, zero frequency left out.
     block
         `(z, y, x)` size of the block, in voxels.
+    tilts
+        Lowest and highest, degrees.
     """
 
     before: Spectrum
@@ -53,6 +55,7 @@ class Comparison:
     inferred_share: float
     measured_correlation: float
     block: tuple[int, int, int]
+    tilts: tuple[float, float]
 
 
 def compare_spectra(
@@ -82,7 +85,8 @@ def compare_spectra(
     share = powers[1][inferred].sum() / max(powers[1][some].sum(), tiny)
     both = measured & some
     norm = np.sqrt(powers[0][both].sum() * powers[1][both].sum())
-    return Comparison(powers[0], powers[1], float(share), float(cross[both].sum() / max(norm, tiny)), (z, y, x))
+    correlation = float(cross[both].sum() / max(norm, tiny))
+    return Comparison(powers[0], powers[1], float(share), correlation, (z, y, x), (tilt_min, tilt_max))
 
 
 def block_about(
@@ -126,12 +130,9 @@ def draw_spectra(
     figure: Figure,
     comparison: Comparison,
     names: tuple[str, str],
-    tilts: tuple[float, float],
-    corners: Sequence[tuple[float, float]],
+    corners: Sequence[Point],
     side: float,
     limits: tuple[float, float] | None = None,
-    *,
-    title: str = "power, {}",
 ) -> None:
     """Draw both spectra of a comparison on one logarithmic scale, with a line at either extreme tilt.
 
@@ -139,36 +140,30 @@ def draw_spectra(
     ----------
     names
         Of the two sides.
-    tilts
-        Lowest and highest, degrees; the region between the lines was measured.
     corners
-        Upper left corners, inches from the left and the top of the figure.
+        Upper left corner of each spectrum.
     side
         Inches.
     limits
         See `colour_limits`; those of `before` if not given.
-    title
-        Of each spectrum, with `{}` for its name.
     """
     powers = (comparison.before, comparison.after)
     for i, (name, power, corner) in enumerate(zip(names, powers, corners, strict=True)):
         axes = place(figure, *corner, side, side, label=f"spectrum {name}")
-        _draw_spectrum(axes, power, limits or colour_limits(comparison.before), tilts, labelled=i == 0)
-        axes.set_title(title.format(name), pad=5)
+        _draw_spectrum(axes, power, limits or colour_limits(comparison.before), labelled=i == 0)
+        axes.set_title(f"power, {name}", pad=5)
+        for tilt in comparison.tilts:
+            kx, kz = line_ends(tilt)
+            axes.plot([-kx, kx], [-kz, kz], "w", linewidth=1.0, linestyle=(0, (4, 3)), label=f"tilt {tilt:g}")
 
 
-def _draw_spectrum(
-    axes: Axes, power: Spectrum, limits: tuple[float, float], tilts: tuple[float, float], *, labelled: bool
-) -> None:
+def _draw_spectrum(axes: Axes, power: Spectrum, limits: tuple[float, float], *, labelled: bool) -> None:
     nz, nx = power.shape
     whole = np.pad(power, [(0, 1 - nz % 2), (0, 1 - nx % 2)], mode="wrap")  # minus Nyquist is plus Nyquist too
     reach = [(n // 2 + 0.5) / n for n in (nx, nz)]
     extent = (-reach[0], reach[0], -reach[1], reach[1])
     logarithm = np.log10(np.maximum(whole, 10.0 ** (limits[0] - 1)))
     axes.imshow(logarithm, clim=limits, extent=extent, cmap="magma", aspect="auto", interpolation="bilinear")
-    for tilt in tilts:
-        kx, kz = line_ends(tilt)
-        axes.plot([-kx, kx], [-kz, kz], color="white", linewidth=1.0, linestyle=(0, (4, 3)), label=f"tilt {tilt:g}")
     outlined(axes, -0.48, -0.47, f"log scale, {limits[1] - limits[0]:g} decades", size=7)
     marks = ["-½", "0", "½"]
     axes.set(xlim=(-0.5, 0.5), ylim=(-0.5, 0.5))

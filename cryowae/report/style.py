@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
+Point = tuple[float, float]
+"""Inches from the left and from the top edge of a figure."""
 
 DPI = 128
 WIDTH = 9.0

@@ -57,7 +57,7 @@ def wedge_figure(
     if title:
         write(figure, _EDGE, _EDGE, title[:85], size=11, weight="bold")
     colours = max(colour_limits(power) for power in (comparison.before, comparison.after))
-    draw_spectra(figure, comparison, names, tilts, [(left + 0.35, upper) for left in lefts], _SIZE, colours)
+    draw_spectra(figure, comparison, names, [(left + 0.35, upper) for left in lefts], _SIZE, colours)
     for name, one, left in zip(names, slices, lefts, strict=True):
         write(figure, left, lower - 0.06, f"xz, {name}", va="baseline", size=9.5)
         greys, bar = comparison_greys(one, one), voxel_size if name == "before" else None

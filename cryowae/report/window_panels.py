@@ -75,13 +75,13 @@ def slices_panel(
 
 
 @house_style()
-def spectra_panel(comparison: Comparison, tilts: tuple[float, float], *, width: float = 4.4) -> Figure:
+def spectra_panel(comparison: Comparison, *, width: float = 4.4) -> Figure:
     """Power over kx and kz before and after, with a line at either extreme tilt, and the inferred share of it."""
     side = (width - 0.42 - 0.12 - 0.2) / 2
     figure = new_figure(width, 0.3 + side + 1.3)
     corners = [(0.42, 0.3), (0.42 + side + 0.2, 0.3)]
-    draw_spectra(figure, comparison, ("before", "after"), tilts, corners, side, title="{}")
-    low, high = tilts
+    draw_spectra(figure, comparison, ("before", "after"), corners, side)
+    low, high = comparison.tilts
     lines = [
         f"Measured: left and right of the lines ({low:+.3g} to {high:+.3g}°);",
         "above and below them lies the missing wedge.",
