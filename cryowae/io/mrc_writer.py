@@ -179,16 +179,14 @@ def _header(shape: tuple[int, ...], options: MrcOptions) -> tuple[NDArray[np.voi
 
 
 def _statistics(data: NDArray[Any]) -> dict[str, float]:
-    """Statistics of the header, computed in float64 slab by slab (Chan, Golub and LeVeque, 1979)."""
+    """Statistics of the header, computed in float64 and slab by slab: the file may be larger than the memory."""
     step = max(1, _SLAB_VOXELS // math.prod(data.shape[1:]))
-    low, high, mean, spread, count = math.inf, -math.inf, 0.0, 0.0, 0
-    for start in range(0, len(data), step):
-        slab = np.asarray(data[start : start + step], np.float64)
-        low, high = min(low, float(slab.min())), max(high, float(slab.max()))
-        with np.errstate(invalid="ignore"):
-            difference = float(slab.mean()) - mean
-            spread += float(((slab - slab.mean()) ** 2).sum()) + difference**2 * count * slab.size / (count + slab.size)
-        count += slab.size
-        mean += difference * slab.size / count
-    rms = math.sqrt(spread / count) if math.isfinite(spread) else math.nan
-    return {"dmin": low, "dmax": high, "dmean": mean, "rms": rms}
+    parts = []
+    with np.errstate(invalid="ignore"):  # infinite values give NaN, which the caller refuses
+        for start in range(0, len(data), step):
+            slab = np.asarray(data[start : start + step], np.float64)
+            parts.append((slab.size, slab.min(), slab.max(), slab.mean(), slab.var()))
+        sizes, low, high, means, variances = np.array(parts).T
+        mean = np.average(means, weights=sizes)
+        rms = np.sqrt(np.average(variances + (means - mean) ** 2, weights=sizes))
+    return {"dmin": low.min(), "dmax": high.max(), "dmean": mean, "rms": rms}
