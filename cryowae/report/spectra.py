@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from cryowae.fourier.wedge import Wedge
 from cryowae.report.style import FAINT, Point, outlined, place
 
 if TYPE_CHECKING:
@@ -106,17 +108,15 @@ def wedge_regions(
     shape: tuple[int, int], tilt_min: float, tilt_max: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Masks over shifted `(kz, kx)`: the measured region, and the wedge farther than two frequency steps from it."""
-    kz = np.fft.fftshift(np.fft.fftfreq(shape[0]))[:, None]
-    kx = np.fft.fftshift(np.fft.fftfreq(shape[1]))[None, :]
-    tilt = np.rad2deg(np.arctan2(kz, np.where(kx == 0, 1e-12, kx)))
-    tilt = (tilt + 90) % 180 - 90
-    measured = (tilt >= tilt_min) & (tilt <= tilt_max)
+    kz, kx = (np.fft.fftshift(np.fft.fftfreq(n)) for n in shape)
+    kz = kz[:, None]
+    z, x = torch.from_numpy(kz), torch.from_numpy(kx)
+    measured = Wedge.binary(tilt_min, tilt_max).value(z, z, x).numpy() > 0
     far = np.ones(shape, dtype=bool)
     for edge in np.deg2rad([tilt_min, tilt_max]):
         # distance in steps of either axis, which differ when the block is not square
-        far &= np.hypot(np.sin(edge) / shape[1], np.cos(edge) / shape[0]) * _MARGIN < np.abs(
-            kz * np.cos(edge) - kx * np.sin(edge)
-        )
+        step = np.hypot(np.sin(edge) / shape[1], np.cos(edge) / shape[0])
+        far &= np.abs(kz * np.cos(edge) - kx * np.sin(edge)) > step * _MARGIN
     return measured, ~measured & far
 
 

@@ -131,10 +131,13 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def to_png(figure: Callable[P, Figure]) -> Callable[Concatenate[str | Path, P], Path]:
-    """The function that writes a figure as PNG: its arguments are the path of `save` and those of `figure`."""
+    """The function that writes what `figure` draws as a PNG. Its first argument is the path, see `save` for the errors.
+
+    The other arguments are those of `figure`.
+    """
 
     def draw(path: str | Path, /, *args: P.args, **options: P.kwargs) -> Path:
         return save(figure(*args, **options), path)
 
-    draw.__doc__ = f"Write this picture to the PNG `path`, the first argument.\n\n{figure.__doc__}"
+    draw.__doc__ = f"Write this picture to the PNG `path` and return it; other arguments as below.\n\n{figure.__doc__}"
     return draw
