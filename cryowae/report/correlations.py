@@ -85,8 +85,7 @@ def fsc_figure(curves: Sequence[FscCurve], voxel_size: float, title: str = "") -
     top = head + rows * _ROW + _ABOVE
     lowest = min(-0.1, _floor_of(curves))
     figure = new_figure(whole, top + _PANEL + 0.5)  # below: marks and the label of the axis
-    if title:
-        write(figure, 0.12, 0.1, title, size=11, weight="bold")
+    write(figure, 0.12, 0.1, title, size=11, weight="bold")
     for i, region in enumerate(regions):
         axes = place(figure, _SIDE + i * (width + _BETWEEN), top, width, _PANEL, label=region)
         _ground(axes, voxel_size)

@@ -101,8 +101,7 @@ def restoration_figure(
     lines = _lines(facts, comparison, sides[0].extent, limits)
     plan = _plan(sides[0].extent, _EDGE + (0.22 if title else 0.0), len(lines))
     figure = new_figure(WIDTH, plan.height)
-    if title:
-        write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
+    write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
     for name, slices, corner in zip(names, sides, plan.slices, strict=True):
         plan.layout.draw(figure, slices, corner, limits, name, facts.voxel_size)
     draw_spectra(figure, comparison, names, plan.spectra, plan.spectrum)

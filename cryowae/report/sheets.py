@@ -131,10 +131,8 @@ def _sheet(
     head = _EDGE / 2 + (0.26 if title else 0.0)
     total = head + rows * block + (0.3 if caption else 0.0)
     figure = new_figure(max(2 * _EDGE + columns * (width + _GAP) - _GAP, 5.8 if caption else 0.0), total)
-    if title:
-        write(figure, _EDGE, _EDGE, title, size=11, weight="bold")
-    if caption:
-        write(figure, _EDGE, total - 0.24, caption, size=8, color=FAINT)
+    write(figure, _EDGE, _EDGE, title, size=11, weight="bold")
+    write(figure, _EDGE, total - 0.24, caption, size=8, color=FAINT)
     for i, (entry, cut) in enumerate(zip(entries, slices, strict=True)):
         left, top = _EDGE + (i % columns) * (width + _GAP), head + (i // columns) * block
         write(figure, left, top + _HEAD - 0.06, _shortened(entry.title, width), va="baseline", weight="bold")

@@ -77,16 +77,17 @@ def training_figure(columns: Mapping[str, Curve]) -> Figure:
     top = 0.45 + (upper + gap if losses else 0.0)
     for i, scale in enumerate(scales):
         axes = place(figure, 0.75 + i * (width + 0.65), top, width, lower, label=f"match {scale}")
-        _draw_match(axes, steps, columns[f"match_{scale}"], columns.get(f"null95_{scale}"), _name(scale))
+        null = columns.get(f"null95_{scale}", np.full_like(steps, np.nan))
+        _draw_match(axes, steps, columns[f"match_{scale}"], null, _name(scale))
         if i == 0:  # it holds for all
             axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=2, borderpad=0)
     return figure
 
 
-def _draw_match(axes: Axes, steps: Curve, match: Curve, null: Curve | None, title: str) -> None:
+def _draw_match(axes: Axes, steps: Curve, match: Curve, null: Curve, title: str) -> None:
     _trace(axes, steps, match, BLUE, "codes and prior")
-    if null is not None and np.isfinite(null).any():
-        there = np.isfinite(null)
+    there = np.isfinite(null)
+    if there.any():
         style: dict[str, Any] = {"color": VERMILION, "linewidth": 1.2, "linestyle": (0, (4, 2))}
         axes.plot(steps[there], _smooth(null[there]), label="95 % quantile if matched", **style)
     axes.axhline(0, color=FAINT, linewidth=0.7)

@@ -54,8 +54,7 @@ def wedge_figure(
     lefts = [_EDGE, _EDGE + column + _GAP]
     names = ("before", "after")
     figure = new_figure(WIDTH, lower + nz * scale + 0.32)
-    if title:
-        write(figure, _EDGE, _EDGE, title[:85], size=11, weight="bold")
+    write(figure, _EDGE, _EDGE, title[:85], size=11, weight="bold")
     colours = max(colour_limits(power) for power in (comparison.before, comparison.after))
     draw_spectra(figure, comparison, names, [(left + 0.35, upper) for left in lefts], _SIZE, colours)
     for name, one, left in zip(names, slices, lefts, strict=True):
