@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.scratch import scratch_array
+from cryowae.io.memory import scratch_array
 from cryowae.progress import SILENT, Progress
 from cryowae.tomogram.volumes import Volume
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from cryowae.imaging.observation import observe
 from cryowae.imaging.projection import even_tilts
 from cryowae.imaging.weighting import Filter
-from cryowae.io.mrc import read_mrc
-from cryowae.io.space import check_output, make_folder
-from cryowae.io.writer import MrcWriter
+from cryowae.io.mrc import MrcWriter, read_mrc
+from cryowae.io.outputs import check_output, make_folder
 from cryowae.metrics import Scores, format_table, score
 from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress

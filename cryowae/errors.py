@@ -1,14 +1,14 @@
-"""What can go wrong with a user's input, one class a subject.
+"""Errors in a user's input, one class for each subject.
 
 Every message is one line: what was got, what was expected, what to do. The command line prints it and exits
-with code 2; anything else that is raised is a bug and keeps its traceback.
+with code 2. Any other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
 
 class CryowaeError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base class of all errors that a user can fix."""
 
 
 class TomogramError(CryowaeError):
@@ -20,7 +20,7 @@ class TiltError(CryowaeError):
 
 
 class ImagesError(CryowaeError):
-    """A set of images that is missing, damaged or another than it should be."""
+    """A set of images that is missing, damaged or not the expected one."""
 
 
 class CheckpointError(CryowaeError):
@@ -32,4 +32,4 @@ class ConfigError(CryowaeError):
 
 
 class OutputError(CryowaeError):
-    """An output place that exists already, cannot be written or is too small."""
+    """An output that exists already, cannot be written, or has too little disk space."""

@@ -1,9 +1,12 @@
-"""Progress of long work: the library reports to a `Progress`, the terminal draws it."""
+"""Progress of long work: the library reports to a `Progress`, the terminal or a log file shows it."""
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Self
+
+_SECONDS = 30.0  # between two lines of a log file
 
 
 class Progress:
@@ -26,39 +29,24 @@ SILENT = Progress()
 
 
 class TerminalProgress(Progress):
-    """Draws bars with a rate and a remaining time on standard error, by `rich`.
+    """Shows progress on standard error, with a rate and the remaining time.
 
-    Use as a context manager, so that an interrupt leaves the terminal clean.
+    On a terminal these are bars, drawn by `rich`. Elsewhere, as in a log file, it is one line every half minute. Use it
+    as a context manager, so that an interrupt leaves the terminal clean.
     """
 
     def __init__(self) -> None:
+        from rich import progress as rich
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TaskID,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import (
-            Progress as Bars,
-        )
 
-        self._console = Console(stderr=True, highlight=False)
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("elapsed,"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=self._console,
-        )
-        self._task: TaskID | None = None
+        text = rich.TextColumn
+        done = text("{task.description}"), rich.BarColumn(bar_width=30), rich.MofNCompleteColumn()
+        speed = text("{task.fields[unit]}"), text("{task.fields[rate]}")
+        times = rich.TimeElapsedColumn(), text("elapsed,"), rich.TimeRemainingColumn(), text("left")
+        self._console = Console(stderr=True, highlight=False, emoji=False)
+        self._bars = rich.Progress(*done, *speed, *times, console=self._console, disable=not sys.stderr.isatty())
+        self._task: rich.Task | None = None
+        self._told = 0.0  # seconds of the task at the last line
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -70,19 +58,26 @@ class TerminalProgress(Progress):
         self._bars.stop()
 
     def begin(self, task: str, total: int, unit: str) -> None:
-        self._task = self._bars.add_task(task, total=total, unit=unit, rate="")
+        self._bars.add_task(task, total=total, unit=unit, rate="")
+        self._task, self._told = self._bars.tasks[-1], 0.0
 
     def advance(self, n: int = 1) -> None:
-        if self._task is None:
+        task = self._task
+        if task is None:
             return
-        self._bars.advance(self._task, n)
-        task = self._bars.tasks[self._bars.task_ids.index(self._task)]
-        if task.elapsed:
-            self._bars.update(self._task, rate=f"{task.completed / task.elapsed:.2f}/s")
+        self._bars.advance(task.id, n)
+        if not task.elapsed:
+            return
+        rate = task.completed / task.elapsed
+        self._bars.update(task.id, rate=f"{rate:.2f}/s")
+        if self._bars.disable and task.elapsed - self._told >= _SECONDS and rate:
+            self._told = task.elapsed
+            left = f"{(task.remaining or 0) / rate / 60:.1f} min left"
+            self.say(f"{task.description}: {task.completed}/{task.total} {task.fields['unit']}, {rate:.3g}/s, {left}")
 
     def end(self) -> None:
         if self._task is not None:
-            self._bars.stop_task(self._task)
+            self._bars.stop_task(self._task.id)
             self._task = None
 
     def say(self, message: str) -> None:

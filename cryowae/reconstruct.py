@@ -20,7 +20,7 @@ from cryowae.imaging.projection import TiltGeometry, back_project
 from cryowae.imaging.weighting import filter_of
 from cryowae.io.alignment_files import Alignment, read_alignment
 from cryowae.io.mrc import MrcVolume, MrcWriter, read_mrc, require_name, stem_of
-from cryowae.io.space import check_output
+from cryowae.io.outputs import check_output
 from cryowae.io.tilts import TiltAngles, read_tilts, write_tilts
 from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress

@@ -1,4 +1,4 @@
-"""Checkpoints keep what they were given, and nothing that is not one is ever opened as one."""
+"""Checkpoints return what was written, and files that are no checkpoints are refused."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_round_trip(tmp_path):
 
 
 @pytest.mark.parametrize("padding", range(0, 320, 8))
-def test_any_length_of_the_metadata_will_do(tmp_path, padding):
+def test_metadata_may_have_any_length(tmp_path, padding):
     """The first byte of the file is that of a length, and may be the one that pickled files begin with."""
     write_checkpoint(tmp_path / "a.safetensors", {"x": np.zeros(2, np.float32)}, {"note": "x" * padding})
     assert read_checkpoint(tmp_path / "a.safetensors")[1] == {"note": "x" * padding}
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_failed_write_leaves_the_older_file(tmp_path, monkeypatch, error):
+def test_a_failed_write_keeps_the_older_file(tmp_path, monkeypatch, error):
     path = tmp_path / "a.safetensors"
     write_checkpoint(path, TENSORS, METADATA)
     before = path.read_bytes()

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import cryowae
 from cryowae import __version__
 from cryowae.cli import app
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import write_mrc
 
 SHAPE = (16, 32, 40)
 

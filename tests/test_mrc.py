@@ -1,4 +1,4 @@
-"""MRC volumes in and out: every mode, both byte orders, every error, and nothing left behind."""
+"""Reading and writing MRC volumes: every mode, both byte orders, every error, and no files left after an error."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ import numpy as np
 import pytest
 
 from cryowae.errors import OutputError, TomogramError
-from cryowae.io.layout import file_shape, in_zyx
-from cryowae.io.mrc import read_mrc, stem_of
-from cryowae.io.space import check_output, reserve_file
-from cryowae.io.writer import MrcWriter, write_mrc
+from cryowae.io.mrc import MrcWriter, file_shape, in_zyx, read_mrc, stem_of, write_mrc
+from cryowae.io.outputs import check_output, reserve_file
 
 SHAPE = (5, 6, 7)
 TYPES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}
@@ -83,11 +81,11 @@ def test_bytes_of_imod_are_unsigned_unless_it_says_signed(tmp_path):
     assert read_mrc(path).data.max() == -1
 
 
-def test_voxel_size_is_free_of_single_precision_noise(tmp_path):
+def test_voxel_size_has_no_rounding_error_of_single_precision(tmp_path):
     assert read_mrc(make(tmp_path / "a.mrc", voxel_size=7.84)).voxel_size == 7.84
 
 
-def test_notes_say_what_is_odd(tmp_path):
+def test_notes_name_what_is_unusual(tmp_path):
     assert "--voxel-size" in read_mrc(make(tmp_path / "one.mrc", voxel_size=1.0)).notes[0]
     assert "identifier" in read_mrc(make(tmp_path / "old.mrc", map=b"")).notes[0]
     longer = make(tmp_path / "longer.mrc")
@@ -95,7 +93,7 @@ def test_notes_say_what_is_odd(tmp_path):
     assert "5 bytes after" in read_mrc(longer).notes[0]
 
 
-def test_voxel_size_given_wins_over_a_useless_header(tmp_path):
+def test_a_given_voxel_size_replaces_that_of_the_header(tmp_path):
     assert read_mrc(make(tmp_path / "a.mrc", voxel_size=0), voxel_size=7.5).voxel_size == 7.5
     assert read_mrc(make(tmp_path / "b.mrc", voxel_size=(10, 10, 30)), voxel_size=8.0).voxel_size == 8.0
 
@@ -189,7 +187,7 @@ def test_written_volume_is_valid_and_keeps_the_header(tmp_path, float16):
 
 
 def test_statistics_are_exact_where_single_precision_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryowae.io.writer._SLAB_VOXELS", 100)
+    monkeypatch.setattr("cryowae.io.mrc_writer._SLAB_VOXELS", 100)
     values = (1e4 + np.random.default_rng(2).normal(size=(40, 30, 20))).astype(np.float32)
     write_mrc(tmp_path / "a.mrc", values, voxel_size=10)
     record = read_mrc(tmp_path / "a.mrc").header.record
@@ -197,7 +195,7 @@ def test_statistics_are_exact_where_single_precision_is_not(tmp_path, monkeypatc
     assert record["rms"] == pytest.approx(values.std(dtype=np.float64), rel=1e-6)
 
 
-def test_ten_labels_stay_as_they_are(tmp_path):
+def test_no_label_is_added_to_ten_labels(tmp_path):
     source = make(tmp_path / "a.mrc")
     with mrcfile.open(source, "r+") as mrc:
         while mrc.header.nlabl < 10:
@@ -232,7 +230,7 @@ def test_extended_header_of_a_real_file_is_carried_over_byte_for_byte(tmp_path, 
     assert mrcfile.validate(tmp_path / "b.mrc")
 
 
-def test_thickness_on_the_second_axis_is_turned_and_not_mirrored():
+def test_thickness_on_the_second_axis_is_rotated_and_not_mirrored():
     columns_x, rows_z, sections_y = np.meshgrid(np.arange(4), np.arange(3), np.arange(5), indexing="ij")
     stored = (100 * sections_y + 10 * rows_z + columns_x).transpose(2, 1, 0)  # (sections, rows, columns)
     view = in_zyx(stored, "xzy")
@@ -245,7 +243,7 @@ def test_thickness_on_the_second_axis_is_turned_and_not_mirrored():
     assert np.linalg.det([step[::-1] for step in steps]) == pytest.approx(1)
 
 
-def test_writer_keeps_the_layout_of_the_file(tmp_path):
+def test_writer_keeps_the_order_of_axes(tmp_path):
     stored = np.random.default_rng(3).normal(size=(5, 3, 4)).astype(np.float32)
     with MrcWriter(tmp_path / "a.mrc", (3, 5, 4), voxel_size=10, axes="xzy") as writer:
         writer.data[:] = in_zyx(stored, "xzy")
@@ -287,7 +285,7 @@ def test_nothing_is_left_after_an_interrupt(tmp_path, error):
     assert target.read_bytes() == before
 
 
-def test_output_that_appears_meanwhile_is_not_replaced(tmp_path):
+def test_an_output_that_appears_during_the_work_is_not_replaced(tmp_path):
     target = tmp_path / "a.mrc"
     with pytest.raises(OutputError, match="exists"), MrcWriter(target, SHAPE, voxel_size=10):
         target.write_text("somebody else's")
@@ -295,7 +293,7 @@ def test_output_that_appears_meanwhile_is_not_replaced(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_full_disk_is_found_before_anything_is_mapped(tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_before_the_file_is_mapped(tmp_path, monkeypatch):
     def full(descriptor, offset, length):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -343,6 +341,6 @@ def test_places_that_cannot_be_written(tmp_path, monkeypatch):
         MrcWriter(tmp_path / "a.mrc", SHAPE, voxel_size=10)
 
 
-def test_data_outside_the_with_block_is_a_bug(tmp_path):
+def test_data_outside_the_with_block_are_an_error(tmp_path):
     with pytest.raises(RuntimeError, match="with block"):
         _ = MrcWriter(tmp_path / "a.mrc", SHAPE, voxel_size=10).data

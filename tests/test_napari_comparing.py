@@ -8,7 +8,7 @@ import pytest
 from cryowae._napari.comparing import Versions, guess_versions, tilts_of
 from cryowae._napari.reader import read_volumes
 from cryowae._napari.restoring import CUT_FROM, RESTORED_FROM
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import write_mrc
 
 pytest.importorskip("napari")
 

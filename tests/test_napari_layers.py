@@ -34,8 +34,8 @@ from cryowae._napari.view import show_files
 from cryowae._napari.writer import write_volume
 from cryowae.cli import app
 from cryowae.errors import ConfigError, OutputError, TomogramError
+from cryowae.io.mrc import write_mrc
 from cryowae.io.neighbours import find_versions
-from cryowae.io.writer import write_mrc
 
 napari = pytest.importorskip("napari")
 npe2 = pytest.importorskip("npe2")

@@ -10,7 +10,7 @@ from cryowae._napari.layers import layer_data, open_for_viewing
 from cryowae._napari.messages import in_window_words
 from cryowae._napari.restoring import Request, parse_tilt_range, region_in_view, restore_layer
 from cryowae.errors import TiltError, TomogramError
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import write_mrc
 from cryowae.progress import Progress
 
 pytest.importorskip("napari")

@@ -216,7 +216,7 @@ def test_the_users_own_angles_are_not_replaced(series):
 def test_the_series_is_never_replaced_by_its_reconstruction(series):
     folder, _ = series
     before = (folder / "TS.st").read_bytes()
-    with pytest.raises(OutputError, match="would replace what is read"):
+    with pytest.raises(OutputError, match="is an input and would be overwritten"):
         run(folder, "TS.st", overwrite=True)
     with pytest.raises(OutputError, match="no name for an MRC file"):
         run(folder, "TS.xf", overwrite=True)

@@ -1,4 +1,4 @@
-"""Pictures: they are whole, honest about grey values and lengths, and read no more than they show."""
+"""Pictures: complete, with correct grey values and lengths, and they read only the voxels that they show."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from cryowae.report import (
     draw_volumes_grid,
     draw_wedge,
 )
-from cryowae.report.curves import SAME_NETWORK, halves_figure, shell_correlation, training_figure
-from cryowae.report.fsc import fsc_figure
-from cryowae.report.grids import contact_sheet_figure, volumes_figure
+from cryowae.report.correlations import fsc_figure
+from cryowae.report.halves import SAME_NETWORK, halves_curves, halves_figure
 from cryowae.report.overview import restoration_figure
-from cryowae.report.slices import central_slices, grey_limits, round_length
+from cryowae.report.sheets import contact_sheet_figure, volumes_figure
+from cryowae.report.slices import central_slices, comparison_greys, round_length
 from cryowae.report.spectra import line_ends, wedge_regions
 from cryowae.report.style import DPI
+from cryowae.report.training_curves import training_figure
 from cryowae.report.wedges import wedge_figure
 
 SOURCE = "41 angles in /somewhere/else/tomo.tlt"
@@ -58,7 +59,7 @@ def _words(figure: Figure) -> str:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_picture_of_any_shape_is_as_wide_as_a_readme_and_shows_voxels_that_are_square(shape, tmp_path):
+def test_a_picture_of_any_volume_fits_a_readme_and_has_square_voxels(shape, tmp_path):
     before = _noise(shape)
     figure = _figure(before, before / 2)
     width, height = figure.get_size_inches()
@@ -110,7 +111,7 @@ def test_slices_are_the_central_ones_with_the_axes_in_place():
 
 def test_a_constant_volume_still_has_grey_limits():
     same = central_slices(np.full((4, 5, 6), 3.0))
-    limits = grey_limits(same, same)
+    limits = comparison_greys(same, same)
     assert limits.low < 3.0 < limits.high
 
 
@@ -125,7 +126,7 @@ def test_the_scale_bar_is_as_long_as_it_says(voxel_size):
     assert 48 / 10 < bar.get_width() <= 48 * 0.3 + 1e-6
 
 
-def test_the_scale_bar_is_drawn_where_there_is_room_for_it():
+def test_the_scale_bar_is_in_a_slice_that_has_room_for_it():
     before = _noise((48, 4, 48))
     figure = _figure(before, before, RestorationFacts(10.0, -60.0, 60.0))
     bars = {
@@ -156,6 +157,7 @@ def test_the_lines_follow_the_sign_of_the_wedge():
     figure = _figure(wave, wave, RestorationFacts(10.0, -20.0, 30.0))
     lines = {line.get_label(): line for line in _panel(figure, "spectrum input").lines}
     ends = lines["tilt 30"].get_xydata()
+    assert [text.get_text() for text in _panel(figure, "spectrum input").texts] == ["log scale, 5 decades"]
     assert (ends[1, 1] - ends[0, 1]) / (ends[1, 0] - ends[0, 0]) == pytest.approx(np.tan(np.pi / 6))
     drawn = _panel(figure, "spectrum input").images[0]
     left, right, bottom, top = drawn.get_extent()
@@ -183,14 +185,14 @@ def test_the_inferred_share_of_white_noise_is_about_the_share_of_the_wedge():
     assert compare_spectra(noise, -noise, -60.0, 60.0).measured_correlation == pytest.approx(-1, abs=1e-5)
 
 
-def test_the_figures_do_not_see_the_mean():
+def test_share_and_correlation_do_not_depend_on_the_mean():
     noise = _noise((32, 16, 32))
     one, other = (compare_spectra(noise + c, 2 * noise + c, -60.0, 60.0) for c in (0.0, 1000.0))
     assert one.inferred_share == pytest.approx(other.inferred_share, rel=1e-2)
     assert one.measured_correlation == pytest.approx(other.measured_correlation, abs=1e-3)
 
 
-def test_a_mapped_volume_is_read_in_part(tmp_path):
+def test_only_a_part_of_a_mapped_volume_is_read(tmp_path):
     shape = (150, 1100, 800)  # 528 MB, sparse: a full read would be seen
     path = tmp_path / "sparse.raw"
     with path.open("wb") as file:
@@ -210,7 +212,7 @@ def test_half_precision_is_computed_in_single(tmp_path):
     assert comparison.measured_correlation == pytest.approx(1.0, abs=1e-5)
 
 
-def test_the_text_says_what_was_done():
+def test_the_text_states_the_facts():
     before = _noise((16, 40, 48))
     words = _words(_figure(before, before))
     parts = ("-50° to +60°", "41 angles in tomo.tlt", "dark", "default", "83 s", "48 x 40 x 16", "10 Å", "a title")
@@ -218,30 +220,32 @@ def test_the_text_says_what_was_done():
         assert part in words
 
 
-def test_a_place_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
+def test_an_output_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     volume = _noise((8, 16, 16))
-    with pytest.raises(OutputError, match="cannot write the picture"):
+    with pytest.raises(OutputError, match=r"picture .* cannot be written"):
         draw_restoration(tmp_path / "nowhere" / "picture.png", volume, volume, FACTS)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_shells_of_halves(tmp_path):
+def test_fsc_of_halves(tmp_path):
     signal, a, b = (_noise((48, 48, 48), seed) for seed in range(3))
-    frequency, same = shell_correlation(signal, 3 * signal + 5)
+    frequency, same = halves_curves(signal, 3 * signal + 5).values()
     np.testing.assert_allclose(same, 1, atol=1e-4)
     assert frequency[0] > 0 and frequency[-1] < 0.5
-    _, half = shell_correlation(signal + a, signal + b)
+    half = halves_curves(signal + a, signal + b)["input"]
     assert half[4:].mean() == pytest.approx(0.5, abs=0.05)
     curves = draw_halves_fsc(tmp_path / "fsc.png", signal + a, signal + b, voxel_size=10, restored=(signal, signal))
     assert imread(tmp_path / "fsc.png").std() > 0.01
-    labels = [text.get_text() for text in halves_figure(curves, 10.0).axes[0].get_legend().get_texts()]
+    (axes,) = halves_figure(curves, 10.0).axes
+    assert axes.get_ylabel() == "Fourier shell correlation" and "resolution (Å)" in axes.get_xlabel()
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["halves of the input", SAME_NETWORK]
     assert "not a resolution" in SAME_NETWORK
     with pytest.raises(TomogramError, match="expected two of one shape"):
-        shell_correlation(signal, a[:-1])
+        halves_curves(signal, a[:-1])
 
 
-def test_training_curves_draw_what_is_there(tmp_path):
+def test_training_curves_draw_the_columns_of_the_log(tmp_path):
     table = tmp_path / "log.csv"
     rows = ["step,lr,loss,supervised,match_2,match_4,seconds,null95_2"]
     rows += [
@@ -266,7 +270,7 @@ def test_training_curves_of_short_logs(text, tmp_path):
     assert draw_training_curves(tmp_path / "log.csv", tmp_path / "curves.png").exists()
 
 
-def test_a_curve_of_one_point_can_be_seen():
+def test_a_curve_of_one_point_has_a_marker():
     (line,) = training_figure({"step": np.array([20.0]), "loss": np.array([0.5])}).axes[0].lines
     assert line.get_marker() == "o"
 
@@ -277,7 +281,7 @@ def test_a_log_without_rows_is_an_error(tmp_path):
         draw_training_curves(tmp_path / "log.csv", tmp_path / "curves.png")
 
 
-def test_a_contact_sheet_has_one_grey_and_the_scores(tmp_path):
+def test_a_contact_sheet_has_one_pair_of_grey_limits_and_the_scores(tmp_path):
     truth = _noise((8, 24, 32))
     entries = [
         SheetEntry("ground truth", truth),
@@ -293,7 +297,7 @@ def test_a_contact_sheet_has_one_grey_and_the_scores(tmp_path):
     assert imread(tmp_path / "sheet.png").std() > 0.05
 
 
-def test_a_bead_does_not_take_the_contrast_from_all_else():
+def test_a_gold_bead_does_not_reduce_the_contrast_of_the_rest():
     volume = _noise((16, 64, 64))
     beaded = volume.copy()
     beaded[7:10, 31:34, 31:34] = -300
@@ -337,7 +341,7 @@ def _curves(count: int) -> list[FscCurve]:
     ]
 
 
-def test_fsc_curves_tell_ten_methods_apart(tmp_path):
+def test_fsc_curves_of_ten_methods_look_different(tmp_path):
     curves = _curves(10)
     figure = fsc_figure(curves, 10.0, "a scene")
     assert [axes.get_label() for axes in figure.axes] == ["measured", "missing wedge"]
@@ -391,7 +395,7 @@ def test_the_picture_of_a_wedge_has_both_spectra_on_one_scale_and_the_lines(shap
     assert imread(tmp_path / "wedge.png").std() > 0.05
 
 
-def test_no_global_state_is_touched(tmp_path):
+def test_the_global_state_of_matplotlib_does_not_change(tmp_path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)

@@ -1,4 +1,4 @@
-"""Pictures for a window: what is drawn where, of which part of a volume; and what was inferred, as a volume."""
+"""Figures for a window: what they show of which part of a volume; and the inferred part as a volume."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 
 from cryowae.errors import OutputError, TiltError
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.mrc import read_mrc
-from cryowae.io.writer import write_mrc
-from cryowae.report import compare_spectra, panels
-from cryowae.report.spectra import central_block
+from cryowae.io.mrc import read_mrc, write_mrc
+from cryowae.report import compare_spectra
+from cryowae.report import window_panels as panels
+from cryowae.report.spectra import block_about
 from cryowae.report.style import as_array
 from cryowae.restore import write_inferred
 from cryowae.tomogram import open_tomogram
@@ -27,15 +27,15 @@ def axes_of(figure) -> dict:
     return {axes.get_label(): axes for axes in figure.axes}
 
 
-def test_a_block_lies_about_its_centre_as_far_as_the_faces_allow():
+def test_a_block_lies_about_its_centre_but_inside_the_volume():
     def block(centre):
-        return [(p.start, p.stop) for p in central_block((100, 20, 100), (10, 30, 10), centre)]
+        return [(p.start, p.stop) for p in block_about((100, 20, 100), (10, 30, 10), centre)]
 
     assert block(None) == block((50, 3, 50)) == [(45, 55), (0, 20), (45, 55)]
     assert block((2, 0, 99)) == [(0, 10), (0, 20), (90, 100)]
 
 
-def test_spectra_are_those_of_the_place_that_is_looked_at():
+def test_spectra_are_those_of_the_block_about_the_point():
     volume = np.zeros((32, 300, 32), np.float32)
     volume[:, 200:] = noise(shape=(32, 100, 32))
     near = compare_spectra(volume, volume, -60, 60, centre=(16, 280, 16))
@@ -44,7 +44,7 @@ def test_spectra_are_those_of_the_place_that_is_looked_at():
 
 
 @pytest.mark.parametrize("upward", [False, True])
-def test_slices_go_through_the_point_and_stand_as_the_viewer_does(upward):
+def test_slices_go_through_the_point_with_rows_as_in_the_viewer(upward):
     volumes = {"before": noise(0), "after": noise(1), "truth": noise(2)}
     figure = panels.slices_panel(volumes, (5, 7, 9), voxel_size=10, upward=upward)
     axes = axes_of(figure)
@@ -60,10 +60,10 @@ def test_slices_go_through_the_point_and_stand_as_the_viewer_does(upward):
     assert all(a.get_position().y0 >= 0 and a.get_position().y1 <= 1 for a in figure.axes)  # nothing is cut off
 
 
-def test_spectra_have_the_wedge_drawn_in_and_the_share_written():
+def test_spectra_have_the_lines_of_the_wedge_and_the_inferred_share():
     volume = noise()
     comparison = compare_spectra(volume, volume, -60, 50)
-    figure = panels.spectra_panel(comparison, (-60, 50))
+    figure = panels.spectra_panel(comparison)
     for axes in figure.axes:
         assert [line.get_label() for line in axes.lines] == ["tilt -60", "tilt 50"]
     words = " ".join(text.get_text() for text in figure.texts)
@@ -84,7 +84,7 @@ def test_curves_with_the_truth_in_both_regions():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["before", "after"]
 
 
-def test_curve_of_halves():
+def test_fsc_of_halves_in_a_window():
     signal = noise(3)
     figure = panels.halves_panel(signal + 0.1 * noise(1), signal + 0.1 * noise(2), voxel_size=20)
     (axes,) = figure.axes
@@ -93,7 +93,7 @@ def test_curve_of_halves():
     assert "40 Å" in [label.get_text().split("\n")[-1] for label in axes.get_xticklabels()]
 
 
-def test_inferred_and_measured_parts_make_the_whole(tmp_path):
+def test_inferred_and_measured_parts_add_up_to_the_volume(tmp_path):
     path = tmp_path / "restored.mrc"
     write_mrc(path, noise() + 5, voxel_size=10)
     tomogram = open_tomogram(path, tilt_range=(-60, 45))

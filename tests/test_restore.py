@@ -15,8 +15,7 @@ from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.fourier.resampling import resample, resampling_ratio
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project
-from cryowae.io.layout import in_zyx
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import in_zyx, write_mrc
 from cryowae.models.weights import load_model
 from cryowae.progress import Progress
 from cryowae.restore import RestoreOptions, restore_tomogram

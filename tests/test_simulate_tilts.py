@@ -192,7 +192,7 @@ def test_the_command_line(volume, monkeypatch):
         ("v.mrc --tilts t.tlt --defocus 3 --voltage 300000", "voltage of 300000 kV"),
         ("v.mrc --tilts t.tlt --noise poisson", "Poisson noise needs electrons"),
         ("v.mrc --tilts t.tlt --misalignment -1", "misalignment of -1"),
-        ("v.mrc --tilts t.tlt --output t.st", "would replace what is read"),
+        ("v.mrc --tilts t.tlt --output t.st", "is an input and would be overwritten"),
         ("v.mrc --tilts t.tlt --output there.st", "there.st exists already"),
         ("v.mrc --tilts t.tlt --output s.txt", "no name for an MRC file"),
         ("there.st --tilts t.tlt", "is a stack of 7 images"),

@@ -15,7 +15,7 @@ from cryowae.cli import app
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io import memory
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import write_mrc
 from cryowae.simulate import turning
 from cryowae.simulate.cutting import simulate_wedge, wedge_of
 from cryowae.tomogram import open_tomogram
@@ -243,7 +243,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(tmp_path):
     with pytest.raises(OutputError, match="exists already"):
         simulate_wedge(source, wedge=Wedge.binary(-40, 60))
     simulate_wedge(source, wedge=Wedge.binary(-40, 60), overwrite=True)
-    with pytest.raises(OutputError, match="would replace what is read"):
+    with pytest.raises(OutputError, match="is an input and would be overwritten"):
         simulate_wedge(source, source, wedge=Wedge.binary(-40, 60), overwrite=True)
     with pytest.raises(OutputError, match=r"ends in \.mrc"):
         simulate_wedge(source, tmp_path / "a.png", wedge=Wedge.binary(-40, 60))

@@ -1,4 +1,4 @@
-"""Tilt angles from every format, real and made up; what lies beside a tomogram; every error."""
+"""Tilt angles in every format, real and simulated files; files beside a tomogram; every error."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_formats(tmp_path, name, text, kind):
         ("a.aln", ALN, TILTS),
     ],
 )
-def test_the_order_of_the_images_is_kept_too(tmp_path, name, text, listed):
+def test_the_order_of_the_images_is_kept(tmp_path, name, text, listed):
     assert list(read_tilts(write(tmp_path / name, text)).listed) == listed
 
 
@@ -121,7 +121,7 @@ def test_mdoc_and_tlt_of_a_real_series_agree(data_folder):
 @pytest.mark.parametrize(
     "name", ["cryocat_017_corrected_dose.txt", "empiar10499_TS01_coarse.xf", "cryocat_017_gctf.star"]
 )
-def test_real_files_that_hold_something_else(data_folder, name):
+def test_real_files_without_tilt_angles(data_folder, name):
     if not (data_folder / "tilt" / name).exists():
         pytest.skip(f"{name} is not in the data folder")
     with pytest.raises(TiltError, match="expected"):
@@ -138,7 +138,7 @@ def test_real_files_that_hold_something_else(data_folder, name):
         ("word.tlt", "-60\n-40\nminus\n", "'minus' in line 3"),
         ("beyond.tlt", "-60\n0\n95\n", "angle 95 in line 3"),
         ("right.tlt", "-90\n0\n60\n", "angle -90"),
-        ("nan.tlt", "-60\nnan\n60\n", "angle nan"),
+        ("nan.tlt", "-60\nnan\n60\n", "'nan' in line 2"),
         ("shuffled.tlt", "-60\n60\n-40\n40\n", "wrong order: angle 3 (-40)"),
         ("twice.tlt", "-60\n0\n0\n60\n", "angle 0 twice"),
         ("again.rawtlt", "0\n20\n-20\n20\n", "angle 20 twice"),
@@ -209,7 +209,7 @@ def test_angles_are_found_by_name(tmp_path, tomogram, beside):
     assert found.source.resolve() == source.resolve()
 
 
-def test_aligned_angles_win_over_nominal_ones_and_the_own_name_over_a_shorter_one(tmp_path):
+def test_aligned_angles_are_preferred_to_nominal_ones_and_the_full_name_to_a_shorter_one(tmp_path):
     for name in ("TS_1.mdoc", "TS_1.rawtlt", "TS_1.tlt"):
         write(tmp_path / name, MDOC if name.endswith("mdoc") else COLUMN)
     found = find_tilts(tmp_path / "TS_1_rec.mrc")
@@ -226,7 +226,7 @@ def test_angles_of_another_series_are_not_taken(tmp_path):
     assert find_tilts(tmp_path / "TS_1.mrc") is None
 
 
-def test_a_damaged_file_that_was_found_is_not_passed_over(tmp_path):
+def test_a_damaged_file_that_was_found_is_an_error(tmp_path):
     write(tmp_path / "TS_1.tlt", "words\nhere\n")
     write(tmp_path / "TS_1.rawtlt", COLUMN)
     with pytest.raises(TiltError, match="words"):
@@ -249,7 +249,7 @@ def test_halves_are_found_from_either_and_from_the_full_volume(tmp_path, one, tw
         assert find_halves(path) == Halves(half1, half2)
 
 
-def test_a_lonely_half_has_no_partner(tmp_path):
+def test_a_single_half_is_no_pair(tmp_path):
     path = write(tmp_path / "TS_1_EVN.mrc", "")
     assert find_halves(path) is None
     assert find_halves(tmp_path / "TS_1.mrc") is None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryowae.errors import TiltError, TomogramError
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import write_mrc
 from cryowae.tomogram import open_tomogram
 from cryowae.tomogram.statistics import require_finite, robust_statistics
 

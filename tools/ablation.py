@@ -26,7 +26,7 @@ from cryowae.benchmark.tables import COLUMNS
 from cryowae.config import MethodConfig, TrainConfig, load_config, load_suite
 from cryowae.io.mrc import read_mrc
 from cryowae.progress import TerminalProgress
-from cryowae.report.grids import SheetEntry, draw_contact_sheet
+from cryowae.report.sheets import SheetEntry, draw_contact_sheet
 from cryowae.report.style import SERIES, WIDTH, house_style, new_figure, place, save
 from cryowae.restore import RestoreOptions, restore_tomogram
 from cryowae.tomogram import open_tomogram

@@ -120,7 +120,8 @@ def draw(look: Look, _progress: Progress) -> NDArray[np.uint8]:
     CryowaeError
         If the layers cannot be compared, or what the picture needs is not there.
     """
-    from cryowae.report import compare_spectra, panels
+    from cryowae.report import compare_spectra
+    from cryowae.report import window_panels as panels
     from cryowae.report.style import DPI, as_array
 
     volumes = _volumes(look.versions)
@@ -132,7 +133,7 @@ def draw(look: Look, _progress: Progress) -> NDArray[np.uint8]:
     elif look.picture == "spectrum":
         tilts = _tilts(look)
         comparison = compare_spectra(volumes["before"], volumes["after"], *tilts, centre=look.centre)
-        figure = panels.spectra_panel(comparison, tilts, **options)
+        figure = panels.spectra_panel(comparison, **options)
     elif look.versions.truth is not None:
         truth = volumes.pop("truth")
         figure = panels.truth_panel(panels.truth_curves(volumes, truth, _tilts(look)), voxel_size=size, **options)
@@ -162,10 +163,10 @@ def inferred_layer(versions: Versions, tilts: tuple[float, float], progress: Pro
 
 def shared_greys(versions: Versions) -> tuple[float, float]:
     """Grey limits in which both the noise of the input and the detail of its restoration are seen."""
-    from cryowae.report.slices import central_slices, grey_limits
+    from cryowae.report.slices import central_slices, comparison_greys
 
     volumes = _volumes(versions)
-    limits = grey_limits(central_slices(volumes["before"]), central_slices(volumes["after"]))
+    limits = comparison_greys(central_slices(volumes["before"]), central_slices(volumes["after"]))
     return limits.low, limits.high
 
 

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from cryowae._napari.layers import require_finite_volume, tomogram_of, voxel_size_of
 from cryowae._napari.scratch import delete_with, scratch_folder
 from cryowae.errors import TomogramError
-from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import read_mrc
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import in_zyx, read_mrc, write_mrc
 from cryowae.tomogram.statistics import sample_rows
 
 _SAMPLE = 500_000  # voxels by which a mapped file is known again

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowae._napari.layers import require_finite_volume, tomogram_of, voxel_size_of
-from cryowae.io.mrc import require_name
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import require_name, write_mrc
 
 
 def write_volume(path: str, data: Any, meta: dict[str, Any]) -> list[str]:

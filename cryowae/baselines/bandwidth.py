@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryowae.io.text import write_text
+from cryowae.io.outputs import write_text
 from cryowae.objectives.latent import SCALES, block_kernel, mmd
 from cryowae.progress import SILENT, Progress
 from cryowae.report.style import FAINT, SERIES, WIDTH, house_style, new_figure, place, save

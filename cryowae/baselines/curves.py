@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.report.curves import count_in_decades
-from cryowae.report.style import BLUE, FAINT, SERIES, WIDTH, house_style, new_figure, place, save
+from cryowae.report.style import BLUE, FAINT, SERIES, WIDTH, count_in_decades, house_style, new_figure, place, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

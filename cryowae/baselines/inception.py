@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from cryowae.baselines.features import file_hash
 from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.io.space import make_folder
+from cryowae.io.outputs import make_folder
 from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress
 

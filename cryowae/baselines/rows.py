@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cryowae.io.text import write_text
+from cryowae.io.outputs import write_text
 
 
 class Rows:

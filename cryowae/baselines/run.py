@@ -18,7 +18,7 @@ from cryowae.baselines.steps import Labelled, step
 from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import CheckpointError, ConfigError, ImagesError, OutputError
-from cryowae.io.space import make_folder
+from cryowae.io.outputs import make_folder
 from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress
 

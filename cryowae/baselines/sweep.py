@@ -15,8 +15,7 @@ from cryowae.baselines.rows import read_rows
 from cryowae.config import BaselineConfig
 from cryowae.errors import OutputError
 from cryowae.progress import SILENT, Progress
-from cryowae.report.curves import count_in_decades
-from cryowae.report.style import FAINT, SERIES, WIDTH, house_style, new_figure, place, save
+from cryowae.report.style import FAINT, SERIES, WIDTH, count_in_decades, house_style, new_figure, place, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 
 from cryowae.baselines.rows import read_rows, write_rows
 from cryowae.errors import ConfigError
-from cryowae.io.text import write_text
+from cryowae.io.outputs import write_text
 
 _KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "epochs", "changed")
 _HEADINGS = {

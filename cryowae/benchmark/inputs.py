@@ -9,8 +9,7 @@ from cryowae.benchmark.checks import check_scenes
 from cryowae.config import SuiteConfig
 from cryowae.errors import OutputError
 from cryowae.io.mrc import read_mrc, write_mrc
-from cryowae.io.space import make_folder
-from cryowae.io.text import write_text
+from cryowae.io.outputs import make_folder, write_text
 from cryowae.progress import SILENT, Progress
 from cryowae.specimen.library import load_library
 

@@ -19,8 +19,7 @@ from cryowae.benchmark.tables import Result, markdown, read_result, write_curves
 from cryowae.config import MethodConfig, SuiteConfig
 from cryowae.config.suite import FLOOR
 from cryowae.io.mrc import write_mrc
-from cryowae.io.space import make_folder
-from cryowae.io.text import write_text
+from cryowae.io.outputs import make_folder, write_text
 from cryowae.models.weights import RestorationModel, find_weights, load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.specimen.library import load_library

@@ -22,8 +22,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from cryowae.benchmark.work import Work, card_limits
-from cryowae.io.mrc import read_mrc
-from cryowae.io.writer import MrcWriter
+from cryowae.io.mrc import MrcWriter, read_mrc
 from cryowae.models.weights import RestorationModel, load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.restore import RestoreOptions, restore_tomogram

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cryowae.config.suite import FLOOR
-from cryowae.io.text import write_text
+from cryowae.io.outputs import write_text
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from cryowae.config.suite import FLOOR
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import read_mrc
-from cryowae.io.space import check_output, make_folder
-from cryowae.io.text import write_text
+from cryowae.io.outputs import check_output, make_folder, write_text
 from cryowae.metrics import empty_wedge, profile
 from cryowae.progress import SILENT, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet, draw_fsc_curves

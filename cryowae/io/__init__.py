@@ -1,1 +1,1 @@
-"""Files: MRC volumes, tilt angles, checkpoints. Arrays and headers only, nothing but numpy below."""
+"""Files: MRC volumes, tilt angles, checkpoints. Only arrays and headers; NumPy and no torch."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cryowae.errors import CheckpointError, OutputError
+from cryowae.errors import CheckpointError
+from cryowae.io.outputs import write_bytes
 
 FORMAT = 1
 """Format that is written; readers refuse any other."""
@@ -22,6 +21,7 @@ FORMAT = 1
 _FORMAT_KEY = "cryowae_format"
 _METADATA_KEY = "cryowae_metadata"
 _HEADER_LIMIT = 100_000_000  # bytes, of the safetensors format itself
+_DAMAGED = "is damaged or foreign; expected a .safetensors file of cryowae: copy or train it again"
 
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> None:
@@ -39,24 +39,11 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, NDArray[Any]], meta
     Raises
     ------
     OutputError
-        If the file cannot be written; nothing is left behind and an older file stays as it was.
+        If the file cannot be written; nothing is left behind and an existing file stays as it was.
     """
-    path = Path(path)
     texts = {_FORMAT_KEY: str(FORMAT), _METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     content = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, texts)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(
-            f"checkpoint {path} cannot be written ({error.strerror or error}); choose another place"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(Path(path), content, what="checkpoint")
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -84,35 +71,27 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str
             f"{path} is a pickled file, as torch.save writes it, and unpickling runs code; "
             "expected a .safetensors file of cryowae"
         )
-    metadata = _metadata(path, content)
     try:
-        return load(content), metadata
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {path} is damaged ({_one_line(error)}); copy or train it again") from None
+        metadata = _metadata(path, content)
+        tensors = load(content)
+    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError):
+        raise CheckpointError(f"checkpoint {path} {_DAMAGED}") from None
+    return tensors, metadata
 
 
 def _metadata(path: Path, content: bytes) -> dict[str, Any]:
+    """The metadata; an exception other than `CheckpointError` means that the file is damaged."""
     length = int.from_bytes(content[:8], "little")
-    damaged = (
-        f"checkpoint {path} is damaged or foreign; expected a .safetensors file of cryowae: copy or train it again"
-    )
     if len(content) < 8 or not 2 <= length <= min(_HEADER_LIMIT, len(content) - 8):
-        raise CheckpointError(damaged)
-    try:
-        texts = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
-        if _FORMAT_KEY not in texts:
-            raise CheckpointError(f"{path} is a safetensors file of another program; expected one that cryowae wrote")
-        if texts[_FORMAT_KEY] != str(FORMAT):
-            raise CheckpointError(
-                f"checkpoint {path} has format {texts[_FORMAT_KEY]}, expected {FORMAT}: use the cryowae that wrote it"
-            )
-        metadata = json.loads(texts[_METADATA_KEY])
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise CheckpointError(damaged) from None
+        raise ValueError
+    texts = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    if _FORMAT_KEY not in texts:
+        raise CheckpointError(f"{path} is a safetensors file of another program; expected one that cryowae wrote")
+    if texts[_FORMAT_KEY] != str(FORMAT):
+        raise CheckpointError(
+            f"checkpoint {path} has format {texts[_FORMAT_KEY]}, expected {FORMAT}: use the cryowae that wrote it"
+        )
+    metadata = json.loads(texts[_METADATA_KEY])
     if not isinstance(metadata, dict):
-        raise CheckpointError(damaged)
+        raise TypeError
     return metadata
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,7 +1,7 @@
-"""MRC volumes in: mapped, checked, with everything that the header knows.
+"""Reading MRC volumes: mapped, checked, with everything that the header knows. `cryowae.io.mrc_writer` writes them.
 
-The format is that of MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015). Files older than it, without the `MAP `
-identifier or with a wrong machine stamp, are read when their dimensions make sense in one of the byte orders.
+The format is that of MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015). Older files, without the `MAP `
+identifier or with a wrong machine stamp, are read if their dimensions make sense in one of the byte orders.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import math
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,27 +20,18 @@ from numpy.typing import NDArray
 
 from cryowae.errors import OutputError, TomogramError
 from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, read_header
-from cryowae.io.writer import MrcWriter, write_mrc
-
-__all__ = [
-    "ANISOTROPY",
-    "SUFFIXES",
-    "MrcHeader",
-    "MrcVolume",
-    "MrcWriter",
-    "is_stack",
-    "read_mrc",
-    "require_name",
-    "stem_of",
-    "write_mrc",
-]
+from cryowae.io.header import file_shape as file_shape
+from cryowae.io.header import in_zyx as in_zyx
+from cryowae.io.mrc_writer import MrcOptions as MrcOptions
+from cryowae.io.mrc_writer import MrcWriter as MrcWriter
+from cryowae.io.mrc_writer import write_mrc as write_mrc
 
 SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs", ".ali")
 """Endings of the names of MRC volumes, besides `.gz` and `.bz2`."""
-ANISOTROPY = 0.01
-"""Largest relative difference between the voxel's edges that is taken for rounding."""
 
+_ANISOTROPY = 0.01  # largest relative difference between the voxel's edges that counts as rounding
 _COMPLEX_MODES = (3, 4)
+_ENDINGS = re.compile(rf"(?<=.)({'|'.join(map(re.escape, SUFFIXES))})?(\.gz|\.bz2)?\Z", re.IGNORECASE)
 _STACKS = (".st", ".mrcs", ".ali")
 
 
@@ -54,7 +46,7 @@ class MrcVolume:
     voxel_size
         Angstrom.
     header, path
-        What the file says of itself, and where it is.
+        The header, and where the file is.
     notes
         What the user should know about the file, one line each.
     """
@@ -74,7 +66,7 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
     path
         The file.
     voxel_size
-        Angstrom; replaces that of the header, which is then not looked at.
+        Angstrom; replaces that of the header, which is then ignored.
 
     Raises
     ------
@@ -87,7 +79,7 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
     header = read_header(path, content, size)
     notes = []
     if bytes(header.record["map"])[:3] != b"MAP":
-        notes.append(f"{path.name} has no MRC identifier: written before 2000, or by a careless program")
+        notes.append(f"{path.name} has no MRC identifier: written before 2000, or not to the standard")
     _require_volume(path, header)
     offset = HEADER_BYTES + len(header.extended)
     expected = offset + math.prod(header.shape) * header.dtype.itemsize
@@ -108,26 +100,20 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
 
 def stem_of(path: str | Path) -> str:
     """Name of a volume without its folder, `.gz` or `.bz2`, and MRC ending: `a/TS_1.rec.gz` gives `TS_1`."""
-    name = Path(path).name
-    for endings in ((".gz", ".bz2"), SUFFIXES):
-        for ending in endings:
-            if name.lower().endswith(ending) and len(name) > len(ending):
-                name = name[: -len(ending)]
-                break
-    return name
+    return _ENDINGS.sub("", Path(path).name, count=1)
 
 
 def is_stack(path: str | Path, header: MrcHeader, images: int) -> bool:
-    """Whether a file is a stack of images and no volume: by its ending, or by its header and how many there are.
+    """Whether a file is a stack of images and not a volume: by its ending, or by its header and the number of images.
 
-    The header alone cannot tell: many programs leave space group 0, that of images, in volumes too.
+    The header alone is not enough: many programs write space group 0, that of images, in volumes too.
     """
     name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bz2")
     return name.endswith(_STACKS) or (int(header.record["ispg"]) == 0 and header.shape[0] == images)
 
 
 def require_name(path: Path) -> None:
-    """Raise `OutputError` unless a name is one of an MRC file."""
+    """Raise `OutputError` unless a file name has the ending of an MRC file."""
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{path} is no name for an MRC file; expected one that ends in .mrc")
 
@@ -155,28 +141,23 @@ def _open(path: Path) -> tuple[bytes | None, int]:
 
 
 def _require_volume(path: Path, header: MrcHeader) -> None:
-    if header.mode in _COMPLEX_MODES:
-        raise TomogramError(
-            f"{path} holds complex numbers (mode {header.mode}); expected a real-space volume: transform it back first"
-        )
-    if header.mode not in MODES:
-        known = ", ".join(map(str, MODES))
-        raise TomogramError(
-            f"{path} has data mode {header.mode}; expected one of {known}: convert it, for example with newstack"
-        )
-    if min(header.shape) == 1:
-        raise TomogramError(
-            f"{path} is 2-D ({_by(header.shape)} voxels); expected a reconstructed volume with three dimensions"
-        )
-    sections, record = header.shape[0], header.record
-    if 401 <= int(record["ispg"]) <= 630 and int(record["mz"]) not in (0, sections):
-        count = sections // int(record["mz"])
-        raise TomogramError(f"{path} is a stack of {count} volumes; expected a single one: split it first")
+    record, mode, shape = header.record, header.mode, header.shape
     order = tuple(int(record[name]) for name in ("mapc", "mapr", "maps"))
-    if order not in ((1, 2, 3), (0, 0, 0)):
-        raise TomogramError(
-            f"{path} stores its axes in the order {order}; expected (1, 2, 3): resave it with columns along x"
-        )
+    depth = int(record["mz"]) or shape[0]  # sections of one volume
+    fault = ""
+    if mode in _COMPLEX_MODES:
+        fault = f"holds complex numbers (mode {mode}); expected a real-space volume: transform it back first"
+    elif mode not in MODES:
+        known = ", ".join(map(str, MODES))
+        fault = f"has data mode {mode}; expected one of {known}: convert it, for example with newstack"
+    elif min(shape) == 1:
+        fault = f"is 2-D ({_by(shape)} voxels); expected a reconstructed volume with three dimensions"
+    elif 401 <= int(record["ispg"]) <= 630 and depth != shape[0]:
+        fault = f"is a stack of {shape[0] // depth} volumes; expected a single one: split it first"
+    elif order not in ((1, 2, 3), (0, 0, 0)):
+        fault = f"stores its axes in the order {order}; expected (1, 2, 3): resave it with columns along x"
+    if fault:
+        raise TomogramError(f"{path} {fault}")
 
 
 def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[str]) -> float:
@@ -188,11 +169,9 @@ def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[
     edges = [float(record["cella"][axis]) for axis in "xyz"]
     grid = [int(record[name]) or n for name, n in zip(("mx", "my", "mz"), shape, strict=True)]
     sizes = [edge / n for edge, n in zip(edges, grid, strict=True)]
-    if not (all(map(math.isfinite, sizes)) and min(sizes[:2]) > 0 and sizes[2] >= 0):
-        sizes = [0.0]
-    elif grid[2] == 1 and not _equal(sizes):  # an image stack: some writers count its sections in mz, some do not
+    if grid[2] == 1 and not _equal(sizes):  # an image stack: some writers count its sections in mz, some do not
         sizes[2] = edges[2] / shape[2]
-    if min(sizes) <= 0:
+    if not (all(map(math.isfinite, sizes)) and min(sizes) > 0):
         raise TomogramError(
             f"{path} has voxel size 0 in its header; expected angstrom per voxel: give it with --voxel-size"
         )
@@ -202,14 +181,12 @@ def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[
             f"{path} has anisotropic voxels of {text} Å; expected cubes: resample it, or give the size by --voxel-size"
         )
     if sizes == [1.0, 1.0, 1.0]:
-        notes.append(
-            f"{path.name} says exactly 1 Å per voxel, which often means that nobody set it: if so, give --voxel-size"
-        )
-    return float(f"{sum(sizes) / 3:.6g}")  # drops the noise of single precision
+        notes.append(f"{path.name} says exactly 1 Å per voxel, often a default value: if so, give --voxel-size")
+    return float(f"{sum(sizes) / 3:.6g}")  # removes the rounding of single precision
 
 
 def _equal(sizes: list[float]) -> bool:
-    return max(sizes) - min(sizes) <= ANISOTROPY * max(sizes)
+    return max(sizes) - min(sizes) <= _ANISOTROPY * max(sizes)
 
 
 def _by(shape: tuple[int, ...]) -> str:

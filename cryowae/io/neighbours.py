@@ -1,4 +1,4 @@
-"""What lies beside a tomogram and belongs to it, found by name: tilt angles, half sets, its restoration, its truth."""
+"""Files beside a tomogram that belong to it, found by name: tilt angles, half sets, restoration, ground truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ADDITIONS = re.compile(
     r"deconv|denoised|corrected|flipped|rot[xyz]?|tomo|tomogram|volume|cryowae|restored)$",
     re.IGNORECASE,
 )
-"""What programs and people append to the name of a tilt series to name its volumes."""
+"""Words that programs and people append to the name of a tilt series to name its volumes."""
 
 _SUBFOLDERS = ("even", "odd", "reconstruction", "deconv")  # as Warp makes them below the folder of its XML files
 
@@ -43,19 +43,19 @@ class Halves:
 
 
 @dataclass(frozen=True)
-class Versions:
-    """The same volume as it was measured, as it was restored, and as it is; None for what there is not."""
+class RelatedVolumes:
+    """The tomogram, its restoration and its ground truth; None where there is no such file."""
 
     tomogram: Path | None
     restored: Path | None
     truth: Path | None
 
     def paths(self) -> tuple[Path, ...]:
-        """Those that there are, in this order."""
+        """The files that exist, in this order."""
         return tuple(path for path in (self.tomogram, self.restored, self.truth) if path is not None)
 
 
-def find_versions(volume: str | Path) -> Versions:
+def find_versions(volume: str | Path) -> RelatedVolumes:
     """The tomogram, its restoration and its ground truth, of which `volume` is one.
 
     Known are the names that this program gives: `NAME`, `NAME_restored`, `NAME_truth`, and `NAME_tomogram` where that
@@ -73,7 +73,7 @@ def find_versions(volume: str | Path) -> Versions:
         candidates = (path.with_name(name + ending) for name in names for ending in endings)
         return next((candidate for candidate in candidates if candidate.is_file()), None)
 
-    return Versions(
+    return RelatedVolumes(
         there(stem, f"{base}_tomogram", base),
         there(f"{stem}_restored", f"{base}_restored"),
         there(f"{stem}_truth", f"{base}_truth"),
@@ -81,11 +81,12 @@ def find_versions(volume: str | Path) -> Versions:
 
 
 def find_tilts(tomogram: str | Path) -> TiltAngles | None:
-    """The tilt angles that lie beside a tomogram, by name.
+    """The tilt angles in a file beside a tomogram, found by name.
 
-    Looked for under the name of the tomogram and under that name without what programs append to it (`_full`, `_rec`,
-    `_EVN_Vol`, `_bin4`, `_10.00Apx` and the like), in its folder, in AreTomo's `_Imod` folder, and, for Warp, in the
-    folders above `reconstruction`, `even` and `odd`. Aligned angles (`.tlt`, `.aln`) win over nominal ones.
+    The names that are tried are that of the tomogram, and the same without words that programs append to it (`_full`,
+    `_rec`, `_EVN_Vol`, `_bin4`, `_10.00Apx` and the like). The folders are that of the tomogram, AreTomo's `_Imod`
+    folder, and, for Warp, the folders above `reconstruction`, `even` and `odd`. Aligned angles (`.tlt`, `.aln`) win
+    over nominal ones.
 
     Raises
     ------
@@ -113,30 +114,21 @@ def find_halves(tomogram: str | Path) -> Halves | None:
     """The two half reconstructions of which `tomogram` is one, or that lie beside the full one.
 
     Known are `_EVN_Vol/_ODD_Vol` and `_EVN/_ODD` (AreTomo), `_even/_odd`, `_half1/_half2` (RELION), and the folders
-    `even` and `odd` (Warp). Only pairs of which both exist are given.
+    `even` and `odd` (Warp). Only pairs of two existing files are returned.
     """
     path = Path(tomogram)
-    stem = stem_of(path)
+    folder, stem = path.parent, stem_of(path)
     ending = path.name[len(stem) :]
-    for one, two in _HALVES:
-        for name in (one, two):
-            if stem.endswith(name):
-                return _pair(
-                    path.with_name(stem[: -len(name)] + one + ending), path.with_name(stem[: -len(name)] + two + ending)
-                )
-    for one, two in _HALF_FOLDERS:
-        if path.parent.name in (one, two):
-            return _pair(path.parent.with_name(one) / path.name, path.parent.with_name(two) / path.name)
-    for base in _stems(stem):
-        for one, two in _HALVES:
-            found = _pair(path.with_name(base + one + ending), path.with_name(base + two + ending))
-            if found:
-                return found
-    for one, two in _HALF_FOLDERS:
-        found = _pair(path.parent / one / path.name, path.parent / two / path.name)
-        if found:
-            return found
-    return None
+    for pair in _HALVES:  # a half itself: only its own partner counts
+        for word in pair:
+            if stem.endswith(word):
+                return _pair(*(folder / (stem.removesuffix(word) + name + ending) for name in pair))
+    for pair in _HALF_FOLDERS:
+        if folder.name in pair:
+            return _pair(*(folder.with_name(name) / path.name for name in pair))
+    beside = [[folder / (base + name + ending) for name in pair] for base in _stems(stem) for pair in _HALVES]
+    below = [[folder / name / path.name for name in pair] for pair in _HALF_FOLDERS]
+    return next((found for pair in beside + below if (found := _pair(*pair))), None)
 
 
 def _pair(half1: Path, half2: Path) -> Halves | None:
@@ -144,11 +136,9 @@ def _pair(half1: Path, half2: Path) -> Halves | None:
 
 
 def _stems(stem: str) -> list[str]:
-    """The name, and what is left of it when appended words are removed one by one."""
+    """The name, and the shorter names when appended words are removed one by one."""
     stems = [stem]
-    while shorter := _ADDITIONS.sub("", stems[-1]):
-        if shorter == stems[-1]:
-            break
+    while (shorter := _ADDITIONS.sub("", stems[-1])) not in ("", stems[-1]):
         stems.append(shorter)
     return stems
 
@@ -161,7 +151,7 @@ def _folders(tomogram: Path) -> list[Path]:
 
 
 def _is_tilt_series(path: Path) -> bool:
-    """Whether an XML file is Warp's: other programs leave XML files too."""
+    """Whether an XML file is Warp's: other programs write XML files too."""
     try:
         for _, element in ElementTree.iterparse(path, events=("start",)):
             return bool(element.tag == "TiltSeries")

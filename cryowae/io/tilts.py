@@ -1,4 +1,4 @@
-"""Tilt angles in, from the files that IMOD, AreTomo, SerialEM and Warp leave beside a tomogram, and out.
+"""Reading and writing tilt angles, in the formats of IMOD, AreTomo, SerialEM and Warp.
 
 Formats: `.tlt` (aligned) and `.rawtlt` (nominal), one angle a line; AreTomo's `_TLT.txt`, whose first of three columns
 is the angle, and `.aln`, whose column TILT is (aligned); SerialEM's `.mdoc`, one `TiltAngle` a `ZValue`; Warp's XML,
@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from xml.etree import ElementTree
 
 from cryowae.errors import TiltError
-from cryowae.io.text import write_text
+from cryowae.io.outputs import write_text
+from cryowae.io.series_file import ALN_COLUMNS, SeriesFile
 
 _LIMIT = 90.0
 _LEAST_SPAN = 3.0  # degrees; a series in radians is at most 3.1 wide and nowhere beyond pi / 2
 _SAME = 1e-3
-_ALN_COLUMNS = ["SEC", "ROT", "GMAG", "TX", "TY", "SMEAN", "SFIT", "SCALE", "BASE", "TILT"]
+_FORMATS = {".tlt": "tlt", ".rawtlt": "rawtlt", ".aln": "aln", ".mdoc": "mdoc", ".xml": "warp-xml"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TiltAngles:
     notes
         What the user should know about the file, one line each.
     listed
-        The angles in the order of the file: those of the images of a tilt series, one after the other.
+        The angles in the order of the file, which is that of the images of the tilt series.
     """
 
     angles: tuple[float, ...]
@@ -66,8 +66,8 @@ def read_tilts(path: str | Path) -> TiltAngles:
     """Read the tilt angles of one series.
 
     The series may be listed by angle or as it was acquired, in steps outwards from its start (dose-symmetric or in two
-    branches). Any other order means that the column holds something else, or that the list was shuffled. Only an
-    `.mdoc`, which names each angle, may list them in any order and twice.
+    branches). Any other order means that the column holds something else, or that the list was shuffled. Only in an
+    `.mdoc`, which names each angle, any order and repeated angles are allowed.
 
     Parameters
     ----------
@@ -80,27 +80,29 @@ def read_tilts(path: str | Path) -> TiltAngles:
         If the file is missing, is not such a list, or its angles are impossible.
     """
     path = Path(path)
-    kind = _format(path)
-    text = _text(path)
-    notes: list[str] = []
-    if kind == "mdoc":
-        angles = listed = _mdoc(path, text)
-        unique = [a for a, b in pairwise([*sorted(angles), math.inf]) if b - a > _SAME]
-        if len(unique) < len(angles):
-            notes.append(f"{path.name} lists {len(angles) - len(unique)} angles more than once: each is used once")
-        angles = sorted(unique)
-    elif kind == "warp-xml":
-        angles = listed = _warp(path, text, notes)
-    elif kind == "aln":
-        angles = listed = _aln(path, text)
+    file = SeriesFile.read(path, "tilt file")
+    if "\0" in file.text:
+        raise file.error("is not a text file", "one angle a line, in degrees")
+    if not file.text.strip():
+        raise file.error("is empty", "one angle a line, in degrees")
+    kind = "aretomo-tlt" if path.name.endswith("_TLT.txt") else _FORMATS.get(path.suffix.lower(), "text")
+    notes: tuple[str, ...] = ()
+    if kind == "warp-xml":
+        series = file.warp()
+        listed, notes = [_limited(file, angle) for angle in series.values["Angles"].tolist()], series.notes
     else:
-        angles = listed = _columns(path, text)
-    _require_series(path, angles)
-    return TiltAngles(tuple(sorted(angles)), path, kind, tuple(notes), tuple(listed))
+        listed = {"mdoc": _mdoc, "aln": _aln}.get(kind, _columns)(file)
+    angles = sorted(listed)
+    if kind == "mdoc":
+        angles = [a for a, b in pairwise([*angles, math.inf]) if b - a > _SAME]
+        if len(angles) < len(listed):
+            notes = (f"{path.name} lists {len(listed) - len(angles)} angles more than once: each is used once",)
+    _require_series(file, angles if kind == "mdoc" else listed)
+    return TiltAngles(tuple(angles), path, kind, notes, tuple(listed))
 
 
 def write_tilts(path: Path, angles: Sequence[float]) -> None:
-    """Write a `.tlt`, one angle in degrees a line; raises `OutputError` if that cannot be."""
+    """Write a `.tlt`, one angle in degrees a line; raises `OutputError` if this is not possible."""
     write_text(path, "".join(f"{angle:.4f}\n" for angle in angles))
 
 
@@ -114,115 +116,59 @@ def require_tilt_range(tilt_min: float, tilt_max: float) -> tuple[float, float]:
     return float(tilt_min), float(tilt_max)
 
 
-def _format(path: Path) -> str:
-    if path.name.endswith("_TLT.txt"):
-        return "aretomo-tlt"
-    kinds = {".tlt": "tlt", ".rawtlt": "rawtlt", ".aln": "aln", ".mdoc": "mdoc", ".xml": "warp-xml"}
-    return kinds.get(path.suffix.lower(), "text")
-
-
-def _text(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig", "replace")
-    except OSError as error:
-        raise TiltError(f"tilt file {path} cannot be read ({error.strerror}); check the name") from None
-    if "\0" in text:
-        raise TiltError(f"tilt file {path} is not a text file; expected one angle a line, in degrees")
-    if not text.strip():
-        raise TiltError(f"tilt file {path} is empty; expected one angle a line, in degrees")
-    return text
-
-
-def _columns(path: Path, text: str) -> list[float]:
-    rows = _rows(text)
+def _columns(file: SeriesFile) -> list[float]:
+    rows = file.rows()
     if len(rows) == 1:
-        raise TiltError(f"tilt file {path} has one line; expected one angle a line, for a range use --tilt-range LO HI")
+        raise file.error("has one line", "one angle a line, for a range use --tilt-range LO HI")
     angles = []
     for line, row in rows:
-        angles.append(_angle(path, line, row[0]))
+        angles.append(_angle(file, row[0], line))
         if len(row) > 3:
-            raise TiltError(
-                f"tilt file {path} has {len(row)} columns in line {line}; expected one angle a line, or the three "
-                "columns of AreTomo"
-            )
+            raise file.error(f"has {len(row)} columns", "one angle a line, or the three columns of AreTomo", line)
     return angles
 
 
-def _aln(path: Path, text: str) -> list[float]:
-    rows = _rows(re.split(r"^#\s*Local Alignment", text, maxsplit=1, flags=re.MULTILINE)[0])
-    for line, row in rows:
-        if len(row) != len(_ALN_COLUMNS):
-            raise TiltError(
-                f"tilt file {path} has {len(row)} columns in line {line}; expected the {len(_ALN_COLUMNS)} of an "
-                f"AreTomo alignment ({' '.join(_ALN_COLUMNS)})"
-            )
-    return [_angle(path, line, row[-1]) for line, row in rows]
+def _aln(file: SeriesFile) -> list[float]:
+    return [_angle(file, row[-1], line) for line, row in file.before_local().rows(ALN_COLUMNS)]
 
 
-def _mdoc(path: Path, text: str) -> list[float]:
+def _mdoc(file: SeriesFile) -> list[float]:
     angles = []
     inside = False
-    for line, content in enumerate(text.splitlines(), 1):
+    for line, content in enumerate(file.text.splitlines(), 1):
         if content.startswith("["):
             inside = re.match(r"\[\s*(ZValue|FrameSet)\s*=", content) is not None
         key, _, value = content.partition("=")
         if inside and key.strip() == "TiltAngle":
-            angles.append(_angle(path, line, value.strip()))
+            angles.append(_angle(file, value.strip(), line))
     if not angles:
-        raise TiltError(f"tilt file {path} has no TiltAngle in a [ZValue] section; expected an .mdoc of SerialEM")
+        raise file.error("has no TiltAngle in a [ZValue] section", "an .mdoc of SerialEM")
     return angles
 
 
-def _warp(path: Path, text: str, notes: list[str]) -> list[float]:
-    try:
-        root = ElementTree.fromstring(text.strip())
-    except ElementTree.ParseError as error:
-        raise TiltError(
-            f"tilt file {path} is no valid XML ({error}); expected the XML of a tilt series of Warp"
-        ) from None
-    angles = (root.findtext("Angles") or "").split()
-    if root.tag != "TiltSeries" or not angles:
-        raise TiltError(f"tilt file {path} has no TiltSeries with Angles; expected the XML of a tilt series of Warp")
-    flags = [flag.lower() for flag in (root.findtext("UseTilt") or "").split()] or ["true"] * len(angles)
-    if len(flags) != len(angles):
-        raise TiltError(f"tilt file {path} has {len(angles)} Angles and {len(flags)} UseTilt flags; expected as many")
-    used = [_angle(path, 0, angle) for angle, flag in zip(angles, flags, strict=True) if flag == "true"]
-    if len(used) < len(angles):
-        notes.append(f"{path.name} leaves out {len(angles) - len(used)} of {len(angles)} tilts (UseTilt)")
-    return used
+def _angle(file: SeriesFile, word: str, line: int) -> float:
+    return _limited(file, file.number(word, line, "an angle in degrees"), line)
 
 
-def _rows(text: str) -> list[tuple[int, list[str]]]:
-    """The numbered lines that are neither blank nor a comment, split into columns."""
-    lines = enumerate(text.splitlines(), 1)
-    return [(n, re.split(r"[\s,;]+", line.strip())) for n, line in lines if line.strip() and line.strip()[0] != "#"]
-
-
-def _angle(path: Path, line: int, word: str) -> float:
-    where = f" in line {line}" if line else ""
-    try:
-        angle = float(word)
-    except ValueError:
-        shown = word if len(word) <= 20 else word[:20] + "..."
-        raise TiltError(f"tilt file {path} has {shown!r}{where}; expected an angle in degrees") from None
-    if not abs(angle) < _LIMIT:  # also NaN
-        raise TiltError(f"tilt file {path} has the angle {angle:g}{where}; expected degrees between -90 and 90")
+def _limited(file: SeriesFile, angle: float, line: int = 0) -> float:
+    if abs(angle) >= _LIMIT:
+        raise file.error(f"has the angle {angle:g}", "degrees between -90 and 90", line)
     return angle
 
 
-def _require_series(path: Path, angles: list[float]) -> None:
+def _require_series(file: SeriesFile, angles: list[float]) -> None:
     if len(angles) < 2:
-        raise TiltError(f"tilt file {path} has {len(angles)} angles; expected those of a tilt series")
+        raise file.error(f"has {len(angles)} angles", "those of a tilt series")
     low = high = angles[0]
     by_angle = angles in (sorted(angles), sorted(angles, reverse=True))
     for number, angle in enumerate(angles[1:], 2):
         if any(abs(angle - other) < _SAME for other in angles[: number - 1]):
-            raise TiltError(f"tilt file {path} has the angle {angle:g} twice; expected each tilt once: remove one")
+            raise file.error(f"has the angle {angle:g} twice", "each tilt once: remove one")
         if low < angle < high and not by_angle:
-            raise TiltError(
-                f"tilt file {path} is in the wrong order: angle {number} ({angle:g}) lies between earlier ones; "
-                "expected ascending, descending, or outwards as acquired: is this the column of angles?"
+            raise file.error(
+                f"is in the wrong order: angle {number} ({angle:g}) lies between earlier ones",
+                "ascending, descending, or outwards as acquired: is this the column of angles?",
             )
         low, high = min(low, angle), max(high, angle)
     if high - low < _LEAST_SPAN or max(map(abs, angles)) < math.pi / 2:
-        raise TiltError(f"tilt file {path} spans only {high - low:.3g} degrees; expected a tilt series in degrees")
+        raise file.error(f"spans only {high - low:.3g} degrees", "a tilt series in degrees")

@@ -1,4 +1,4 @@
-"""The one picture of a restoration: slices before and after, where the power lies, and the figures."""
+"""The picture of a restoration: slices before and after, power spectra, and the most important figures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from cryowae.report.slices import (
-    LONGEST,
-    GreyLimits,
-    OrthoLayout,
-    aspect_ratio,
-    central_slices,
-    draw_slices,
-    grey_limits,
-)
-from cryowae.report.spectra import Comparison, colour_limits, compare_spectra, draw_spectrum
-from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, place, save, write
+from cryowae.report.slices import LONGEST, GreyLimits, OrthoLayout, central_slices, comparison_greys
+from cryowae.report.spectra import Comparison, compare_spectra, draw_spectra
+from cryowae.report.style import FAINT, WIDTH, Point, house_style, new_figure, save, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +26,7 @@ _TALLEST = 6.0
 
 @dataclass(frozen=True)
 class RestorationFacts:
-    """What the picture says of a restoration besides what it measures itself.
+    """Facts that the picture of a restoration states, besides those that it measures itself.
 
     Attributes
     ----------
@@ -43,9 +35,9 @@ class RestorationFacts:
     tilt_min, tilt_max
         Extreme tilts in degrees.
     tilt_source
-        Where they are from, e.g. the name of a file or `--tilt-range`.
+        Their source, e.g. the name of a file or `--tilt-range`.
     contrast
-        `"dark"` or `"bright"`: what protein is in the file.
+        `"dark"` or `"bright"`: how protein looks in the file.
     model
         Name of the weights.
     seconds
@@ -69,8 +61,8 @@ def draw_restoration(
 ) -> Comparison:
     """Draw a restoration into a PNG.
 
-    Both sides have the same grey limits, percentiles of the input that the picture states, and the sign of the file:
-    protein is dark or bright as the file has it.
+    Both sides have the same grey limits, percentiles of the input that the picture states. The sign is that of the
+    file: protein is dark or bright as in the file.
 
     Parameters
     ----------
@@ -98,48 +90,43 @@ def draw_restoration(
     return comparison
 
 
+@house_style()
 def restoration_figure(
     before: NDArray[Any], after: NDArray[Any], facts: RestorationFacts, comparison: Comparison, title: str = ""
 ) -> Figure:
     """The figure that `draw_restoration` writes."""
-    sides = [("input", central_slices(before)), ("restored", central_slices(after))]
-    extent = sides[0][1].extent
-    limits = grey_limits(sides[0][1], sides[1][1])
-    lines = _lines(facts, comparison, extent, limits)
-    plan = _plan(extent, _EDGE + (0.22 if title else 0.0), len(lines))
-    with house_style():
-        figure = new_figure(WIDTH, plan.height)
-        if title:
-            write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
-        for (name, slices), corner in zip(sides, plan.slices, strict=True):
-            draw_slices(figure, slices, plan.layout, *corner, limits, name, facts.voxel_size)
-        tilts = (facts.tilt_min, facts.tilt_max)
-        colours = colour_limits(comparison.before)
-        powers = (("input", comparison.before), ("restored", comparison.after))
-        for i, ((name, power), corner) in enumerate(zip(powers, plan.spectra, strict=True)):
-            axes = place(figure, *corner, plan.spectrum, plan.spectrum, label=f"spectrum {name}")
-            draw_spectrum(axes, power, colours, tilts, f"power, {name}", labelled=i == 0)
-        for i, (name, value) in enumerate(lines):
-            row = plan.text[1] + (i + 1) * _LINE
-            write(figure, plan.text[0], row, name, color=FAINT, size=8.5, va="baseline")
-            write(figure, plan.text[0] + 0.85, row, value, size=8.5, va="baseline")
+    names = ("input", "restored")
+    sides = [central_slices(before), central_slices(after)]
+    limits = comparison_greys(*sides)
+    lines = _lines(facts, comparison, sides[0].extent, limits)
+    plan = _plan(sides[0].extent, _EDGE + (0.22 if title else 0.0), len(lines))
+    figure = new_figure(WIDTH, plan.height)
+    write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
+    for name, slices, corner in zip(names, sides, plan.slices, strict=True):
+        plan.layout.draw(figure, slices, corner, limits, name, facts.voxel_size)
+    draw_spectra(figure, comparison, names, plan.spectra, plan.spectrum)
+    for i, (name, value) in enumerate(lines):
+        row = plan.text[1] + (i + 1) * _LINE
+        write(figure, plan.text[0], row, name, color=FAINT, size=8.5, va="baseline")
+        write(figure, plan.text[0] + 0.85, row, value, size=8.5, va="baseline")
     return figure
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where everything goes: upper left corners and sizes in inches."""
+    """Upper left corners and sizes of the parts, in inches."""
 
     height: float
     layout: OrthoLayout
-    slices: list[tuple[float, float]]
-    spectra: list[tuple[float, float]]
+    slices: list[Point]
+    spectra: list[Point]
     spectrum: float
-    text: tuple[float, float]
+    text: Point
 
 
 def _plan(extent: tuple[int, int, int], head: float, lines: int) -> _Plan:
-    ratio = aspect_ratio(extent)
+    z, y, x = extent
+    ratio = (x + z) / (y + z)  # width over height of the three slices together
     words = lines * _LINE
     if ratio < 0.65:  # tall slices side by side, all else in a column at their right
         size = 1.75
@@ -168,26 +155,23 @@ def _plan(extent: tuple[int, int, int], head: float, lines: int) -> _Plan:
 def _lines(
     facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int], grey: GreyLimits
 ) -> list[tuple[str, str]]:
+    """Names and values in lines of at most `_CHARACTERS`; an empty value has no line."""
     z, y, x = extent
+    low, high = grey.percentiles
+    step = -(-max(extent) // LONGEST)
+    seconds = facts.seconds or 0.0
+    time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
     lines = [
         ("volume", f"{x} x {y} x {z} voxels (x, y, z) of {facts.voxel_size:.4g} Å"),
         ("tilts", f"{facts.tilt_min:+.4g}° to {facts.tilt_max:+.4g}°"),
-    ]
-    if facts.tilt_source:
-        lines.append(("", re.sub(r"\S*/", "", facts.tilt_source)))  # names of files without their folders
-    if facts.contrast:
-        lines.append(("protein", f"{facts.contrast}, drawn as the file has it"))
-    low, high = grey.percentiles
-    step = -(-max(extent) // LONGEST)
-    lines += [
+        ("", re.sub(r"\S*/", "", facts.tilt_source)),  # names of files without their folders
+        ("protein", f"{facts.contrast}, drawn as the file has it" if facts.contrast else ""),
         ("slices", "central, one voxel thick" + (f", one voxel in {step} drawn" if step > 1 else "")),
         ("grey", f"{low:g} to {high:g} % of the input, on both sides"),
         ("inferred", f"{comparison.inferred_share:.1%} of the result's power is in the wedge"),
         ("correlation", f"{comparison.measured_correlation:.2f} with the input where it was measured"),
+        ("model", facts.model),
+        ("time", "" if facts.seconds is None else time),
+        *facts.notes,
     ]
-    if facts.model:
-        lines.append(("model", facts.model))
-    if facts.seconds is not None:
-        lines.append(("time", f"{facts.seconds:.0f} s" if facts.seconds < 120 else f"{facts.seconds / 60:.1f} min"))
-    lines += list(facts.notes)
     return [(name if i == 0 else "", part) for name, value in lines for i, part in enumerate(wrap(value, _CHARACTERS))]

@@ -1,15 +1,14 @@
-"""Central slices of a volume, laid out as microscopists read them: xy, with xz below it and yz at its right."""
+"""Central slices of a volume in the usual layout: xy, with xz below it and yz at its right."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.report.style import FAINT, place, write
+from cryowae.report.style import FAINT, Point, outlined, place, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 Plane = NDArray[np.float32]
 
 TAILS = (10.0, 5.0, 2.0, 1.0)
-"""Per cent of the input's voxels that may be black, and as many white."""
+"""Per cent of the input's voxels that may be black; the same share may be white."""
 
 LONGEST = 1024
-"""Longer axes are drawn with every n-th voxel only, so that a slice of a large mapped file costs few pages."""
+"""Longer axes are drawn with every n-th voxel only, so that little is read of a large mapped file."""
 
 _GAP = 0.05
 _ROOM = 0.4
@@ -39,8 +38,6 @@ class Slices:
     ----------
     xy, xz, yz
         `(y, x)`, `(z, x)` and `(y, z)` float32: yz has z to the right, so that it continues xy.
-    position
-        `(z, y, x)` of the point, in voxels of the volume.
     extent
         `(z, y, x)` of the volume, in voxels.
     """
@@ -48,49 +45,44 @@ class Slices:
     xy: Plane
     xz: Plane
     yz: Plane
-    position: tuple[int, int, int]
     extent: tuple[int, int, int]
 
     def voxels(self) -> Plane:
-        """All that is drawn, in one row."""
+        """The voxels of the three slices, in one row."""
         return np.concatenate([self.xy.ravel(), self.xz.ravel(), self.yz.ravel()])
 
 
-def central_slices(volume: Volume, *, longest: int = LONGEST, centre: tuple[int, int, int] | None = None) -> Slices:
-    """Slices through the centre `n // 2` of every axis, or another point; nothing else of the volume is read.
+def central_slices(volume: Volume, *, centre: tuple[int, int, int] | None = None) -> Slices:
+    """Slices through the centre `n // 2` of every axis, or another point. The rest of the volume is not read.
+
+    Where an axis is longer than `LONGEST`, only every n-th voxel is taken.
 
     Parameters
     ----------
     volume
         `(z, y, x)` of any real type, in memory or mapped; a tensor must be on the CPU.
-    longest
-        Every n-th voxel is taken where an axis is longer.
     centre
         `(z, y, x)` of the point, in voxels.
     """
     z, y, x = volume.shape
     at = (z // 2, y // 2, x // 2) if centre is None else centre
-    step = -(-max(z, y, x) // longest)
+    step = -(-max(z, y, x) // LONGEST)
     every = slice(None, None, step)
-    return Slices(
-        np.asarray(volume[at[0], every, every], dtype=np.float32),
-        np.asarray(volume[every, at[1], every], dtype=np.float32),
-        np.asarray(volume[every, every, at[2]], dtype=np.float32).T,
-        at,
-        (z, y, x),
-    )
+    cuts = (at[0], every, every), (every, at[1], every), (every, every, at[2])
+    xy, xz, zy = (np.asarray(volume[cut], dtype=np.float32) for cut in cuts)
+    return Slices(xy, xz, zy.T, (z, y, x))
 
 
 @dataclass(frozen=True)
 class GreyLimits:
-    """Black and white point for both sides of a comparison.
+    """Values that are drawn black and white on both sides of a comparison.
 
     Attributes
     ----------
     low, high
-        Values of the file.
+        In the unit of the file.
     percentiles
-        What they are of the input's slices.
+        The same, as percentiles of the input's slices.
     """
 
     low: float
@@ -98,10 +90,10 @@ class GreyLimits:
     percentiles: tuple[float, float]
 
 
-def grey_limits(before: Slices, after: Slices) -> GreyLimits:
-    """Percentiles of the input's slices: the narrowest of `TAILS` that hold 99 % of the result's slices.
+def comparison_greys(before: Slices, after: Slices) -> GreyLimits:
+    """Percentiles of the input's slices: the narrowest of `TAILS` that contain 99 % of the result's slices.
 
-    Where noise is much stronger than what is restored, wide limits would show a plain grey result.
+    Where noise is much stronger than the restored signal, wide limits would show a plain grey result.
     """
     voxels = before.voxels()
     least, most = np.percentile(after.voxels(), (0.5, 99.5))
@@ -129,7 +121,7 @@ class OrthoLayout:
 
     @classmethod
     def fit(cls, extent: tuple[int, int, int], width: float, height: float) -> OrthoLayout:
-        """The largest that fits into `width` x `height` inches, labels included."""
+        """The largest layout that fits into `width` x `height` inches, labels included."""
         z, y, x = extent
         across, down = width - _LABEL - _GAP, height - _LABEL - _GAP
         return cls(extent, min(across / (x + z), down / (y + z)))
@@ -142,99 +134,91 @@ class OrthoLayout:
     def height(self) -> float:
         return _LABEL + _GAP + self.scale * (self.extent[1] + self.extent[0])
 
+    def draw(
+        self, figure: Figure, slices: Slices, corner: Point, limits: GreyLimits, title: str, voxel_size: float
+    ) -> None:
+        """Draw three slices with their upper left corner at `corner`, and a scale bar; `voxel_size` in angstrom."""
+        left, top = corner
+        z, y, x = (n * self.scale for n in self.extent)
+        nz, ny, nx = self.extent
+        first, second = left + _LABEL, left + _LABEL + x + _GAP
+        upper, lower = top + _LABEL, top + _LABEL + y + _GAP
+        barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
+        for name, plane, at, size in (
+            ("xy", slices.xy, (first, upper), (nx, ny)),
+            ("yz", slices.yz, (second, upper), (nz, ny)),
+            ("xz", slices.xz, (first, lower), (nx, nz)),
+        ):
+            bar = voxel_size if name == barred else None
+            draw_slice(figure, plane, at, size, self.scale, (limits.low, limits.high), f"{name} {title}", bar)
+        write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
+        for name, across, down, angle in (
+            ("xy", left + 0.13, upper + y / 2, 90),
+            ("xz", left + 0.13, lower + z / 2, 90),
+            ("yz", second + z / 2, top + 0.12, 0),
+        ):
+            write(figure, across, down, name, color=FAINT, rotation=angle, size=8.5, ha="center", va="center")
 
-def draw_slices(
+
+def draw_slice(
     figure: Figure,
-    slices: Slices,
-    layout: OrthoLayout,
-    left: float,
-    top: float,
-    limits: GreyLimits,
-    title: str,
+    plane: Plane,
+    corner: Point,
+    size: tuple[int, int],
+    scale: float,
+    limits: tuple[float, float],
+    label: str,
     voxel_size: float | None = None,
-) -> None:
-    """Draw three slices with their upper left corner at `(left, top)` inches; a scale bar if `voxel_size` is given."""
-    z, y, x = (n * layout.scale for n in slices.extent)
-    nz, ny, nx = slices.extent
-    first, second = left + _LABEL, left + _LABEL + x + _GAP
-    upper, lower = top + _LABEL, top + _LABEL + y + _GAP
-    barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
-    panels = (
-        ("xy", slices.xy, (first, upper, x, y), (nx, ny)),
-        ("yz", slices.yz, (second, upper, z, y), (nz, ny)),
-        ("xz", slices.xz, (first, lower, x, z), (nx, nz)),
-    )
-    for name, plane, box, size in panels:
-        axes = place(figure, *box, label=f"{name} {title}")
-        show(axes, plane, size, (limits.low, limits.high))
-        if name == barred and voxel_size is not None:
-            scale_bar(axes, voxel_size, layout.scale)
-    write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
-    names = (("xy", left, upper + y / 2, 90), ("xz", left, lower + z / 2, 90), ("yz", second + z / 2, top + 0.03, 0))
-    for name, across, down, angle in names:
-        middle = {"ha": "center", "va": "center"}
-        shift = (0.13, 0.0) if angle else (0.0, 0.09)
-        write(figure, across + shift[0], down + shift[1], name, color=FAINT, rotation=angle, size=8.5, **middle)
-
-
-def show(axes: Axes, plane: Plane, size: tuple[int, int], limits: tuple[float, float]) -> None:
-    """One slice, first row at the bottom, its axes in voxels of the volume and without marks."""
-    axes.imshow(
-        plane,
-        vmin=limits[0],
-        vmax=limits[1],
-        extent=(0, size[0], 0, size[1]),
-        aspect="auto",
-        origin="lower",
-        interpolation="antialiased",
-        interpolation_stage="data",
-    )
-    axes.set_axis_off()
-
-
-def scale_bar(axes: Axes, voxel_size: float, scale: float) -> None:
-    """A white bar of a round length in nanometres, at the lower left of axes that count voxels.
+    upward: bool = True,
+) -> Axes:
+    """Draw one slice on axes that count voxels of the volume and have no marks.
 
     Parameters
     ----------
-    voxel_size
-        Angstrom.
+    plane
+        `(rows, columns)`.
+    corner
+        Upper left corner, inches from the left and the top of the figure.
+    size
+        Columns and rows in voxels of the volume, which may be more than those of `plane`.
     scale
-        Inches per voxel, which sets thickness and distances.
+        Inches per voxel.
+    limits
+        Values that are drawn black and white.
+    label
+        Of the axes.
+    voxel_size
+        Angstrom; with a scale bar if given.
+    upward
+        The first row is at the bottom; otherwise at the top.
     """
-    from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
+    axes = place(figure, *corner, size[0] * scale, size[1] * scale, label=label)
+    extent = (0, size[0], 0, size[1])
+    axes.imshow(plane, clim=limits, extent=extent, aspect="auto", interpolation_stage="data")
+    axes.set_axis_off()
+    if not upward:
+        axes.set_ylim(size[1], 0)
+    if voxel_size is not None:
+        _scale_bar(axes, voxel_size, scale)
+    return axes
 
-    across = axes.get_xlim()[1]
-    length = round_length(across * voxel_size / 10 * 0.3)
-    voxels = length * 10 / voxel_size
-    inch = 1 / scale
+
+def _scale_bar(axes: Axes, voxel_size: float, scale: float) -> None:
+    """A white bar of a round length in nanometres at the lower left; `scale` in inches per voxel sets its thickness."""
+    from matplotlib.patches import Rectangle
+
+    length = round_length(axes.get_xlim()[1] * voxel_size / 10 * 0.3)
     first, last = axes.get_ylim()
+    inch = 1 / scale
     up = inch if last > first else -inch  # rows may run downwards
     left, bottom, thick = 0.1 * inch, first + 0.1 * up, 0.045 * up
-    axes.add_patch(
-        Rectangle((left, bottom), voxels, thick, facecolor="white", edgecolor="black", linewidth=0.6, label="scale bar")
-    )
-    axes.text(
-        left,
-        bottom + thick + 0.03 * up,
-        f"{length:g} nm",
-        color="white",
-        ha="left",
-        va="bottom",
-        size=8.5,
-        weight="bold",
-        path_effects=[withStroke(linewidth=2, foreground="black")],
-    )
+    box: dict[str, Any] = {"facecolor": "white", "edgecolor": "black", "linewidth": 0.6, "label": "scale bar"}
+    axes.add_patch(Rectangle((left, bottom), length * 10 / voxel_size, thick, **box))
+    words = {"ha": "left", "va": "bottom", "size": 8.5, "weight": "bold"}
+    outlined(axes, left, bottom + thick + 0.03 * up, f"{length:g} nm", **words)
 
 
 def round_length(most: float) -> float:
     """The longest of 1, 2, 5, 10, 20, 50, ... (and their tenths) that is not more than `most`."""
     decade = 10.0 ** np.floor(np.log10(most))
     return float(max(decade * m for m in (1, 2, 5) if decade * m <= most * (1 + 1e-9)))
-
-
-def aspect_ratio(extent: Sequence[int]) -> float:
-    """Width over height of the three slices laid out together."""
-    z, y, x = extent
-    return (x + z) / (y + z)

@@ -1,21 +1,25 @@
-"""The plane in which the wedge is seen: power over kx and kz, summed over y, and what share of it was measured.
+"""Power over kx and kz, summed over y: the plane that shows the wedge, and the share of power that was measured.
 
 The wedge does not depend on ky. By Parseval's theorem a sum over the rows y of two-dimensional spectra is the sum over
-ky of the three-dimensional one, so that a central block of bounded size is enough, mapped or not.
+ky of the three-dimensional one. A central block of bounded size is therefore enough, mapped or not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from cryowae.report.style import FAINT
+from cryowae.fourier.wedge import Wedge
+from cryowae.report.style import FAINT, Point, outlined, place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Volume = NDArray[Any]
 Spectrum = NDArray[np.float64]
@@ -43,7 +47,9 @@ class Comparison:
     measured_correlation
         Correlation of result and input over the measured components, zero frequency left out.
     block
-        `(z, y, x)` voxels that were looked at.
+        `(z, y, x)` size of the block, in voxels.
+    tilts
+        Lowest and highest, degrees.
     """
 
     before: Spectrum
@@ -51,6 +57,7 @@ class Comparison:
     inferred_share: float
     measured_correlation: float
     block: tuple[int, int, int]
+    tilts: tuple[float, float]
 
 
 def compare_spectra(
@@ -67,25 +74,27 @@ def compare_spectra(
     centre
         `(z, y, x)` voxel about which the block lies, as far as the volume reaches; its middle if not given.
     """
-    block = central_block(before.shape, centre=centre)
-    old, new = (_transform(np.array(volume[block], dtype=np.float32)) for volume in (before, after))
+    block = block_about(before.shape, centre=centre)
+    blocks = [np.array(volume[block], dtype=np.float32) for volume in (before, after)]
+    z, y, x = blocks[0].shape
+    old, new = map(_transform, blocks)
     powers = [_over_rows(np.abs(part) ** 2) for part in (old, new)]
     cross = _over_rows((old * new.conj()).real)
-    shape = (cross.shape[0], cross.shape[1])
-    measured, inferred = wedge_regions(shape, tilt_min, tilt_max)
-    some = np.ones(shape, dtype=bool)
-    some[shape[0] // 2, shape[1] // 2] = False
+    measured, inferred = wedge_regions((z, x), tilt_min, tilt_max)
+    some = np.ones((z, x), dtype=bool)
+    some[z // 2, x // 2] = False
     tiny = np.finfo(np.float64).tiny
     share = powers[1][inferred].sum() / max(powers[1][some].sum(), tiny)
     both = measured & some
     norm = np.sqrt(powers[0][both].sum() * powers[1][both].sum())
-    return Comparison(powers[0], powers[1], float(share), float(cross[both].sum() / max(norm, tiny)), _size(block))
+    correlation = float(cross[both].sum() / max(norm, tiny))
+    return Comparison(powers[0], powers[1], float(share), correlation, (z, y, x), (tilt_min, tilt_max))
 
 
-def central_block(
+def block_about(
     shape: tuple[int, ...], most: tuple[int, int, int] = BLOCK, centre: tuple[int, ...] | None = None
 ) -> tuple[slice, ...]:
-    """Slices of the block of at most `most` voxels in the middle, or as near to a given centre as the faces allow."""
+    """Slices of the block of at most `most` voxels in the middle, or as near to a given centre as the volume allows."""
     middle = tuple(n // 2 for n in shape) if centre is None else centre
     parts = []
     for n, limit, here in zip(shape, most, middle, strict=True):
@@ -98,18 +107,16 @@ def central_block(
 def wedge_regions(
     shape: tuple[int, int], tilt_min: float, tilt_max: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Masks over shifted `(kz, kx)`: what was measured, and the wedge farther than two frequency steps from it."""
-    kz = np.fft.fftshift(np.fft.fftfreq(shape[0]))[:, None]
-    kx = np.fft.fftshift(np.fft.fftfreq(shape[1]))[None, :]
-    tilt = np.rad2deg(np.arctan2(kz, np.where(kx == 0, 1e-12, kx)))
-    tilt = (tilt + 90) % 180 - 90
-    measured = (tilt >= tilt_min) & (tilt <= tilt_max)
+    """Masks over shifted `(kz, kx)`: the measured region, and the wedge farther than two frequency steps from it."""
+    kz, kx = (np.fft.fftshift(np.fft.fftfreq(n)) for n in shape)
+    kz = kz[:, None]
+    z, x = torch.from_numpy(kz), torch.from_numpy(kx)
+    measured = Wedge.binary(tilt_min, tilt_max).value(z, z, x).numpy() > 0
     far = np.ones(shape, dtype=bool)
     for edge in np.deg2rad([tilt_min, tilt_max]):
         # distance in steps of either axis, which differ when the block is not square
-        far &= np.hypot(np.sin(edge) / shape[1], np.cos(edge) / shape[0]) * _MARGIN < np.abs(
-            kz * np.cos(edge) - kx * np.sin(edge)
-        )
+        step = np.hypot(np.sin(edge) / shape[1], np.cos(edge) / shape[0])
+        far &= np.abs(kz * np.cos(edge) - kx * np.sin(edge)) > step * _MARGIN
     return measured, ~measured & far
 
 
@@ -119,37 +126,54 @@ def colour_limits(power: Spectrum) -> tuple[float, float]:
     return top - DECADES, top
 
 
-def draw_spectrum(
-    axes: Axes, power: Spectrum, limits: tuple[float, float], tilts: tuple[float, float], title: str, *, labelled: bool
+def draw_spectra(
+    figure: Figure,
+    comparison: Comparison,
+    names: tuple[str, str],
+    corners: Sequence[Point],
+    side: float,
+    limits: tuple[float, float] | None = None,
 ) -> None:
-    """Power on a logarithmic scale, with a line at either extreme tilt: what lies between them was measured."""
+    """Draw both spectra of a comparison on one logarithmic scale, with a line at either extreme tilt.
+
+    Parameters
+    ----------
+    names
+        Of the two sides.
+    corners
+        Upper left corner of each spectrum.
+    side
+        Inches.
+    limits
+        See `colour_limits`; those of `before` if not given.
+    """
+    powers = (comparison.before, comparison.after)
+    for i, (name, power, corner) in enumerate(zip(names, powers, corners, strict=True)):
+        axes = place(figure, *corner, side, side, label=f"spectrum {name}")
+        _draw_spectrum(axes, power, limits or colour_limits(comparison.before), labelled=i == 0)
+        axes.set_title(f"power, {name}", pad=5)
+        for tilt in comparison.tilts:
+            kx, kz = line_ends(tilt)
+            axes.plot([-kx, kx], [-kz, kz], "w", linewidth=1.0, linestyle=(0, (4, 3)), label=f"tilt {tilt:g}")
+
+
+def _draw_spectrum(axes: Axes, power: Spectrum, limits: tuple[float, float], *, labelled: bool) -> None:
     nz, nx = power.shape
     whole = np.pad(power, [(0, 1 - nz % 2), (0, 1 - nx % 2)], mode="wrap")  # minus Nyquist is plus Nyquist too
     reach = [(n // 2 + 0.5) / n for n in (nx, nz)]
     extent = (-reach[0], reach[0], -reach[1], reach[1])
-    axes.imshow(
-        np.log10(np.maximum(whole, 10.0 ** (limits[0] - 1))),
-        vmin=limits[0],
-        vmax=limits[1],
-        extent=extent,
-        cmap="magma",
-        aspect="auto",
-        origin="lower",
-        interpolation="bilinear",
-    )
-    for tilt in tilts:
-        kx, kz = line_ends(tilt)
-        axes.plot([-kx, kx], [-kz, kz], color="white", linewidth=1.0, linestyle=(0, (4, 3)), label=f"tilt {tilt:g}")
-    axes.set(xlim=(-0.5, 0.5), ylim=(-0.5, 0.5), xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
-    axes.set_xticklabels(["-½", "0", "½"])
-    axes.set_yticklabels(["-½", "0", "½"] if labelled else [])
+    logarithm = np.log10(np.maximum(whole, 10.0 ** (limits[0] - 1)))
+    axes.imshow(logarithm, clim=limits, extent=extent, cmap="magma", aspect="auto", interpolation="bilinear")
+    outlined(axes, -0.48, -0.47, f"log scale, {limits[1] - limits[0]:g} decades", size=7)
+    marks = ["-½", "0", "½"]
+    axes.set(xlim=(-0.5, 0.5), ylim=(-0.5, 0.5))
+    axes.set_xticks([-0.5, 0, 0.5], marks)
+    axes.set_yticks([-0.5, 0, 0.5], marks if labelled else [""] * 3)
     axes.tick_params(length=2, pad=2)
-    axes.set_title(title, pad=5)
     axes.set_xlabel("$k_x$, cycles per voxel", labelpad=1, color=FAINT)
     if labelled:
         axes.set_ylabel("$k_z$", labelpad=-3, color=FAINT)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def line_ends(tilt: float) -> tuple[float, float]:
@@ -170,8 +194,3 @@ def _transform(block: NDArray[np.float32]) -> NDArray[np.complex64]:
 
 def _over_rows(values: NDArray[np.float32]) -> Spectrum:
     return np.asarray(values.mean(axis=1, dtype=np.float64))
-
-
-def _size(block: tuple[slice, ...]) -> tuple[int, int, int]:
-    z, y, x = (part.stop - part.start for part in block)
-    return z, y, x

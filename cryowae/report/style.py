@@ -1,26 +1,29 @@
-"""One look for all pictures: quiet axes, colours that colour-blind readers tell apart, a size that suits a README."""
+"""One style for all pictures: thin axes, colours for colour-blind readers, a width that fits a README."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.errors import OutputError
+from cryowae.io.outputs import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+P = ParamSpec("P")
+Point = tuple[float, float]
+"""Inches from the left and from the top edge of a figure."""
+
 DPI = 128
 WIDTH = 9.0
-"""Inches; at 100 pixels an inch, the width of a README, text of 9 points is read easily."""
+"""Inches; at 100 pixels an inch, the width of a README, text of 9 points is easy to read."""
 
 INK = "#222222"
 FAINT = "#777777"
@@ -31,8 +34,9 @@ BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-"""Okabe and Ito's palette (Color Universal Design, 2008) without its yellow, which vanishes on white."""
+"""Okabe and Ito's palette (Color Universal Design, 2008) without its yellow, which is hardly visible on white."""
 
+_TICKS = {"labelsize": 8, "color": FAINT, "labelcolor": INK, "major.width": 0.7}
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -44,14 +48,7 @@ STYLE: dict[Any, Any] = {
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
+    **{f"{axis}tick.{name}": value for axis in "xy" for name, value in _TICKS.items()},
     "text.color": INK,
     "lines.linewidth": 1.6,
     "legend.frameon": False,
@@ -65,7 +62,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Everything that is drawn inside has the look of this module."""
+    """Everything that is drawn inside has the style of this module; also a decorator of functions that draw."""
     from matplotlib import rc_context
 
     with rc_context(STYLE):
@@ -73,7 +70,7 @@ def house_style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of `width` x `height` inches that no global state knows of."""
+    """An empty figure of `width` x `height` inches, independent of the global state of matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -94,6 +91,23 @@ def write(figure: Figure, text_left: float, text_top: float, text: str, **option
     figure.text(text_left / across, 1 - text_top / down, text, **{"va": "top", "ha": "left", **options})
 
 
+def outlined(axes: Axes, x: float, y: float, text: str, **options: Any) -> None:
+    """White text with a black outline, which can be read on any grey."""
+    from matplotlib.patheffects import withStroke
+
+    axes.text(x, y, text, color="white", path_effects=[withStroke(linewidth=2, foreground="black")], **options)
+
+
+def count_in_decades(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers at 1, 2, 3 and 5 of each decade."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def as_array(figure: Figure) -> NDArray[np.uint8]:
     """A figure as `(rows, columns, 4)` red, green, blue and opacity, for a window."""
     with house_style():
@@ -102,25 +116,28 @@ def as_array(figure: Figure) -> NDArray[np.uint8]:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG, whole or not at all.
+    """Write a figure as PNG; an existing file is replaced when the new one is complete.
 
     Raises
     ------
     OutputError
-        If the place cannot be written.
+        If the file cannot be written.
     """
-    target = Path(path)
     buffer = io.BytesIO()
     with house_style():
         figure.savefig(buffer, format="png", dpi=DPI)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        scratch.write_bytes(buffer.getvalue())
-        os.replace(scratch, target)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        reason = error.strerror or error
-        raise OutputError(
-            f"cannot write the picture {target} ({reason}): choose a place that can be written"
-        ) from error
-    return target
+    write_bytes(Path(path), buffer.getvalue(), what="picture")
+    return Path(path)
+
+
+def to_png(figure: Callable[P, Figure]) -> Callable[Concatenate[str | Path, P], Path]:
+    """The function that writes what `figure` draws as a PNG. Its first argument is the path, see `save` for the errors.
+
+    The other arguments are those of `figure`.
+    """
+
+    def draw(path: str | Path, /, *args: P.args, **options: P.kwargs) -> Path:
+        return save(figure(*args, **options), path)
+
+    draw.__doc__ = f"Write this picture to the PNG `path` and return it; other arguments as below.\n\n{figure.__doc__}"
+    return draw

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cryowae.config.options import Contrast, RestoreOptions
 from cryowae.consistency import mix_measured, weights_from_halves, weights_from_noise
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.scratch import scratch_array
+from cryowae.io.memory import scratch_array
 from cryowae.models.weights import CLIP, load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.restore.network import Model, WindowNetwork

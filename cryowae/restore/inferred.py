@@ -8,7 +8,7 @@ import numpy as np
 
 from cryowae.consistency import mix_measured
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.writer import MrcWriter
+from cryowae.io.mrc import MrcWriter
 from cryowae.progress import SILENT, Progress
 from cryowae.tomogram import Tomogram
 from cryowae.tomogram.volumes import slabs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import gcd
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from cryowae.fourier.resampling import resample, resampling_ratio
 from cryowae.fourier.rotation import HALF_TURNS
+from cryowae.io.memory import free_memory
 from cryowae.models.weights import CLIP
 from cryowae.tiling import Shape, plan_windows
 
@@ -126,8 +126,4 @@ def _spread(volume: Tensor) -> float:
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return _MOST_VOXELS["cpu"] * _BYTES_PER_VOXEL["cpu"]
+    return int(min(free_memory(), _MOST_VOXELS["cpu"] * _BYTES_PER_VOXEL["cpu"]))

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from cryowae.config.options import Contrast, RestoreOptions
 from cryowae.errors import ConfigError, OutputError
-from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import SUFFIXES, read_mrc, stem_of
-from cryowae.io.space import check_output
-from cryowae.io.writer import MrcWriter
+from cryowae.io.mrc import SUFFIXES, MrcWriter, in_zyx, read_mrc, stem_of
+from cryowae.io.outputs import check_output
 from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_halves_fsc, draw_restoration

@@ -16,9 +16,8 @@ from scipy.fft import next_fast_len
 
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.mrc import require_name, stem_of
-from cryowae.io.space import check_output
-from cryowae.io.writer import MrcWriter
+from cryowae.io.mrc import MrcWriter, require_name, stem_of
+from cryowae.io.outputs import check_output
 from cryowae.progress import SILENT, Progress
 from cryowae.report import draw_wedge
 from cryowae.simulate.exposing import project_tomogram

@@ -15,11 +15,10 @@ import yaml
 
 from cryowae.config import SceneConfig
 from cryowae.errors import ConfigError
-from cryowae.io.space import check_output, make_folder
+from cryowae.io.mrc import write_mrc
+from cryowae.io.outputs import check_output, make_folder, write_text
 from cryowae.io.star import relion_angles, star_table
-from cryowae.io.text import write_text
 from cryowae.io.tilts import write_tilts
-from cryowae.io.writer import write_mrc
 from cryowae.progress import SILENT, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet
 from cryowae.specimen.builder import Specimen, make_specimen, observe_specimen, require_possible

@@ -16,8 +16,7 @@ from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.imaging.microscope import tilt_transfers
 from cryowae.io.mrc import is_stack, require_name, stem_of, write_mrc
-from cryowae.io.space import check_output
-from cryowae.io.text import write_text
+from cryowae.io.outputs import check_output, write_text
 from cryowae.io.tilts import write_tilts
 from cryowae.progress import SILENT, Progress
 from cryowae.simulate.exposing import add_noise, count_electrons, expose, project_tomogram

@@ -12,10 +12,9 @@ from typing import Any, Literal
 from cryowae.config.options import ItemOptions, TomogramOptions
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import read_mrc, stem_of
+from cryowae.io.mrc import in_zyx, read_mrc, stem_of
 from cryowae.io.neighbours import find_halves, is_name_of
-from cryowae.io.space import make_folder
+from cryowae.io.outputs import make_folder
 from cryowae.tomogram.estimate import estimate_contrast
 from cryowae.tomogram.opening import Tomogram, open_tomogram
 from cryowae.tomogram.volumes import MeanOf, Volume, require_content

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from cryowae.errors import TiltError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.header import MrcHeader
-from cryowae.io.layout import in_zyx
-from cryowae.io.mrc import is_stack, read_mrc
+from cryowae.io.mrc import in_zyx, is_stack, read_mrc
 from cryowae.io.neighbours import find_tilts
 from cryowae.io.tilts import TiltAngles, read_tilts, require_tilt_range
 from cryowae.tomogram.estimate import estimate_tilt_range
@@ -41,7 +40,7 @@ class Tomogram:
     tilt_source
         Where the angles came from, in words, without the angles themselves.
     axes
-        Order of the axes in the file, see `cryowae.io.layout`.
+        Order of the axes in the file, see `cryowae.io.header`.
     notes
         What the user should know, one line each.
     """

@@ -10,8 +10,7 @@ import pytest
 from driving import cells, click, dock, open_in, save, wait
 
 from cryowae._napari.figure_canvas import camera_of, grid_of
-from cryowae.io.mrc import read_mrc
-from cryowae.io.writer import write_mrc
+from cryowae.io.mrc import read_mrc, write_mrc
 
 pytestmark = pytest.mark.gui
 SHAPE = (32, 40, 48)

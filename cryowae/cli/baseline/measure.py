@@ -34,7 +34,7 @@ def evaluate(
     from cryowae.baselines.rows import Rows
     from cryowae.data.celeba import read_celeba
     from cryowae.data.mnist import read_mnist
-    from cryowae.io.space import check_output
+    from cryowae.io.outputs import check_output
     from cryowae.models.weights import pick_device
 
     if output:
@@ -72,7 +72,7 @@ def references(
     from cryowae.baselines.evaluate import Evaluation
     from cryowae.baselines.principal import measure_references
     from cryowae.data.mnist import read_mnist
-    from cryowae.io.space import check_output, make_folder
+    from cryowae.io.outputs import check_output, make_folder
     from cryowae.models.weights import pick_device
 
     table = make_folder(output) / "evaluation.csv"
@@ -92,7 +92,7 @@ def table(
 ) -> None:
     """Put runs side by side: all figures as CSV, means and spread over seeds as Markdown."""
     from cryowae.baselines.table import collect, table_files, write_table
-    from cryowae.io.space import check_output, make_folder
+    from cryowae.io.outputs import check_output, make_folder
 
     make_folder(output.parent)
     for file in table_files(output):
@@ -114,7 +114,7 @@ def sample(
     """Draw prior samples, reconstructions and interpolations; classes, where the model knows them."""
     from cryowae.baselines.model import read_baseline
     from cryowae.baselines.pictures import draw_baseline
-    from cryowae.io.space import check_output
+    from cryowae.io.outputs import check_output
 
     picture = output or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "samples.png"
     if picture.suffix.lower() != ".png":
@@ -134,7 +134,7 @@ def bandwidth(
 ) -> None:
     """Sweep the bandwidth of the MMD's kernels over codes that are known not to match: which see it?"""
     from cryowae.baselines.bandwidth import draw_sweep, sweep_bandwidths, write_sweep
-    from cryowae.io.space import check_output, make_folder
+    from cryowae.io.outputs import check_output, make_folder
 
     folder = make_folder(output)
     check_output(folder / "bandwidth.csv", overwrite=overwrite)

@@ -37,7 +37,7 @@ def sweep(
     from cryowae.baselines.table import collect, write_table
     from cryowae.config import baseline_config
     from cryowae.data.mnist import read_mnist
-    from cryowae.io.space import make_folder
+    from cryowae.io.outputs import make_folder
     from cryowae.models.weights import pick_device
 
     models = list(dict.fromkeys(models or ["wae-mmd", "wae-gan"]))

@@ -104,7 +104,7 @@ def lenet(
     """Train the LeNet-5 whose features judge digits, on the digits that are not held out."""
     from cryowae.baselines.features import train_lenet
     from cryowae.data.mnist import read_mnist
-    from cryowae.io.space import check_output, make_folder
+    from cryowae.io.outputs import check_output, make_folder
 
     make_folder(output.parent)
     check_output(output, overwrite=overwrite)
@@ -136,7 +136,7 @@ def restore(
     from cryowae.baselines.restoration import KINDS, restore_digits
     from cryowae.baselines.wedged import Wedged
     from cryowae.data.mnist import read_mnist
-    from cryowae.io.space import check_output, make_folder
+    from cryowae.io.outputs import check_output, make_folder
     from cryowae.io.tilts import require_tilt_range
 
     kinds = [kind for kind in KINDS if kind in (match or KINDS)]
