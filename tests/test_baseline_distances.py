@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
 
-from cryowae.baselines.bandwidth import MISMATCHES, draw_sweep, sweep_bandwidths, write_sweep
+from cryowae.baselines.bandwidth import MISMATCHES, sweep_bandwidths, write_bandwidths
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
-from cryowae.baselines.mixture import GaussianMixture
-from cryowae.baselines.principal import PrincipalComponents
+from cryowae.baselines.evaluate import Evaluation
+from cryowae.baselines.gaussian_models import fit_mixture, principal_components
+from cryowae.baselines.plots import draw_bandwidths
 from cryowae.baselines.rows import read_rows
-from cryowae.data.images import signed
+from cryowae.data.images import ImageSet, signed
+from cryowae.errors import ConfigError
 
 
 @pytest.fixture
@@ -83,25 +86,48 @@ def test_a_mixture_finds_its_lumps(generator):
     roots = torch.tensor([[[0.5, 0.0], [0.4, 0.3]], [[1.0, 0.0], [0.0, 0.2]], [[0.3, 0.0], [0.0, 0.3]]])
     noise = torch.randn(3, 600, 2, generator=generator)
     x = torch.cat([n @ r.T + c for n, r, c in zip(noise, roots, centres, strict=True)])
-    found = GaussianMixture.fit(x, 3, generator)
-    order = [int((found.means.float() - c).norm(dim=1).argmin()) for c in centres]
+    found = fit_mixture(x, 3, generator)
+    means, weights, covariances = (
+        torch.from_numpy(part).float() for part in (found.means_, found.weights_, found.covariances_)
+    )
+    order = [int((means - c).norm(dim=1).argmin()) for c in centres]
     assert sorted(order) == [0, 1, 2]
-    assert torch.allclose(found.means[order].float(), centres, atol=0.15)
-    assert torch.allclose(found.weights, torch.full((3,), 1 / 3, dtype=torch.float64), atol=0.02)
-    covariances = (found.roots @ found.roots.mT)[order].float()
-    assert torch.allclose(covariances, roots @ roots.mT, atol=0.12)
-    drawn = found.sample(3000, generator)
+    assert torch.allclose(means[order], centres, atol=0.15)
+    assert torch.allclose(weights, torch.full((3,), 1 / 3), atol=0.02)
+    assert torch.allclose(covariances[order], roots @ roots.mT, atol=0.12)
+    drawn = torch.from_numpy(found.sample(3000)[0])
     assert frechet_distance(drawn, x) < 0.05
-    assert float(found.log_density(drawn).mean()) == pytest.approx(float(found.log_density(x).mean()), abs=0.1)
+    assert found.score(drawn.numpy()) == pytest.approx(found.score(x.double().numpy()), abs=0.1)
 
 
-def test_log_density_of_one_gaussian_against_torch(generator):
-    root = torch.tensor([[1.0, 0.0], [0.5, 2.0]], dtype=torch.float64)
-    mean = torch.tensor([0.3, -1.0], dtype=torch.float64)
-    mixture = GaussianMixture(torch.ones(1, dtype=torch.float64), mean[None], root[None])
-    x = torch.randn(10, 2, generator=generator, dtype=torch.float64)
-    expected = torch.distributions.MultivariateNormal(mean, scale_tril=root).log_prob(x)
-    assert torch.allclose(mixture.log_density(x), expected)
+def test_a_mixture_of_one_is_the_gaussian_with_the_moments_of_the_codes(generator):
+    x = torch.randn(500, 2, generator=generator, dtype=torch.float64) @ torch.tensor([[1.0, 0.5], [0.0, 2.0]]).double()
+    found = fit_mixture(x.float(), 1, generator)
+    expected = torch.distributions.MultivariateNormal(x.mean(0), torch.cov(x.T, correction=0)).log_prob(x)
+    assert torch.allclose(torch.from_numpy(found.score_samples(x.numpy())), expected, atol=1e-4)
+
+
+def test_a_mixture_depends_on_the_generator_alone(generator):
+    x = torch.randn(200, 3, generator=generator)
+    first, again, other = (fit_mixture(x, 4, torch.Generator().manual_seed(seed)).sample(50)[0] for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
+
+
+def test_codes_that_collapsed_to_a_point_have_a_mixture(generator):
+    assert abs(fit_mixture(torch.ones(50, 3), 10, generator).sample(20)[0] - 1).max() < 1e-3
+
+
+def test_scikit_learn_is_asked_for_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    images = torch.zeros(20, 1, 4, 4, dtype=torch.uint8)
+    for call in (
+        lambda: fit_mixture(torch.ones(50, 3), 10, torch.Generator()),
+        lambda: principal_components(images, images, 3, torch.Generator()),
+        lambda: Evaluation(ImageSet("digits", images), ImageSet("digits", images)),  # before any training
+    ):
+        with pytest.raises(ConfigError, match=r'pip install "cryowae\[baselines\]"') as told:
+            call()
+        assert "\n" not in str(told.value)
 
 
 def test_principal_components_hold_what_lies_in_their_plane(generator):
@@ -109,13 +135,10 @@ def test_principal_components_hold_what_lies_in_their_plane(generator):
     patterns = torch.randn(3, 16, generator=generator) * 0.2
     images = ((torch.randn(400, 3, generator=generator) @ patterns).clamp(-1, 1) + 1) * 127.5
     images = images.round().to(torch.uint8).view(-1, 1, 4, 4)
-    model = PrincipalComponents.fit(images, 3)
-    errors = [
-        float((signed(PrincipalComponents.fit(images, k).reconstruct(images)) - signed(images)).square().mean())
-        for k in (1, 3)
-    ]
-    assert errors[1] < 0.01 < errors[0]
-    drawn = model.sample(2000, generator)
+    made = {k: principal_components(images, images.repeat(5, 1, 1, 1), k, generator) for k in (1, 3)}
+    errors = {k: float((signed(again[:400]) - signed(images)).square().mean()) for k, (again, _) in made.items()}
+    assert errors[3] < 0.01 < errors[1]
+    drawn = made[3][1]
     assert drawn.shape == (2000, 1, 4, 4) and drawn.dtype == torch.uint8
     assert torch.allclose(signed(drawn).mean(0), signed(images).mean(0), atol=0.05)
 
@@ -147,5 +170,5 @@ def test_a_bad_bandwidth_is_blind_and_a_good_one_sees(tmp_path):
         assert power["lumps", kernel, 0.1] > 0.9
         assert power["lumps", kernel, 1e4] < 0.3  # as wide as that it sees means alone, and these agree
     assert power["lumps", "gaussian", 1e-6] < 0.3  # as narrow as that, no two codes are near
-    assert len(read_rows(write_sweep(found, tmp_path / "b.csv"))) == len(found)
-    assert draw_sweep(found, tmp_path / "b.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert len(read_rows(write_bandwidths(found, tmp_path / "b.csv"))) == len(found)
+    assert draw_bandwidths(found, tmp_path / "b.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

@@ -7,13 +7,12 @@ import torch
 from baseline_parts import blobs, config
 from torch.nn.functional import avg_pool2d, interpolate
 
-from cryowae.baselines.evaluate import Evaluation
+from cryowae.baselines.comparison import collect, write_table
+from cryowae.baselines.evaluate import Evaluation, measure_references
 from cryowae.baselines.features import LeNetFeatures
 from cryowae.baselines.model import Baseline
-from cryowae.baselines.principal import measure_references
 from cryowae.baselines.rows import Rows, read_rows
 from cryowae.baselines.steps import mmd_of_codes
-from cryowae.baselines.table import collect, write_table
 from cryowae.data.images import ImageSet
 from cryowae.errors import ConfigError
 
