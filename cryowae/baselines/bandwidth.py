@@ -100,12 +100,7 @@ def sweep_bandwidths(
         scales = (bandwidth,) if bandwidth else SCALES
         generator = torch.Generator().manual_seed(seed)
         values = {
-            name: torch.tensor(
-                [
-                    _distance(sampler(batch, d, generator), _prior(batch, d, generator), scales, kernel)
-                    for _ in range(draws)
-                ]
-            )
+            name: torch.tensor([_distance(sampler, batch, d, generator, scales, kernel) for _ in range(draws)])
             for name, sampler in samplers.items()
         }
         limit = float(torch.quantile(values.pop(""), 0.95))
@@ -121,13 +116,11 @@ def sweep_bandwidths(
 
 def write_bandwidths(found: Sequence[Seen], path: Path) -> Path:
     """Write a CSV file with a row for each kernel, bandwidth and mismatch; `all` is the sum over seven scales."""
-    write_rows(
-        [
-            {**asdict(s), "bandwidth": s.bandwidth or "all", "ratio": f"{s.ratio:.4g}", "power": f"{s.power:.3f}"}
-            for s in found
-        ],
-        path,
+    rows = (
+        asdict(s) | {"bandwidth": s.bandwidth or "all", "ratio": f"{s.ratio:.4g}", "power": f"{s.power:.3f}"}
+        for s in found
     )
+    write_rows(list(rows), path)
     return path
 
 
@@ -135,6 +128,8 @@ def _prior(count: int, d: int, generator: torch.Generator) -> Tensor:
     return torch.randn(count, d, generator=generator)
 
 
-def _distance(codes: Tensor, prior: Tensor, scales: Sequence[float], kernel: Kernel) -> float:
-    both = torch.cat([codes, prior])[:, None]
-    return float(mmd(block_kernel(both, scales, kind=kernel), torch.arange(len(both)) < len(codes)))
+def _distance(
+    sampler: Sampler, batch: int, d: int, generator: torch.Generator, scales: Sequence[float], kernel: Kernel
+) -> float:
+    both = torch.cat([sampler(batch, d, generator), _prior(batch, d, generator)])[:, None]
+    return float(mmd(block_kernel(both, scales, kind=kernel), torch.arange(2 * batch) < batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,21 +22,20 @@ ACCURACY = 0.97
 """Share of test digits that a LeNet must classify correctly to be used without a warning."""
 
 
-class LeNet(nn.Module):
-    """LeNet-5 (LeCun et al. 1998, fig. 2) with ReLU and max pooling: 32 x 32 digits to 84 features and 10 classes."""
+class LeNet(nn.Sequential):
+    """LeNet-5 (LeCun et al. 1998, fig. 2) with ReLU and max pooling: 84 features of a digit, and 10 classes.
+
+    From `(n, 1, 32, 32)` in [-1, 1] to `(n, 10)` logits; `features` gives `(n, 84)`.
+    """
+
+    features: nn.Sequential
 
     def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
             *(nn.Conv2d(16, 120, 5), nn.ReLU(), nn.Flatten(), nn.Linear(120, 84), nn.ReLU()),
         )
-        self.classes = nn.Linear(84, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """`(n, 1, 32, 32)` in [-1, 1] to `(n, 10)` logits."""
-        logits: Tensor = self.classes(self.features(images))
-        return logits
+        super().__init__(OrderedDict(features=features, classes=nn.Linear(84, 10)))
 
 
 class Extractor(Protocol):
@@ -100,15 +100,15 @@ class LeNetFeatures:
         """`(n, 1, 32, 32)` uint8 to `(n,)` classes."""
         return torch.cat([self.network(signed(some)).argmax(1) for some in images.split(1000)])
 
-    @property
-    def warning(self) -> str:
-        """One line if the LeNet is too poor for its distances to mean much, else empty."""
-        if self.accuracy >= ACCURACY:
-            return ""
-        return (
-            f"warning: this LeNet classifies {self.accuracy:.1%} of the test digits correctly, expected at least "
-            f"{ACCURACY:.0%}: its distances mean little; train it longer by `cryowae baseline lenet`"
-        )
+
+def accuracy_warning(accuracy: float) -> str:
+    """One line if a LeNet classifies too few test digits correctly for its distances to mean much, else empty."""
+    if accuracy >= ACCURACY:
+        return ""
+    return (
+        f"warning: the LeNet classifies {accuracy:.1%} of the test digits correctly, expected at least {ACCURACY:.0%}: "
+        "its distances mean little; train it on all digits, or for more epochs, by `cryowae baseline lenet`"
+    )
 
 
 def train_lenet(

@@ -94,10 +94,8 @@ class InceptionFeatures:
 
 def _read(path: Path, device: str) -> tuple[Network, str]:
     try:
-        network, name = (
-            torch.jit.load(str(path), map_location=device).eval(),
-            f"inception-{short_hash(path.read_bytes())}",
-        )
+        network = torch.jit.load(str(path), map_location=device).eval()
+        name = f"inception-{short_hash(path.read_bytes())}"
         if device == "cpu":
             network = torch.jit.optimize_for_inference(network)  # 12 % faster, bit-equal
     except (RuntimeError, ValueError, OSError) as error:

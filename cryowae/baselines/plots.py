@@ -15,7 +15,7 @@ from scipy.ndimage import uniform_filter1d
 from cryowae.baselines.bandwidth import Seen
 from cryowae.baselines.rows import read_rows
 from cryowae.report.curves import count_in_decades
-from cryowae.report.style import BLUE, FAINT, SERIES, WIDTH, house_style, new_figure, place, save
+from cryowae.report.style import FAINT, SERIES, WIDTH, house_style, new_figure, place, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,40 +59,12 @@ _CHANCE: dict[str, Any] = {"color": FAINT, "linewidth": 0.7, "linestyle": (0, (4
 
 def draw_log(rows: Sequence[Row], path: str | Path) -> Path:
     """Draw the terms of the objective over the epochs, from the rows of `log.csv`. A dashed line is chance."""
-    names = [name for name in _TERMS if any(row.get(name) for row in rows)]
-    with house_style():
-        figure, panels = _panels([_TERMS[name] for name in names], "epoch")
-        for axes, name in zip(panels, names, strict=True):
-            x, y = _curve(rows, name)
-            axes.plot(x, y, color=BLUE, linewidth=0.6, alpha=0.35)
-            smooth = uniform_filter1d(y, max(len(y) // 25, 1) * 2 - 1, mode="nearest")
-            axes.plot(x, smooth, color=BLUE, marker="o" if len(x) == 1 else "")  # a line needs two points
-            if name.startswith("accuracy"):
-                axes.axhline(0.5, **_CHANCE)
-                axes.set_ylim(0, 1)
-    return save(figure, path)
+    return _draw_history(rows, {title: {name: ""} for name, title in _TERMS.items()}, 1, path)
 
 
 def draw_evaluation(rows: Sequence[Row], path: str | Path) -> Path:
     """Draw the figures over the epochs, from the rows of `evaluation.csv`: those that at least two rows have."""
-    titles = [title for title, names in _FIGURES.items() if any(len(_curve(rows, name)[0]) > 1 for name in names)]
-    with house_style():
-        figure, panels = _panels(titles, "epoch", top=0.55)
-        for axes, title in zip(panels, titles, strict=True):
-            names = [name for name in _FIGURES[title] if len(_curve(rows, name)[0])]
-            for colour, name in zip(SERIES, names, strict=False):
-                axes.plot(*_curve(rows, name), ".-", color=colour, label=_FIGURES[title][name])
-            axes.locator_params(axis="x", integer=True)
-            null = _curve(rows, f"{names[0]}_null95")[1]
-            if names == ["mmd"]:
-                _mark_chance(axes, _curve(rows, "mmd")[1], null.max())
-            elif len(null) or names == ["power_ratio"]:
-                axes.axhline(null.max() if len(null) else 1, **_CHANCE)
-            elif len(_FIGURES[title]) > 1:
-                count_in_decades(axes)
-                axes.set_title(title, pad=18)
-                axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.97), ncols=3, borderpad=0, handlelength=1.4)
-    return save(figure, path)
+    return _draw_history(rows, _FIGURES, 2, path)
 
 
 def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
@@ -142,6 +114,34 @@ def draw_bandwidths(found: Sequence[Seen], path: str | Path) -> Path:
             axes.set(xscale="log", ylim=(-0.02, 1.04))
         panels[0].set_ylabel("share of rejected batches")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="upper left", ncols=2)
+    return save(figure, path)
+
+
+def _draw_history(rows: Sequence[Row], panels: Mapping[str, Mapping[str, str]], fewest: int, path: str | Path) -> Path:
+    """Draw columns over the epochs: `panels` has the labels of the columns by title. Long curves are smoothed."""
+    titles = [title for title, names in panels.items() if any(len(_curve(rows, n)[0]) >= fewest for n in names)]
+    with house_style():
+        figure, placed = _panels(titles, "epoch", top=0.55)
+        for axes, title in zip(placed, titles, strict=True):
+            names = [name for name in panels[title] if len(_curve(rows, name)[0])]
+            for colour, name in zip(SERIES, names, strict=False):
+                x, y = _curve(rows, name)
+                smooth = uniform_filter1d(y, max(len(y) // 25, 1) * 2 - 1, mode="nearest")
+                axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.35)
+                axes.plot(x, smooth, marker="." if len(x) < 50 else "", color=colour, label=panels[title][name])
+            axes.locator_params(axis="x", integer=True)
+            null = _curve(rows, f"{names[0]}_null95")[1]
+            if names[0].startswith("accuracy"):
+                axes.axhline(0.5, **_CHANCE)
+                axes.set_ylim(0, 1)
+            elif names == ["mmd"]:
+                _mark_chance(axes, _curve(rows, "mmd")[1], null.max())
+            elif len(null) or names == ["power_ratio"]:
+                axes.axhline(null.max() if len(null) else 1, **_CHANCE)
+            elif len(panels[title]) > 1:
+                count_in_decades(axes)
+                axes.set_title(title, pad=18)
+                axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.97), ncols=3, borderpad=0, handlelength=1.4)
     return save(figure, path)
 
 

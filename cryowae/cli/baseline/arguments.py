@@ -53,8 +53,8 @@ OutputFolder = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for t
 
 
 @dataclass(frozen=True)
-class Judges:
-    """What measures a model, by the options of the same names."""
+class JudgeOptions:
+    """The options that say how models are measured. The fields are named as the options."""
 
     data: Path | None
     lenet: Path = LENET
@@ -80,7 +80,7 @@ class Judges:
             Read the test digits too if the model knows labels.
         """
         from cryowae.baselines.evaluate import Evaluation
-        from cryowae.baselines.features import LeNetFeatures
+        from cryowae.baselines.features import LeNetFeatures, accuracy_warning
         from cryowae.baselines.gaussian_models import require_sklearn
         from cryowae.baselines.inception import InceptionFeatures
         from cryowae.data.celeba import read_celeba
@@ -90,7 +90,7 @@ class Judges:
         digits = source == "mnist"
         with progress() as shown:
             extractors = [LeNetFeatures.read(self.lenet, self.device)] if digits else []
-            for warning in (extractor.warning for extractor in extractors if extractor.warning):
+            if digits and (warning := accuracy_warning(extractors[0].accuracy)):
                 shown.say(warning)
             final = [InceptionFeatures(self.fid_weights, self.device, shown, FEATURES)] if self.fid_weights else []
             found = read_mnist(self.data) if digits else read_celeba(self.data, images or 100_000, progress=shown)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryowae.cli.baseline import arguments
-from cryowae.cli.baseline.arguments import LENET, RUNS, Judges, new_file, say_figures
+from cryowae.cli.baseline.arguments import LENET, RUNS, JudgeOptions, new_file, say_figures
 from cryowae.cli.opening import Device, Overwrite, TiltRange
 from cryowae.cli.terminal import progress
 from cryowae.errors import ConfigError
@@ -36,7 +36,7 @@ def mnist(
 ) -> None:
     """Train a model on MNIST, and measure it every 10 epochs and at the end."""
     config = _config("mnist", model, preset, epochs, seed, images, [f"labels={labels}", *(assignments or [])])
-    _train(config, Judges(data, lenet, fid_weights, device=device), output, resume, overwrite)
+    _train(config, JudgeOptions(data, lenet, fid_weights, device=device), output, resume, overwrite)
 
 
 def celeba(
@@ -55,7 +55,7 @@ def celeba(
 ) -> None:
     """Train a model on the first 100 000 faces of CelebA, or on a folder with the same layout."""
     config = _config("celeba", model, preset, epochs, seed, images, assignments or [])
-    _train(config, Judges(data, fid_weights=fid_weights, device=device), output, resume, overwrite)
+    _train(config, JudgeOptions(data, fid_weights=fid_weights, device=device), output, resume, overwrite)
 
 
 def sweep(
@@ -90,7 +90,7 @@ def sweep(
         for model in models
         for weight in sorted(set(weights or (1, 10, 100, 1000, 10_000, 100_000)))
     ]
-    with Judges(data, lenet, device=device).open("mnist", configs[0].images, configs[0].seed) as (judge, shown):
+    with JudgeOptions(data, lenet, device=device).open("mnist", configs[0].images, configs[0].seed) as (judge, shown):
         folders = sweep_weights(configs, judge, make_folder(output), device=device, progress=shown)
     typer.echo(write_table(collect(folders), output / "sweep"))
     typer.echo(str(draw_weights(folders, output / "sweep.png")))
@@ -106,7 +106,7 @@ def lenet(
     device: Device = "auto",
 ) -> None:
     """Train the LeNet-5 whose features compare digits, on the digits that are not held out."""
-    from cryowae.baselines.features import train_lenet
+    from cryowae.baselines.features import accuracy_warning, train_lenet
     from cryowae.data.mnist import read_mnist
 
     new_file(output, overwrite)
@@ -115,6 +115,8 @@ def lenet(
     with progress() as shown:
         digest, accuracy = train_lenet(train, test, output, epochs=epochs, seed=seed, device=device, progress=shown)
     typer.echo(f"{output}: sha256 {digest}, {accuracy:.2%} of the test digits are classified correctly")
+    if warning := accuracy_warning(accuracy):
+        typer.echo(warning, err=True)
 
 
 def restore(
@@ -164,7 +166,7 @@ def _config(
     return baseline_config(data, model, preset, [*given, *overrides])
 
 
-def _train(config: BaselineConfig, judges: Judges, output: Path | None, resume: bool, overwrite: bool) -> None:
+def _train(config: BaselineConfig, judges: JudgeOptions, output: Path | None, resume: bool, overwrite: bool) -> None:
     from cryowae.baselines.experiment import run_baseline
     from cryowae.baselines.run import check_run
 

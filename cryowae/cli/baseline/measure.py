@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryowae.cli.baseline import arguments
-from cryowae.cli.baseline.arguments import LENET, RUNS, Judges, new_file, say_figures
+from cryowae.cli.baseline.arguments import LENET, RUNS, JudgeOptions, new_file, say_figures
 from cryowae.cli.opening import Device, Overwrite
 from cryowae.cli.terminal import progress
 from cryowae.errors import OutputError
@@ -37,7 +37,7 @@ def evaluate(
         check_output(output, overwrite=overwrite)
     saved = read_baseline(run, device)
     config, step = saved.model.config, int(saved.metadata["step"])
-    judges = Judges(data, lenet, fid_weights, fid_images, device)
+    judges = JudgeOptions(data, lenet, fid_weights, fid_images, device)
     with judges.open(config.data, config.images, config.seed, config.labels) as (judge, _):
         figures = judge(saved.model)
     table = output or _folder(run) / "evaluation.csv"
@@ -65,7 +65,7 @@ def references(
     from cryowae.baselines.evaluate import measure_references
 
     table = new_file(output / "evaluation.csv", overwrite)
-    with Judges(data, lenet, fid_weights, fid_images, device).open("mnist", images) as (judge, shown):
+    with JudgeOptions(data, lenet, fid_weights, fid_images, device).open("mnist", images) as (judge, shown):
         measure_references(judge, codes or [8, 16, 32], table, shown)
     typer.echo(str(table))
 
