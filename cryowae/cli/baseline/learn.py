@@ -72,8 +72,7 @@ def sweep(
     images: arguments.Images = 0,
     assignments: arguments.Settings = None,
     lenet: arguments.LeNetFile = LENET,
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder, or a sweep to continue.")] = RUNS
-    / "sweep",
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="New, or a sweep to continue.")] = RUNS / "sweep",
     device: Device = "auto",
 ) -> None:
     """Sweep lambda on MNIST: reconstruction, match and samples over the weight of the match, as one picture."""
