@@ -1,4 +1,4 @@
-"""The commands of the baselines, from images to tables and pictures."""
+"""The commands `cryowae baseline`, from images to tables and pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOOLS = Path(__file__).parent.parent / "tools"
 
 @pytest.fixture
 def digits(monkeypatch, tmp_path):
-    """In place of MNIST: 160 images to train on and hold out, 30 to test on. Commands run in a folder of their own."""
+    """Instead of MNIST: 160 training and held-out images, 30 test images. Commands run in an empty folder."""
     sets = {"train": blobs(160), "t10k": blobs(30)}
     monkeypatch.setattr("cryowae.data.mnist.read_mnist", lambda folder=None, part="train": sets[part])
     monkeypatch.chdir(tmp_path)
@@ -31,7 +31,7 @@ def run(*words: str):
     return CliRunner().invoke(app, ["baseline", *words])
 
 
-def test_the_judge_of_digits_has_not_seen_those_held_out(digits, monkeypatch, tmp_path):
+def test_the_lenet_is_not_trained_on_held_out_digits(digits, monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(
         "cryowae.baselines.features.train_lenet", lambda train, test, *_, **__: seen.extend((train, test)) or ("", 1.0)
@@ -41,10 +41,12 @@ def test_the_judge_of_digits_has_not_seen_those_held_out(digits, monkeypatch, tm
     assert torch.equal(seen[1].images, digits["t10k"].images)
 
 
-def test_a_run_is_measured_again_and_nothing_is_lost(digits, lenet, inception):
+def test_evaluate_updates_the_last_row_and_keeps_the_others(digits, lenet, inception):
     common = ["--lenet", str(lenet), "--device", "cpu"]
     words = ["mnist", "--model", "ae", "--epochs", "2", "--set", "batch=32", "--set", "evaluate_every=1"]
-    assert run(*words, "--output", "run", *common).exit_code == 0
+    trained = run(*words, "--output", "run", *common)
+    assert trained.exit_code == 0
+    assert "warning: the LeNet classifies" in trained.stderr and "expected at least 97%" in trained.stderr
     before = read_rows(Path("run/evaluation.csv"))
     cells = [[row[name] for name in ("step", "epoch", "epochs", "training_images")] for row in before]
     assert cells == [["4", "1", "2", "128"], ["8", "2", "2", "128"]]  # batches of 32, of four fifths
@@ -65,7 +67,7 @@ def test_a_run_is_measured_again_and_nothing_is_lost(digits, lenet, inception):
     assert not Path("x.jpg").exists()
 
 
-def test_references_have_the_lengths_of_our_codes(digits, lenet, inception):
+def test_references_use_the_code_lengths_of_the_models(digits, lenet, inception):
     assert run("references", "--lenet", str(lenet), "--output", "pca", "--device", "cpu").exit_code == 0
     assert [row["code"] for row in read_rows(Path("pca/evaluation.csv"))] == ["8", "16", "32", ""]
     few = ["--fid-weights", str(inception), "--fid-images", "5", "--code", "8", "--output", "few"]
@@ -75,7 +77,7 @@ def test_references_have_the_lengths_of_our_codes(digits, lenet, inception):
 
 
 @pytest.mark.slow
-def test_the_commands_of_celeba_from_pictures_to_a_table(tmp_path, monkeypatch, inception):
+def test_celeba_commands_from_pictures_to_a_table(tmp_path, monkeypatch, inception):
     monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.setattr(sys, "argv", ["make_celeba_like.py", str(tmp_path), "--count", "60"])
     import make_celeba_like
@@ -98,7 +100,7 @@ def test_the_commands_of_celeba_from_pictures_to_a_table(tmp_path, monkeypatch, 
     assert matplotlib.image.imread(tmp_path / "run" / "samples.png").std() > 0.05
 
 
-def test_commands_say_in_one_line_what_is_wrong(tmp_path, monkeypatch):
+def test_errors_are_one_line(tmp_path, monkeypatch):
     monkeypatch.delenv("CRYOWAE_MNIST", raising=False)
     there = tmp_path / "there"
     there.mkdir()
@@ -111,6 +113,9 @@ def test_commands_say_in_one_line_what_is_wrong(tmp_path, monkeypatch):
         (["sample", str(tmp_path / "none")], "cannot be read"),
         (["table", str(tmp_path)], "no figures in"),
         (["lenet", "--output", str(tmp_path / "l.safetensors")], "give --data FOLDER"),
+        (["lenet", "--output", str(tmp_path / "l.safetensors")], "`python tools/fetch_mnist.py` downloads it"),
+        (["restore", "--output", str(tmp_path / "r")], "`python tools/fetch_mnist.py` downloads it"),
+        (["restore", "--output", str(tmp_path / "r"), "--data", str(there)], "`python tools/fetch_mnist.py`"),
         (["restore", "--match", "some"], "expected none, mmd, adversarial"),
         (["restore", "--output", str(there)], "exists already"),
         (["references", "--output", str(there)], "exists already"),

@@ -1,4 +1,4 @@
-"""What images are compared under: a LeNet, Inception, and features that are kept."""
+"""Features in which images are compared: LeNet, Inception, and the cache."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from baseline_parts import blobs
 from interrupting import Interrupt
 
 from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.features import LeNet, LeNetFeatures, train_lenet
+from cryowae.baselines.features import ACCURACY, LeNet, LeNetFeatures, accuracy_warning, train_lenet
 from cryowae.baselines.inception import InceptionFeatures
 from cryowae.baselines.rows import Rows, read_rows
 from cryowae.errors import CheckpointError, ImagesError
 
 
-def test_a_lenet_learns_and_is_known_by_its_hash(lenet, tmp_path):
+def test_a_lenet_is_trained_and_named_by_its_hash(lenet, tmp_path):
     features = LeNetFeatures.read(lenet, "cpu")
+    assert features.accuracy < ACCURACY and accuracy_warning(features.accuracy) and not accuracy_warning(ACCURACY)
     digest = hashlib.sha256(lenet.read_bytes()).hexdigest()
     assert features.name == f"lenet-{digest[:12]}"
     assert features(blobs(3).images).shape == (3, 84)
@@ -31,7 +32,7 @@ def test_a_lenet_learns_and_is_known_by_its_hash(lenet, tmp_path):
         train_lenet(blobs(100), blobs(40), tmp_path / "untrained.safetensors", device="cpu")
 
 
-def test_inception_is_fed_as_it_was_trained(inception, tmp_path):
+def test_inception_input_is_resized_and_scaled(inception, tmp_path):
     """Three channels of 299 pixels, `(value - 128) / 128`; grey images are repeated."""
     images = torch.zeros(60, 1, 32, 32, dtype=torch.uint8)
     images[59, :, 16:] = 255
@@ -45,8 +46,8 @@ def test_inception_is_fed_as_it_was_trained(inception, tmp_path):
             InceptionFeatures(path, "cpu")
 
 
-def test_inception_may_be_torchmetrics_own(monkeypatch):
-    """It is handed 8 bits and three channels, and resizes by itself; who has not the packages is told what to do."""
+def test_inception_of_torchmetrics(monkeypatch):
+    """It gets 8 bits and three channels, and resizes by itself; without the packages the error says what to install."""
 
     class Own(torch.nn.Module):
         def __init__(self, name, features):
@@ -70,11 +71,11 @@ def test_inception_may_be_torchmetrics_own(monkeypatch):
         InceptionFeatures("download", "cpu")
 
 
-def test_what_inception_made_is_kept_and_goes_on_after_a_break(inception, tmp_path, monkeypatch):
+def test_inception_features_are_cached_and_continue_after_an_interrupt(inception, tmp_path, monkeypatch):
     monkeypatch.setattr("cryowae.baselines.inception._FILE", 100)
     images = torch.randint(0, 256, (250, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     plain = InceptionFeatures(inception, "cpu")(images)
-    stopped = Interrupt(200)  # of batches of 50, when the second hundred is not written yet
+    stopped = Interrupt(200)  # in the second hundred, which is not written yet
     with pytest.raises(KeyboardInterrupt):
         InceptionFeatures(inception, "cpu", stopped, tmp_path / "kept")(images)
     on = Interrupt(0)
@@ -85,7 +86,7 @@ def test_what_inception_made_is_kept_and_goes_on_after_a_break(inception, tmp_pa
     assert len(list((tmp_path / "kept").iterdir())) == 2
 
 
-def test_the_reference_is_kept_and_what_a_model_made_is_not(inception, tmp_path):
+def test_features_of_the_reference_stay_in_the_cache_and_others_do_not(inception, tmp_path):
     train, held = blobs(40).halves()
     made = torch.randint(0, 256, (32, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     counts = Interrupt(0)
@@ -100,6 +101,6 @@ def test_the_reference_is_kept_and_what_a_model_made_is_not(inception, tmp_path)
         "inception_images": "5"
     }
     table = tmp_path / "evaluation.csv"
-    for judge in (few, again):  # the figures of all take the place of those of a few, and say so
+    for judge in (few, again):  # the figures of all images replace those of a few
         Rows(table, keep=1).write(1, judge.distances({"sample": made}))
     assert read_rows(table)[0]["inception_images"] == again.distances({"sample": made})["inception_images"] == "all"

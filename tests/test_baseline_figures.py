@@ -1,4 +1,4 @@
-"""What is measured on a baseline, and tables of it."""
+"""Figures of a baseline, and tables of them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import torch
 from baseline_parts import blobs, config
 from torch.nn.functional import avg_pool2d, interpolate
 
-from cryowae.baselines.evaluate import Evaluation
+from cryowae.baselines.comparison import collect, write_table
+from cryowae.baselines.evaluate import Evaluation, measure_references
 from cryowae.baselines.features import LeNetFeatures
 from cryowae.baselines.model import Baseline
-from cryowae.baselines.principal import measure_references
 from cryowae.baselines.rows import Rows, read_rows
 from cryowae.baselines.steps import mmd_of_codes
-from cryowae.baselines.table import collect, write_table
 from cryowae.data.images import ImageSet
 from cryowae.errors import ConfigError
 
 
 class Brightness:
-    """Features: the mean brightness of every quarter of an image, from 0 to 1."""
+    """Features: the mean brightness of the quarters of an image, from 0 to 1."""
 
     name = "brightness-0"
 
@@ -28,20 +27,20 @@ class Brightness:
 
 
 class Kept(Brightness):
-    """The same, of the kind that keeps what it made."""
+    """The same, with a cache."""
 
     def forget(self, images):
         pass
 
 
 def tiles(count: int, low: int, high: int) -> ImageSet:
-    """Images of 2 x 4 tiles, each of one grey between two values."""
+    """Images of 2 x 4 tiles, each with a constant grey between two values."""
     greys = torch.randint(low, high, (count, 1, 2, 4), generator=torch.Generator().manual_seed(low))
     return ImageSet("tiles", greys.repeat_interleave(16, 2).repeat_interleave(8, 3).to(torch.uint8))
 
 
-def test_training_images_make_the_mixture_and_held_out_ones_the_rest():
-    """Dark images to train on, bright ones held out, and a model whose code is the grey of each tile."""
+def test_the_mixture_comes_from_training_images_and_other_figures_from_held_out_images():
+    """Dark training images, bright held-out images, and a model whose code is the grey of each tile."""
     dark, bright = tiles(100, 0, 64), tiles(80, 192, 256)
     model = Baseline(config("ae"))
     model.encode = lambda images: avg_pool2d(images, (16, 8)).flatten(1)
@@ -51,13 +50,13 @@ def test_training_images_make_the_mixture_and_held_out_ones_the_rest():
     assert found["brightness_fd_reconstruct"] == pytest.approx(0, abs=1e-6)
     assert found["brightness_fd_mixture"] == pytest.approx(4 * (192 / 255) ** 2, rel=0.05)  # dark, in four quarters
     greys = bright.images[:, 0, ::16, ::8].double() / 127.5 - 1
-    power = sum(float(grey) ** 2 for grey in greys.flatten()) / 80  # of a code, not of one of its eight numbers
+    power = sum(float(grey) ** 2 for grey in greys.flatten()) / 80  # of a code, not of one of its eight values
     assert found["power"] == pytest.approx(power, rel=1e-4)
     assert found["power_ratio"] == pytest.approx(power / 8, rel=1e-4)
 
 
-def test_nulls_are_quantiles_of_matched_codes(monkeypatch):
-    """One set of samples of the prior in twenty is farther from another than `null95`."""
+def test_null_quantiles_are_those_of_matched_codes(monkeypatch):
+    """The distance between two sets of prior samples is above `null95` in one case of twenty."""
     generator = torch.Generator().manual_seed(0)
     model = Baseline(config("ae"))
     model.encode = lambda images: torch.randn(len(images), 8, generator=generator)
@@ -69,8 +68,8 @@ def test_nulls_are_quantiles_of_matched_codes(monkeypatch):
     assert found["sliced"] == 0 and 18 <= found["sliced_null95"] < 19
 
 
-def test_the_order_of_images_is_of_no_matter(monkeypatch):
-    """Neighbours in MNIST are of one writer. Here every image's code is a sample of the prior, and they are sorted."""
+def test_the_order_of_images_does_not_matter(monkeypatch):
+    """Neighbours in MNIST are by one writer. Here the codes are sorted samples of the prior."""
     monkeypatch.setattr("cryowae.baselines.evaluate._CODES", 100)
     monkeypatch.setattr("cryowae.baselines.evaluate._ENOUGH", 100)
     written = torch.randint(0, 256, (600, 8), generator=torch.Generator().manual_seed(5))
@@ -88,13 +87,13 @@ def test_the_order_of_images_is_of_no_matter(monkeypatch):
     assert few.distances({"reconstruct": ordered.images})["brightness_fd_reconstruct"] < 0.01
 
 
-def test_measuring_again_keeps_what_was_not_measured_again(tmp_path):
+def test_a_row_keeps_figures_that_are_not_measured_again(tmp_path):
     Rows(tmp_path / "e.csv").write(9, {"mse": 2.0, "inception_fd_sample": 30.0})
     Rows(tmp_path / "e.csv", keep=9).write(9, {"mse": 1.0})
     assert read_rows(tmp_path / "e.csv") == [{"step": "9", "mse": "1", "inception_fd_sample": "30"}]
 
 
-def test_evaluation_changes_nothing_and_train_mode_is_another_figure(lenet):
+def test_evaluation_does_not_change_the_model_and_training_mode_gives_other_figures(lenet):
     digits = blobs(100)
     train, held = digits.halves()
     judge = Evaluation(train, held, extractors=[LeNetFeatures.read(lenet, "cpu")])
@@ -104,7 +103,7 @@ def test_evaluation_changes_nothing_and_train_mode_is_another_figure(lenet):
     assert model.training and all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     again = judge(model)
     assert figures == again
-    # what is measured in evaluation mode does not know of the statistics of the held-out images
+    # figures in evaluation mode do not depend on the statistics of the held-out images
     model.config = model.config.model_copy(update={"reconstruct": "train"})
     other = judge(model)
     assert figures["changed"] == "batch=16"
@@ -129,7 +128,8 @@ def test_references_and_table(tmp_path, lenet):
         Rows(run / "evaluation.csv").write(9, {**row, "lenet": rows[0]["lenet"]})
     text = write_table(collect([tmp_path / "run0", tmp_path / "run1", tmp_path]), tmp_path / "table")
     assert "| 3.00 ± 1.41 |" in text and text.count("\n") == 2 + 1 + 3
-    assert len({line.count("|") for line in text.splitlines()}) == 1  # no bar of a formula among those of the table
+    # no formula has a vertical bar, which would divide a cell
+    assert len({line.count("|") for line in text.splitlines()}) == 1
     assert len(read_rows(tmp_path / "table.csv")) == 5
     other = tmp_path / "other"
     other.mkdir()
@@ -144,15 +144,15 @@ def test_references_and_table(tmp_path, lenet):
 
 
 def run_folder(folder, name: str, **cells: object):
-    """A folder with one row of figures."""
+    """A run's folder with one row of figures."""
     (folder / name).mkdir()
     row = {"epoch": 10, "model": "vae", "seed": 0, "mse": 1.0, "inception": "inception-1"}
     Rows(folder / name / "evaluation.csv").write(9, {**row, **cells})
     return folder / name
 
 
-def test_a_table_averages_over_seeds_of_the_same_plan(tmp_path):
-    """A run of 100 epochs that was stopped at 10 has other rates than one of 10. Rows of old may not say."""
+def test_a_table_averages_over_seeds_of_the_same_settings(tmp_path):
+    """A run of 100 epochs that was stopped at 10 has other rates than a run of 10. Old rows may lack `epochs`."""
     of_10, stopped = run_folder(tmp_path, "a", epochs=10), run_folder(tmp_path, "b", epochs=100, seed=1, mse=3.0)
     text = write_table(collect([of_10, stopped, run_folder(tmp_path, "old", seed=2)]), tmp_path / "v1.2")
     assert [path.name for path in sorted(tmp_path.glob("v1*"))] == ["v1.2.csv", "v1.2.md"]
@@ -169,7 +169,7 @@ def test_a_table_averages_over_seeds_of_the_same_plan(tmp_path):
     assert (tmp_path / "v1.csv").exists()
 
 
-def test_figures_of_fewer_images_are_not_mixed_with_those_of_all(tmp_path):
+def test_figures_of_fewer_images_are_not_mixed_with_figures_of_all(tmp_path):
     runs = [
         run_folder(tmp_path, name, seed=seed, **cells)
         for seed, (name, cells) in enumerate(
@@ -182,7 +182,7 @@ def test_figures_of_fewer_images_are_not_mixed_with_those_of_all(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00weights", b"step,epoch,match\n50,0.1,2\n", b"", None])
-def test_what_is_no_table_of_figures(content, tmp_path):
+def test_files_that_are_no_table_of_figures(content, tmp_path):
     path = tmp_path / "log.csv"
     if content is not None:
         path.write_bytes(content)

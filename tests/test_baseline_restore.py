@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cryowae.baselines.filters import Affine, Wiener
-from cryowae.baselines.pictures import draw_restored
+from cryowae.baselines.mosaics import draw_restored
 from cryowae.baselines.restoration import restore_digits
 from cryowae.baselines.rows import read_rows
 from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, scores

@@ -10,15 +10,15 @@ import torch
 from baseline_parts import blobs, config
 from interrupting import Interrupt
 
+from cryowae.baselines.comparison import collect, sweep_weights
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.experiment import run_baseline
 from cryowae.baselines.features import LeNetFeatures
 from cryowae.baselines.model import Baseline, read_baseline
-from cryowae.baselines.pictures import mosaic, panels
+from cryowae.baselines.mosaics import baseline_mosaics, mosaic
+from cryowae.baselines.plots import draw_weights
 from cryowae.baselines.rows import read_rows
 from cryowae.baselines.run import train_baseline
-from cryowae.baselines.sweep import draw_weights, sweep_weights
-from cryowae.baselines.table import collect
 from cryowae.data.images import signed
 from cryowae.errors import CheckpointError, ConfigError, ImagesError, OutputError
 from cryowae.io.checkpoint import read_checkpoint
@@ -40,8 +40,8 @@ def test_a_run_leaves_its_files_and_figures(model, labels, tmp_path, lenet):
     assert figures["lenet"].startswith("lenet-") and float(figures["lenet_fd_sample"]) > 0
     assert ("mse" in figures) == ("power_ratio" in figures) == (model != "wgan-gp")
     assert ("error" in figures) == ("conditional" in figures) == bool(labels)
-    shown = panels(read_baseline(tmp_path, "cpu"))
-    assert ("a column a class, a row a style drawn anew" in shown) == bool(labels)
+    shown = baseline_mosaics(read_baseline(tmp_path, "cpu"))
+    assert ("columns: classes; rows: random styles" in shown) == bool(labels)
 
 
 @pytest.mark.gpu
@@ -148,7 +148,7 @@ def test_a_sweep_goes_on_where_it_was_and_is_drawn(lenet, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         draw_weights(folders[:2], tmp_path / "sweep.png")  # none has a discriminator to be drawn
-    with pytest.raises(OutputError, match="holds a run of other settings"):
+    with pytest.raises(OutputError, match="holds a run with other settings"):
         sweep_weights([config("wae-mmd", "weight=1")], judge, tmp_path)
 
 

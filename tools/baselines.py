@@ -1,11 +1,12 @@
-"""The rows of docs/baselines.md, each by its name.
+"""Train the rows of the tables in docs/baselines.md, by their names.
 
     python tools/baselines.py [ROW ...] [--seed 0 ...] [--full] [--fid-weights FILE] [--jobs 1] [--list]
 
-Runs the rows, all if none is named, into a folder `ROW-seedN` each; what is finished is left, and what was interrupted
-goes on. Takes CUDA if it is there. With `--full`, the protocol's 100 epochs, into `ROW-full-seedN`: for a GPU, on which
-several `--jobs` run at a time, since none of these networks fills it. `--list` prints the commands and runs none. Needs
-CRYOWAE_MNIST, and the LeNet of `cryowae baseline lenet`; a CPU without bfloat16 takes twice as long.
+Every row is run into a folder `ROW-seedN`; without names, all rows are run. Finished runs are not repeated, and
+interrupted runs continue. CUDA is used if it is available. `--full` takes the 100 epochs of the protocol, in folders
+`ROW-full-seedN`. It is meant for a GPU: these networks are small, so let several `--jobs` run on it at a time. `--list`
+prints the commands and runs none. Needs CRYOWAE_MNIST and the LeNet of `cryowae baseline lenet`. A CPU without bfloat16
+takes twice as long.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _FULL = 100
-_EPOCHS = {"wgan-gp": 2, "aae": 10}  # of the rows on the page, where not 15
+_EPOCHS = {"wgan-gp": 2, "aae": 10}  # of the rows on the page that do not have 15
 _ROWS = {
     **{
         f"{preset}-{model}": (model, f"--preset {preset}")
@@ -37,7 +38,7 @@ _ROWS = {
 
 
 def options(row: str, full: bool = False) -> list[str]:
-    """What follows `cryowae baseline` for a row."""
+    """The arguments of `cryowae baseline` for a row."""
     model, own = _ROWS[row]
     epochs = _FULL if full else _EPOCHS.get(model, 15)
     often = "" if full or model == "wgan-gp" else "--set evaluate_every=5"
@@ -45,13 +46,13 @@ def options(row: str, full: bool = False) -> list[str]:
 
 
 def main() -> None:
-    """Run what the arguments name."""
+    """Run the rows that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(_ROWS))
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
     parser.add_argument("--full", action="store_true", help="all 100 epochs")
     parser.add_argument("--fid-weights", metavar="FILE|download", help="Inception, for the FID at the end of each run")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; what several print goes to ROW-seedN.txt")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; several print to ROW-seedN.txt")
     parser.add_argument("--output", type=Path, default=Path("runs/baselines/rows"))
     parser.add_argument("--list", action="store_true", help="print the commands and run none")
     args = parser.parse_args()
@@ -74,12 +75,13 @@ def main() -> None:
 
 
 def run(commands: dict[Path, list[str]], at_a_time: int) -> int:
-    """Run the command of each folder, unless that is finished; one that fails stops no other. The exit status.
+    """Run the command of each folder that is not finished. Returns the exit status.
 
-    What several print goes into a file beside the folder.
+    A failed run does not stop the others. The output of several runs goes to a file beside each folder.
     """
     stopped = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stopped.set())  # the runs get it too, and end; no other begins
+    # running commands get the signal too; no other one is started
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
 
     def one(folder: Path) -> int:
         if stopped.is_set() or (folder / "weights.safetensors").exists():
@@ -88,7 +90,7 @@ def run(commands: dict[Path, list[str]], at_a_time: int) -> int:
         if at_a_time == 1:
             return subprocess.run(command, check=False).returncode
         folder.parent.mkdir(parents=True, exist_ok=True)
-        print(f"{folder.name} begins", flush=True)
+        print(f"{folder.name} starts", flush=True)
         with folder.with_suffix(".txt").open("a") as log:
             env = {**os.environ, "OMP_NUM_THREADS": "1"}
             code = subprocess.run(command, check=False, stdout=log, stderr=log, env=env).returncode

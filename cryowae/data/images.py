@@ -68,8 +68,17 @@ def unsigned(images: Tensor) -> Tensor:
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
-def named_folder(given: Path | None, variable: str, what: str) -> Path:
+def named_folder(given: Path | None, variable: str, what: str, source: str) -> Path:
     """The folder that was given, or that an environment variable names.
+
+    Parameters
+    ----------
+    given
+        The folder, or None for that of the environment variable.
+    variable, what
+        Names of the environment variable and of the images.
+    source
+        How to get the images, for the error message.
 
     Raises
     ------
@@ -78,7 +87,7 @@ def named_folder(given: Path | None, variable: str, what: str) -> Path:
     """
     name = str(given) if given is not None else os.environ.get(variable, "")
     if not name:
-        raise ImagesError(f"nothing says where {what} is; give --data FOLDER, or set {variable}")
+        raise ImagesError(f"no folder of {what} is given; give --data FOLDER, or set {variable}; {source}")
     if not Path(name).is_dir():
-        raise ImagesError(f"{name} is not a folder, expected that of {what}; mend --data or {variable}")
+        raise ImagesError(f"{name} is not a folder, expected that of {what}; correct --data or {variable}; {source}")
     return Path(name)

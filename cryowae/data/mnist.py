@@ -18,6 +18,7 @@ from cryowae.data.images import ImageSet, named_folder
 from cryowae.errors import ImagesError
 
 VARIABLE = "CRYOWAE_MNIST"
+FETCH = "`python tools/fetch_mnist.py` downloads it"
 
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -34,18 +35,18 @@ def read_mnist(folder: Path | None = None, part: str = "train", size: int = 32) 
     Parameters
     ----------
     folder
-        Holds the four idx files, plain or with `.gz`; the one that `CRYOWAE_MNIST` names if not given.
+        Holds the four idx files, plain or with `.gz`; by default the folder that `CRYOWAE_MNIST` names.
     part
-        `train`, 60 000 digits, or `t10k`, 10 000.
+        `train` (60 000 digits) or `t10k` (10 000).
     size
-        Edge to which they are resized: bilinear, centres of pixels aligned, rounded to 8 bits.
+        Edge after resizing: bilinear, centres of pixels aligned, rounded to 8 bits.
 
     Raises
     ------
     ImagesError
         If a file is missing or is not the official one.
     """
-    where = named_folder(folder, VARIABLE, "MNIST")
+    where = named_folder(folder, VARIABLE, "MNIST", FETCH)
     images = torch.from_numpy(_checked(where, f"{part}-images-idx3-ubyte"))[:, None]
     labels = torch.from_numpy(_checked(where, f"{part}-labels-idx1-ubyte")).long()
     return ImageSet(f"mnist-{part}", _resized(images, size), labels)
@@ -57,10 +58,10 @@ def read_idx(content: bytes) -> NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        If it is none, or of another length than it says.
+        If the content is no such file, or has another length than its header says.
     """
     if content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
-        raise ValueError("no idx file of bytes")
+        raise ValueError("not an idx file of bytes")
     axes = content[3]
     shape = struct.unpack(f">{axes}I", content[4 : 4 + 4 * axes])
     return np.frombuffer(bytearray(content[4 + 4 * axes :]), np.uint8).reshape(shape)
@@ -74,9 +75,7 @@ def write_idx(array: NDArray[np.uint8]) -> bytes:
 def _checked(folder: Path, name: str) -> NDArray[np.uint8]:
     path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
     if path is None:
-        raise ImagesError(
-            f"no {name} or {name}.gz in {folder}; download MNIST's four idx files, or run tools/fetch_mnist.py"
-        )
+        raise ImagesError(f"no {name} or {name}.gz in {folder}; expected the four idx files of MNIST: {FETCH}")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

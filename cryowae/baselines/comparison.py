@@ -1,4 +1,4 @@
-"""Runs side by side: the last row of each run's evaluation, means and spread over the seeds."""
+"""Several runs: a sweep of lambda, and tables of runs with means and standard deviations over seeds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from cryowae.baselines.evaluate import Evaluation
+from cryowae.baselines.experiment import run_baseline
+from cryowae.baselines.model import read_baseline
 from cryowae.baselines.rows import read_rows, write_rows
-from cryowae.errors import ConfigError
+from cryowae.config import BaselineConfig
+from cryowae.errors import ConfigError, OutputError
 from cryowae.io.outputs import write_text
+from cryowae.progress import SILENT, Progress
 
 _KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "epochs", "changed")
 _HEADINGS = {
@@ -34,14 +39,41 @@ _HEADINGS = {
 }
 
 
+def sweep_weights(
+    configs: Sequence[BaselineConfig],
+    judge: Evaluation,
+    output: Path,
+    *,
+    device: str = "auto",
+    progress: Progress = SILENT,
+) -> list[Path]:
+    """Train baselines one after the other, each in the folder `output/MODEL-WEIGHT`. Returns the folders.
+
+    A finished run is not repeated, and an interrupted run is resumed.
+
+    Raises
+    ------
+    OutputError
+        If a folder holds a run of another configuration.
+    """
+    folders = [output / f"{config.model}-{config.weight:g}" for config in configs]
+    for config, folder in zip(configs, folders, strict=True):
+        if not (folder / "weights.safetensors").exists():
+            resume = (folder / "last.safetensors").exists()
+            run_baseline(config, judge, folder, resume=resume, device=device, progress=progress)
+        elif read_baseline(folder, "cpu").model.config != config:
+            raise OutputError(f"{folder} holds a run with other settings; choose another --output")
+    return folders
+
+
 def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
-    """The last row of each run's `evaluation.csv`, with the run's name; all rows of what is no training.
+    """The last row of each run's `evaluation.csv`, with the name of the run; all rows of references.
 
     Raises
     ------
     ConfigError
-        If a folder holds none, two have the same settings and seed, or figures under different extractors would stand
-        in one column.
+        If a folder holds no figures, two runs have the same settings and seed, or figures of different extractors
+        would be in one column.
     """
     rows: list[dict[str, str]] = []
     for run in runs:
@@ -57,40 +89,39 @@ def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
         names = {f"{row[kind]} of {row.get(f'{kind}_images') or 'all'} images" for row in rows if row.get(kind)}
         if len(names) > 1:
             raise ConfigError(
-                f"got figures under {' and under '.join(sorted(names))}, which do not compare: use one {kind}, and as "
-                "many images"
+                f"got figures under {' and under '.join(sorted(names))}, which do not compare: use one {kind}, and the "
+                "same number of images"
             )
     return rows
 
 
 def write_table(rows: Sequence[dict[str, str]], path: Path) -> str:
-    """Write all figures, and means over seeds, as the `table_files` of `path`; returns the latter's text."""
+    """Write all figures as CSV and means over seeds as Markdown: the `table_files` of `path`. Returns the Markdown.
+
+    The Markdown has a row for each configuration: the mean, and the sample standard deviation if there are several
+    seeds.
+    """
     figures, means = table_files(path)
     write_rows(rows, figures)
-    text = markdown(rows)
+    keys = [key for key in _KEYS if len({row.get(key, "") for row in rows}) > 1 or key in ("data", "model", "preset")]
+    scores = [name for name in _HEADINGS if any(row.get(name) for row in rows)]
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(_settings(row), []).append(row)
+    lines = [[*keys, "seeds", *(_HEADINGS[name][0] for name in scores)]]
+    for group in groups.values():
+        cells = [group[0].get(key, "") for key in keys] + [str(len({row.get("seed") for row in group}))]
+        lines.append([*cells, *(_cell(group, name) for name in scores)])
+    head, *body = (f"| {' | '.join(line)} |" for line in lines)
+    text = "\n".join([head, "|" + "---|" * len(keys) + "---:|" * (len(scores) + 1), *body, ""])
     write_text(means, text)
     return text
 
 
 def table_files(path: Path) -> tuple[Path, Path]:
-    """`path`.csv and `path`.md; either ending may be there already."""
+    """`path`.csv and `path`.md; `path` may end in either."""
     stem = path.with_suffix("") if path.suffix in (".csv", ".md") else path
     return stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.md")
-
-
-def markdown(rows: Sequence[dict[str, str]]) -> str:
-    """A row for each configuration: mean, and the sample standard deviation where there are several seeds."""
-    keys = [key for key in _KEYS if len({row.get(key, "") for row in rows}) > 1 or key in ("data", "model", "preset")]
-    scores = [name for name in _HEADINGS if any(row.get(name) for row in rows)]
-    lines = ["| " + " | ".join([*keys, "seeds", *(_HEADINGS[name][0] for name in scores)]) + " |"]
-    lines.append("|" + "---|" * len(keys) + "---:|" * (len(scores) + 1))
-    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in rows:
-        groups.setdefault(_settings(row), []).append(row)
-    for group in groups.values():
-        cells = [group[0].get(key, "") for key in keys] + [str(len({row.get("seed") for row in group}))]
-        lines.append("| " + " | ".join([*cells, *(_cell(group, name) for name in scores)]) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def _figures(path: Path) -> list[dict[str, str]]:
