@@ -1,10 +1,10 @@
-"""Rotations are proper, uniform, about the centre, and turn the way they say."""
+"""Rotations are proper, uniform and about the centre, and have the direction of their matrices."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.fourier.rotation import TWOFOLD, random_rotations, rotate
+from cryowae.fourier.rotation import HALF_TURNS, random_rotations, rotate
 
 
 @pytest.fixture
@@ -28,9 +28,10 @@ def test_quarter_turn_moves_voxels_where_the_matrix_says(generator):
     assert_close(rotate(v, about_z)[0], v[0][z, x, 8 - y], atol=1e-5, rtol=0)
 
 
-def test_twofold_turns_are_flips_of_two_axes(generator):
+def test_half_turns_are_flips_of_two_axes(generator):
     v = torch.randn(1, 6, 8, 10, generator=generator)
-    for matrix, axes in zip(TWOFOLD, ((), (2, 3), (1, 3), (1, 2)), strict=True):
+    for signs, axes in zip(((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)), HALF_TURNS, strict=True):
+        matrix = torch.diag(torch.tensor(signs, dtype=torch.float32))
         assert_close(rotate(v, matrix[None]), v.flip(axes) if axes else v, atol=1e-5, rtol=0)
 
 

@@ -1,4 +1,4 @@
-"""The wedge: ranges, fans, soft edges, rotations, types, errors. Its physics is in test_wedge_fourier.py."""
+"""The wedge: ranges, single tilts, soft edges, rotations, types, errors. Physics is tested in test_wedge_fourier.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from cachetools import cached
 
 from cryowae.errors import TiltError
-from cryowae.fourier.masks import MaskCache
+from cryowae.fourier.masks import mask_cache
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.fourier.wedge import Wedge
 
@@ -170,6 +171,20 @@ def test_soft_edges_meet_the_other_kinds():
     assert (Wedge.soft(-42, 60, 5).mask(shape)[0, :, 0] == 1).all()  # kz = kx = 0
 
 
+@pytest.mark.parametrize("shape", [(32, 3, 32), (40, 2, 22)])
+def test_what_is_missing_is_farther_from_the_range_than_the_margin(shape):
+    kz, kx, _ = tilts_of(shape)
+    measured = np.stack([q[Wedge.binary(-40, 55).mask(shape).numpy() > 0] for q in (kz * shape[0], kx * shape[2])])
+    grid = [torch.from_numpy(np.unique(q)) for q in (kz, kx)]
+    wedge = Wedge.soft(-40, 55, 4)
+    missing = wedge.missing(grid[0][:, None], torch.zeros(1), grid[1], (2.5 / shape[0], 2.5 / shape[2]))
+    assert missing.any()
+    for z, x in missing.nonzero().tolist():
+        steps = measured - np.array([[grid[0][z] * shape[0]], [grid[1][x] * shape[2]]])
+        assert np.hypot(*steps).min() > 2.4
+    assert not missing[Wedge.binary(-44, 59).value(grid[0][:, None], torch.zeros(1), grid[1]) > 0].any()
+
+
 @pytest.mark.parametrize("wedge", [*WEDGES, Wedge.soft(-42, 60, 5)])
 @pytest.mark.parametrize("shape", [(8, 6, 10), (9, 7, 5)])
 def test_rows_are_parts_of_the_mask(wedge, shape):
@@ -229,20 +244,21 @@ def test_wedges_are_values():
 
 
 def test_kept_masks_are_bounded_and_the_oldest_go_first():
-    cache, made = MaskCache(400), []
+    cache, made = mask_cache(400), []
 
+    @cached(cache)
     def make(key, floats):
         made.append(key)
         return torch.zeros(floats)
 
     for key in "abcd":  # 120 bytes each: three fit
-        cache.get(key, lambda key=key: make(key, 30))
-    cache.get("d", lambda: make("d", 30))
-    cache.get("b", lambda: make("b", 30))
-    cache.get("a", lambda: make("a", 30))
-    cache.get("huge", lambda: make("huge", 1000))
-    assert made == ["a", "b", "c", "d", "a", "huge"]
-    assert cache.nbytes <= 400
+        make(key, 30)
+    for key in "dba":
+        make(key, 30)
+    make("huge", 1000)
+    make("half", 51)  # 204 bytes
+    assert made == ["a", "b", "c", "d", "a", "huge", "half"]
+    assert sum(mask.nbytes for mask in cache.values()) == cache.currsize == 360
 
 
 def test_a_mask_made_in_inference_mode_serves_training():

@@ -1,7 +1,13 @@
-"""Another sampling of a volume: axis by axis, about its centre, without aliasing."""
+"""Another sampling of a volume: in real space by cubic convolution, or by cropping or padding its spectrum.
+
+Both work axis by axis, and the faces of the box stay where they are: voxel `i` of `n` lies at `(i + 1/2) / n` of the
+axis, so that the centre `(n - 1) / 2` stays the centre. In real space a volume ends at its faces; in Fourier space it
+is periodic.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
@@ -10,15 +16,13 @@ from torch import Tensor
 from cryowae.errors import TomogramError
 
 LARGEST = 2.0
-"""Largest factor by which a voxel size is changed: beyond it a network would be shown what it does not know."""
+"""Largest factor by which a voxel size is changed. A network was not trained on what a larger one would show it."""
 
 _DENOMINATORS = 8
 
 
 def resample(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Resample a volume by cubic convolution, low-passed where it gets coarser.
-
-    The faces of the volume stay where they are: voxel `i` of `n` lies at `(i + 1/2) / n` of the axis.
+    """Resample a volume by cubic convolution, with a low-pass where the sampling gets coarser.
 
     Parameters
     ----------
@@ -39,15 +43,39 @@ def resample(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return volume
 
 
+def fourier_resample(volume: Tensor, to: float | Sequence[int]) -> Tensor:
+    """Resample a periodic volume by cropping or padding its spectrum; exact for what both samplings can hold.
+
+    Parameters
+    ----------
+    volume
+        `(..., z, y, x)` real.
+    to
+        New `(z, y, x)`, or the factor by which the number of voxels along each axis grows (2 halves the voxel size).
+
+    Returns
+    -------
+    resampled
+        `(..., *shape)`; densities keep their values, not their sums.
+    """
+    old = volume.shape[-3:]
+    new = tuple(max(1, round(n * to)) for n in old) if isinstance(to, (int, float)) else tuple(to)
+    result = volume if volume.dtype in (torch.float32, torch.float64) else volume.float()
+    for axis, m in zip((-3, -2, -1), new, strict=True):
+        if result.shape[axis] != m:
+            result = _resample_axis(result, axis, m)
+    return result.to(volume.dtype)
+
+
 def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
-    """Voxels after resampling over voxels before, so that the voxel size is one of the known: 1 if it is already.
+    """Voxels after resampling over voxels before, so that a model knows the voxel size; 1 if it knows it already.
 
     Parameters
     ----------
     voxel_size
         Angstrom.
     known
-        Least and largest voxel size that will do.
+        Smallest and largest voxel size that the model knows.
 
     Returns
     -------
@@ -68,8 +96,8 @@ def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
     if not fitting:
         raise TomogramError(
             f"got a voxel size of {voxel_size:g} Å, expected {low / LARGEST:g} to {high * LARGEST:g} Å: the model "
-            f"knows {low:g} to {high:g} Å, and resampling by more than {LARGEST:g} would show it the unknown; bin the "
-            "tomogram, or name other weights with --model"
+            f"knows {low:g} to {high:g} Å, and resampling by more than {LARGEST:g} would show it sizes that it was "
+            "not trained on; bin the tomogram, or name other weights with --model"
         )
     return min(fitting, key=lambda r: (max(r, 1 / r), r.denominator))
 
@@ -78,7 +106,7 @@ def _matrix(n: int, m: int, device: torch.device) -> Tensor:
     """`(m, n)`: each row holds the weights of the `n` old samples in one of the `m` new ones.
 
     The kernel is that of Keys (1981, IEEE Trans. Acoust. 29, 1153) with a = -1/2, widened by `n / m` where the new
-    samples are the sparser ones.
+    sampling is coarser.
     """
     width = max(n / m, 1.0)
     old = torch.arange(n, dtype=torch.float64, device=device)
@@ -88,3 +116,18 @@ def _matrix(n: int, m: int, device: torch.device) -> Tensor:
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     weights = torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def _resample_axis(volume: Tensor, axis: int, m: int) -> Tensor:
+    n = volume.shape[axis]
+    kept = min(n, m) // 2 + 1
+    spectrum = torch.fft.rfft(volume, dim=axis).narrow(axis, 0, kept)
+    cycles = torch.arange(kept, device=volume.device, dtype=volume.dtype)
+    gain = torch.polar(torch.full_like(cycles, m / n), torch.pi * cycles * (1 / m - 1 / n))
+    if min(n, m) % 2 == 0:
+        # the Nyquist component holds both signs: it is split when the spectrum grows and joined when it shrinks
+        gain[-1] *= 0.5 if m > n else 2.0
+    column = [1] * volume.ndim
+    column[axis] = kept
+    resampled: Tensor = torch.fft.irfft(spectrum * gain.view(column), n=m, dim=axis)
+    return resampled

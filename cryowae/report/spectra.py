@@ -99,18 +99,15 @@ def wedge_regions(
     shape: tuple[int, int], tilt_min: float, tilt_max: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Masks over shifted `(kz, kx)`: what was measured, and the wedge farther than two frequency steps from it."""
-    kz = np.fft.fftshift(np.fft.fftfreq(shape[0]))[:, None]
-    kx = np.fft.fftshift(np.fft.fftfreq(shape[1]))[None, :]
-    tilt = np.rad2deg(np.arctan2(kz, np.where(kx == 0, 1e-12, kx)))
-    tilt = (tilt + 90) % 180 - 90
-    measured = (tilt >= tilt_min) & (tilt <= tilt_max)
-    far = np.ones(shape, dtype=bool)
-    for edge in np.deg2rad([tilt_min, tilt_max]):
-        # distance in steps of either axis, which differ when the block is not square
-        far &= np.hypot(np.sin(edge) / shape[1], np.cos(edge) / shape[0]) * _MARGIN < np.abs(
-            kz * np.cos(edge) - kx * np.sin(edge)
-        )
-    return measured, ~measured & far
+    import torch
+
+    from cryowae.fourier.wedge import Wedge
+
+    wedge = Wedge.binary(tilt_min, tilt_max)
+    kz, kx = (torch.fft.fftshift(torch.fft.fftfreq(n, dtype=torch.float64)) for n in shape)
+    # the steps of the two axes differ when the block is not square
+    missing = wedge.missing(kz[:, None], kz[:, None], kx, (_MARGIN / shape[0], _MARGIN / shape[1]))
+    return wedge.value(kz[:, None], kz[:, None], kx).numpy() > 0.5, missing.numpy()
 
 
 def colour_limits(power: Spectrum) -> tuple[float, float]:
