@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.fourier.grids import Device, hermitian_weights
+from cryowae.fourier.grids import Device, hermitian_weights, slabs
 from cryowae.fourier.shells import cross_sums, shell_edges, shell_sums
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.scratch import scratch_array
@@ -90,7 +90,7 @@ def mix_measured(
     nz, ny, nx = restored.shape
     shape = (len(sources), nz, ny, nx // 2 + 1)
     rows = max(1, slab_bytes // (shape[3] * 8 * len(sources) * 3))
-    z_slabs, y_slabs = _slabs(nz, max(1, rows // ny)), _slabs(ny, max(1, rows // nz))
+    z_slabs, y_slabs = slabs(nz, rows // ny), slabs(ny, rows // nz)
     progress.begin("data consistency", len(z_slabs) * 2 + len(y_slabs), "slabs")
     with scratch_array(shape, np.complex64, scratch_folder, max_bytes=max_bytes) as spectrum:
         for z in z_slabs:
@@ -161,7 +161,7 @@ def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float
     measured, distance = _measured(observed.shape, wedge), _radius(observed.shape)
     power = _spectrum(observed).abs().square()
     values = (measured, measured * power, measured * _noise(power, observed.shape, wedge))
-    count, total, noise = (shell_sums(value, distance, _EDGES) for value in values)
+    count, total, noise = (shell_sums(value, distance, _EDGES).numpy() for value in values)
     return _continued(np.where(total > noise, 1 - noise / np.where(total > 0, total, 1), 0), count)
 
 
@@ -177,10 +177,6 @@ def _noise(power: Tensor, shape: tuple[int, ...], wedge: Wedge) -> Tensor:
     plane = power[:, far].mean(1) / along[far].mean().clamp(min=torch.finfo(power.dtype).tiny)
     noise: Tensor = plane[:, None] * along[:, None]
     return noise
-
-
-def _slabs(n: int, thickness: int) -> list[slice]:
-    return [slice(i, min(i + thickness, n)) for i in range(0, n, thickness)]
 
 
 def _radius(shape: tuple[int, ...], rows: slice = slice(None), device: Device = "cpu") -> Tensor:

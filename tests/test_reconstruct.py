@@ -264,17 +264,28 @@ def test_errors_name_the_mistake(series, change, error, message):
     assert not (folder / "x.mrc").exists()
 
 
-def cli(*words: str | Path):
-    return CliRunner().invoke(app, ["simulate", "reconstruct", *map(str, words)])
+def cli(*words: str | Path, command=("reconstruct",)):
+    return CliRunner().invoke(app, [*command, *map(str, words)])
 
 
-def test_the_command(series):
+@pytest.mark.parametrize("command", [("reconstruct",), ("simulate", "reconstruct")])
+def test_the_command_and_its_former_name(series, command):
     folder, truth = series
-    result = cli(folder / "TS.st", "--tilts", folder / "TS.tlt", "--align", folder / "TS.xf", "--thickness", "32")
+    words = ("--tilts", folder / "TS.tlt", "--align", folder / "TS.xf", "--thickness", "32")
+    result = cli(folder / "TS.st", *words, command=command)
     assert result.exit_code == 0, result.output
+    advice = "cryowae simulate reconstruct is now cryowae reconstruct\n"
+    assert result.stderr == (advice if len(command) == 2 else "")
     assert "64 x 60 x 32 voxels (x, y, z) of 12 Å" in result.output
     assert "35 from -42 to +60 degrees" in result.output
     assert ncc(measured(truth), measured(volume(folder / "TS_rec.mrc"))) > 0.9
+
+
+def test_help_has_the_command_and_hides_its_former_name():
+    everything, simulate = (CliRunner().invoke(app, [*words, "--help"]).output for words in ([], ["simulate"]))
+    assert "reconstruct" in everything
+    assert "reconstruct" not in simulate
+    assert "--thickness" in CliRunner().invoke(app, ["simulate", "reconstruct", "--help"]).output
 
 
 @pytest.mark.parametrize(

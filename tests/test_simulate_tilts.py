@@ -11,7 +11,7 @@ from cryowae.cli import app
 from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.mrc import read_mrc, write_mrc
-from cryowae.simulate.series import read_defocus, simulate_tilts
+from cryowae.simulate.tilt_series import read_defocus, simulate_tilts
 
 TILTS = [-60, -40, -20, 0, 20, 40, 60]
 CLEAN = ImagingConfig(snr=0)
@@ -72,8 +72,8 @@ def test_the_sections_are_the_tilts_in_ascending_order(volume):
 
 def test_parts_of_the_projection_make_no_difference(volume, monkeypatch):
     whole = images(simulate(volume))
-    monkeypatch.setattr("cryowae.simulate.exposing._SLAB_VOXELS", 20 * 48 * 7)
-    monkeypatch.setattr("cryowae.simulate.exposing._MATRIX_VOXELS", 20 * 48 * 2)
+    monkeypatch.setattr("cryowae.simulate.acquisition._SLAB_VOXELS", 20 * 48 * 7)
+    monkeypatch.setattr("cryowae.simulate.acquisition._MATRIX_VOXELS", 20 * 48 * 2)
     assert np.array_equal(images(simulate(volume, "again.st")), whole)
 
 

@@ -16,8 +16,8 @@ from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io import memory
 from cryowae.io.writer import write_mrc
-from cryowae.simulate import turning
-from cryowae.simulate.cutting import simulate_wedge, wedge_of
+from cryowae.simulate import orientation
+from cryowae.simulate.missing_wedge import simulate_wedge, wedge_of
 from cryowae.tomogram import open_tomogram
 
 SHAPE = (24, 20, 40)
@@ -184,7 +184,7 @@ def test_noise_is_as_its_seed_says(tmp_path):
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_a_turned_volume_is_turned_as_it_says(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(turning, "_SLAB_VOXELS", 3000)  # several slabs
+    monkeypatch.setattr(orientation, "_SLAB_VOXELS", 3000)  # several slabs
     shape = (30, 26, 36)  # twice that are sizes that need no more padding
     centre, radius = (np.array(shape) - 1) / 2, np.array([4.0, -5.0, 7.0])
     z, y, x = np.indices(shape)
@@ -192,8 +192,8 @@ def test_a_turned_volume_is_turned_as_it_says(tmp_path, monkeypatch, seed):
     ball = np.exp(-((z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2) / 6)
     result = simulate_wedge(save(tmp_path, ball.astype(np.float32)), wedge=Wedge.binary(-60, 60), rotate=seed)
     # by hand, in x, y, z: along the axis nothing changes, across it the right-hand rule holds
-    axis, v = np.array(result.turn.axis)[::-1], radius[::-1]
-    t = np.deg2rad(result.turn.angle)
+    axis, v = np.array(result.rotation.axis)[::-1], radius[::-1]
+    t = np.deg2rad(result.rotation.angle)
     expected = v * np.cos(t) + np.cross(axis, v) * np.sin(t) + axis * (axis @ v) * (1 - np.cos(t))
     turned = read(result.turned).astype(float)
     found = np.array([(grid * turned).sum() / turned.sum() for grid in (x, y, z)]) - centre[::-1]
@@ -207,8 +207,8 @@ def test_a_rotation_is_written_into_the_label(tmp_path):
     result = simulate_wedge(save(tmp_path, blobs()), wedge=Wedge.binary(-42.3, 60), rotate=3, noise=0.1)
     with mrcfile.open(result.path) as file:
         text = file.get_labels()[-1]
-    z, y, x = result.turn.axis
-    assert f"wedge -42.3:+60 SNR 0.1 turned {result.turn.angle:.1f} deg zyx {z:.2f} {y:.2f} {x:.2f}" in text
+    z, y, x = result.rotation.axis
+    assert f"wedge -42.3:+60 SNR 0.1 turned {result.rotation.angle:.1f} deg zyx {z:.2f} {y:.2f} {x:.2f}" in text
 
 
 def test_header_scale_and_axes_are_carried_over(tmp_path):
@@ -231,7 +231,7 @@ def test_header_scale_and_axes_are_carried_over(tmp_path):
 def test_a_block_at_a_time_gives_the_same(tmp_path, monkeypatch):
     source = save(tmp_path, blobs())
     whole = read(simulate_wedge(source, tmp_path / "whole.mrc", wedge=Wedge.binary(-40, 60)).path)
-    monkeypatch.setattr("cryowae.simulate.cutting._BLOCK_VOXELS", 3 * 48 * 80)
+    monkeypatch.setattr("cryowae.simulate.missing_wedge._BLOCK_VOXELS", 3 * 48 * 80)
     parts = read(simulate_wedge(source, tmp_path / "parts.mrc", wedge=Wedge.binary(-40, 60)).path)
     np.testing.assert_allclose(parts, whole, atol=1e-4)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
 
-from cryowae.progress import Progress, TerminalProgress
+from cryowae.progress import Outcome, Progress, TerminalProgress
 
 _SECONDS = 30.0
 
@@ -22,6 +22,15 @@ def progress() -> Iterator[Progress]:
             yield bars
     else:
         yield _Lines()
+
+
+def print_outcome(outcome: Outcome, rows: Iterable[tuple[str, object]]) -> None:
+    """Print the notes of long work on standard error, and a table with its time; rows of None are left out."""
+    for note in outcome.notes:
+        typer.echo(f"note: {note}", err=True)
+    for name, value in (*rows, ("time", f"{outcome.seconds:.1f} s")):
+        if value is not None:
+            typer.echo(f"{name:<12}{value}")
 
 
 class _Lines(Progress):

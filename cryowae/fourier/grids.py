@@ -7,7 +7,7 @@ same direction in boxes that are not cubes. At even sizes the Nyquist frequency 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -68,9 +68,13 @@ def hermitian_weights(x: int, device: Device = "cpu", dtype: torch.dtype = torch
     return weights.to(device)
 
 
-def z_slabs(shape: Sequence[int], components: int = SLAB) -> Iterator[slice]:
+def z_slabs(shape: Sequence[int], components: int = SLAB) -> list[slice]:
     """Slices along z that divide the half spectrum of a `(z, y, x)` volume into parts of about `components` each."""
     z, y, x = shape
-    thick = max(1, components // (y * (x // 2 + 1)))
-    for start in range(0, z, thick):
-        yield slice(start, min(start + thick, z))
+    return slabs(z, components // (y * (x // 2 + 1)))
+
+
+def slabs(n: int, thickness: int) -> list[slice]:
+    """Slices of `thickness`, at least 1, that divide an axis of `n` voxels; the last one may be thinner."""
+    step = max(1, thickness)
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]

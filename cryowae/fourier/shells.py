@@ -60,8 +60,7 @@ def cross_sums(first: Tensor, second: Tensor, weight: Tensor, distance: Tensor, 
         See `shell_sums`.
     """
     parts = (first.abs().square(), second.abs().square(), (first * second.conj()).real)
-    power_a, power_b, cross = (shell_sums(part * weight, distance, edges) for part in parts)
-    return CrossSums(power_a, power_b, cross, shell_sums(weight, distance, edges))
+    return CrossSums(*(shell_sums(part * weight, distance, edges).numpy() for part in (*parts, torch.ones(()))))
 
 
 def shell_edges(width: float, stop: float = 0.5) -> Tensor:
@@ -69,7 +68,7 @@ def shell_edges(width: float, stop: float = 0.5) -> Tensor:
     return torch.arange(int(stop / width + 1e-9) + 1, dtype=torch.float64) * width
 
 
-def shell_sums(values: Tensor, distance: Tensor, edges: Tensor) -> Sums:
+def shell_sums(values: Tensor, distance: Tensor, edges: Tensor) -> Tensor:
     """Sum values over shells.
 
     Parameters
@@ -85,7 +84,7 @@ def shell_sums(values: Tensor, distance: Tensor, edges: Tensor) -> Sums:
     Returns
     -------
     sums
-        `(shells,)`.
+        `(shells,)` float64, on the CPU.
     """
     shells = len(edges) - 1
     total = torch.zeros(shells + 2, dtype=torch.float64)
@@ -96,4 +95,4 @@ def shell_sums(values: Tensor, distance: Tensor, edges: Tensor) -> Sums:
         # MPS has no float64, and float32 is precise enough for the sums of one slab
         weights = part.flatten().float() if part.device.type == "mps" else part.flatten().double()
         total += torch.bincount(shell, weights=weights, minlength=shells + 2).double().cpu()
-    return total[1 : shells + 1].numpy()
+    return total[1 : shells + 1]

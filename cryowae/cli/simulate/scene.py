@@ -13,11 +13,9 @@ from cryowae.cli.terminal import progress
 
 def scene(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped one.")],
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")],
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one value, e.g. imaging.snr=0.05.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Replaces that of CONFIG.")] = None,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the files.")],
+    assignments: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="E.g. ice=0.05.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of that of CONFIG.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate a crowded tomogram with its ground truth, halves, labels and particle table; protein is dark."""
@@ -25,7 +23,7 @@ def scene(
 
     chosen = [*(assignments or ()), *([] if seed is None else [f"seed={seed}"])]
     settings = load_scene(config, chosen)
-    from cryowae.simulate.scene import simulate_scene
+    from cryowae.simulate.scene_files import simulate_scene
 
     with progress() as shown:
         made = simulate_scene(settings, output, overwrite=overwrite, progress=shown)
