@@ -36,7 +36,7 @@ def test_weights_make_the_half_spectrum_whole(shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("components", [1, 50, 10**6])
-def test_slabs_part_the_volume(shape, components):
+def test_slabs_cover_the_volume_once(shape, components):
     slabs = list(z_slabs(shape, components))
     assert [i for slab in slabs for i in range(slab.start, slab.stop)] == list(range(shape[0]))
 
@@ -54,7 +54,7 @@ def test_sums_over_shells(shape, monkeypatch):
     np.testing.assert_allclose(shell_sums(plane, distance, edges), [spread[i].sum() for i in inside], atol=1e-12)
 
 
-def test_edges_reach_nyquist_whatever_rounding_says():
+def test_edges_reach_nyquist_despite_rounding():
     for n in range(2, 300):
         edges = shell_edges(1 / n)
         assert len(edges) == n // 2 + 1 and edges[-1] <= 0.5 + 1e-12

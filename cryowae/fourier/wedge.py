@@ -2,7 +2,8 @@
 
 The tilt axis is y. By the projection-slice theorem a projection at tilt `t` measures the plane `kz = +tan(t) kx`, for
 every ky; a series measures a fan of such planes between its extreme tilts, and nothing beyond them. This is the only
-definition of it in the package: with sharp edges, soft edges or single tilts, rotated or not.
+definition of it in the package: with sharp edges, soft edges or single tilts, rotated or not. (The estimate of the tilt
+range, `cryowae.tomogram.estimate`, averages power by the angle of the components: it has no mask.)
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from cryowae.errors import TiltError
 from cryowae.fourier.grids import Device
 from cryowae.fourier.masks import hermitian_mask, mask_cache
 
-Rotation = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+RotationRows = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
-IDENTITY: Rotation = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+IDENTITY: RotationRows = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Wedge:
     edge: float = 0.0
     angles: tuple[float, ...] = ()
     thickness: float = 0.0
-    rotation: Rotation = IDENTITY
+    rotation: RotationRows = IDENTITY
 
     def __post_init__(self) -> None:
         for tilt in (self.tilt_min, self.tilt_max, *self.angles):
@@ -157,13 +158,13 @@ class Wedge:
         # components on an edge, and those at 0 / 0, are measured whatever the rounding
         slack = 1e-12 if z.dtype == torch.float64 else 1e-6
         if self.angles:
-            return _fan(z, x, self.angles, self.thickness * (1 + slack) / 2)
-        low, high = math.radians(self.tilt_min), math.radians(self.tilt_max)
+            return _slabs(z, x, self.angles, self.thickness * (1 + slack) / 2)
         square = z * z + x * x
         if self.edge == 0 or self.tilt_max - self.tilt_min == 180:
-            # sin(a - low) sin(a - high) is negative just between the two, whichever of k and -k has the angle a
-            product = (z * math.cos(low) - x * math.sin(low)) * (z * math.cos(high) - x * math.sin(high))
+            # sin(a - low) sin(a - high) is negative between the two tilts, whether k or -k has the angle a
+            product = _distance(z, x, self.tilt_min) * _distance(z, x, self.tilt_max)
             return (product <= slack * square).float()
+        low, high = math.radians(self.tilt_min), math.radians(self.tilt_max)
         middle, half = (low + high) / 2, (high - low) / 2
         along, across = x * math.cos(middle) + z * math.sin(middle), z * math.cos(middle) - x * math.sin(middle)
         beyond = (torch.atan2(across.abs(), along.abs()) - half) / math.radians(self.edge)
@@ -188,9 +189,9 @@ class Wedge:
         """
         z, x = self.own_axes(kz, ky, kx)
         found = Wedge.binary(self.tilt_min, self.tilt_max).value(z, z, x) == 0
-        for tilt in (math.radians(self.tilt_min), math.radians(self.tilt_max)):
-            cos, sin = math.cos(tilt), math.sin(tilt)
-            found &= (z * cos - x * sin).abs() > math.hypot(margin[0] * cos, margin[1] * sin)
+        for tilt in (self.tilt_min, self.tilt_max):
+            reach = math.hypot(margin[0] * math.cos(math.radians(tilt)), margin[1] * math.sin(math.radians(tilt)))
+            found &= _distance(z, x, tilt).abs() > reach
         return found
 
     def mask(self, shape: Sequence[int], device: Device = "cpu") -> Tensor:
@@ -267,8 +268,13 @@ def _kept_mask(wedge: Wedge, shape: tuple[int, int, int], device: torch.device) 
         return hermitian_mask(wedge.value, shape, device)
 
 
-def _fan(z: Tensor, x: Tensor, angles: tuple[float, ...], reach: float) -> Tensor:
+def _distance(z: Tensor, x: Tensor, tilt: float) -> Tensor:
+    """Signed distance of components from the plane that a tilt measures."""
+    return z * math.cos(math.radians(tilt)) - x * math.sin(math.radians(tilt))
+
+
+def _slabs(z: Tensor, x: Tensor, tilts: tuple[float, ...], reach: float) -> Tensor:
     measured = torch.zeros(torch.broadcast_shapes(z.shape, x.shape), dtype=torch.bool, device=z.device)
-    for angle in angles:
-        measured |= (z * math.cos(math.radians(angle)) - x * math.sin(math.radians(angle))).abs() <= reach
+    for tilt in tilts:
+        measured |= _distance(z, x, tilt).abs() <= reach
     return measured.float()

@@ -128,7 +128,7 @@ def open_tomogram(
     if angles is not None and is_stack(path, volume.header, len(angles)) and len(volume.data) == len(angles):
         notes.append(
             f"{volume.path.name} has as many sections as there are tilts and looks like a tilt series, not like a "
-            "volume: `cryowae reconstruct` makes a volume from a tilt series"
+            "volume: `cryowae reconstruct` makes a volume of it"
         )
     if flip_tilt:
         low, high = -high, -low
