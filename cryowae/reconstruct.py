@@ -120,9 +120,7 @@ def reconstruct_series(
         If the files cannot be read, do not belong together, or cannot be written.
     """
     started = time.monotonic()
-    place = pick_device(device)
-    if place == "mps":  # has no sparse matrices
-        place = "cpu"
+    place = pick_device(device).replace("mps", "cpu")  # MPS has no sparse matrices
     config = config or ReconstructionConfig()
     if config.ctf != "none":
         raise ConfigError("got ctf: phase-flip for a series from a file, whose defocus is not known; expected none")
@@ -156,16 +154,8 @@ def reconstruct_series(
         _fill(targets, filter_of(config), place, progress)
     if beside is not None:
         write_tilts(beside, angles)
-    return ReconstructResult(
-        path,
-        halved,
-        path.with_suffix(".tlt"),
-        volume,
-        size,
-        angles,
-        notes=(*stack.notes, *notes),
-        seconds=time.monotonic() - started,
-    )
+    told, seconds = (*stack.notes, *notes), time.monotonic() - started
+    return ReconstructResult(path, halved, path.with_suffix(".tlt"), volume, size, angles, notes=told, seconds=seconds)
 
 
 def _geometry(
@@ -223,7 +213,7 @@ def _align(stack: MrcVolume, alignment: Alignment, shape: tuple[int, int], facto
     for i, section in enumerate(progress.track("align", alignment.sections.tolist(), "images")):
         raw = torch.from_numpy(stack.data[section].astype(np.float32))
         if not bool(raw.isfinite().all()):
-            raise TomogramError(f"{stack.path} has values in image {section} that are not finite; mend or remove it")
+            raise TomogramError(f"{stack.path} has values in image {section} that are not finite; repair or remove it")
         images[i] = align_image(raw - raw.mean(), alignment.matrix[i], alignment.shift[i], shape, factor)
     return images
 

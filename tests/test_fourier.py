@@ -77,15 +77,6 @@ def test_the_correlation_of_shells_is_that_of_their_components(shape):
         assert (sums.power_a[i], sums.power_b[i], sums.count[i]) == pytest.approx((*power, w.sum()))
 
 
-def test_sums_over_slabs_add_up():
-    first, second = (torch.from_numpy(np.fft.rfftn(noise((8, 6, 10), seed))) for seed in (1, 2))
-    distance, edges, one = radius((8, 6, 10)), shell_edges(0.1), torch.ones(())
-    whole = cross_sums(first, second, one, distance, edges)
-    upper, lower = (cross_sums(first[z], second[z], one, distance[z], edges) for z in (slice(3), slice(3, None)))
-    np.testing.assert_allclose((upper + lower).correlation, whole.correlation)
-    assert np.array_equal((upper + lower).count, whole.count)
-
-
 def waves(shape):
     """A trigonometric polynomial of the position `(i + 1/2) / n` of the axes, sampled with any number of voxels."""
     z, y, x = ((np.arange(n) + 0.5) / n for n in shape)
@@ -98,11 +89,6 @@ def waves(shape):
 @pytest.mark.parametrize("old", [(10, 8, 12), (9, 9, 7)])
 def test_resampling_is_exact_for_what_both_samplings_hold(old, new):
     assert torch.allclose(fourier_resample(waves(old), new), waves(new), atol=1e-10)
-
-
-def test_a_factor_multiplies_the_number_of_voxels():
-    assert torch.allclose(fourier_resample(waves((12, 12, 12)), 1.5), waves((18, 18, 18)), atol=1e-10)
-    assert torch.allclose(fourier_resample(waves((12, 12, 12)), 0.5), waves((6, 6, 6)), atol=1e-10)
 
 
 @pytest.mark.parametrize(("old", "new"), [(12, 18), (15, 9), (9, 9)])
@@ -129,12 +115,12 @@ def test_low_pass_keeps_what_is_below_and_removes_what_is_above(shape):
 @pytest.mark.parametrize("n", [8, 9])
 def test_finer_and_back_is_the_same(n):
     volume = torch.from_numpy(noise((n, n, n)))
-    back = fourier_resample(fourier_resample(volume, 2), 0.5)
+    back = fourier_resample(fourier_resample(volume, (2 * n,) * 3), (n,) * 3)
     if n % 2:  # a shift to the new centres loses a part of the Nyquist wave, which has no phase
         assert torch.allclose(back, volume, atol=1e-10)
     else:
         smooth = low_pass(volume, 0.3, edge=0.05)
-        assert torch.allclose(fourier_resample(fourier_resample(smooth, 2), 0.5), smooth, atol=1e-6)
+        assert torch.allclose(fourier_resample(fourier_resample(smooth, (2 * n,) * 3), (n,) * 3), smooth, atol=1e-6)
 
 
 def test_resampling_keeps_batches_types_and_centres():

@@ -58,18 +58,12 @@ def wedge(
     opened = open_tomogram(
         volume, tilts=tilts, tilt_range=tilt_range, flip_tilt=flip_tilt, voxel_size=voxel_size, axes=axes
     )
+    kept = wedge_of(opened, soft=soft)
     with progress() as shown:
         result = simulate_wedge(
-            opened,
-            output,
-            wedge=wedge_of(opened, soft=soft),
-            noise=noise,
-            rotate=rotate,
-            seed=seed,
-            overwrite=overwrite,
-            progress=shown,
+            opened, output, wedge=kept, noise=noise, rotate=rotate, seed=seed, overwrite=overwrite, progress=shown
         )
-    kept, rotation = result.wedge, result.rotation
+    rotation = result.rotation
     kind = f"{len(kept.angles)} tilts" if kept.angles else f"edges of {kept.edge:g} degrees" if soft else "all between"
     rows = [
         ("volume", result.path),

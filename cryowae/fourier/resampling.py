@@ -44,15 +44,15 @@ def resample(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return volume
 
 
-def fourier_resample(volume: Tensor, to: float | Sequence[int], shift: float = 0.0) -> Tensor:
+def fourier_resample(volume: Tensor, shape: Sequence[int], shift: float = 0.0) -> Tensor:
     """Resample a periodic volume by cropping or padding its spectrum; exact for what both samplings can hold.
 
     Parameters
     ----------
     volume
         `(..., z, y, x)` real.
-    to
-        New `(z, y, x)`, or the factor by which the number of voxels along each axis grows (2 halves the voxel size).
+    shape
+        New `(z, y, x)`.
     shift
         New voxels by which the content moves along each axis.
 
@@ -61,10 +61,8 @@ def fourier_resample(volume: Tensor, to: float | Sequence[int], shift: float = 0
     resampled
         `(..., *shape)`; densities keep their values, not their sums.
     """
-    old = volume.shape[-3:]
-    new = tuple(max(1, round(n * to)) for n in old) if isinstance(to, (int, float)) else tuple(to)
     result = volume if volume.dtype in (torch.float32, torch.float64) else volume.float()
-    for axis, m in zip((-3, -2, -1), new, strict=True):
+    for axis, m in zip((-3, -2, -1), shape, strict=True):
         if result.shape[axis] != m or shift != 0:
             result = _resample_axis(result, axis, m, shift)
     return result.to(volume.dtype)

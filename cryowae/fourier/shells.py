@@ -31,15 +31,6 @@ class CrossSums:
     cross: Sums
     count: Sums
 
-    def __add__(self, other: CrossSums) -> CrossSums:
-        """The sums over both parts of a spectrum."""
-        return CrossSums(
-            self.power_a + other.power_a,
-            self.power_b + other.power_b,
-            self.cross + other.cross,
-            self.count + other.count,
-        )
-
     @property
     def correlation(self) -> Sums:
         """`(shells,)` Fourier shell correlation; 0 in shells where A or B has no power."""
@@ -53,7 +44,7 @@ def cross_sums(first: Tensor, second: Tensor, weight: Tensor, distance: Tensor, 
     Parameters
     ----------
     first, second
-        `(z, y, x // 2 + 1)` complex; or the same part of both, such as a slab along z.
+        `(z, y, x // 2 + 1)` complex.
     weight
         How much each component counts: a mask, Hermitian weights, or their product. It broadcasts to the spectra.
     distance, edges

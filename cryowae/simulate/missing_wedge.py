@@ -143,10 +143,10 @@ def simulate_wedge(
     tomogram = source if isinstance(source, Tomogram) else open_tomogram(source, need_wedge=False)
     path = tomogram.path.with_name(f"{stem_of(tomogram.path)}_wedge.mrc") if output is None else Path(output)
     require_name(path)
-    mask, turned = (path.with_name(f"{path.stem}_{name}.mrc") for name in ("mask", "turned"))
-    picture = path.with_suffix(".png")
+    mask, picture = path.with_name(f"{path.stem}_mask.mrc"), path.with_suffix(".png")
     rotation = None if rotate is None else AxisAngle.random(rotate)
-    for target in (path, mask, picture, *([turned] if rotation else [])):
+    turned = None if rotation is None else path.with_name(f"{path.stem}_turned.mrc")
+    for target in filter(None, (path, mask, picture, turned)):
         check_output(target, overwrite=overwrite, inputs=(tomogram.path,))
     level = float(np.median(sample_rows(tomogram.data, 2_000_000)))
     label = _label(wedge, noise, rotation)
@@ -155,12 +155,15 @@ def simulate_wedge(
     )
     specimen, sigma = tomogram, 0.0
     with ExitStack() as files:
-        if rotation is not None:
+        if rotation is not None and turned is not None:
             rotated = files.enter_context(writer(turned, axes=tomogram.axes, label=str(rotation))).data
             rotate_tomogram(tomogram, rotation, level, rotated, progress)
             specimen = replace(tomogram, data=rotated)
         if noise is not None:
-            sigma = _contrast(specimen, wedge, level, progress) / math.sqrt(noise)
+            contrast = float(project_tomogram(specimen, _tilts(wedge), level, progress).std())
+            if not contrast > 0:
+                raise TomogramError(f"{specimen.path} has constant projections; expected a volume with a specimen")
+            sigma = contrast / math.sqrt(noise)
         result = files.enter_context(writer(path, axes=tomogram.axes, label=label)).data
         _filter(specimen, wedge, level, sigma, seed, result, progress)
         # always zyx: a reversed axis of the file would move zero frequency
@@ -175,17 +178,9 @@ def simulate_wedge(
             title=stem_of(tomogram.path),
             note=label,
         )
+    seconds = time.monotonic() - started
     return WedgeResult(
-        path,
-        mask,
-        picture,
-        turned if rotation else None,
-        rotation,
-        wedge,
-        share,
-        sigma,
-        notes=tomogram.notes,
-        seconds=time.monotonic() - started,
+        path, mask, picture, turned, rotation, wedge, share, sigma, notes=tomogram.notes, seconds=seconds
     )
 
 
@@ -206,16 +201,6 @@ def _filter(
             spectrum += torch.fft.rfftn(white, dim=(0, 2)) * amplitude
         spectrum *= mask
         out[:, rows] = torch.fft.irfftn(spectrum, s=padded, dim=(0, 2))[:z, :, :x].numpy() + level
-
-
-def _contrast(specimen: Tomogram, wedge: Wedge, level: float, progress: Progress) -> float:
-    contrast = float(project_tomogram(specimen, _tilts(wedge), level, progress).std())
-    if not contrast > 0:
-        raise TomogramError(
-            f"{specimen.path} has constant projections, so that a signal-to-noise ratio has no meaning; expected a "
-            "volume with a specimen"
-        )
-    return contrast
 
 
 def _tilts(wedge: Wedge) -> tuple[float, ...]:

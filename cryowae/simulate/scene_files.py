@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import torch
 import yaml
@@ -136,14 +135,11 @@ def simulate_scene(
     progress.say(f"placing molecules in {size} voxels of {config.voxel_size:g} Å")
     specimen = make_specimen(config, library, device)
     progress.say(f"simulating the tilt series of {len(specimen.particles)} particles")
-    scratch = Path(mkdtemp(prefix=f".{config.name}.", suffix=".partial", dir=folder))
-    try:
-        made = ScenePaths.within(scratch, config.name)
+    with TemporaryDirectory(prefix=f".{config.name}.", suffix=".partial", dir=folder) as scratch:
+        made = ScenePaths.within(Path(scratch), config.name)
         _write(made, specimen, config)
         for source, target in zip(made.all(), paths.all(), strict=True):
             os.replace(source, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     asked = (("vesicles", config.vesicles, specimen.vesicles), ("beads", config.beads, specimen.beads))
     notes = tuple(f"{len(found)} of {wanted} {what} found room" for what, wanted, found in asked if len(found) < wanted)
     counts = Counter(particle.name for particle in specimen.particles)

@@ -134,10 +134,9 @@ def simulate_tilts(
     require_name(path)
     tilts = path.with_suffix(".tlt")
     alignment = path.with_suffix(".xf") if misalignment > 0 else None
-    defocus_file = None if defocus is None else path.with_name(f"{path.stem}_defocus.txt")
-    for file in (path, tilts, alignment, defocus_file):
-        if file is not None:
-            check_output(file, overwrite=overwrite, inputs=(tomogram.path, tilts_path))
+    listed = None if defocus is None else path.with_name(f"{path.stem}_defocus.txt")
+    for file in filter(None, (path, tilts, alignment, listed)):
+        check_output(file, overwrite=overwrite, inputs=(tomogram.path, tilts_path))
 
     notes = list(tomogram.notes)
     generator = torch.Generator().manual_seed(seed)
@@ -164,24 +163,13 @@ def simulate_tilts(
     label = "simulated tilt series"
     write_mrc(path, series.numpy(), voxel_size=size, stack=True, overwrite=overwrite, label=label)
     write_tilts(tilts, angles)
-    if defocus is not None and defocus_file is not None:
-        write_text(defocus_file, "".join(f"{value:.4f}\n" for value in defocus))
+    if defocus is not None and listed is not None:
+        write_text(listed, "".join(f"{value:.4f}\n" for value in defocus))
     if alignment is not None:
         lines = [f"   1.0000000   0.0000000   0.0000000   1.0000000{-x:12.3f}{-y:12.3f}\n" for y, x in shifts]
         write_text(alignment, "".join(lines))
-    images, rows, width = series.shape
-    return TiltsResult(
-        path=path,
-        tilts=tilts,
-        alignment=alignment,
-        defocus=defocus_file,
-        shape=(images, rows, width),
-        voxel_size=size,
-        contrast=contrast,
-        snr=snr,
-        notes=tuple(notes),
-        seconds=time.monotonic() - started,
-    )
+    shape, seconds = (len(angles), *tomogram.shape[1:]), time.monotonic() - started
+    return TiltsResult(path, tilts, alignment, listed, shape, size, contrast, snr, notes=tuple(notes), seconds=seconds)
 
 
 def read_defocus(path: str | Path) -> tuple[float, ...]:
