@@ -190,7 +190,9 @@ class Wedge:
         z, x = self.own_axes(kz, ky, kx)
         found = Wedge.binary(self.tilt_min, self.tilt_max).value(z, z, x) == 0
         for tilt in (self.tilt_min, self.tilt_max):
-            reach = math.hypot(margin[0] * math.cos(math.radians(tilt)), margin[1] * math.sin(math.radians(tilt)))
+            along_z, along_x = margin[0] * math.cos(math.radians(tilt)), margin[1] * math.sin(math.radians(tilt))
+            # a circle has its radius in all directions: rounding must not decide on components at that distance
+            reach = margin[0] if margin[0] == margin[1] else math.hypot(along_z, along_x)
             found &= _distance(z, x, tilt).abs() > reach
         return found
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from cryowae.fourier.wedge import Wedge
 from cryowae.report.style import FAINT
 
 if TYPE_CHECKING:
@@ -99,10 +101,6 @@ def wedge_regions(
     shape: tuple[int, int], tilt_min: float, tilt_max: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Masks over shifted `(kz, kx)`: what was measured, and the wedge farther than two frequency steps from it."""
-    import torch
-
-    from cryowae.fourier.wedge import Wedge
-
     wedge = Wedge.binary(tilt_min, tilt_max)
     kz, kx = (torch.fft.fftshift(torch.fft.fftfreq(n, dtype=torch.float64)) for n in shape)
     # the steps of the two axes differ when the block is not square
