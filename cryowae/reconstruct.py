@@ -80,7 +80,7 @@ def reconstruct_series(
 ) -> ReconstructResult:
     """Reconstruct a tilt series by weighted back-projection.
 
-    Only its mean is subtracted from every image. What lies outside an image is then neither bright nor dark, contrast
+    Only its mean is subtracted from every image. The area outside an image is then neither bright nor dark, contrast
     keeps its sign and its scale, and images of electron counts get the right weights (their signal is proportional to
     the mean, and so is the variance of their noise).
 
@@ -154,8 +154,10 @@ def reconstruct_series(
         _fill(targets, filter_of(config), place, progress)
     if beside is not None:
         write_tilts(beside, angles)
-    told, seconds = (*stack.notes, *notes), time.monotonic() - started
-    return ReconstructResult(path, halved, path.with_suffix(".tlt"), volume, size, angles, notes=told, seconds=seconds)
+    every_note, seconds = (*stack.notes, *notes), time.monotonic() - started
+    return ReconstructResult(
+        path, halved, path.with_suffix(".tlt"), volume, size, angles, notes=every_note, seconds=seconds
+    )
 
 
 def _geometry(

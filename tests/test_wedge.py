@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cachetools import cached
+from wedges import WEDGES, random_volume
 
 from cryowae.errors import TiltError
 from cryowae.fourier.masks import mask_cache
@@ -15,18 +16,6 @@ from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.fourier.wedge import Wedge
 
 TILT_RANGES = [(-60, 60), (-42, 60), (-90, 90), (10, 55), (-90, -30), (-45, 45)]
-TURN = random_rotations(1, torch.Generator().manual_seed(3))[0]
-WEDGES = [
-    Wedge.binary(-42, 60),
-    Wedge.binary(30, 90),
-    Wedge.per_tilt(range(-40, 61, 20), 0.1),
-    Wedge.binary(-42, 60).rotated(TURN),
-    Wedge.per_tilt(range(-40, 61, 20), 0.1).rotated(TURN),
-]
-
-
-def random_volume(shape, seed=0):
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
 
 
 def frequencies(shape):

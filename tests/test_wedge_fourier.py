@@ -8,24 +8,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
+from wedges import WEDGES, random_volume
 
-from cryowae.fourier.rotation import random_rotations
 from cryowae.fourier.wedge import Wedge
 from cryowae.imaging.projection import TiltGeometry, project
 
 PARITIES = list(itertools.product((7, 8), (5, 6), (9, 10)))
-TURN = random_rotations(1, torch.Generator().manual_seed(3))[0]
-WEDGES = [
-    Wedge.binary(-42, 60),
-    Wedge.binary(30, 90),
-    Wedge.per_tilt(range(-40, 61, 20), 0.1),
-    Wedge.binary(-42, 60).rotated(TURN),
-    Wedge.per_tilt(range(-40, 61, 20), 0.1).rotated(TURN),
-]
-
-
-def random_volume(shape, seed=0):
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
 
 
 def random_ball(n: int, rows: int, seed: int = 0) -> np.ndarray:

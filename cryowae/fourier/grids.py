@@ -1,8 +1,8 @@
 """Grids of frequencies for the Fourier transforms of real volumes.
 
 The layout is always that of `rfftn`: unshifted, half spectrum along x, so `(z, y, x // 2 + 1)` for a `(z, y, x)`
-volume. Frequencies are in cycles per voxel along every axis, whatever the shape: a direction in Fourier space is the
-same direction in boxes that are not cubes. At even sizes the Nyquist frequency is -0.5 along z and y, +0.5 along x.
+volume. Frequencies are in cycles per voxel along every axis, so that a direction in Fourier space is the same in
+boxes that are not cubes. At even sizes the Nyquist frequency is -0.5 along z and y, +0.5 along x.
 """
 
 from __future__ import annotations

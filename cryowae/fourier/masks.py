@@ -66,5 +66,5 @@ def mask_cache(limit: int) -> LRUCache[Hashable, Tensor]:
     limit
         Bytes of all masks on all devices together. A mask of more than half of that is never kept.
     """
-    # the cache refuses what is larger than its limit
+    # the cache does not keep a mask that counts more than the limit
     return LRUCache(limit, getsizeof=lambda mask: mask.nbytes if mask.nbytes <= limit // 2 else limit + 1)

@@ -17,7 +17,7 @@ from cryowae.errors import TomogramError
 from cryowae.fourier.grids import radius
 
 LARGEST = 2.0
-"""Largest factor by which a voxel size is changed. A network was not trained on what a larger one would show it."""
+"""Largest factor by which a voxel size is changed: beyond it, a network would see sizes that it was not trained on."""
 
 _DENOMINATORS = 8
 

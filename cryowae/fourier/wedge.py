@@ -155,7 +155,7 @@ class Wedge:
             `kz = kx = 0` of the wedge's own axes, which every tilt measures.
         """
         z, x = self.own_axes(kz, ky, kx)
-        # components on an edge, and those at 0 / 0, are measured whatever the rounding
+        # components on an edge, and those at 0 / 0, are measured: rounding must not decide
         slack = 1e-12 if z.dtype == torch.float64 else 1e-6
         if self.angles:
             return _slabs(z, x, self.angles, self.thickness * (1 + slack) / 2)
@@ -245,7 +245,7 @@ class Wedge:
         Parameters
         ----------
         volume
-            `(..., z, y, x)` real. The result near a face depends on what lies beyond it: apply the wedge to a larger
+            `(..., z, y, x)` real. The result near a face depends on the volume beyond it: apply the wedge to a larger
             volume, and cut the subtomogram out of it afterwards.
 
         Returns

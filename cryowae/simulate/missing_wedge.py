@@ -1,4 +1,4 @@
-"""The missing wedge in any volume: what a tilt series measures of it, with the noise of a tilt series."""
+"""A missing wedge for any volume: only the components that a tilt series measures, with the noise of a tilt series."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def simulate_wedge(
 
     Three more files are written beside the volume. `_mask` is the wedge on the volume's own grid, `(z, y, x)`, 1 where
     measured, *shifted* so that zero frequency is at voxel `n // 2` of each axis. A `.png` shows both spectra.
-    `_turned` is the rotated volume, if a rotation was asked for.
+    `_turned` is the rotated volume, if there is a rotation.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def simulate_wedge(
         pixels and tilts. The noise enters the volume as through a back-projection weighted by a ramp: it is empty in
         the wedge, and its power grows with the distance from the tilt axis. None for no noise.
     rotate
-        Seed of a random rotation of the volume about its centre before anything else. Solvent fills what comes from
-        beyond the box. Needs the volume in memory. None for no rotation.
+        Seed of a random rotation of the volume about its centre before anything else. Beyond the box is
+        solvent. Needs the volume in memory. None for no rotation.
     seed
         Of the noise.
     overwrite
@@ -129,7 +129,7 @@ def simulate_wedge(
     Raises
     ------
     TomogramError
-        If the volume cannot be read, is constant where noise is asked for, or does not fit into memory where it must.
+        If the volume cannot be read, is constant and noise is wanted, or does not fit into memory for a rotation.
     ConfigError
         If the noise is impossible.
     OutputError

@@ -68,7 +68,7 @@ def rotate_tomogram(
     rotation
         The rotation.
     level
-        What lies beyond the box.
+        Value beyond the box.
     out
         `(z, y, x)` of the volume's shape.
     progress

@@ -100,7 +100,7 @@ def simulate_tilts(
     seed
         Of noise and misalignment.
     voxel_size, axes
-        Of the volume, instead of what its header says; see `cryowae.tomogram.open_tomogram`.
+        Of the volume, instead of the values of its header; see `cryowae.tomogram.open_tomogram`.
     overwrite
         Overwrite existing files.
     progress
