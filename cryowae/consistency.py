@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.fourier.grids import Device, hermitian_weights, slabs
+from cryowae.fourier.grids import Device, axis_slabs, hermitian_weights
 from cryowae.fourier.shells import cross_sums, shell_edges, shell_sums
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.scratch import scratch_array
@@ -90,7 +90,7 @@ def mix_measured(
     nz, ny, nx = restored.shape
     shape = (len(sources), nz, ny, nx // 2 + 1)
     rows = max(1, slab_bytes // (shape[3] * 8 * len(sources) * 3))
-    z_slabs, y_slabs = slabs(nz, rows // ny), slabs(ny, rows // nz)
+    z_slabs, y_slabs = axis_slabs(nz, rows // ny), axis_slabs(ny, rows // nz)
     progress.begin("data consistency", len(z_slabs) * 2 + len(y_slabs), "slabs")
     with scratch_array(shape, np.complex64, scratch_folder, max_bytes=max_bytes) as spectrum:
         for z in z_slabs:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
-from cryowae.fourier.grids import slabs
+from cryowae.fourier.grids import axis_slabs
 from cryowae.imaging.alignment import align_image, aligned_shape
 from cryowae.imaging.projection import TiltGeometry, back_project
 from cryowae.imaging.weighting import Filter, filter_of
@@ -231,8 +231,8 @@ def _fill(
     The matrix of a block of columns is small.
     """
     depth, rows, width = targets[0][0].shape
-    blocks = slabs(width, _ENTRIES // (4 * len(targets[0][2]) * depth))
+    blocks = axis_slabs(width, _ENTRIES // (4 * len(targets[0][2]) * depth))
     for x, (data, images, angles) in progress.track("reconstruct", list(product(blocks, targets)), "blocks"):
         geometry = TiltGeometry(angles, depth, x.stop - x.start, width, device, (x.start + x.stop - width) / 2)
-        for y in slabs(rows, _ROWS):
+        for y in axis_slabs(rows, _ROWS):
             data[:, y, x] = back_project(images[:, y].to(device), geometry, weighting).cpu().numpy()

@@ -71,10 +71,10 @@ def hermitian_weights(x: int, device: Device = "cpu", dtype: torch.dtype = torch
 def z_slabs(shape: Sequence[int], components: int = SLAB) -> list[slice]:
     """Slices along z that divide the half spectrum of a `(z, y, x)` volume into parts of about `components` each."""
     z, y, x = shape
-    return slabs(z, components // (y * (x // 2 + 1)))
+    return axis_slabs(z, components // (y * (x // 2 + 1)))
 
 
-def slabs(n: int, thickness: int) -> list[slice]:
+def axis_slabs(n: int, thickness: int) -> list[slice]:
     """Slices of `thickness`, at least 1, that divide an axis of `n` voxels; the last one may be thinner."""
     step = max(1, thickness)
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]

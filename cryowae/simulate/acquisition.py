@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig
-from cryowae.fourier.grids import slabs
+from cryowae.fourier.grids import axis_slabs
 from cryowae.imaging.microscope import filter_image, shift_factor, tilt_transfers
 from cryowae.imaging.projection import TiltGeometry, project
 from cryowae.progress import SILENT, Progress
@@ -134,7 +134,7 @@ def project_tomogram(
     for group in progress.track("projection", groups, "groups of tilts"):
         part = slice(int(group[0]), int(group[-1]) + 1)
         geometry = TiltGeometry(tuple(angles[part]), depth, width)
-        for y in slabs(rows, _SLAB_VOXELS // (depth * width)):
+        for y in axis_slabs(rows, _SLAB_VOXELS // (depth * width)):
             slab = torch.from_numpy(tomogram.read(slice(None), y, slice(None)))
             series[part, y] = project(slab - level, geometry)
     return series

@@ -17,7 +17,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from cryowae.errors import ConfigError, TomogramError
-from cryowae.fourier.grids import frequency_grid, slabs
+from cryowae.fourier.grids import axis_slabs, frequency_grid
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import require_name, stem_of
 from cryowae.io.space import check_output
@@ -193,7 +193,7 @@ def _filter(
     mask = wedge.mask_plane(padded)[:, None]
     amplitude = sigma * _noise_amplitude(wedge, padded)[:, None]
     generator = torch.Generator().manual_seed(seed)
-    for rows in progress.track("wedge", slabs(y, _BLOCK_VOXELS // (padded[0] * padded[1])), "blocks"):
+    for rows in progress.track("wedge", axis_slabs(y, _BLOCK_VOXELS // (padded[0] * padded[1])), "blocks"):
         block = torch.from_numpy(specimen.read(slice(None), rows, slice(None))) - level
         spectrum = torch.fft.rfftn(block, s=padded, dim=(0, 2))
         if sigma > 0:

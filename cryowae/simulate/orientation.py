@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from cryowae.fourier.grids import slabs
+from cryowae.fourier.grids import axis_slabs
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.io.memory import require_memory
 from cryowae.progress import Progress
@@ -84,7 +84,7 @@ def rotate_tomogram(
     require_memory(needed, f"rotating {tomogram.path}", "cut a smaller volume out of it, or leave out --rotate")
     volume = torch.from_numpy(tomogram.read())
     volume -= level
-    for slab in progress.track("rotation", slabs(z, _SLAB_VOXELS // (y * x)), "slabs"):
+    for slab in progress.track("rotation", axis_slabs(z, _SLAB_VOXELS // (y * x)), "slabs"):
         # positions are counted from the centre of the output, which is a slab here
         shift = torch.tensor([[(z - slab.start - slab.stop) / 2, 0.0, 0.0]])
         shape = (slab.stop - slab.start, y, x)
