@@ -20,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cryowae.fourier.grids import Device, axis_slabs, hermitian_weights
+from cryowae.fourier.shells import cross_sums, shell_edges, shell_sums
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.memory import scratch_array
 from cryowae.progress import SILENT, Progress
@@ -28,6 +30,8 @@ from cryowae.tomogram.volumes import Volume
 SHELLS = 32
 """Fourier shells from 0 to 0.5 cycles per voxel; what lies beyond, in the corners, belongs to the last."""
 
+_EDGES = shell_edges(0.5 / SHELLS)
+_EDGES[-1] *= 1 + 2**-23  # the next float32: the last shell holds 0.5 cycles per voxel too
 _FEW = 20  # components that a shell needs to be judged
 _FAR_ALONG_Y = 0.35  # cycles per voxel
 _RING = (0.3, 0.5)
@@ -86,7 +90,7 @@ def mix_measured(
     nz, ny, nx = restored.shape
     shape = (len(sources), nz, ny, nx // 2 + 1)
     rows = max(1, slab_bytes // (shape[3] * 8 * len(sources) * 3))
-    z_slabs, y_slabs = _slabs(nz, max(1, rows // ny)), _slabs(ny, max(1, rows // nz))
+    z_slabs, y_slabs = axis_slabs(nz, rows // ny), axis_slabs(ny, rows // nz)
     progress.begin("data consistency", len(z_slabs) * 2 + len(y_slabs), "slabs")
     with scratch_array(shape, np.complex64, scratch_folder, max_bytes=max_bytes) as spectrum:
         for z in z_slabs:
@@ -98,7 +102,8 @@ def mix_measured(
         for y in y_slabs:
             columns = torch.fft.fft(torch.from_numpy(spectrum[:, :, y].copy()).to(device), dim=1)
             mask = wedge.mask_rows((nz, ny, nx), y, device)
-            share = mask * shell_weights[_shell(_radius((nz, ny, nx), y, device))]
+            shell = (_radius((nz, ny, nx), y, device) * (2 * SHELLS)).long().clamp(max=SHELLS - 1)
+            share = mask * shell_weights[shell]
             rest = (1 - share) if fill else (mask - share)
             parts = {id(observed): share, id(restored): rest}
             mixed = sum(parts[id(source)] * columns[i] for i, source in enumerate(sources))
@@ -128,14 +133,10 @@ def weights_from_halves(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) 
     weights
         `(32,)`, from 0 to 1.
     """
-    first, second = _spectrum(half1), _spectrum(half2)
-    measured, shells = _measured_shells(half1.shape, wedge)
-    count = _per_shell(shells, measured)
-    cross = _per_shell(shells, measured * (first * second.conj()).real)
-    power = _per_shell(shells, measured * first.abs().square()) * _per_shell(shells, measured * second.abs().square())
-    fsc = cross / np.sqrt(np.maximum(power, np.finfo(float).tiny))
-    significant = fsc > 2 / np.sqrt(np.maximum(count, 1))
-    return _continued(np.where(significant, 2 * fsc / (1 + np.maximum(fsc, 0)), 0).clip(0, 1), count)
+    sums = cross_sums(_spectrum(half1), _spectrum(half2), _measured(half1.shape, wedge), _radius(half1.shape), _EDGES)
+    fsc = sums.correlation
+    significant = fsc > 2 / np.sqrt(np.maximum(sums.count, 1))
+    return _continued(np.where(significant, 2 * fsc / (1 + np.maximum(fsc, 0)), 0).clip(0, 1), sums.count)
 
 
 def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float64]:
@@ -157,11 +158,10 @@ def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float
     weights
         `(32,)`, from 0 to 1.
     """
-    measured, shells = _measured_shells(observed.shape, wedge)
-    count = _per_shell(shells, measured)
+    measured, distance = _measured(observed.shape, wedge), _radius(observed.shape)
     power = _spectrum(observed).abs().square()
-    total = _per_shell(shells, measured * power)
-    noise = _per_shell(shells, measured * _noise(power, observed.shape, wedge))
+    values = (measured, measured * power, measured * _noise(power, observed.shape, wedge))
+    count, total, noise = (shell_sums(value, distance, _EDGES).numpy() for value in values)
     return _continued(np.where(total > noise, 1 - noise / np.where(total > 0, total, 1), 0), count)
 
 
@@ -179,37 +179,19 @@ def _noise(power: Tensor, shape: tuple[int, ...], wedge: Wedge) -> Tensor:
     return noise
 
 
-def _slabs(n: int, thickness: int) -> list[slice]:
-    return [slice(i, min(i + thickness, n)) for i in range(0, n, thickness)]
-
-
-def _radius(shape: tuple[int, ...], y: slice, device: torch.device | str = "cpu") -> Tensor:
-    nz, ny, nx = shape
-    kz = torch.fft.fftfreq(nz, device=device)[:, None, None]
-    ky = torch.fft.fftfreq(ny, device=device)[y][:, None]
-    kx = torch.fft.rfftfreq(nx, device=device)
-    radius: Tensor = (kz * kz + ky * ky + kx * kx).sqrt()
+def _radius(shape: tuple[int, ...], rows: slice = slice(None), device: Device = "cpu") -> Tensor:
+    """Distance from zero frequency, in some rows of ky."""
+    # Frequencies are computed in float32, and not rounded to float32 as in fourier.grids. Otherwise a few components
+    # on the border of two shells would move to the other shell, and results would differ from those of version 0.3.
+    kz, ky = (torch.fft.fftfreq(n, device=device) for n in shape[:2])
+    kx = torch.fft.rfftfreq(shape[2], device=device)
+    radius: Tensor = (kz[:, None, None].square() + ky[rows, None].square() + kx.square()).sqrt()
     return radius
 
 
-def _shell(radius: Tensor) -> Tensor:
-    return (radius * (2 * SHELLS)).long().clamp(max=SHELLS - 1)
-
-
-def _measured_shells(shape: tuple[int, ...], wedge: Wedge) -> tuple[Tensor, Tensor]:
-    """For every component how much it counts, none beyond 0.5 cycles per voxel; and its shell."""
-    nz, ny, nx = shape
-    radius = _radius(shape, slice(0, ny))
-    twice = torch.full((nx // 2 + 1,), 2.0)  # all but the first and the last plane stand for their conjugates too
-    twice[0] = 1
-    if nx % 2 == 0:
-        twice[-1] = 1
-    return wedge.mask((nz, ny, nx)) * twice * (radius <= 0.5), _shell(radius)
-
-
-def _per_shell(shells: Tensor, values: Tensor) -> NDArray[np.float64]:
-    weights = values.expand_as(shells).flatten().double().numpy()
-    return np.bincount(shells.flatten().numpy(), weights=weights, minlength=SHELLS).astype(np.float64)
+def _measured(shape: tuple[int, ...], wedge: Wedge) -> Tensor:
+    """How much each component counts: measured or not, and alone or for its conjugate too."""
+    return wedge.mask(shape) * hermitian_weights(shape[2])
 
 
 def _continued(weights: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:

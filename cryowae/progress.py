@@ -1,10 +1,14 @@
-"""Progress of long work: the library reports to a `Progress`, the terminal or a log file shows it."""
+"""Progress of long work: the library reports to a `Progress`, the terminal or a log file shows it. And its results."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
+
+Item = TypeVar("Item")
 
 _SECONDS = 30.0  # between two lines of a log file
 
@@ -24,8 +28,32 @@ class Progress:
     def say(self, message: str) -> None:
         """Tell the user one line of information."""
 
+    def track(self, task: str, items: Sequence[Item], unit: str) -> Iterator[Item]:
+        """Yield the items one after another, each a step of `task`."""
+        self.begin(task, len(items), unit)
+        for item in items:
+            yield item
+            self.advance()
+        self.end()
+
 
 SILENT = Progress()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What every long work returns; the results of single functions add their own attributes.
+
+    Attributes
+    ----------
+    notes
+        What the user should know, one line each.
+    seconds
+        Time that it took.
+    """
+
+    notes: tuple[str, ...]
+    seconds: float
 
 
 class TerminalProgress(Progress):

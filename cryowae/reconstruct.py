@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,28 +16,29 @@ from torch import Tensor
 
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
+from cryowae.fourier.grids import axis_slabs
 from cryowae.imaging.alignment import align_image, aligned_shape
 from cryowae.imaging.projection import TiltGeometry, back_project
-from cryowae.imaging.weighting import filter_of
+from cryowae.imaging.weighting import Filter, filter_of
 from cryowae.io.alignment_files import Alignment, read_alignment
 from cryowae.io.mrc import MrcVolume, MrcWriter, read_mrc, require_name, stem_of
 from cryowae.io.outputs import check_output
 from cryowae.io.tilts import TiltAngles, read_tilts, write_tilts
 from cryowae.models.weights import pick_device
-from cryowae.progress import SILENT, Progress
+from cryowae.progress import SILENT, Outcome, Progress
 
 THICKNESS = 3000.0
-"""Angstrom along z that are reconstructed if nobody says how many voxels: more than most lamellae have."""
+"""Angstrom along z that are reconstructed by default: more than the thickness of most lamellae."""
 
-_ENTRIES = 4_000_000  # of the sparse matrix that is held at a time; each costs about 60 bytes while it is made
+_ENTRIES = 4_000_000  # of the sparse matrix that is in memory at a time; each takes about 60 bytes while it is made
 _ROWS = 64
-_SMALLEST = 16  # pixels; smaller images cannot be meant
-_SAME = 0.05  # degrees, the rounding of tilt files
+_SMALLEST = 16  # pixels; smaller images are a mistake
+_SAME = 0.05  # degrees; tilt files are rounded
 
 
 @dataclass(frozen=True)
-class ReconstructResult:
-    """What was reconstructed.
+class ReconstructResult(Outcome):
+    """A reconstructed tomogram.
 
     Attributes
     ----------
@@ -50,10 +52,6 @@ class ReconstructResult:
         Angstrom.
     angles
         Tilts in degrees, increasing.
-    seconds
-        Taken.
-    notes
-        What the user should know, one line each.
     """
 
     path: Path
@@ -62,8 +60,6 @@ class ReconstructResult:
     shape: tuple[int, int, int]
     voxel_size: float
     angles: tuple[float, ...]
-    seconds: float
-    notes: tuple[str, ...]
 
 
 def reconstruct_series(
@@ -84,93 +80,83 @@ def reconstruct_series(
 ) -> ReconstructResult:
     """Reconstruct a tilt series by weighted back-projection.
 
-    From every image its mean is subtracted, and no more: what lies outside an image is then neither bright nor dark,
-    contrast keeps its sign and its scale, and images of electron counts are weighted as their noise asks for (a
-    signal proportional to the mean over a variance proportional to the mean).
+    Only its mean is subtracted from every image. The area outside an image is then neither bright nor dark, contrast
+    keeps its sign and its scale, and images of electron counts get the right weights (their signal is proportional to
+    the mean, and so is the variance of their noise).
 
     Parameters
     ----------
     series_path
-        MRC stack, one section a tilt, along y the tilt axis unless an alignment says where it lies.
+        MRC stack, one section a tilt. The tilt axis is y unless an alignment gives another one.
     tilts_path
-        The angles, in the order of the sections. May be None if the alignment has angles; those win in any case.
+        The angles, in the order of the sections. May be None if the alignment has angles, which take precedence.
     output
         The tomogram; `NAME_rec.mrc` beside the series by default. Halves are written to `NAME_EVN.mrc` and
         `NAME_ODD.mrc`, the angles to `NAME.tlt`.
     alignment
-        `.xf`, `.aln` or Warp's XML; without one the images are taken as aligned.
+        `.xf`, `.aln` or Warp's XML; None for images that are aligned.
     thickness
         Voxels of the result along z, `THICKNESS` by default.
     bin
         Raw pixels along the edge of a voxel.
     config
-        Names the filter.
+        The filter.
     halves
-        Reconstruct every other tilt too.
+        Reconstruct the even and the odd tilts too.
     flip_tilt
         Negate the angles.
     voxel_size
-        Of the raw pixels in angstrom, in place of that in the header.
+        Of the raw pixels in angstrom, instead of that in the header.
     device
-        Where to back-project: `auto`, or its name.
+        Where to back-project: `auto`, or the name of a device.
     overwrite
-        Replace what exists.
+        Overwrite existing files.
     progress
-        Is told of the images and rows.
+        Informed of the images and of the blocks of columns.
 
     Raises
     ------
     TomogramError, TiltError, ConfigError, OutputError
         If the files cannot be read, do not belong together, or cannot be written.
     """
-    began = time.monotonic()
-    place = pick_device(device)
-    if place == "mps":  # has no sparse matrices
-        place = "cpu"
+    started = time.monotonic()
+    place = pick_device(device).replace("mps", "cpu")  # MPS has no sparse matrices
     config = config or ReconstructionConfig()
     if config.ctf != "none":
         raise ConfigError("got ctf: phase-flip for a series from a file, whose defocus is not known; expected none")
     stack = read_mrc(series_path, voxel_size=voxel_size)
     tilts = None if tilts_path is None else read_tilts(tilts_path)
-    alignment_of, angles, notes = _geometry(stack, tilts, alignment, flip_tilt)
-    shape = aligned_shape(stack.data.shape[1:], alignment_of.matrix, bin)
+    geometry, angles, notes = _geometry(stack, tilts, alignment, flip_tilt)
+    shape = aligned_shape(stack.data.shape[1:], geometry.matrix, bin)
     if min(shape) < _SMALLEST:
         raise TomogramError(
             f"{stack.path} has images of {stack.data.shape[2]} x {stack.data.shape[1]} pixels, which --bin {bin} makes "
             f"smaller than {_SMALLEST}; expected a smaller --bin"
         )
     size = stack.voxel_size * bin
-    depth = max(_SMALLEST, round(THICKNESS / size)) if thickness is None else thickness
+    volume = (max(_SMALLEST, round(THICKNESS / size)) if thickness is None else thickness, *shape)
     path = stack.path.with_name(f"{stem_of(stack.path)}_rec.mrc") if output is None else Path(output)
-    paths = [path, *(_half(path, name) for name in ("EVN", "ODD"))] if halves else [path]
     require_name(path)
-    for one in paths:
-        inputs = [source for source in (stack.path, tilts_path, alignment) if source is not None]
+    halved = tuple(path.with_name(f"{stem_of(path)}_{name}.mrc") for name in ("EVN", "ODD") if halves)
+    inputs = [source for source in (stack.path, tilts_path, alignment) if source is not None]
+    for one in (path, *halved):
         check_output(one, overwrite=overwrite, inputs=inputs)
     beside = _angles_file(path, tilts, angles, overwrite)
 
-    images = _align(stack, alignment_of, shape, bin, progress)
-    volume = (depth, *shape)
+    images = _align(stack, geometry, shape, bin, progress)
     label = f"weighted back-projection, {len(angles)} tilts {angles[0]:.1f}..{angles[-1]:.1f}, {config.filter}"
     with ExitStack() as files:
-        writers = [
-            files.enter_context(MrcWriter(one, volume, voxel_size=size, overwrite=overwrite, label=label))
-            for one in paths
-        ]
-        starts = [slice(None), slice(0, None, 2), slice(1, None, 2)][: len(writers)]
-        targets = [(writer.data, images[start], angles[start]) for writer, start in zip(writers, starts, strict=True)]
-        _fill(targets, config, place, progress)
+        parts = zip((path, *halved), (slice(None), slice(0, None, 2), slice(1, None, 2)), strict=False)
+        targets = []
+        for one, part in parts:
+            writer = MrcWriter(one, volume, voxel_size=size, overwrite=overwrite, label=label)
+            targets.append((files.enter_context(writer).data, images[part], angles[part]))
+        _fill(targets, filter_of(config), place, progress)
     if beside is not None:
         write_tilts(beside, angles)
+    every_note, seconds = (*stack.notes, *notes), time.monotonic() - started
     return ReconstructResult(
-        path,
-        tuple(paths[1:]),
-        path.with_suffix(".tlt"),
-        volume,
-        size,
-        angles,
-        time.monotonic() - began,
-        (*stack.notes, *notes),
+        path, halved, path.with_suffix(".tlt"), volume, size, angles, notes=every_note, seconds=seconds
     )
 
 
@@ -180,8 +166,8 @@ def _geometry(
     """The alignment and the angles of the images that are used, in increasing order of the angles; and notes."""
     images = stack.data.shape[0]
     if path is None:
-        still = np.tile(np.eye(2), (images, 1, 1))
-        found = Alignment(np.arange(images), still, np.zeros((images, 2)), images, None, stack.path)
+        identity = np.tile(np.eye(2), (images, 1, 1))
+        found = Alignment(np.arange(images), identity, np.zeros((images, 2)), images, None, stack.path)
     else:
         found = read_alignment(path, stack.voxel_size).of_stack(images)
     notes = list(found.notes)
@@ -190,8 +176,8 @@ def _geometry(
         if tilts is not None and not _agree(angles, tilts.listed):
             notes.append(f"the angles of {found.source.name} are used, not those of {tilts.source.name}, which differ")
     elif tilts is None:
-        silent = "" if path is None else f": {found.source.name} has none"
-        raise TiltError(f"no angles for {stack.path}{silent}; give a tilt file with --tilts")
+        missing = "" if path is None else f": {found.source.name} has none"
+        raise TiltError(f"no angles for {stack.path}{missing}; give a tilt file with --tilts")
     elif len(tilts.listed) != images:
         raise TiltError(
             f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles; expected one angle an "
@@ -199,33 +185,26 @@ def _geometry(
         )
     else:
         notes += tilts.notes
-        angles = np.array(tilts.listed)
-        if tilts.format == "warp-xml":
-            angles = -angles  # as its alignment has them
+        # Warp has the other sign; its alignment files come with the sign of `kz = +tan(t) kx`
+        angles = np.array(tilts.listed) * (-1 if tilts.format == "warp-xml" else 1)
     if flip:
         angles = -angles
     order = np.argsort(angles, kind="stable")
-    used = Alignment(
-        found.sections[order], found.matrix[order], found.shift[order], images, angles[order], found.source
-    )
+    used = replace(found, sections=found.sections[order], matrix=found.matrix[order], shift=found.shift[order])
     return used, tuple(map(float, angles[order])), tuple(notes)
 
 
-def _agree(angles: NDArray[np.float64], listed: Sequence[float]) -> bool:
-    return len(angles) == len(listed) and bool(np.abs(angles - np.array(listed)).max() < _SAME)
-
-
-def _half(path: Path, name: str) -> Path:
-    return path.with_name(f"{stem_of(path)}_{name}.mrc")
+def _agree(angles: Sequence[float] | NDArray[np.float64], listed: Sequence[float]) -> bool:
+    return len(angles) == len(listed) and bool(np.abs(np.subtract(angles, listed)).max() < _SAME)
 
 
 def _angles_file(path: Path, tilts: TiltAngles | None, angles: tuple[float, ...], overwrite: bool) -> Path | None:
-    """Where the angles are to be written; None if the user's own file with just these is there."""
+    """Where the angles are to be written; None if this is the user's own file and has the same angles."""
     beside = path.with_suffix(".tlt")
     if tilts is None or not beside.exists() or not beside.samefile(tilts.source):
         check_output(beside, overwrite=overwrite)
         return beside
-    if not _agree(np.array(angles), tilts.angles):
+    if not _agree(angles, tilts.angles):
         raise OutputError(f"{beside}, the input, would be replaced by other angles; give another --output")
     return None
 
@@ -233,38 +212,27 @@ def _angles_file(path: Path, tilts: TiltAngles | None, angles: tuple[float, ...]
 def _align(stack: MrcVolume, alignment: Alignment, shape: tuple[int, int], factor: int, progress: Progress) -> Tensor:
     """`(tilts, y, x)` images with mean 0 on the grid of the tomogram."""
     images = torch.empty((len(alignment.sections), *shape))
-    progress.begin("align", len(images), "images")
-    for i, section in enumerate(alignment.sections):
+    for i, section in enumerate(progress.track("align", alignment.sections.tolist(), "images")):
         raw = torch.from_numpy(stack.data[section].astype(np.float32))
         if not bool(raw.isfinite().all()):
-            raise TomogramError(f"{stack.path} has values in image {section} that are not finite; mend or remove it")
+            raise TomogramError(f"{stack.path} has values in image {section} that are not finite; repair or remove it")
         images[i] = align_image(raw - raw.mean(), alignment.matrix[i], alignment.shift[i], shape, factor)
-        progress.advance()
-    progress.end()
     return images
 
 
 def _fill(
     targets: Sequence[tuple[NDArray[np.float32], Tensor, tuple[float, ...]]],
-    config: ReconstructionConfig,
+    weighting: Filter,
     device: str,
     progress: Progress,
 ) -> None:
-    """Back-project into each volume, by blocks of columns, so that the matrix stays small, and slabs of rows."""
+    """Back-project images with their angles into each volume, by blocks of columns and slabs of rows.
+
+    The matrix of a block of columns is small.
+    """
     depth, rows, width = targets[0][0].shape
-    filtering = filter_of(config)
-    blocks = [
-        (start, min(width, start + step))
-        for step in [max(1, _ENTRIES // (4 * len(targets[0][2]) * depth))]
-        for start in range(0, width, step)
-    ]
-    progress.begin("reconstruct", len(blocks) * sum(len(range(0, rows, _ROWS)) for _ in targets), "slabs")
-    for start, stop in blocks:
-        centre = (start + stop - 1) / 2 - (width - 1) / 2
-        for data, images, angles in targets:
-            geometry = TiltGeometry(angles, depth, stop - start, width, device, centre)
-            for y in range(0, rows, _ROWS):
-                slab = images[:, y : y + _ROWS].to(device)
-                data[:, y : y + _ROWS, start:stop] = back_project(slab, geometry, filtering).cpu().numpy()
-                progress.advance()
-    progress.end()
+    blocks = axis_slabs(width, _ENTRIES // (4 * len(targets[0][2]) * depth))
+    for x, (data, images, angles) in progress.track("reconstruct", list(product(blocks, targets)), "blocks"):
+        geometry = TiltGeometry(angles, depth, x.stop - x.start, width, device, (x.start + x.stop - width) / 2)
+        for y in axis_slabs(rows, _ROWS):
+            data[:, y, x] = back_project(images[:, y].to(device), geometry, weighting).cpu().numpy()

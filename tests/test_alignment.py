@@ -159,7 +159,7 @@ def blob(shape, x, y, sigma):
 
 @pytest.mark.parametrize(("raw", "factor"), [((60, 64), 1), ((61, 67), 1), ((120, 128), 2), ((125, 131), 4)])
 @pytest.mark.parametrize("degrees", [0.0, -4.3, 84.0])
-def test_a_point_is_brought_where_the_alignment_says(raw, factor, degrees):
+def test_a_point_moves_to_where_the_alignment_puts_it(raw, factor, degrees):
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     matrix, shift = np.array([[c, -s], [s, c]]), np.array([3.3, -2.6]) * factor
     x, y, sigma = 5.4, -7.1, 1.5
@@ -170,15 +170,15 @@ def test_a_point_is_brought_where_the_alignment_says(raw, factor, degrees):
     assert (found - blob(shape, x, y, sigma)).abs().max() < 0.003
 
 
-def test_what_lies_outside_the_image_is_its_mean():
+def test_beyond_the_raw_image_the_result_is_its_mean():
     image = 50 + blob((40, 40), 15, 0, 3.0)
     found = align_image(image, np.eye(2), np.array([30.0, 0.0]), (40, 40))
     assert torch.allclose(found[:, 20:], image.mean(), atol=1e-4)
     assert found[:, :8].max() > 50.9
 
 
-def test_binning_folds_nothing_back():
-    """Five pixels in two periods cannot be held by half as many; eight pixels a period can."""
+def test_binning_does_not_alias():
+    """A wave of 2.5 pixels is lost when two pixels are binned; a wave of eight pixels is kept."""
     x = torch.arange(80.0)
     inner = slice(6, -6)
     fast = align_image(torch.cos(2 * torch.pi * 0.4 * x).repeat(80, 1), np.eye(2), np.zeros(2), (40, 40), 2)
@@ -188,7 +188,7 @@ def test_binning_folds_nothing_back():
     assert (slow - torch.cos(2 * torch.pi * 0.125 * middles))[inner, inner].abs().max() < 0.02
 
 
-def test_an_axis_along_x_turns_the_frame():
+def test_a_tilt_axis_along_x_swaps_width_and_height():
     upright = np.tile(np.eye(2), (3, 1, 1))
     lying = np.tile([[0.0, -1.0], [1.0, 0.0]], (3, 1, 1))
     assert aligned_shape((41, 60), upright, 2) == (20, 30)

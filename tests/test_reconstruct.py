@@ -1,4 +1,4 @@
-"""Tilt series of known densities, written by formula, and a real one: what comes back, and in which place and hand."""
+"""Reconstructions of a known density, whose tilt series is a formula, and of a real tilt series."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def density(centres, weights):
 
 
 def images(centres, weights, angles, shifts, axis=AXIS, fine=1):
-    """Raw images: a Gaussian projects to a Gaussian at `u = x cos t + z sin t`; the axis lies `axis` degrees from y."""
+    """Raw images: a Gaussian projects to a Gaussian at `u = x cos t + z sin t`; the axis is `axis` degrees from y."""
     _, ny, nx = SHAPE
     a, sigma = np.deg2rad(axis), SIGMA * fine
     rows, columns = (np.arange(n * fine) - (n * fine - 1) / 2 for n in (ny, nx))
@@ -58,14 +58,14 @@ def images(centres, weights, angles, shifts, axis=AXIS, fine=1):
 
 
 def xf(shifts, axis=AXIS):
-    """`aligned = A (raw - shift)`, A the turn by minus the axis, as IMOD writes it: A, then -A shift."""
+    """`aligned = A (raw - shift)` as IMOD writes it, A and then -A shift; A rotates by minus the angle of the axis."""
     c, s = np.cos(np.deg2rad(-axis)), np.sin(np.deg2rad(-axis))
     lines = [(c, -s, s, c, -(c * x - s * y), -(s * x + c * y)) for x, y in shifts]
     return "".join(" ".join(f"{value:.7f}" for value in line) + "\n" for line in lines)
 
 
 def write_series(folder, angles=ANGLES, fine=1, seed=3):
-    """`TS.st`, `TS.tlt` and `TS.xf`; and the density."""
+    """Write `TS.st`, `TS.tlt` and `TS.xf`; return the density."""
     centres, weights = blobs()
     shifts = np.random.default_rng(seed).uniform(-4, 4, (len(angles), 2)) * fine
     write_mrc(folder / "TS.st", 100 - images(centres, weights, angles, shifts, fine=fine), voxel_size=12.0 / fine)
@@ -106,19 +106,19 @@ def run(folder, name="rec.mrc", **options):
 
 
 @pytest.mark.parametrize("name", ["ramp", "exact"])
-def test_a_known_density_comes_back_in_its_place_and_hand(series, name):
+def test_a_known_density_is_reconstructed_in_its_place_and_hand(series, name):
     folder, truth = series
     result = run(folder, config=ReconstructionConfig(filter=name))
     found = volume(result.path)
     assert (result.shape, result.voxel_size) == (SHAPE, 12.0)
     a, b = measured(truth), measured(found)
     assert ncc(a, b) > 0.97
-    assert (a * b).sum() / (a * a).sum() == pytest.approx(1, abs=0.05)  # dark stays dark, at its own scale
+    assert (a * b).sum() / (a * a).sum() == pytest.approx(1, abs=0.05)  # contrast keeps its sign and its scale
     mirrored = volume(run(folder, "mirrored.mrc", flip_tilt=True).path)
     assert ncc(measured(truth, -60, 42), measured(mirrored, -60, 42)) < 0.6
 
 
-def test_without_its_alignment_the_series_is_worth_little(series):
+def test_without_the_alignment_the_reconstruction_is_poor(series):
     folder, truth = series
     assert ncc(measured(truth), measured(volume(run(folder, alignment=None).path))) < 0.5
 
@@ -141,7 +141,7 @@ def test_angles_belong_to_the_images_in_the_order_of_the_file(tmp_path):
     assert ncc(measured(truth), measured(volume(result.path))) > 0.97
 
 
-def test_blocks_and_slabs_do_not_show(series, monkeypatch):
+def test_blocks_and_slabs_do_not_change_the_result(series, monkeypatch):
     folder, _ = series
     whole = volume(run(folder).path)
     monkeypatch.setattr(reconstruct, "_ENTRIES", 4 * len(ANGLES) * SHAPE[0] * 13)
@@ -170,7 +170,7 @@ def test_halves_are_of_every_other_tilt_and_are_found_with_their_angles(series):
 
 
 def test_tilts_that_warp_left_out_are_left_out(series):
-    """One image is nonsense, and Warp knows it; the sign and the axis are Warp's."""
+    """One image is bad and deselected in Warp; the sign of the angles and the axis are those of Warp."""
     folder, truth = series
     stack = np.array(read_mrc(folder / "TS.st").data)
     stack[5] = np.random.default_rng(0).normal(0, 300, stack[5].shape)
@@ -194,8 +194,8 @@ def test_tilts_that_warp_left_out_are_left_out(series):
     assert ncc(measured(truth), measured(volume(result.path))) > 0.95
 
 
-def test_exact_weights_bear_a_gap_in_the_tilts(tmp_path):
-    """Ten tilts are missing: a ramp counts those beside the gap for half of it, and streaks."""
+def test_exact_weights_tolerate_a_gap_in_the_tilts(tmp_path):
+    """Ten tilts are missing. A ramp gives the tilts beside the gap too much weight, which causes streaks."""
     truth = write_series(tmp_path, ANGLES[(ANGLES < 10) | (ANGLES > 40)])
     plain, exact = (
         ncc(truth, volume(run(tmp_path, f"{name}.mrc", config=ReconstructionConfig(filter=name)).path))
@@ -204,7 +204,7 @@ def test_exact_weights_bear_a_gap_in_the_tilts(tmp_path):
     assert exact > plain + 0.015
 
 
-def test_the_users_own_angles_are_not_replaced(series):
+def test_the_tilt_file_of_the_user_is_not_overwritten(series):
     folder, _ = series
     before = (folder / "TS.tlt").read_bytes()
     assert run(folder, "TS.mrc", overwrite=True).tilts == folder / "TS.tlt"
@@ -213,7 +213,7 @@ def test_the_users_own_angles_are_not_replaced(series):
         run(folder, "TS.mrc", overwrite=True, flip_tilt=True)
 
 
-def test_the_series_is_never_replaced_by_its_reconstruction(series):
+def test_the_series_is_never_overwritten_by_its_reconstruction(series):
     folder, _ = series
     before = (folder / "TS.st").read_bytes()
     with pytest.raises(OutputError, match="is an input and would be overwritten"):
@@ -223,7 +223,7 @@ def test_the_series_is_never_replaced_by_its_reconstruction(series):
     assert (folder / "TS.st").read_bytes() == before
 
 
-def test_nothing_is_overwritten_and_nothing_partial_left(series):
+def test_no_file_is_overwritten_and_no_partial_file_is_left(series):
     folder, _ = series
     run(folder)
     (folder / "new_EVN.mrc").touch()
@@ -264,17 +264,28 @@ def test_errors_name_the_mistake(series, change, error, message):
     assert not (folder / "x.mrc").exists()
 
 
-def cli(*words: str | Path):
-    return CliRunner().invoke(app, ["simulate", "reconstruct", *map(str, words)])
+def cli(*words: str | Path, command=("reconstruct",)):
+    return CliRunner().invoke(app, [*command, *map(str, words)])
 
 
-def test_the_command(series):
+@pytest.mark.parametrize("command", [("reconstruct",), ("simulate", "reconstruct")])
+def test_the_command_and_its_former_name(series, command):
     folder, truth = series
-    result = cli(folder / "TS.st", "--tilts", folder / "TS.tlt", "--align", folder / "TS.xf", "--thickness", "32")
+    words = ("--tilts", folder / "TS.tlt", "--align", folder / "TS.xf", "--thickness", "32")
+    result = cli(folder / "TS.st", *words, command=command)
     assert result.exit_code == 0, result.output
+    advice = "cryowae simulate reconstruct is now cryowae reconstruct\n"
+    assert result.stderr == (advice if len(command) == 2 else "")
     assert "64 x 60 x 32 voxels (x, y, z) of 12 Å" in result.output
     assert "35 from -42 to +60 degrees" in result.output
     assert ncc(measured(truth), measured(volume(folder / "TS_rec.mrc"))) > 0.9
+
+
+def test_help_has_the_command_and_hides_its_former_name():
+    everything, simulate = (CliRunner().invoke(app, [*words, "--help"]).output for words in ([], ["simulate"]))
+    assert "reconstruct" in everything
+    assert "reconstruct" not in simulate
+    assert "--thickness" in CliRunner().invoke(app, ["simulate", "reconstruct", "--help"]).output
 
 
 @pytest.mark.parametrize(
@@ -304,7 +315,7 @@ def shell_correlation(a, b, low, high):
 
 @pytest.mark.slow
 def test_a_real_series_agrees_with_the_tomogram_that_another_program_made(data_folder, tmp_path):
-    """Warp's alignment gives the given tomogram, but for the place of its box; an earlier one gives it less sharply."""
+    """Warp's alignment gives that tomogram, in a shifted box; an earlier, coarser alignment gives a less sharp one."""
     given = np.array(read_mrc(data_folder / "tomograms/empiar10499_TS01_20A_full.mrc").data, dtype=np.float32)
     tilt = data_folder / "tilt"
     # the axis lies at voxel (36, 149, 160.5) of the given box, whose middle is (39.5, 149.5, 159.5)

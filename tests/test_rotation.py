@@ -1,10 +1,10 @@
-"""Rotations are proper, uniform, about the centre, and turn the way they say."""
+"""Rotations are proper, uniform and about the centre, and have the direction of their matrices."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.fourier.rotation import TWOFOLD, random_rotations, rotate
+from cryowae.fourier.rotation import HALF_TURNS, random_rotations, rotate
 
 
 @pytest.fixture
@@ -21,16 +21,17 @@ def test_random_rotations_are_proper_and_uniform(generator):
     assert (r.square().mean(0) - 1 / 3).abs().max() < 0.03
 
 
-def test_quarter_turn_moves_voxels_where_the_matrix_says(generator):
+def test_a_quarter_turn_moves_voxels_as_its_matrix_does(generator):
     v = torch.randn(1, 7, 9, 9, generator=generator)
     about_z = torch.tensor([[[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]])  # y' = -x, x' = y
     z, y, x = torch.meshgrid(torch.arange(7), torch.arange(9), torch.arange(9), indexing="ij")
     assert_close(rotate(v, about_z)[0], v[0][z, x, 8 - y], atol=1e-5, rtol=0)
 
 
-def test_twofold_turns_are_flips_of_two_axes(generator):
+def test_half_turns_are_flips_of_two_axes(generator):
     v = torch.randn(1, 6, 8, 10, generator=generator)
-    for matrix, axes in zip(TWOFOLD, ((), (2, 3), (1, 3), (1, 2)), strict=True):
+    for signs, axes in zip(((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)), HALF_TURNS, strict=True):
+        matrix = torch.diag(torch.tensor(signs, dtype=torch.float32))
         assert_close(rotate(v, matrix[None]), v.flip(axes) if axes else v, atol=1e-5, rtol=0)
 
 
@@ -48,7 +49,7 @@ def test_scale_magnifies():
     assert_close(rotate(ball, torch.eye(3)[None], scale=2.0), large, atol=0.04, rtol=0)
 
 
-def test_turning_there_and_back_keeps_a_smooth_volume(generator):
+def test_rotating_there_and_back_keeps_a_smooth_volume(generator):
     z, y, x = torch.meshgrid(*[torch.arange(32.0) - 15.5] * 3, indexing="ij")
     v = sum(
         torch.exp(-((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2) / 18)
@@ -60,7 +61,7 @@ def test_turning_there_and_back_keeps_a_smooth_volume(generator):
 
 
 def test_the_hand_is_kept(generator):
-    """No rotation brings a chiral object to its mirror image."""
+    """No rotation turns a chiral object into its mirror image."""
     z, y, x = torch.meshgrid(*[torch.arange(24.0) - 11.5] * 3, indexing="ij")
     spots = ((0, 0, 0), (7, 0, 0), (0, 5, 0), (0, 2, 6))
     v = sum((i + 1) * torch.exp(-((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2) / 5) for i, (a, b, c) in enumerate(spots))

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from cryowae.cli import app
 from cryowae.config import SceneConfig, load_scene
 from cryowae.errors import ConfigError, OutputError, TomogramError
-from cryowae.simulate.scene import make_specimen, observe_specimen, simulate_scene
+from cryowae.simulate.scene_files import simulate_scene
+from cryowae.specimen.builder import make_specimen, observe_specimen
 from cryowae.specimen.canvas import BEAD, MEMBRANE
 from cryowae.specimen.ice import uneven_ice
 from cryowae.specimen.library import load_library
@@ -313,7 +314,7 @@ def test_impossible_scenes_leave_nothing_behind(tmp_path, values, message):
     ],
 )
 def test_the_impossible_is_told_before_the_work_and_no_folder_made(tmp_path, monkeypatch, values, message):
-    monkeypatch.setattr("cryowae.simulate.scene.make_specimen", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setattr("cryowae.simulate.scene_files.make_specimen", lambda *_: pytest.fail("the work began"))
     with pytest.raises((ConfigError, TomogramError), match=message):
         simulate_scene(changed(**values), tmp_path / "new")
     assert list(tmp_path.iterdir()) == []

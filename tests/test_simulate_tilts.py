@@ -1,4 +1,4 @@
-"""`cryowae simulate tilts`: a series of a known volume, its noise, its shifts and its files."""
+"""`cryowae simulate tilts`: the series of a known volume, its noise, its shifts and its files."""
 
 import gzip
 
@@ -11,7 +11,7 @@ from cryowae.cli import app
 from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.mrc import read_mrc, write_mrc
-from cryowae.simulate.series import read_defocus, simulate_tilts
+from cryowae.simulate.tilt_series import read_defocus, simulate_tilts
 
 TILTS = [-60, -40, -20, 0, 20, 40, 60]
 CLEAN = ImagingConfig(snr=0)
@@ -41,7 +41,7 @@ def images(result):
     return np.array(read_mrc(result.path).data, np.float64)
 
 
-def test_a_perfect_microscope_projects_and_nothing_else(volume):
+def test_a_perfect_microscope_only_projects(volume):
     result = simulate(volume)
     series, density = images(result), np.array(read_mrc(volume).data, np.float64)
     assert result.shape == series.shape == (7, 40, 48)
@@ -51,7 +51,7 @@ def test_a_perfect_microscope_projects_and_nothing_else(volume):
     with mrcfile.open(result.path) as file:
         assert file.is_image_stack()
     assert mrcfile.validate(result.path)
-    assert [float(t) for t in result.tilts.read_text().split()] == TILTS  # ascending, whatever the order they came in
+    assert [float(t) for t in result.tilts.read_text().split()] == TILTS  # ascending, whatever their order in the file
     assert result.alignment is None
     assert result.defocus is None
     assert result.snr == np.inf
@@ -70,10 +70,10 @@ def test_the_sections_are_the_tilts_in_ascending_order(volume):
     assert found == pytest.approx(6.5 * np.sin(t) + 0.5 * np.cos(t), abs=0.05)
 
 
-def test_parts_of_the_projection_make_no_difference(volume, monkeypatch):
+def test_projecting_in_parts_does_not_change_the_result(volume, monkeypatch):
     whole = images(simulate(volume))
-    monkeypatch.setattr("cryowae.simulate.exposing._SLAB_VOXELS", 20 * 48 * 7)
-    monkeypatch.setattr("cryowae.simulate.exposing._MATRIX_VOXELS", 20 * 48 * 2)
+    monkeypatch.setattr("cryowae.simulate.acquisition._SLAB_VOXELS", 20 * 48 * 7)
+    monkeypatch.setattr("cryowae.simulate.acquisition._MATRIX_VOXELS", 20 * 48 * 2)
     assert np.array_equal(images(simulate(volume, "again.st")), whole)
 
 
@@ -115,18 +115,18 @@ def test_counts_of_electrons_follow_poisson(volume):
     assert counts[solvent].mean() == pytest.approx(0.5 * 8.0**2, rel=0.02)
     assert counts[solvent].var() == pytest.approx(counts[solvent].mean(), rel=0.05)
     gain = np.polyfit(clean.ravel(), counts.ravel(), 1)[0]
-    assert gain > 0  # bright stays bright
+    assert gain > 0  # contrast keeps its sign
     assert (gain * clean).var() / (counts - 32 - gain * clean).var() == pytest.approx(0.2, rel=0.1)
     assert "32 electrons a pixel" in " ".join(result.notes)
 
 
-def test_fewer_than_no_electrons_are_told(volume):
+def test_a_negative_number_of_electrons_is_reported(volume):
     result = simulate(volume, imaging=ImagingConfig(dose=0.1, snr=5.0, defocus=3.0), noise="poisson")
     assert images(result).min() == 0
     assert any("less than 0 electrons" in note for note in result.notes)
 
 
-def test_the_alignment_undoes_the_misalignment(volume):
+def test_the_alignment_reverses_the_misalignment(volume):
     straight = images(simulate(volume, imaging=ImagingConfig(snr=0, mtf="sinc")))
     result = simulate(volume, "m.st", imaging=ImagingConfig(snr=0, mtf="sinc"), misalignment=2.0)
     moved, lines = images(result), np.loadtxt(result.alignment)
@@ -209,7 +209,7 @@ def test_errors_are_one_line_and_leave_nothing(volume, monkeypatch, arguments, m
     assert sorted(p.name for p in volume.parent.iterdir()) == before
 
 
-def test_what_exists_is_replaced_only_on_request(volume):
+def test_existing_files_are_overwritten_only_on_request(volume):
     simulate(volume, misalignment=1.0)
     with pytest.raises(OutputError, match="exists already"):
         simulate(volume)
@@ -223,7 +223,7 @@ def test_what_exists_is_replaced_only_on_request(volume):
 @pytest.mark.parametrize(
     ("text", "message"), [("3.0\n2.5\n", "2 values of defocus for 7 tilts"), ("3.0\nfar\n", "'far' in line 2")]
 )
-def test_a_bad_list_of_defocus(volume, text, message):
+def test_a_bad_list_of_defocus_is_refused(volume, text, message):
     path = volume.parent / "d.txt"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
@@ -231,7 +231,7 @@ def test_a_bad_list_of_defocus(volume, text, message):
     assert not (volume.parent / "s.st").exists()
 
 
-def test_volumes_that_show_nothing(volume):
+def test_constant_volumes_are_refused(volume):
     write_mrc(volume, np.full((20, 40, 48), 3.0, np.float32), voxel_size=8.0, overwrite=True)
     with pytest.raises(TomogramError, match="constant projections"):
         simulate(volume)

@@ -1,4 +1,4 @@
-"""`simulate wedge` against NumPy transforms of its own, sums along rays, and back-projections made here."""
+"""`simulate wedge` against independent NumPy transforms, sums along rays and back-projections."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io import memory
 from cryowae.io.mrc import write_mrc
-from cryowae.simulate import turning
-from cryowae.simulate.cutting import simulate_wedge, wedge_of
+from cryowae.simulate import orientation
+from cryowae.simulate.missing_wedge import simulate_wedge, wedge_of
 from cryowae.tomogram import open_tomogram
 
 SHAPE = (24, 20, 40)
@@ -25,7 +25,7 @@ TILTS = np.arange(-40.0, 61.0, 4.0)
 
 
 def blobs(shape=SHAPE, seed=0, level=5.0, border=3) -> np.ndarray:
-    """Balls in solvent of which there is more than of them, away from the faces."""
+    """Balls away from the faces of a box that is mostly solvent."""
     rng = np.random.default_rng(seed)
     volume = np.zeros(shape)
     for _ in range(8):
@@ -43,8 +43,8 @@ def read(path: Path) -> np.ndarray:
         return np.array(file.data)
 
 
-def cut_by_numpy(volume: np.ndarray, low: float, high: float, times: int = 2) -> np.ndarray:
-    """The whole spectrum of the volume in `times` its box, without what lies beyond the tilts."""
+def filtered_by_numpy(volume: np.ndarray, low: float, high: float, times: int = 2) -> np.ndarray:
+    """The volume without the components beyond the tilts, computed in a box of `times` its size."""
     z, y, x = volume.shape
     level = np.median(volume)
     padded = np.zeros((times * z, y, times * x))
@@ -56,7 +56,7 @@ def cut_by_numpy(volume: np.ndarray, low: float, high: float, times: int = 2) ->
 
 
 def rows_of_back_projected_noise(tilts: np.ndarray, z: int, x: int, rows: int, seed: int = 0) -> np.ndarray:
-    """`(rows, z, x)`: white noise of unit deviation on every detector row, ramped, and smeared back along the rays."""
+    """`(rows, z, x)`: white noise of unit deviation on every detector row, filtered by a ramp and back-projected."""
     rng = np.random.default_rng(seed)
     width = 4 * max(z, x)
     k = np.fft.fftfreq(width)
@@ -71,21 +71,21 @@ def rows_of_back_projected_noise(tilts: np.ndarray, z: int, x: int, rows: int, s
     return volume
 
 
-def test_it_is_what_numpy_cuts_from_twice_the_box(tmp_path):
+def test_the_result_is_that_of_numpy_in_twice_the_box(tmp_path):
     volume = blobs()
     result = simulate_wedge(save(tmp_path, volume), wedge=Wedge.binary(-40, 60))
     found = read(result.path)
-    assert np.abs(found - cut_by_numpy(volume, -40, 60)).max() < 0.01 * np.ptp(volume)  # Nyquist planes are shared
-    assert np.abs(found - cut_by_numpy(volume, -60, 40)).max() > 0.1 * np.ptp(volume)
+    assert np.abs(found - filtered_by_numpy(volume, -40, 60)).max() < 0.01 * np.ptp(volume)  # Nyquist planes are shared
+    assert np.abs(found - filtered_by_numpy(volume, -60, 40)).max() > 0.1 * np.ptp(volume)
 
 
-def test_tails_do_not_come_back_at_the_other_face(tmp_path):
+def test_tails_do_not_wrap_around_to_the_other_face(tmp_path):
     volume = np.zeros((32, 8, 32), np.float32)
     volume[2, 4, 16] = 1000
     volume = gaussian_filter(volume, 1.2)
     found = read(simulate_wedge(save(tmp_path, volume), wedge=Wedge.binary(-30, 30)).path)
-    unbounded = cut_by_numpy(volume, -30, 30, times=8)
-    wrapped = cut_by_numpy(volume, -30, 30, times=1)
+    unbounded = filtered_by_numpy(volume, -30, 30, times=8)
+    wrapped = filtered_by_numpy(volume, -30, 30, times=1)
     far = slice(20, None)
     assert np.abs(found - unbounded)[far].max() < 0.4 * np.abs(wrapped - unbounded)[far].max()
     assert np.abs(found - unbounded).max() < 0.02 * np.ptp(unbounded)
@@ -109,7 +109,7 @@ def test_the_mask_is_shifted_and_has_the_sign_of_the_tilts(tmp_path):
         assert result.mask.name == f"out{shape[0]}_mask.mrc"
 
 
-def test_a_fan_of_single_tilts_is_kept_where_they_are_known(tmp_path):
+def test_single_tilts_are_used_where_they_are_known(tmp_path):
     source = save(tmp_path, blobs((32, 8, 32)))
     (tmp_path / "few.tlt").write_text("-40\n0\n50\n")
     tomogram = open_tomogram(source, tilts=tmp_path / "few.tlt")
@@ -124,13 +124,13 @@ def test_a_fan_of_single_tilts_is_kept_where_they_are_known(tmp_path):
 
 
 def test_the_signal_to_noise_ratio_is_that_of_the_projections(tmp_path):
-    """Of plain sums along rays; and through a ramp, n tilts make n span^2 / 12 of the variance of their noise."""
+    """The projections are sums along rays. A ramp leaves n span^2 / 12 of the variance of the noise of n tilts."""
     volume = blobs((24, 24, 24), border=8)
     (tmp_path / "all.tlt").write_text("".join(f"{t}\n" for t in TILTS))
     source = open_tomogram(save(tmp_path, volume), tilts=tmp_path / "all.tlt")
     grid = np.mgrid[:24, :24] - 11.5
     sums = []
-    for tilt in np.deg2rad(TILTS):  # sample the volume on a grid turned with the beam: its columns are the rays
+    for tilt in np.deg2rad(TILTS):  # sample the volume on a grid rotated with the beam: its columns are the rays
         z = grid[0] * np.cos(tilt) + grid[1] * np.sin(tilt) + 11.5
         x = -grid[0] * np.sin(tilt) + grid[1] * np.cos(tilt) + 11.5
         turned = [map_coordinates(volume[:, y] - 5, [z, x], order=3) for y in range(24)]
@@ -170,7 +170,7 @@ def test_noise_has_the_spectrum_of_a_back_projection(tmp_path):
     assert along_y[1:7].mean() == pytest.approx(along_y[14:20].mean(), rel=0.15)  # flat along k_y
 
 
-def test_noise_is_as_its_seed_says(tmp_path):
+def test_noise_depends_on_its_seed_only(tmp_path):
     source = save(tmp_path, blobs())
     options = {"wedge": Wedge.soft(-60, 60, 5), "noise": 0.1}
     files = [tmp_path / f"{i}.mrc" for i in range(3)]
@@ -183,8 +183,8 @@ def test_noise_is_as_its_seed_says(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 3])
-def test_a_turned_volume_is_turned_as_it_says(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(turning, "_SLAB_VOXELS", 3000)  # several slabs
+def test_the_rotation_is_the_one_that_is_reported(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(orientation, "_SLAB_VOXELS", 3000)  # several slabs
     shape = (30, 26, 36)  # twice that are sizes that need no more padding
     centre, radius = (np.array(shape) - 1) / 2, np.array([4.0, -5.0, 7.0])
     z, y, x = np.indices(shape)
@@ -192,23 +192,23 @@ def test_a_turned_volume_is_turned_as_it_says(tmp_path, monkeypatch, seed):
     ball = np.exp(-((z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2) / 6)
     result = simulate_wedge(save(tmp_path, ball.astype(np.float32)), wedge=Wedge.binary(-60, 60), rotate=seed)
     # by hand, in x, y, z: along the axis nothing changes, across it the right-hand rule holds
-    axis, v = np.array(result.turn.axis)[::-1], radius[::-1]
-    t = np.deg2rad(result.turn.angle)
+    axis, v = np.array(result.rotation.axis)[::-1], radius[::-1]
+    t = np.deg2rad(result.rotation.angle)
     expected = v * np.cos(t) + np.cross(axis, v) * np.sin(t) + axis * (axis @ v) * (1 - np.cos(t))
     turned = read(result.turned).astype(float)
     found = np.array([(grid * turned).sum() / turned.sum() for grid in (x, y, z)]) - centre[::-1]
     np.testing.assert_allclose(found, expected, atol=0.05)
     assert np.linalg.norm(expected - v) > 3
-    # and the wedge is cut from what was turned, in the frame of the microscope
-    assert np.abs(read(result.path) - cut_by_numpy(turned, -60, 60)).max() < 0.02
+    # and the wedge is removed from the rotated volume, in the frame of the microscope
+    assert np.abs(read(result.path) - filtered_by_numpy(turned, -60, 60)).max() < 0.02
 
 
 def test_a_rotation_is_written_into_the_label(tmp_path):
     result = simulate_wedge(save(tmp_path, blobs()), wedge=Wedge.binary(-42.3, 60), rotate=3, noise=0.1)
     with mrcfile.open(result.path) as file:
         text = file.get_labels()[-1]
-    z, y, x = result.turn.axis
-    assert f"wedge -42.3:+60 SNR 0.1 turned {result.turn.angle:.1f} deg zyx {z:.2f} {y:.2f} {x:.2f}" in text
+    z, y, x = result.rotation.axis
+    assert f"wedge -42.3:+60 SNR 0.1 turned {result.rotation.angle:.1f} deg zyx {z:.2f} {y:.2f} {x:.2f}" in text
 
 
 def test_header_scale_and_axes_are_carried_over(tmp_path):
@@ -223,20 +223,20 @@ def test_header_scale_and_axes_are_carried_over(tmp_path):
         assert file.header.origin.x == 42 and file.voxel_size.x == pytest.approx(8)
         assert "the first label" in file.get_labels()[0]
     found = open_tomogram(result.path, tilt_range=(-40, 60), axes="xzy").read()
-    assert np.abs(found - cut_by_numpy(volume, -40, 60)).max() < 0.01 * np.ptp(volume)
+    assert np.abs(found - filtered_by_numpy(volume, -40, 60)).max() < 0.01 * np.ptp(volume)
     assert read(result.mask).shape == SHAPE
     assert found.mean() == pytest.approx(volume.mean(), rel=0.01)
 
 
-def test_a_block_at_a_time_gives_the_same(tmp_path, monkeypatch):
+def test_blocks_do_not_change_the_result(tmp_path, monkeypatch):
     source = save(tmp_path, blobs())
     whole = read(simulate_wedge(source, tmp_path / "whole.mrc", wedge=Wedge.binary(-40, 60)).path)
-    monkeypatch.setattr("cryowae.simulate.cutting._BLOCK_VOXELS", 3 * 48 * 80)
+    monkeypatch.setattr("cryowae.simulate.missing_wedge._BLOCK_VOXELS", 3 * 48 * 80)
     parts = read(simulate_wedge(source, tmp_path / "parts.mrc", wedge=Wedge.binary(-40, 60)).path)
     np.testing.assert_allclose(parts, whole, atol=1e-4)
 
 
-def test_nothing_is_overwritten_and_nothing_is_left_behind(tmp_path):
+def test_no_file_is_overwritten_and_no_partial_file_is_left(tmp_path):
     volume = blobs()
     source = save(tmp_path, volume)
     (tmp_path / "thing_wedge_mask.mrc").write_text("mine")
@@ -257,7 +257,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_what_cannot_be_is_refused(tmp_path, monkeypatch):
+def test_impossible_requests_are_refused(tmp_path, monkeypatch):
     source = save(tmp_path, blobs())
     for noise in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="signal-to-noise"):

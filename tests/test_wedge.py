@@ -1,4 +1,4 @@
-"""The wedge: ranges, fans, soft edges, rotations, types, errors. Its physics is in test_wedge_fourier.py."""
+"""The wedge: ranges, single tilts, soft edges, rotations, types, errors. Physics is tested in test_wedge_fourier.py."""
 
 from __future__ import annotations
 
@@ -7,25 +7,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from cachetools import cached
+from wedges import WEDGES, random_volume
 
 from cryowae.errors import TiltError
-from cryowae.fourier.masks import MaskCache
+from cryowae.fourier.masks import mask_cache
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.fourier.wedge import Wedge
 
 TILT_RANGES = [(-60, 60), (-42, 60), (-90, 90), (10, 55), (-90, -30), (-45, 45)]
-TURN = random_rotations(1, torch.Generator().manual_seed(3))[0]
-WEDGES = [
-    Wedge.binary(-42, 60),
-    Wedge.binary(30, 90),
-    Wedge.per_tilt(range(-40, 61, 20), 0.1),
-    Wedge.binary(-42, 60).rotated(TURN),
-    Wedge.per_tilt(range(-40, 61, 20), 0.1).rotated(TURN),
-]
-
-
-def random_volume(shape, seed=0):
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
 
 
 def frequencies(shape):
@@ -34,7 +24,7 @@ def frequencies(shape):
 
 
 def tilts_of(shape):
-    """Tilt of every component of the half spectrum in degrees, in -90..90, as kz = tan(t) kx says it."""
+    """Tilt of every component of the half spectrum in degrees, in -90..90, from kz = tan(t) kx."""
     kz, _, kx = np.meshgrid(
         np.fft.fftfreq(shape[0]), np.fft.fftfreq(shape[1]), np.fft.rfftfreq(shape[2]), indexing="ij"
     )
@@ -56,7 +46,7 @@ def test_binary_is_the_range_of_tilts(tilt_range, shape):
     kz, kx, tilt = tilts_of(shape)
     vertical = (kx == 0) & (kz != 0)  # tilts of both +90 and -90
     expected = np.where(vertical, abs(low) == 90 or high == 90, (tilt >= low - 1e-9) & (tilt <= high + 1e-9))
-    expected |= (kx == 0) & (kz == 0)  # every projection has it
+    expected |= (kx == 0) & (kz == 0)  # every projection measures it
     mask = Wedge.binary(low, high).mask(shape).numpy() > 0.5
     inner = no_nyquist(shape)
     assert (mask == expected)[inner].all()
@@ -65,7 +55,7 @@ def test_binary_is_the_range_of_tilts(tilt_range, shape):
 
 
 @pytest.mark.parametrize("rows", list(itertools.permutations(range(3))))
-def test_quarter_turns_carry_the_wedge_with_the_volume(rows):
+def test_a_quarter_turn_rotates_wedge_and_volume_alike(rows):
     matrix = torch.zeros(3, 3)
     matrix[range(3), rows] = torch.tensor([1.0, -1.0, 1.0])
     matrix *= torch.linalg.det(matrix)  # proper
@@ -92,10 +82,10 @@ def test_a_rotated_volume_has_the_rotated_wedge(seed):
     def share(of, candidate):
         power = torch.fft.rfftn(of).abs().square() * torch.from_numpy(
             k[..., : n // 2 + 1] < 0.25
-        )  # beyond are interpolation's images
+        )  # interpolation adds spurious power beyond
         return float((power * candidate.mask((n, n, n))).sum() / power.sum())
 
-    wide = Wedge.binary(0, 50)  # the window smears
+    wide = Wedge.binary(0, 50)  # the window smears the spectrum
     assert share(volume, wide) > 0.85
     assert share(turned, wide.rotated(rotation)) > 0.85
     others = [wide, wide.rotated(rotation.T), wide.flipped().rotated(rotation)]
@@ -121,7 +111,7 @@ def test_ranges_across_90_degrees_are_rotated_ones():
     assert (mask == expected)[no_nyquist(shape)].all()
 
 
-def test_mirrors_and_matrices_that_are_none_are_refused():
+def test_mirrors_and_matrices_that_are_not_orthogonal_are_refused():
     wedge = Wedge.binary(-60, 60)
     with pytest.raises(ValueError, match="mirrors"):
         wedge.rotated(torch.diag(torch.tensor([1.0, 1.0, -1.0])))
@@ -130,7 +120,7 @@ def test_mirrors_and_matrices_that_are_none_are_refused():
 
 
 @pytest.mark.parametrize("shape", [(20, 3, 20), (15, 2, 40)])
-def test_a_fan_is_the_union_of_its_slabs(shape):
+def test_single_tilts_measure_the_union_of_their_slabs(shape):
     angles, thickness = [-41.2, -3.0, 0.5, 17.0, 60.0], 0.07
     kz, kx, _ = tilts_of(shape)
     union = np.zeros(kz.shape, dtype=bool)
@@ -142,7 +132,7 @@ def test_a_fan_is_the_union_of_its_slabs(shape):
     assert (wedge.tilt_min, wedge.tilt_max) == (-41.2, 60.0)
 
 
-def test_a_dense_fan_fills_its_range():
+def test_dense_single_tilts_fill_their_range():
     shape = (31, 3, 31)
     fan = Wedge.per_tilt(np.arange(-42, 60.1, 0.5), 1e-2).mask(shape)
     assert (fan >= Wedge.binary(-42, 60).mask(shape)).all()
@@ -163,16 +153,30 @@ def test_a_soft_edge_falls_evenly(low, high):
         assert value[(tilt - end).abs().argmin()] == pytest.approx(0.5, abs=0.02)
 
 
-def test_soft_edges_meet_the_other_kinds():
+def test_a_very_narrow_soft_edge_is_a_sharp_edge():
     shape = (21, 4, 31)
     assert (Wedge.soft(-41.3, 60.7, 1e-6).mask(shape) == Wedge.binary(-41.3, 60.7).mask(shape)).all()
     assert (Wedge.soft(-90, 90, 5).mask(shape) == 1).all()
     assert (Wedge.soft(-42, 60, 5).mask(shape)[0, :, 0] == 1).all()  # kz = kx = 0
 
 
+@pytest.mark.parametrize("shape", [(32, 3, 32), (40, 2, 22)])
+def test_what_is_missing_is_farther_from_the_range_than_the_margin(shape):
+    kz, kx, _ = tilts_of(shape)
+    measured = np.stack([q[Wedge.binary(-40, 55).mask(shape).numpy() > 0] for q in (kz * shape[0], kx * shape[2])])
+    grid = [torch.from_numpy(np.unique(q)) for q in (kz, kx)]
+    wedge = Wedge.soft(-40, 55, 4)
+    missing = wedge.missing(grid[0][:, None], torch.zeros(1), grid[1], (2.5 / shape[0], 2.5 / shape[2]))
+    assert missing.any()
+    for z, x in missing.nonzero().tolist():
+        steps = measured - np.array([[grid[0][z] * shape[0]], [grid[1][x] * shape[2]]])
+        assert np.hypot(*steps).min() > 2.4
+    assert not missing[Wedge.binary(-44, 59).value(grid[0][:, None], torch.zeros(1), grid[1]) > 0].any()
+
+
 @pytest.mark.parametrize("wedge", [*WEDGES, Wedge.soft(-42, 60, 5)])
 @pytest.mark.parametrize("shape", [(8, 6, 10), (9, 7, 5)])
-def test_rows_are_parts_of_the_mask(wedge, shape):
+def test_rows_of_the_mask_are_those_of_the_whole_mask(wedge, shape):
     mask = wedge.mask(shape)
     assert mask.shape == (shape[0], shape[1], shape[2] // 2 + 1) and mask.dtype == torch.float32
     for rows in (slice(0, 2), slice(1, 5), slice(3, None), slice(4, 99)):
@@ -211,41 +215,42 @@ def test_impossible_ranges_are_refused_in_one_line(tilts):
 
 
 @pytest.mark.parametrize("angles", [[], [3.0], [3.0, 3.0], [0.0, 95.0], [0.0, float("nan"), 10.0]])
-def test_impossible_fans_are_refused(angles):
+def test_impossible_single_tilts_are_refused(angles):
     with pytest.raises(TiltError, match="expected"):
         Wedge.per_tilt(angles, 0.1)
 
 
 @pytest.mark.parametrize("thickness", [0.0, -0.1, 30.0, float("nan")])
-def test_slabs_have_a_thickness(thickness):
+def test_impossible_thicknesses_are_refused(thickness):
     with pytest.raises(TiltError, match="thickness"):
         Wedge.per_tilt([-60, 0, 60], thickness)
 
 
-def test_wedges_are_values():
+def test_equal_wedges_are_equal_and_share_their_mask():
     assert len({Wedge.binary(-60, 60), Wedge.binary(-60.0, 60.0), Wedge.soft(-60, 60, 1)}) == 2
     shape = (12, 12, 12)
     assert Wedge.binary(-51, 60).mask(shape).data_ptr() == Wedge.binary(-51, 60).mask(shape).data_ptr()
 
 
 def test_kept_masks_are_bounded_and_the_oldest_go_first():
-    cache, made = MaskCache(400), []
+    cache, made = mask_cache(400), []
 
+    @cached(cache)
     def make(key, floats):
         made.append(key)
         return torch.zeros(floats)
 
     for key in "abcd":  # 120 bytes each: three fit
-        cache.get(key, lambda key=key: make(key, 30))
-    cache.get("d", lambda: make("d", 30))
-    cache.get("b", lambda: make("b", 30))
-    cache.get("a", lambda: make("a", 30))
-    cache.get("huge", lambda: make("huge", 1000))
-    assert made == ["a", "b", "c", "d", "a", "huge"]
-    assert cache.nbytes <= 400
+        make(key, 30)
+    for key in "dba":
+        make(key, 30)
+    make("huge", 1000)
+    make("half", 51)  # 204 bytes
+    assert made == ["a", "b", "c", "d", "a", "huge", "half"]
+    assert sum(mask.nbytes for mask in cache.values()) == cache.currsize == 360
 
 
-def test_a_mask_made_in_inference_mode_serves_training():
+def test_a_mask_made_in_inference_mode_can_be_used_in_training():
     wedge, volume = Wedge.binary(-53, 59), torch.randn(6, 6, 6)
     with torch.inference_mode():
         wedge.apply(volume)

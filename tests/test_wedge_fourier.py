@@ -1,4 +1,4 @@
-"""The wedge is what physics says: proven by NumPy transforms, sums along rays and other people's libraries alone."""
+"""The wedge obeys the physics of a tilt series: checked with NumPy, sums along rays and independent libraries only."""
 
 from __future__ import annotations
 
@@ -8,35 +8,23 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
+from wedges import WEDGES, random_volume
 
-from cryowae.fourier.rotation import random_rotations
 from cryowae.fourier.wedge import Wedge
 from cryowae.imaging.projection import TiltGeometry, project
 
 PARITIES = list(itertools.product((7, 8), (5, 6), (9, 10)))
-TURN = random_rotations(1, torch.Generator().manual_seed(3))[0]
-WEDGES = [
-    Wedge.binary(-42, 60),
-    Wedge.binary(30, 90),
-    Wedge.per_tilt(range(-40, 61, 20), 0.1),
-    Wedge.binary(-42, 60).rotated(TURN),
-    Wedge.per_tilt(range(-40, 61, 20), 0.1).rotated(TURN),
-]
-
-
-def random_volume(shape, seed=0):
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
 
 
 def random_ball(n: int, rows: int, seed: int = 0) -> np.ndarray:
-    """`(n, rows, n)`: smooth random density in the middle of a box that is empty further out."""
+    """`(n, rows, n)`: smooth random density in the middle of an otherwise empty box."""
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=(n, rows, n)), (1.6, 0.5, 1.6))
     z, x = np.mgrid[:n, :n] - (n - 1) / 2
     return noise / noise.std() * np.exp(-(((z**2 + x**2) / (n / 6) ** 2) ** 2))[:, None]
 
 
 def projected(volume: np.ndarray, tilt: float) -> np.ndarray:
-    """`(y, u)`: the volume turned by interpolation so that the beam is its first axis, and summed."""
+    """`(y, u)`: the sum along the beam of the volume, rotated by interpolation so that the beam is its first axis."""
     n, (sin, cos) = volume.shape[0], (np.sin(np.deg2rad(tilt)), np.cos(np.deg2rad(tilt)))
     beam, u = np.mgrid[:n, :n] - (n - 1) / 2
     z, x = u * sin + beam * cos, u * cos - beam * sin  # u = x cos + z sin, the beam across it
@@ -53,13 +41,13 @@ def central_slice(volume: np.ndarray, tilt: float, frequencies: np.ndarray) -> n
 
 
 def transform(rows: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """`(y, k)`: of detector rows about their middle."""
+    """`(y, k)`: the transform of detector rows about their middle."""
     u = np.arange(rows.shape[1]) - (rows.shape[1] - 1) / 2
     return rows @ np.exp(-2j * np.pi * u[:, None] * frequencies)
 
 
 def tilted_beam(tilt: float) -> torch.Tensor:
-    """What turns the slice kz = 0 into that of a tilt, as a matrix on (z, y, x): kx goes to (kz, kx) = k (sin, cos)."""
+    """Matrix on (z, y, x) that rotates the slice kz = 0 to that of a tilt: kx goes to (kz, kx) = k (sin, cos)."""
     sin, cos = np.sin(np.deg2rad(tilt)), np.cos(np.deg2rad(tilt))
     return torch.tensor([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], dtype=torch.float32)
 
@@ -75,7 +63,7 @@ def ray_sums(volume, p, q):
 
 
 def spectrum_of_point_spread(wedge, shape):
-    """The mask as it acts: the whole transform of what `apply` makes of a point at the origin."""
+    """The mask as it acts: the full transform of `apply` for a point at the origin."""
     point = torch.zeros(shape, dtype=torch.float64)
     point[0, 0, 0] = 1
     return np.fft.fftn(wedge.apply(point).numpy())
@@ -89,7 +77,7 @@ def test_a_projection_is_a_central_slice_which_the_wedge_keeps_or_removes(tilt):
     scale = np.abs(known).mean()
     assert np.abs(known - central_slice(volume, tilt, k)).max() < 0.02 * scale
     assert np.abs(known - central_slice(volume, -tilt, k)).max() > scale or tilt == 0
-    # in a large box, so that tails neither come back nor are cut off
+    # in a large box, so that tails do not wrap around and are not cut off
     padded = np.zeros((240, 3, 240))
     padded[96:144, :, 96:144] = volume
     kept = Wedge.binary(-45.5, 62).apply(torch.from_numpy(padded)).numpy()
@@ -101,7 +89,7 @@ def test_a_projection_is_a_central_slice_which_the_wedge_keeps_or_removes(tilt):
 
 
 @pytest.mark.parametrize("tilt", [-40.0, 52.0])
-def test_our_projections_are_those_of_numpy(tilt):
+def test_projections_are_those_of_numpy(tilt):
     k = np.array([0.04, 0.07, 0.1, 0.13, 0.16])
     volume = random_ball(48, 3)
     ours = project(torch.from_numpy(volume).float(), TiltGeometry((tilt, 70.0), 48, 48))[0].double().numpy()
@@ -133,7 +121,7 @@ def test_slices_of_torch_fourier_slice_are_full_or_empty(tilt):
     volume = random_volume((n, n, n)).float()
 
     def slice_of(v):
-        # about the centre of the box, zero frequency in the middle of kz and ky, as that library wants it
+        # about the centre of the box, zero frequency in the middle of kz and ky, as that library expects
         spectrum = torch.fft.rfftn(torch.fft.ifftshift(v), dim=(-3, -2, -1))
         return extract(torch.fft.fftshift(spectrum, dim=(0, 1)), tilted_beam(tilt), fftfreq_max=0.4, zyx_matrices=True)
 
@@ -148,7 +136,7 @@ def test_slices_of_torch_fourier_slice_are_full_or_empty(tilt):
 
 
 @pytest.mark.parametrize("tilt", [-55.0, -20.0, 35.0, 60.0])
-def test_projections_of_torch_fourier_slice_are_ours(tilt):
+def test_projections_agree_with_torch_fourier_slice(tilt):
     library = pytest.importorskip("torch_fourier_slice")
     n = 48
     volume = np.zeros((n, n, n))
@@ -157,7 +145,7 @@ def test_projections_of_torch_fourier_slice_are_ours(tilt):
     theirs = library.project_3d_to_2d(volume, tilted_beam(tilt), zyx_matrices=True)
     series = project(volume, TiltGeometry((-tilt, tilt) if tilt > 0 else (tilt, -tilt), n, n))
     ours, mirrored = series if tilt < 0 else series.flip(0)
-    # that library turns about voxel n // 2 and we about (n - 1) / 2
+    # that library rotates about voxel n // 2, cryowae about (n - 1) / 2
     shift = (1 - np.cos(np.deg2rad(tilt)) - np.sin(np.deg2rad(tilt))) / 2
     wave = torch.exp(-2j * torch.pi * torch.fft.rfftfreq(n) * shift)
     theirs = torch.fft.irfft(torch.fft.rfft(theirs) * wave.conj(), n=n)
@@ -169,7 +157,7 @@ def test_projections_of_torch_fourier_slice_are_ours(tilt):
     assert likeness(mirrored) < 0.95
 
 
-def test_slices_that_torch_fourier_slice_inserts_lie_where_the_fan_is():
+def test_slices_that_torch_fourier_slice_inserts_lie_in_the_slabs_of_single_tilts():
     insert = pytest.importorskip("torch_fourier_slice").insert_central_slices_rfft_3d
     n, angles = 64, [-35.0, -15.0, 25.0, 45.0, 60.0]
     white = torch.ones(len(angles), n, n // 2 + 1, dtype=torch.complex64)
@@ -230,7 +218,7 @@ def test_friedel_symmetry(shape, wedge):
 
 @pytest.mark.parametrize("shape", PARITIES)
 @pytest.mark.parametrize("wedge", WEDGES)
-def test_twice_is_once(shape, wedge):
+def test_applying_the_wedge_twice_changes_nothing(shape, wedge):
     once = wedge.apply(random_volume(shape))
     assert (wedge.apply(once) - once).abs().max() < 1e-12
     assert set(wedge.mask(shape).unique().tolist()) == {0.0, 1.0}

@@ -64,7 +64,7 @@ class SimulateWidget(VolumeWidget):
 
 def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float | None, progress: Progress) -> LayerData:
     """Cut a wedge out of a layer; the result looks as the layer does, and knows its wedge."""
-    from cryowae.simulate.cutting import simulate_wedge, wedge_of
+    from cryowae.simulate.missing_wedge import simulate_wedge, wedge_of
     from cryowae.tomogram import open_tomogram
 
     folder = scratch_folder()

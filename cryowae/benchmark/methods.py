@@ -19,7 +19,8 @@ from scipy.ndimage import gaussian_filter
 from cryowae.benchmark.cases import Case
 from cryowae.config.suite import FLOOR, External, MethodConfig
 from cryowae.errors import ConfigError, TomogramError
-from cryowae.fourier.grids import hermitian_weights, radius, shell_edges, shell_sums
+from cryowae.fourier.grids import hermitian_weights, radius
+from cryowae.fourier.shells import cross_sums, shell_edges
 from cryowae.io.mrc import read_mrc
 from cryowae.metrics import empty_wedge, ncc
 from cryowae.models.weights import RestorationModel
@@ -99,9 +100,8 @@ def _wiener(case: Case) -> Restorer:
     weight = measured * hermitian_weights(shape[2])
     distance, edges = radius(shape), shell_edges(0.01, 0.88)  # to the corners of the box
     whole, target = (torch.fft.rfftn(torch.from_numpy(v)) for v in (case.tomogram, case.truth))
-    cross = shell_sums((target * whole.conj()).real * weight, distance, edges)
-    power = shell_sums(whole.abs().square() * weight, distance, edges)
-    gain = (cross / power.clamp(min=1e-12)).clamp(min=0).float()
+    sums = cross_sums(target, whole, weight, distance, edges)
+    gain = torch.from_numpy(sums.cross / sums.power_b.clip(min=1e-12)).clamp(min=0).float()
     response = gain[((distance / 0.01).long()).clamp(max=len(gain) - 1)] * measured
     return lambda volume: np.asarray(torch.fft.irfftn(torch.fft.rfftn(torch.from_numpy(volume)) * response, s=shape))
 

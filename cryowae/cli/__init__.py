@@ -14,6 +14,7 @@ from cryowae.cli.benchmark import benchmark
 from cryowae.cli.demo import demo
 from cryowae.cli.errors import ErrorsInOneLine
 from cryowae.cli.info import info
+from cryowae.cli.reconstruct import reconstruct
 from cryowae.cli.restore import restore
 from cryowae.cli.simulate import simulate
 from cryowae.cli.train import train
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (restore, view, info, demo, train):
+for _command in (restore, reconstruct, view, info, demo, train):
     app.command()(_command)
 app.add_typer(simulate)
 app.add_typer(benchmark)

@@ -19,4 +19,4 @@ FlipTilt = Annotated[
 Axes = Annotated[Literal["zyx", "xzy"], typer.Option(help="xzy: the file has the thickness on its second axis.")]
 VoxelSize = Annotated[float | None, typer.Option(metavar="ANGSTROM", help="Replaces that of the header.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite existing files.")]

@@ -1,13 +1,12 @@
-"""Masks on the half spectrum: evaluated so that they are Hermitian, and kept within a bound of memory."""
+"""Masks on the half spectrum: they are Hermitian, and the last ones are kept in a bounded amount of memory."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from itertools import combinations
-from threading import Lock
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from cryowae.fourier.grids import frequency_grid
@@ -21,8 +20,8 @@ def hermitian_mask(
 ) -> Tensor:
     """Evaluate a function of the frequency on the half spectrum of a volume.
 
-    At even sizes a Nyquist frequency stands for both its signs, between which the function may differ. The least of
-    its values is taken: then the mask at `k` and at `-k` is the same, as it must be for real volumes.
+    At even sizes the Nyquist component represents both signs of its frequency, for which the function may differ. The
+    smallest of the values is taken: then the mask at `k` and at `-k` is the same, as it must be for real volumes.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ def hermitian_mask(
     device
         Where to evaluate.
     rows
-        Which ky are wanted.
+        The ky to evaluate.
 
     Returns
     -------
@@ -44,8 +43,9 @@ def hermitian_mask(
     kz, ky, kx = frequency_grid(shape, device, dtype)
     grid = [kz, ky[:, rows], kx]
     mask = value(grid[0], grid[1], grid[2]).contiguous()
-    for axes in _subsets([axis for axis in range(3) if shape[axis] % 2 == 0]):
-        # where all of these axes are at Nyquist, with their signs turned
+    even = [axis for axis in range(3) if shape[axis] % 2 == 0]
+    for axes in (some for count in range(1, len(even) + 1) for some in combinations(even, count)):
+        # the components at which all of these axes are at Nyquist, with the signs of these frequencies changed
         at = [slice(None)] * 3
         turned = list(grid)
         for axis in axes:
@@ -58,41 +58,13 @@ def hermitian_mask(
     return mask
 
 
-class MaskCache:
-    """The masks that were used last, up to a number of bytes over all; one above half of it is not kept.
+def mask_cache(limit: int) -> LRUCache[Hashable, Tensor]:
+    """A cache for the masks that were used last.
 
     Parameters
     ----------
     limit
-        Bytes, on all devices together.
+        Bytes of all masks on all devices together. A mask of more than half of that is never kept.
     """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._masks: OrderedDict[Hashable, Tensor] = OrderedDict()
-        self._lock = Lock()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that are held."""
-        return sum(mask.nbytes for mask in self._masks.values())
-
-    def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """The mask of a key, made if it is not there."""
-        with self._lock:
-            if key in self._masks:
-                self._masks.move_to_end(key)
-                return self._masks[key]
-        with torch.inference_mode(False):  # or what is kept could never be used in training
-            mask = make()
-        if mask.nbytes <= self.limit // 2:
-            with self._lock:
-                self._masks[key] = mask
-                while self.nbytes > self.limit:
-                    self._masks.popitem(last=False)
-        return mask
-
-
-def _subsets(axes: list[int]) -> Iterator[tuple[int, ...]]:
-    for count in range(1, len(axes) + 1):
-        yield from combinations(axes, count)
+    # the cache does not keep a mask that counts more than the limit
+    return LRUCache(limit, getsizeof=lambda mask: mask.nbytes if mask.nbytes <= limit // 2 else limit + 1)

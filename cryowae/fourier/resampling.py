@@ -1,24 +1,29 @@
-"""Another sampling of a volume: axis by axis, about its centre, without aliasing."""
+"""Another sampling of a volume: in real space by cubic convolution, or by cropping or padding its spectrum.
+
+Both work axis by axis, and the faces of the box stay where they are: voxel `i` of `n` lies at `(i + 1/2) / n` of the
+axis, so that the centre `(n - 1) / 2` stays the centre. In real space a volume ends at its faces; in Fourier space it
+is periodic.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from cryowae.errors import TomogramError
+from cryowae.fourier.grids import radius
 
 LARGEST = 2.0
-"""Largest factor by which a voxel size is changed: beyond it a network would be shown what it does not know."""
+"""Largest factor by which a voxel size is changed: beyond it, a network would see sizes that it was not trained on."""
 
 _DENOMINATORS = 8
 
 
 def resample(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Resample a volume by cubic convolution, low-passed where it gets coarser.
-
-    The faces of the volume stay where they are: voxel `i` of `n` lies at `(i + 1/2) / n` of the axis.
+    """Resample a volume by cubic convolution, with a low-pass where the sampling gets coarser.
 
     Parameters
     ----------
@@ -39,15 +44,63 @@ def resample(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return volume
 
 
+def fourier_resample(volume: Tensor, shape: Sequence[int], shift: float = 0.0) -> Tensor:
+    """Resample a periodic volume by cropping or padding its spectrum; exact for what both samplings can hold.
+
+    Parameters
+    ----------
+    volume
+        `(..., z, y, x)` real.
+    shape
+        New `(z, y, x)`.
+    shift
+        New voxels by which the content moves along each axis.
+
+    Returns
+    -------
+    resampled
+        `(..., *shape)`; densities keep their values, not their sums.
+    """
+    result = volume if volume.dtype in (torch.float32, torch.float64) else volume.float()
+    for axis, m in zip((-3, -2, -1), shape, strict=True):
+        if result.shape[axis] != m or shift != 0:
+            result = _resample_axis(result, axis, m, shift)
+    return result.to(volume.dtype)
+
+
+def low_pass(volume: Tensor, cutoff: float, edge: float) -> Tensor:
+    """Isotropic low-pass of a periodic volume, without ringing.
+
+    Parameters
+    ----------
+    volume
+        `(..., z, y, x)` float32 or float64.
+    cutoff
+        Frequency of half amplitude, in cycles per voxel.
+    edge
+        Width of the raised cosine about it, in cycles per voxel.
+
+    Returns
+    -------
+    filtered
+        The same shape.
+    """
+    shape = tuple(volume.shape[-3:])
+    fall = ((radius(shape, volume.device) - cutoff) / edge).clamp(-0.5, 0.5)
+    spectrum = torch.fft.rfftn(volume, dim=(-3, -2, -1)) * (0.5 - 0.5 * torch.sin(torch.pi * fall))
+    filtered: Tensor = torch.fft.irfftn(spectrum, s=shape, dim=(-3, -2, -1))
+    return filtered
+
+
 def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
-    """Voxels after resampling over voxels before, so that the voxel size is one of the known: 1 if it is already.
+    """Voxels after resampling over voxels before, so that a model knows the voxel size; 1 if it knows it already.
 
     Parameters
     ----------
     voxel_size
         Angstrom.
     known
-        Least and largest voxel size that will do.
+        Smallest and largest voxel size that the model knows.
 
     Returns
     -------
@@ -68,8 +121,8 @@ def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
     if not fitting:
         raise TomogramError(
             f"got a voxel size of {voxel_size:g} Å, expected {low / LARGEST:g} to {high * LARGEST:g} Å: the model "
-            f"knows {low:g} to {high:g} Å, and resampling by more than {LARGEST:g} would show it the unknown; bin the "
-            "tomogram, or name other weights with --model"
+            f"knows {low:g} to {high:g} Å, and resampling by more than {LARGEST:g} would show it sizes that it was "
+            "not trained on; bin the tomogram, or name other weights with --model"
         )
     return min(fitting, key=lambda r: (max(r, 1 / r), r.denominator))
 
@@ -78,7 +131,7 @@ def _matrix(n: int, m: int, device: torch.device) -> Tensor:
     """`(m, n)`: each row holds the weights of the `n` old samples in one of the `m` new ones.
 
     The kernel is that of Keys (1981, IEEE Trans. Acoust. 29, 1153) with a = -1/2, widened by `n / m` where the new
-    samples are the sparser ones.
+    sampling is coarser.
     """
     width = max(n / m, 1.0)
     old = torch.arange(n, dtype=torch.float64, device=device)
@@ -88,3 +141,18 @@ def _matrix(n: int, m: int, device: torch.device) -> Tensor:
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     weights = torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def _resample_axis(volume: Tensor, axis: int, m: int, shift: float) -> Tensor:
+    n = volume.shape[axis]
+    kept = min(n, m) // 2 + 1
+    spectrum = torch.fft.rfft(volume, dim=axis).narrow(axis, 0, kept)
+    cycles = torch.arange(kept, device=volume.device, dtype=volume.dtype)
+    gain = torch.polar(torch.full_like(cycles, m / n), torch.pi * cycles * ((1 - 2 * shift) / m - 1 / n))
+    if min(n, m) % 2 == 0:
+        # the Nyquist component holds both signs: it is split when the spectrum grows and joined when it shrinks
+        gain[-1] *= 0.5 if m > n else 2.0
+    column = [1] * volume.ndim
+    column[axis] = kept
+    resampled: Tensor = torch.fft.irfft(spectrum * gain.view(column), n=m, dim=axis)
+    return resampled

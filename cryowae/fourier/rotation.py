@@ -1,26 +1,24 @@
 """Rotation of volumes, batched and on any device.
 
-Rotation matrices are proper (determinant +1) and act on `(z, y, x)` column vectors: no mirror exists here, since the
-hand of a molecule is sacred.
+Rotation matrices are proper (determinant +1) and act on `(z, y, x)` column vectors. There are no mirrors: molecules are
+chiral, and their hand must not change.
 """
 
 from __future__ import annotations
 
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-TWOFOLD = torch.diag_embed(
-    torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]),
-)
-"""`(4, 3, 3)`: the identity and the half turns about z, y and x, which map a symmetric tilt range onto itself."""
-
 HALF_TURNS: tuple[tuple[int, ...], ...] = ((), (-2, -1), (-3, -1), (-3, -2))
-"""The same as axes of `(..., z, y, x)` to flip: voxels change places, and nothing is interpolated."""
+"""The identity and the half turns about z, y and x, which map a symmetric tilt range onto itself.
+
+They are given as the axes of `(..., z, y, x)` to flip: voxels are exchanged, and nothing is interpolated."""
 
 
 def random_rotations(n: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
-    """Uniformly distributed rotations.
+    """Random rotations, uniformly distributed.
 
     Parameters
     ----------
@@ -29,7 +27,7 @@ def random_rotations(n: int, generator: torch.Generator, device: torch.device | 
     generator
         Source of randomness, on the CPU.
     device
-        Where the result lives.
+        Of the result.
 
     Returns
     -------
@@ -37,14 +35,9 @@ def random_rotations(n: int, generator: torch.Generator, device: torch.device | 
         `(n, 3, 3)` float32, uniform with respect to the Haar measure: normalised Gaussian quaternions
         (Shoemake, Graphics Gems III, 1992).
     """
-    q = torch.randn(n, 4, generator=generator, dtype=torch.float64)
-    w, a, b, c = (q / q.norm(dim=1, keepdim=True)).unbind(1)
-    rows = [
-        [1 - 2 * (b * b + c * c), 2 * (a * b - c * w), 2 * (a * c + b * w)],
-        [2 * (a * b + c * w), 1 - 2 * (a * a + c * c), 2 * (b * c - a * w)],
-        [2 * (a * c - b * w), 2 * (b * c + a * w), 1 - 2 * (a * a + b * b)],
-    ]
-    return torch.stack([torch.stack(row, -1) for row in rows], -2).float().to(device)
+    # scalar last, as SciPy has it; the vector part is along (z, y, x)
+    quaternions = torch.randn(n, 4, generator=generator, dtype=torch.float64).roll(-1, dims=1)
+    return torch.from_numpy(Rotation.from_quat(quaternions.numpy()).as_matrix()).float().to(device)
 
 
 def rotate(

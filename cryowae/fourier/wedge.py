@@ -1,8 +1,9 @@
 """The wedge: which Fourier components a single-axis tilt series measures.
 
 The tilt axis is y. By the projection-slice theorem a projection at tilt `t` measures the plane `kz = +tan(t) kx`, for
-every ky; a series measures a fan of such planes, between its extreme tilts, and nothing beyond them. One type serves
-all: sharp, soft-edged or a fan of single tilts, as it is or rotated.
+every ky; a series measures a fan of such planes between its extreme tilts, and nothing beyond them. This is the only
+definition of it in the package: with sharp edges, soft edges or single tilts, rotated or not. (The estimate of the tilt
+range, `cryowae.tomogram.estimate`, averages power by the angle of the components: it has no mask.)
 """
 
 from __future__ import annotations
@@ -10,27 +11,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import torch
+from cachetools import cached
 from torch import Tensor
 
 from cryowae.errors import TiltError
 from cryowae.fourier.grids import Device
-from cryowae.fourier.masks import MaskCache, hermitian_mask
+from cryowae.fourier.masks import hermitian_mask, mask_cache
 
-Rotation = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+RotationRows = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
-IDENTITY: Rotation = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-
-_cache = MaskCache(2**28)
+IDENTITY: RotationRows = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 @dataclass(frozen=True)
 class Wedge:
-    """What a tilt series measures, 1, and what it misses, 0, in Fourier space.
+    """What a tilt series measures (1) and what it does not measure (0) in Fourier space.
 
-    Make one with `Wedge.binary`, `Wedge.soft` or `Wedge.per_tilt`. Wedges are values: equal ones are equal, they can
-    be keys, and they never change.
+    Make one with `Wedge.binary`, `Wedge.soft` or `Wedge.per_tilt`. A wedge is an immutable value: wedges with the same
+    numbers are equal, and a wedge can be the key of a dictionary.
 
     Attributes
     ----------
@@ -39,9 +40,9 @@ class Wedge:
     edge
         Width of the soft edge in degrees, 0 for a sharp one.
     angles
-        Tilts of a fan in degrees, in increasing order; empty if everything between the extreme tilts is measured.
+        Single tilts in degrees, in increasing order; empty if everything between the extreme tilts is measured.
     thickness
-        Of each slab of the fan, in cycles per voxel.
+        Of the slab that each single tilt measures, in cycles per voxel.
     rotation
         Matrix that takes the wedge's own `(z, y, x)` axes to those of the volume.
 
@@ -56,7 +57,7 @@ class Wedge:
     edge: float = 0.0
     angles: tuple[float, ...] = ()
     thickness: float = 0.0
-    rotation: Rotation = IDENTITY
+    rotation: RotationRows = IDENTITY
 
     def __post_init__(self) -> None:
         for tilt in (self.tilt_min, self.tilt_max, *self.angles):
@@ -77,25 +78,25 @@ class Wedge:
 
     @classmethod
     def binary(cls, tilt_min: float, tilt_max: float) -> Wedge:
-        """Everything between two tilts is measured, ends included, and nothing else."""
+        """All that lies between two tilts is measured, the ends included, and nothing else."""
         return cls(float(tilt_min), float(tilt_max))
 
     @classmethod
     def soft(cls, tilt_min: float, tilt_max: float, edge: float) -> Wedge:
-        """As `binary`, but falling from 1 to 0 as a raised cosine, `edge` degrees wide and centred on either end."""
+        """As `binary`, but falling from 1 to 0 as a raised cosine, `edge` degrees wide and centred on both ends."""
         return cls(float(tilt_min), float(tilt_max), edge=float(edge))
 
     @classmethod
     def per_tilt(cls, angles: Sequence[float], thickness: float) -> Wedge:
-        """The tilts that were really taken: a fan of slabs, one a tilt.
+        """The tilts that were recorded: one slab for each tilt.
 
         Parameters
         ----------
         angles
             At least two tilts in degrees, in any order.
         thickness
-            Of a slab, in cycles per voxel: the transform of an object of `D` voxels is smooth over `1 / D`, which is
-            how far a measured plane reaches (Crowther, DeRosier and Klug 1970, Proc. R. Soc. A 317, 319).
+            Of a slab, in cycles per voxel. The transform of an object of `D` voxels is smooth over `1 / D`, so a
+            projection measures a slab of that thickness (Crowther, DeRosier and Klug 1970, Proc. R. Soc. A 317, 319).
         """
         tilts = tuple(sorted(float(angle) for angle in angles))
         if len(tilts) < 2:
@@ -104,7 +105,7 @@ class Wedge:
 
     @property
     def is_rotated(self) -> bool:
-        """Whether the mask depends on ky too."""
+        """Whether the mask depends on ky as well."""
         return self.rotation != IDENTITY
 
     def rotated(self, rotation: Tensor | Sequence[Sequence[float]]) -> Wedge:
@@ -128,7 +129,7 @@ class Wedge:
         return replace(self, rotation=(rows[0], rows[1], rows[2]))
 
     def flipped(self) -> Wedge:
-        """All tilts negated: for software with the other sign of the tilt angle."""
+        """The wedge with all tilts negated, for software that uses the other sign of the tilt angle."""
         angles = tuple(-angle for angle in reversed(self.angles))
         return replace(self, tilt_min=-self.tilt_max, tilt_max=-self.tilt_min, angles=angles)
 
@@ -136,11 +137,11 @@ class Wedge:
         """Frequencies `(kz, kx)` along the wedge's own axes: a component's tilt is `atan(kz / kx)`."""
         if not self.is_rotated:
             return kz, kx
-        z, y, x = self.rotation  # columns of the matrix are the wedge's axes, and its transpose undoes it
+        z, y, x = self.rotation  # the columns of the matrix are the wedge's axes; its transpose is its inverse
         return z[0] * kz + y[0] * ky + x[0] * kx, z[2] * kz + y[2] * ky + x[2] * kx
 
     def value(self, kz: Tensor, ky: Tensor, kx: Tensor) -> Tensor:
-        """How far single components are measured, from 0 to 1.
+        """How far each component is measured, from 0 to 1.
 
         Parameters
         ----------
@@ -150,25 +151,50 @@ class Wedge:
         Returns
         -------
         value
-            float32, of the shape to which they broadcast; without ky if the wedge is not rotated. The line
-            `kz = kx = 0` of the wedge's own axes, which every tilt measures, is 1.
+            float32, of the shape to which they broadcast, without ky if the wedge is not rotated. It is 1 on the line
+            `kz = kx = 0` of the wedge's own axes, which every tilt measures.
         """
         z, x = self.own_axes(kz, ky, kx)
-        # 0 / 0 has no direction; rounding decides none
+        # components on an edge, and those at 0 / 0, are measured: rounding must not decide
         slack = 1e-12 if z.dtype == torch.float64 else 1e-6
         if self.angles:
-            return _fan(z, x, self.angles, self.thickness * (1 + slack) / 2)
-        low, high = math.radians(self.tilt_min), math.radians(self.tilt_max)
+            return _slabs(z, x, self.angles, self.thickness * (1 + slack) / 2)
         square = z * z + x * x
         if self.edge == 0 or self.tilt_max - self.tilt_min == 180:
-            # sin(a - low) sin(a - high) is negative just between the two, whichever of k and -k has the angle a
-            product = (z * math.cos(low) - x * math.sin(low)) * (z * math.cos(high) - x * math.sin(high))
+            # sin(a - low) sin(a - high) is negative between the two tilts, whether k or -k has the angle a
+            product = _distance(z, x, self.tilt_min) * _distance(z, x, self.tilt_max)
             return (product <= slack * square).float()
+        low, high = math.radians(self.tilt_min), math.radians(self.tilt_max)
         middle, half = (low + high) / 2, (high - low) / 2
         along, across = x * math.cos(middle) + z * math.sin(middle), z * math.cos(middle) - x * math.sin(middle)
         beyond = (torch.atan2(across.abs(), along.abs()) - half) / math.radians(self.edge)
         value = 0.5 - 0.5 * torch.sin(math.pi * beyond.clamp(-0.5, 0.5))
         return torch.where(square <= slack**2, 1.0, value).float()
+
+    def missing(self, kz: Tensor, ky: Tensor, kx: Tensor, margin: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+        """Components well inside the missing wedge; soft edges and single tilts count by their range.
+
+        Parameters
+        ----------
+        kz, ky, kx
+            Frequencies in cycles per voxel, of any shapes that broadcast.
+        margin
+            Half axes `(z, x)` of an ellipse about the component, along the wedge's own axes, in cycles per voxel: it
+            must not hold anything that was measured. A window on the volume smears its spectrum that far.
+
+        Returns
+        -------
+        missing
+            bool, of the shape to which they broadcast, without ky if the wedge is not rotated.
+        """
+        z, x = self.own_axes(kz, ky, kx)
+        found = Wedge.binary(self.tilt_min, self.tilt_max).value(z, z, x) == 0
+        for tilt in (self.tilt_min, self.tilt_max):
+            along_z, along_x = margin[0] * math.cos(math.radians(tilt)), margin[1] * math.sin(math.radians(tilt))
+            # a circle has its radius in all directions: rounding must not decide on components at that distance
+            reach = margin[0] if margin[0] == margin[1] else math.hypot(along_z, along_x)
+            found &= _distance(z, x, tilt).abs() > reach
+        return found
 
     def mask(self, shape: Sequence[int], device: Device = "cpu") -> Tensor:
         """The wedge on the half spectrum of a volume.
@@ -183,18 +209,18 @@ class Wedge:
         Returns
         -------
         mask
-            `(z, y, x // 2 + 1)` float32, unshifted rfft layout. A Nyquist frequency stands for both its signs, and
-            counts as measured as far as both are: without that a mask is not Hermitian, and applying it twice is not
-            applying it once. Not to be written to: it is kept for the next call, and the mask of a wedge that is not
-            rotated is a view that repeats `mask_plane` along y.
+            `(z, y, x // 2 + 1)` float32, unshifted rfft layout. A Nyquist component represents both signs of its
+            frequency, and counts as measured as far as both are. Otherwise a mask would not be Hermitian, and applying
+            it twice would differ from applying it once. Do not write to the mask: it is kept for the next call, and
+            the mask of a wedge that is not rotated is a view that repeats `mask_plane` along y.
         """
         z, y, x = (int(n) for n in shape)
         if not self.is_rotated:
             return self.mask_plane((z, x), device)[:, None].expand(z, y, x // 2 + 1)
-        return self._kept((z, y, x), torch.device(device))
+        return _kept_mask(self, (z, y, x), torch.device(device))
 
     def mask_plane(self, shape: Sequence[int], device: Device = "cpu") -> Tensor:
-        """`(z, x // 2 + 1)` float32: the mask at every ky, for a wedge that is not rotated.
+        """`(z, x // 2 + 1)` float32: the mask for every ky, for a wedge that is not rotated.
 
         Parameters
         ----------
@@ -202,24 +228,25 @@ class Wedge:
             `(z, x)` of the real volume.
         """
         if self.is_rotated:
-            raise ValueError("the mask of a rotated wedge differs from one ky to the next: use mask or mask_rows")
+            raise ValueError("the mask of a rotated wedge depends on ky: use mask or mask_rows")
         z, x = (int(n) for n in shape)
-        return self._kept((z, 1, x), torch.device(device))[:, 0]
+        return _kept_mask(self, (z, 1, x), torch.device(device))[:, 0]
 
     def mask_rows(self, shape: Sequence[int], rows: slice, device: Device = "cpu") -> Tensor:
-        """`mask(shape)[:, rows]`, without ever holding the rest of it: for volumes that do not fit into memory."""
+        """`mask(shape)[:, rows]` without the memory for the rest of it: for volumes that do not fit into memory."""
         z, y, x = (int(n) for n in shape)
         if not self.is_rotated:
             return self.mask_plane((z, x), device)[:, None].expand(z, len(range(*rows.indices(y))), x // 2 + 1)
         return hermitian_mask(self.value, (z, y, x), torch.device(device), rows)
 
     def apply(self, volume: Tensor) -> Tensor:
-        """Remove what is not measured, with periodic boundaries.
+        """Remove the components that are not measured, with periodic boundaries.
 
         Parameters
         ----------
         volume
-            `(..., z, y, x)` real. What surrounds a subtomogram matters: cut it out of a larger one afterwards.
+            `(..., z, y, x)` real. The result near a face depends on the volume beyond it: apply the wedge to a larger
+            volume, and cut the subtomogram out of it afterwards.
 
         Returns
         -------
@@ -231,17 +258,25 @@ class Wedge:
         if self.is_rotated:
             spectrum = torch.fft.rfftn(data, dim=(-3, -2, -1)) * self.mask((z, y, x), data.device)
             measured: Tensor = torch.fft.irfftn(spectrum, s=(z, y, x), dim=(-3, -2, -1))
-        else:  # nothing depends on ky: no transform along y
+        else:  # the mask does not depend on ky: no transform along y
             spectrum = torch.fft.rfftn(data, dim=(-3, -1)) * self.mask_plane((z, x), data.device)[:, None]
             measured = torch.fft.irfftn(spectrum, s=(z, x), dim=(-3, -1))
         return measured.to(volume.dtype)
 
-    def _kept(self, shape: tuple[int, int, int], device: torch.device) -> Tensor:
-        return _cache.get((self, shape, device), lambda: hermitian_mask(self.value, shape, device))
+
+@cached(mask_cache(2**28), lock=Lock())
+def _kept_mask(wedge: Wedge, shape: tuple[int, int, int], device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # a mask made in inference mode could not be used in training
+        return hermitian_mask(wedge.value, shape, device)
 
 
-def _fan(z: Tensor, x: Tensor, angles: tuple[float, ...], reach: float) -> Tensor:
+def _distance(z: Tensor, x: Tensor, tilt: float) -> Tensor:
+    """Signed distance of components from the plane that a tilt measures."""
+    return z * math.cos(math.radians(tilt)) - x * math.sin(math.radians(tilt))
+
+
+def _slabs(z: Tensor, x: Tensor, tilts: tuple[float, ...], reach: float) -> Tensor:
     measured = torch.zeros(torch.broadcast_shapes(z.shape, x.shape), dtype=torch.bool, device=z.device)
-    for angle in angles:
-        measured |= (z * math.cos(math.radians(angle)) - x * math.sin(math.radians(angle))).abs() <= reach
+    for tilt in tilts:
+        measured |= _distance(z, x, tilt).abs() <= reach
     return measured.float()

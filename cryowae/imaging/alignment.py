@@ -9,7 +9,7 @@ from scipy.ndimage import affine_transform, spline_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from cryowae.fourier.grids import fourier_resample
+from cryowae.fourier.resampling import fourier_resample
 
 _MARGIN = 8  # pixels of the result that are mirrored at the edges and faded, so that opposite edges do not meet
 _FINER = 2  # a cubic spline errs by 1.5 % at Nyquist on a grid twice as fine, by 50 % on its own

@@ -86,14 +86,9 @@ def inside(region: Region, wedge: Wedge | None, k: tuple[Tensor, Tensor, Tensor]
     shape = torch.broadcast_shapes(*(q.shape for q in k))
     if wedge is None or region == "all":
         return torch.ones(shape, dtype=torch.bool, device=k[0].device)
-    z, x = wedge.own_axes(*k)
-    low, high = wedge.tilt_min, wedge.tilt_max
-    found = Wedge.binary(low, high).value(z, z, x) > 0.5
     if region == "missing":
-        found = ~found
-        for edge in np.deg2rad([low, high]):
-            found &= (z * float(np.cos(edge)) - x * float(np.sin(edge))).abs() > far
-    return found.expand(shape)
+        return wedge.missing(*k, (far, far)).expand(shape)
+    return (Wedge(wedge.tilt_min, wedge.tilt_max, rotation=wedge.rotation).value(*k) > 0.5).expand(shape)
 
 
 def as_wedge(wedge: Range) -> Wedge:

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.fourier.grids import Device, hermitian_weights, shell_edges, z_slabs
+from cryowae.fourier.grids import Device, hermitian_weights, z_slabs
+from cryowae.fourier.shells import shell_edges
 from cryowae.metrics.regions import Range, Region, Spectra, as_wedge
 from cryowae.metrics.voxels import Array, as_pair
 

@@ -107,17 +107,12 @@ def block_about(
 def wedge_regions(
     shape: tuple[int, int], tilt_min: float, tilt_max: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Masks over shifted `(kz, kx)`: the measured region, and the wedge farther than two frequency steps from it."""
-    kz, kx = (np.fft.fftshift(np.fft.fftfreq(n)) for n in shape)
-    kz = kz[:, None]
-    z, x = torch.from_numpy(kz), torch.from_numpy(kx)
-    measured = Wedge.binary(tilt_min, tilt_max).value(z, z, x).numpy() > 0
-    far = np.ones(shape, dtype=bool)
-    for edge in np.deg2rad([tilt_min, tilt_max]):
-        # distance in steps of either axis, which differ when the block is not square
-        step = np.hypot(np.sin(edge) / shape[1], np.cos(edge) / shape[0])
-        far &= np.abs(kz * np.cos(edge) - kx * np.sin(edge)) > step * _MARGIN
-    return measured, ~measured & far
+    """Masks over shifted `(kz, kx)`: what was measured, and the wedge farther than two frequency steps from it."""
+    wedge = Wedge.binary(tilt_min, tilt_max)
+    kz, kx = (torch.fft.fftshift(torch.fft.fftfreq(n, dtype=torch.float64)) for n in shape)
+    # the steps of the two axes differ when the block is not square
+    missing = wedge.missing(kz[:, None], kz[:, None], kx, (_MARGIN / shape[0], _MARGIN / shape[1]))
+    return wedge.value(kz[:, None], kz[:, None], kx).numpy() > 0.5, missing.numpy()
 
 
 def colour_limits(power: Spectrum) -> tuple[float, float]:

@@ -1,1 +1,1 @@
-"""Simulated data for users: wedges, tilt series, reconstructions, scenes; one function each."""
+"""Simulated data for users: wedges, tilt series and scenes, one function each."""

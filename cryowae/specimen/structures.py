@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.fft import irfftn, rfftn
 from torch import Tensor
 
 from cryowae.errors import TomogramError
+from cryowae.fourier.resampling import fourier_resample, low_pass
 
 Array = NDArray[np.float32]
 
@@ -98,7 +98,7 @@ class Structure:
         if key not in self._cache:
             if len(self._cache) > 3:
                 del self._cache[next(iter(self._cache))]
-            density = _fourier_resample(self.density.numpy(), self.voxel_size / key)
+            density = _magnified(self.density.numpy(), self.voxel_size / key)
             self._cache[key] = Structure.from_density(self.name, density, key, keep_centre=True)
         return self._cache[key]
 
@@ -185,7 +185,7 @@ def _radius(mask: NDArray[np.bool_], centre: float) -> float:
     return float(np.sqrt(((where - centre) ** 2).sum(1).max())) if len(where) else 0.0
 
 
-def _fourier_resample(density: Array, ratio: float) -> Array:
+def _magnified(density: Array, ratio: float) -> Array:
     """A cube magnified by `ratio` about voxel `n // 2`, which stays there, by cropping or padding its transform."""
     n = density.shape[0]
     # a padded box that is a whole number of voxels in both samplings; odd to be magnified: no Nyquist planes to lose
@@ -195,17 +195,8 @@ def _fourier_resample(density: Array, ratio: float) -> Array:
     size = int(sizes[np.flatnonzero(error < 1e-3)[0]] if (error < 1e-3).any() else sizes[error.argmin()])
     target = round(size * ratio)
     before = (size - n) // 2
-    spectrum = rfftn(np.pad(density, (before, size - n - before)))
-    half = (min(size, target) + 1) // 2
-    result = np.zeros((target, target, target // 2 + 1), dtype=spectrum.dtype)
-    old, new = (np.r_[0:half, side - half + 1 : side] for side in (size, target))
-    result[np.ix_(new, new, np.arange(half))] = spectrum[np.ix_(old, old, np.arange(half))]
-    k = np.fft.fftfreq(target).astype(np.float32)
-    axes = (k[:, None, None], k[None, :, None], k[None, None, : target // 2 + 1])
-    # the centre voxel comes to lie at `centre * target / size` and belongs on voxel `target // 2`
-    shift = target // 2 - (before + n // 2) * target / size
-    phase = np.exp(-2j * np.pi * shift * (axes[0] + axes[1] + np.abs(axes[2])))
-    if target < size:
-        radius = np.sqrt(axes[0] ** 2 + axes[1] ** 2 + axes[2] ** 2)
-        result *= 0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 0.42) / 0.08, 0, 1))
-    return np.asarray(irfftn(result * phase, (target,) * 3) * (target / size) ** 3, dtype=np.float32)
+    padded = torch.from_numpy(np.pad(density, (before, size - n - before)))
+    # the centre voxel would come to lie between voxels, and belongs on voxel `target // 2`
+    shift = target // 2 + 0.5 - (before + n // 2 + 0.5) * target / size
+    result = fourier_resample(padded, (target,) * 3, shift)
+    return (low_pass(result, 0.46, 0.08) if target < size else result).numpy()

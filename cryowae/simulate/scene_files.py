@@ -1,14 +1,14 @@
-"""`cryowae simulate scene`: a crowded tomogram in files, with all that is known of it."""
+"""The files of a simulated scene: a crowded tomogram with its complete ground truth."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import torch
 import yaml
@@ -19,12 +19,10 @@ from cryowae.io.mrc import write_mrc
 from cryowae.io.outputs import check_output, make_folder, write_text
 from cryowae.io.star import relion_angles, star_table
 from cryowae.io.tilts import write_tilts
-from cryowae.progress import SILENT, Progress
+from cryowae.progress import SILENT, Outcome, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet
 from cryowae.specimen.builder import Specimen, make_specimen, observe_specimen, require_possible
 from cryowae.specimen.library import load_library
-
-__all__ = ["SceneFiles", "ScenePaths", "Specimen", "make_specimen", "observe_specimen", "simulate_scene"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class ScenePaths:
     particles
         `NAME_particles.star`, see `particle_table`.
     config
-        `NAME.yaml`: makes the same files again.
+        `NAME.yaml`: the configuration, which gives the same files again.
     picture
         `NAME.png`: slices of truth and tomogram.
     """
@@ -72,8 +70,8 @@ class ScenePaths:
 
 
 @dataclass(frozen=True)
-class SceneFiles:
-    """What was written.
+class SceneFiles(Outcome):
+    """A simulated scene.
 
     Attributes
     ----------
@@ -81,13 +79,10 @@ class SceneFiles:
         The files.
     counts
         Particles of each kind.
-    notes
-        What the user should know, one line each.
     """
 
     paths: ScenePaths
     counts: Mapping[str, int]
-    notes: tuple[str, ...]
 
 
 def simulate_scene(
@@ -101,31 +96,32 @@ def simulate_scene(
     """Simulate a tomogram and write it with its ground truth.
 
     Protein is dark in truth, tomogram and halves, as most reconstruction programs write it. The same configuration
-    gives the same bytes on one machine with the same versions and number of threads. Nothing is written under its final
-    name before all is there.
+    gives the same bytes on one machine with the same versions and number of threads. The files get their final names
+    when all of them are complete.
 
     Parameters
     ----------
     config
         The scene.
     output
-        Folder for the files; made if it is not there.
+        Folder for the files; made if it does not exist.
     overwrite
-        Replace files of the same names.
+        Overwrite existing files.
     device
-        Where the scene is painted and projected.
+        Where the scene is drawn and projected.
     progress
-        Told what is going on.
+        Informed of every stage.
 
     Raises
     ------
     ConfigError
-        If the scene is impossible, or a structure that it names cannot be had.
+        If the scene is impossible, or a structure that it names cannot be found.
     OutputError
-        If the files exist and `overwrite` was not asked for, or the folder cannot be written.
+        If a file exists and `overwrite` is not set, or the folder cannot be written.
     """
+    started = time.monotonic()
     if Path(config.name).name != config.name:
-        raise ConfigError(f"got {config.name!r} for the name of a scene, expected one that a file can have")
+        raise ConfigError(f"got {config.name!r} as the name of a scene, expected a name that a file can have")
     require_possible(config)
     folder = make_folder(output)
     paths = ScenePaths.within(folder, config.name)
@@ -137,32 +133,29 @@ def simulate_scene(
     size = " x ".join(map(str, config.shape[::-1]))
     progress.say(f"placing molecules in {size} voxels of {config.voxel_size:g} Å")
     specimen = make_specimen(config, library, device)
-    progress.say(f"tilting it, {len(specimen.particles)} particles within")
-    scratch = Path(mkdtemp(prefix=f".{config.name}.", suffix=".partial", dir=folder))
-    try:
-        made = ScenePaths.within(scratch, config.name)
+    progress.say(f"simulating the tilt series of {len(specimen.particles)} particles")
+    with TemporaryDirectory(prefix=f".{config.name}.", suffix=".partial", dir=folder) as scratch:
+        made = ScenePaths.within(Path(scratch), config.name)
         _write(made, specimen, config)
         for source, target in zip(made.all(), paths.all(), strict=True):
             os.replace(source, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     asked = (("vesicles", config.vesicles, specimen.vesicles), ("beads", config.beads, specimen.beads))
     notes = tuple(f"{len(found)} of {wanted} {what} found room" for what, wanted, found in asked if len(found) < wanted)
-    return SceneFiles(paths, Counter(particle.name for particle in specimen.particles), notes)
+    counts = Counter(particle.name for particle in specimen.particles)
+    return SceneFiles(paths, counts, notes=notes, seconds=time.monotonic() - started)
 
 
 def particle_table(specimen: Specimen, config: SceneConfig) -> str:
-    """The particles of a specimen as a STAR file in the manner of RELION 5.
+    """The particles of a specimen as a STAR file for RELION 5.
 
     `rlnCoordinateX/Y/Z` are in voxels of the tomogram, counted from 0 at the centre of its first voxel: what RELION
-    calls pixels at bin 1 of a tilt series of this voxel size. `rlnAngleRot/Tilt/Psi` turn the structure as it is in
-    `Specimen.kinds` into the tomogram, see `relion_angles`. `rlnClassNumber` numbers the kinds, `cryowaeName` names
-    them; `cryowaeLabel` is the value in the labels, `cryowaeAmplitude` the factor on the density.
+    calls pixels at bin 1 of a tilt series of this voxel size. `rlnAngleRot/Tilt/Psi` rotate the structure as it is in
+    `Specimen.kinds` to its orientation in the tomogram, see `relion_angles`. `rlnClassNumber` is the number of the
+    kind and `cryowaeName` its name; `cryowaeLabel` is the value in the labels, `cryowaeAmplitude` the factor on the
+    density.
     """
     particles, imaging = specimen.particles, config.imaging
-    z, y, x = zip(*(p.centre for p in particles), strict=True) if particles else ((), (), ())
     angles = [relion_angles(p.rotation) for p in particles]
-    rot, tilt, psi = zip(*angles, strict=True) if particles else ((), (), ())
     classes = {name: i for i, name in enumerate(specimen.kinds, 1)}
     optics: dict[str, Sequence[str | int | float]] = {
         "rlnOpticsGroup": [1],
@@ -175,12 +168,8 @@ def particle_table(specimen: Specimen, config: SceneConfig) -> str:
     table: dict[str, Sequence[str | int | float]] = {
         "rlnTomoName": [config.name] * len(particles),
         "rlnTomoParticleName": [f"{config.name}/{i}" for i in range(1, len(particles) + 1)],
-        "rlnCoordinateX": x,
-        "rlnCoordinateY": y,
-        "rlnCoordinateZ": z,
-        "rlnAngleRot": rot,
-        "rlnAngleTilt": tilt,
-        "rlnAnglePsi": psi,
+        **{f"rlnCoordinate{axis}": [p.centre[i] for p in particles] for i, axis in ((2, "X"), (1, "Y"), (0, "Z"))},
+        **{f"rlnAngle{name}": [angle[i] for angle in angles] for i, name in enumerate(("Rot", "Tilt", "Psi"))},
         "rlnClassNumber": [classes[p.name] for p in particles],
         "rlnOpticsGroup": [1] * len(particles),
         "cryowaeName": [p.name for p in particles],
@@ -202,7 +191,7 @@ def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
     write_tilts(paths.angles, seen.angles)
     write_text(paths.particles, particle_table(specimen, config))
     values = SceneConfig.model_validate({name: getattr(config, name) for name in SceneConfig.model_fields})
-    again = "# `cryowae simulate scene` makes the files beside this one again from it\n"
+    again = "# `cryowae simulate scene` gives the files beside this one again from it\n"
     text = yaml.safe_dump(values.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(paths.config, again + text)
     entries = [SheetEntry("ground truth", truth), SheetEntry("tomogram", -tomogram.cpu().numpy())]

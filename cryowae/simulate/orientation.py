@@ -1,4 +1,4 @@
-"""A volume in a random orientation: subtomograms lie in a specimen as it happens."""
+"""A volume in a random orientation: the orientation of a molecule in a specimen is arbitrary."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from cryowae.fourier.grids import axis_slabs
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.io.memory import require_memory
 from cryowae.progress import Progress
@@ -22,7 +23,7 @@ _BYTES_PER_VOXEL = 4
 
 
 @dataclass(frozen=True)
-class Turn:
+class AxisAngle:
     """A rotation by an angle about an axis.
 
     Attributes
@@ -37,8 +38,8 @@ class Turn:
     axis: tuple[float, float, float]
 
     @classmethod
-    def random(cls, seed: int) -> Turn:
-        """One of all rotations, each as likely as the other."""
+    def random(cls, seed: int) -> AxisAngle:
+        """A random rotation, uniformly distributed."""
         matrix = random_rotations(1, torch.Generator().manual_seed(seed))[0].double().numpy()
         x, y, z = (float(v) for v in Rotation.from_matrix(matrix[::-1, ::-1]).as_rotvec())
         angle = math.hypot(x, y, z)
@@ -55,21 +56,23 @@ class Turn:
         return f"turned {self.angle:.1f} deg zyx {z:.2f} {y:.2f} {x:.2f}"
 
 
-def turn(tomogram: Tomogram, by: Turn, level: float, out: NDArray[Any], progress: Progress) -> None:
-    """Write a volume, turned about its centre `(n - 1) / 2`, by trilinear interpolation.
+def rotate_tomogram(
+    tomogram: Tomogram, rotation: AxisAngle, level: float, out: NDArray[Any], progress: Progress
+) -> None:
+    """Write a volume, rotated about its centre `(n - 1) / 2`, by trilinear interpolation.
 
     Parameters
     ----------
     tomogram
-        The volume, which is read into memory; what is turned is written a few sections at a time.
-    by
+        The volume. It is read into memory; the result is written a few sections at a time.
+    rotation
         The rotation.
     level
-        What lies beyond the box.
+        Value beyond the box.
     out
         `(z, y, x)` of the volume's shape.
     progress
-        Told of every section.
+        Informed of every slab.
 
     Raises
     ------
@@ -78,16 +81,11 @@ def turn(tomogram: Tomogram, by: Turn, level: float, out: NDArray[Any], progress
     """
     z, y, x = tomogram.shape
     needed = math.prod(tomogram.shape) * _BYTES_PER_VOXEL
-    require_memory(needed, f"turning {tomogram.path}", "cut a smaller volume out of it, or leave out --rotate")
+    require_memory(needed, f"rotating {tomogram.path}", "cut a smaller volume out of it, or leave out --rotate")
     volume = torch.from_numpy(tomogram.read())
     volume -= level
-    step = max(1, _SLAB_VOXELS // (y * x))
-    progress.begin("rotation", z, "sections")
-    for start in range(0, z, step):
-        count = min(step, z - start)
-        # positions are counted from the centre of what is written, here a slab
-        shift = torch.tensor([[(z - 1) / 2 - (start + (count - 1) / 2), 0.0, 0.0]])
-        slab = rotate(volume[None], by.matrix[None], shape=(count, y, x), shift=shift)[0]
-        out[start : start + count] = (slab + level).numpy()
-        progress.advance(count)
-    progress.end()
+    for slab in progress.track("rotation", axis_slabs(z, _SLAB_VOXELS // (y * x)), "slabs"):
+        # positions are counted from the centre of the output, which is a slab here
+        shift = torch.tensor([[(z - slab.start - slab.stop) / 2, 0.0, 0.0]])
+        shape = (slab.stop - slab.start, y, x)
+        out[slab] = (rotate(volume[None], rotation.matrix[None], shape=shape, shift=shift)[0] + level).numpy()

@@ -1,4 +1,4 @@
-"""A tilt series of any volume: projections, what the microscope makes of them, noise, a stage that drifts."""
+"""A tilt series of any volume: projections, the transfer of the microscope, noise, shifted images."""
 
 from __future__ import annotations
 
@@ -7,27 +7,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
-from cryowae.config.scene import ImagingConfig
+from cryowae.config.scene import ImagingConfig, Noise
 from cryowae.errors import ConfigError, TomogramError
-from cryowae.imaging.microscope import tilt_transfers
 from cryowae.io.mrc import is_stack, require_name, stem_of, write_mrc
 from cryowae.io.outputs import check_output, write_text
 from cryowae.io.tilts import write_tilts
-from cryowae.progress import SILENT, Progress
-from cryowae.simulate.exposing import add_noise, count_electrons, expose, project_tomogram
-from cryowae.tomogram import Tomogram, open_tomogram
+from cryowae.progress import SILENT, Outcome, Progress
+from cryowae.simulate.acquisition import Acquisition, project_tomogram
+from cryowae.tomogram import open_tomogram
 from cryowae.tomogram.statistics import sample_rows
-
-Noise = Literal["gaussian", "poisson", "none"]
 
 
 @dataclass(frozen=True)
-class TiltsResult:
+class TiltsResult(Outcome):
     """A simulated tilt series.
 
     Attributes
@@ -35,7 +31,7 @@ class TiltsResult:
     path, tilts
         The series `(tilts, y, x)` and its angles, both ascending.
     alignment
-        IMOD's `.xf` that undoes the misalignment; None if there is none.
+        IMOD's `.xf` that reverses the misalignment; None without misalignment.
     defocus
         Text with the defocus of each tilt in micrometres; None without CTF.
     shape
@@ -46,10 +42,6 @@ class TiltsResult:
         Standard deviation of the noise-free images over all pixels and tilts, in the volume's unit times voxels.
     snr
         Variance of the noise-free images over that of the noise; infinite without noise.
-    notes
-        What the user should know, one line each.
-    seconds
-        Time that it took.
     """
 
     path: Path
@@ -60,8 +52,6 @@ class TiltsResult:
     voxel_size: float
     contrast: float
     snr: float
-    notes: tuple[str, ...]
-    seconds: float
 
 
 def simulate_tilts(
@@ -81,8 +71,8 @@ def simulate_tilts(
 ) -> TiltsResult:
     """Make a tilt series of a volume.
 
-    The volume's median is taken for the solvent and subtracted. What is bright in it stays bright. The signal is
-    projected, shifted, and multiplied by CTF, radiation damage and MTF; the noise is white and untouched by them, as
+    The median of the volume is taken for its solvent and subtracted. Contrast keeps its sign. The signal is projected,
+    shifted, and multiplied by CTF, radiation damage and MTF. The noise is white, and none of them acts on it, as for
     the shot noise of a counting camera.
 
     Parameters
@@ -95,29 +85,30 @@ def simulate_tilts(
         The series, an MRC name; `NAME_simulated.st` beside the volume by default. The other files are named after it:
         `.tlt`, `.xf` if misaligned, `_defocus.txt` if there is a CTF.
     imaging
-        The microscope; its `tilts` are not looked at.
+        The microscope; its `tilts` are not used.
     defocus
         Micrometres, positive under focus, one a tilt in ascending order of the angles; replaces that of `imaging`.
     noise
-        `gaussian`: of the variance that `imaging.snr` says. `poisson`: the images are counts of electrons, on average
-        `imaging.dose` times the pixel's area in the solvent, and `imaging.snr` sets the specimen's contrast, so that
-        the variance of the expected counts is `snr` times their mean. With `growth`, the noise of a tilt has
-        `cos(t) ** -growth` times the variance (Gaussian), or `cos(t) ** growth` times the electrons get through.
+        `gaussian`: with the variance that `imaging.snr` gives. `poisson`: the images are counts of electrons, on
+        average `imaging.dose` times the area of a pixel in the solvent, and `imaging.snr` sets the contrast of the
+        specimen, so that the variance of the expected counts is `snr` times their mean. With `growth`, the noise of a
+        tilt has `cos(t) ** -growth` times the variance (Gaussian), or a tilt gets `cos(t) ** growth` times the
+        electrons (Poisson).
     misalignment
         Standard deviation in pixels, along x and y, of a random shift of each image.
     seed
         Of noise and misalignment.
     voxel_size, axes
-        Of the volume, instead of what its header says; see `cryowae.tomogram.open_tomogram`.
+        Of the volume, instead of the values of its header; see `cryowae.tomogram.open_tomogram`.
     overwrite
-        Replace existing files.
+        Overwrite existing files.
     progress
-        Told of every part that is projected.
+        Informed of every part that is projected.
 
     Raises
     ------
     TomogramError
-        If the volume cannot be used: it is a stack of images, or constant.
+        If the volume is a stack of images, or constant.
     TiltError
         If the angles cannot be used.
     ConfigError
@@ -127,19 +118,24 @@ def simulate_tilts(
     """
     started = time.monotonic()
     tomogram = open_tomogram(volume_path, tilts=tilts_path, voxel_size=voxel_size, axes=axes)
-    angles = tomogram.tilts
+    angles, size = tomogram.tilts, tomogram.voxel_size
     assert angles is not None  # they were given
-    _require_volume(tomogram, len(angles))
-    _require_possible(imaging, noise, misalignment)
+    if is_stack(tomogram.path, tomogram.header, len(angles)):
+        raise TomogramError(
+            f"{tomogram.path} is a stack of {len(tomogram.data)} images; expected the volume to be projected: "
+            "`cryowae reconstruct` makes a volume from a tilt series"
+        )
     if defocus is None and imaging.defocus is not None:
         defocus = (imaging.defocus,) * len(angles)
-    series_path = Path(output) if output else tomogram.path.with_name(f"{stem_of(volume_path)}_simulated.st")
-    files = _files(series_path, defocus is not None, misalignment > 0)
-    for path in files.values():
-        check_output(path, overwrite=overwrite, inputs=(tomogram.path, tilts_path))
-
-    # impossible parameters are told before the work
-    next(tilt_transfers(imaging, angles, (2, 2), tomogram.voxel_size, defocus=defocus), None)
+    acquisition = Acquisition(imaging, angles, size, defocus)
+    _require_possible(acquisition, noise, misalignment)
+    path = Path(output) if output else tomogram.path.with_name(f"{stem_of(volume_path)}_simulated.st")
+    require_name(path)
+    tilts = path.with_suffix(".tlt")
+    alignment = path.with_suffix(".xf") if misalignment > 0 else None
+    listed = None if defocus is None else path.with_name(f"{path.stem}_defocus.txt")
+    for file in filter(None, (path, tilts, alignment, listed)):
+        check_output(file, overwrite=overwrite, inputs=(tomogram.path, tilts_path))
 
     notes = list(tomogram.notes)
     generator = torch.Generator().manual_seed(seed)
@@ -148,7 +144,7 @@ def simulate_tilts(
     series = project_tomogram(tomogram, angles, level, progress)
     # whole thousandths of a pixel, as they are written
     shifts = np.round(np.random.default_rng(seed).normal(0, misalignment, (len(angles), 2)), 3)
-    expose(series, imaging, angles, tomogram.voxel_size, defocus, shifts if misalignment else None, progress)
+    acquisition.expose(series, shifts if alignment else None, progress)
     contrast = float(series.std())
     if not contrast > 0:
         raise TomogramError(f"{tomogram.path} has constant projections; expected a specimen: is the volume complete?")
@@ -156,40 +152,23 @@ def simulate_tilts(
         notes.append(f"{tomogram.path.name} has the median {level:.4g}, which is taken for solvent and subtracted")
     snr = imaging.snr if noise != "none" and imaging.snr > 0 else math.inf
     if noise == "poisson":
-        electrons, cut = count_electrons(series, imaging, angles, tomogram.voxel_size, generator)
+        electrons, cut = acquisition.count_electrons(series, generator)
         notes.append(f"counts: {electrons:.4g} electrons a pixel in the solvent")
         if cut:
             notes.append(f"{cut:.2%} of the pixels would have less than 0 electrons: lower --snr or raise --dose")
     elif math.isfinite(snr):
-        add_noise(series, imaging, angles, generator)
+        acquisition.add_noise(series, generator)
 
-    write_mrc(
-        series_path,
-        series.numpy(),
-        voxel_size=tomogram.voxel_size,
-        stack=True,
-        overwrite=overwrite,
-        label="simulated tilt series",
-    )
-    write_tilts(files["tlt"], angles)
-    if defocus is not None:
-        write_text(files["defocus"], "".join(f"{value:.4f}\n" for value in defocus))
-    if misalignment > 0:
+    label = "simulated tilt series"
+    write_mrc(path, series.numpy(), voxel_size=size, stack=True, overwrite=overwrite, label=label)
+    write_tilts(tilts, angles)
+    if defocus is not None and listed is not None:
+        write_text(listed, "".join(f"{value:.4f}\n" for value in defocus))
+    if alignment is not None:
         lines = [f"   1.0000000   0.0000000   0.0000000   1.0000000{-x:12.3f}{-y:12.3f}\n" for y, x in shifts]
-        write_text(files["xf"], "".join(lines))
-    tilts, rows, width = series.shape
-    return TiltsResult(
-        path=series_path,
-        tilts=files["tlt"],
-        alignment=files.get("xf"),
-        defocus=files.get("defocus"),
-        shape=(tilts, rows, width),
-        voxel_size=tomogram.voxel_size,
-        contrast=contrast,
-        snr=snr,
-        notes=tuple(notes),
-        seconds=time.monotonic() - started,
-    )
+        write_text(alignment, "".join(lines))
+    shape, seconds = (len(angles), *tomogram.shape[1:]), time.monotonic() - started
+    return TiltsResult(path, tilts, alignment, listed, shape, size, contrast, snr, notes=tuple(notes), seconds=seconds)
 
 
 def read_defocus(path: str | Path) -> tuple[float, ...]:
@@ -198,7 +177,7 @@ def read_defocus(path: str | Path) -> tuple[float, ...]:
     Raises
     ------
     ConfigError
-        If the file cannot be read or has anything else in its lines; those that begin with `#` are left out.
+        If the file cannot be read, or has a line that is neither one number nor a comment that begins with `#`.
     """
     try:
         lines = Path(path).read_text("utf-8", errors="replace").splitlines()
@@ -207,49 +186,28 @@ def read_defocus(path: str | Path) -> tuple[float, ...]:
             f"defocus file {path} cannot be read ({error.strerror}); expected micrometres, or a file with one a tilt"
         ) from None
     values = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line or line.startswith("#"):
             continue
         try:
-            values.append(_finite(line))
+            value = float(line)
         except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
             raise ConfigError(
-                f"defocus file {path} has {line.strip()[:30]!r} in line {number}; expected one number of micrometres"
-            ) from None
+                f"defocus file {path} has {line[:30]!r} in line {number}; expected one number, micrometres"
+            )
+        values.append(value)
     return tuple(values)
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-def _require_volume(tomogram: Tomogram, tilts: int) -> None:
-    if is_stack(tomogram.path, tomogram.header, tilts):
-        raise TomogramError(
-            f"{tomogram.path} is a stack of {len(tomogram.data)} images; expected the volume to be projected: "
-            "`cryowae simulate reconstruct` makes one of a tilt series"
-        )
-
-
-def _require_possible(imaging: ImagingConfig, noise: str, misalignment: float) -> None:
+def _require_possible(acquisition: Acquisition, noise: str, misalignment: float) -> None:
+    """Find impossible parameters before the work."""
+    dose, snr = acquisition.imaging.dose, acquisition.imaging.snr
     if not (math.isfinite(misalignment) and misalignment >= 0):
         raise ConfigError(f"got a misalignment of {misalignment:g} pixels; expected 0 or more")
-    if noise == "poisson" and not (imaging.dose > 0 and imaging.snr > 0):
+    if noise == "poisson" and not (dose > 0 and snr > 0):
         raise ConfigError(
-            f"Poisson noise needs electrons and contrast, got dose {imaging.dose:g} and snr {imaging.snr:g}; "
-            "expected both above 0"
+            f"Poisson noise needs electrons and contrast, got dose {dose:g} and snr {snr:g}; expected both above 0"
         )
-
-
-def _files(series: Path, ctf: bool, misaligned: bool) -> dict[str, Path]:
-    """What is written, the series first."""
-    require_name(series)
-    files = {"st": series, "tlt": series.with_suffix(".tlt")}
-    if ctf:
-        files["defocus"] = series.with_name(f"{series.stem}_defocus.txt")
-    if misaligned:
-        files["xf"] = series.with_suffix(".xf")
-    return files
+    acquisition.require_possible()
