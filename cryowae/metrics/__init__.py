@@ -3,9 +3,8 @@
 from cryowae.metrics.invention import Invented, invented, particle_contrast
 from cryowae.metrics.matching import Matcher, discrimination, whole_boxes
 from cryowae.metrics.particles import elongation, particle_correlations
-from cryowae.metrics.profiles import Profile, profile
+from cryowae.metrics.profiles import Profile, Scores, format_table, profile, score
 from cryowae.metrics.regions import empty_wedge
-from cryowae.metrics.scores import Scores, format_table, score
 from cryowae.metrics.shells import ShellCorrelation, fsc
 from cryowae.metrics.vesicles import Vesicle, vesicle_correlation
 from cryowae.metrics.voxels import ncc, psnr, ssim

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -140,9 +140,8 @@ def even_rotations(n: int, seed: int = 0) -> NDArray[np.float64]:
 
 def roc_area(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> float:
     """Chance that a positive exceeds a negative, ties counting half (Mann and Whitney 1947)."""
-    n, m = len(positives), len(negatives)
-    ranks = rankdata(np.concatenate([positives, negatives]))
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+    pairs = len(positives) * len(negatives)
+    return float(mannwhitneyu(positives, negatives, method="asymptotic").statistic / pairs)
 
 
 def _corners(positions: NDArray[np.float64], box: int) -> NDArray[np.int64]:

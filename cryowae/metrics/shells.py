@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.fourier.grids import Device, hermitian_weights, shell_edges, z_slabs
+from cryowae.fourier.grids import Device, hermitian_weights, shell_edges, shell_sums, z_slabs
 from cryowae.metrics.regions import Range, Region, Spectra, as_wedge
 from cryowae.metrics.voxels import Array, as_pair
 
@@ -49,9 +50,7 @@ def fsc(
     first, second = as_pair(a, b, device)
     edges = shell_edges(width or 1 / min(first.shape))
     spectra = Spectra.of(first, second, None if wedge is None else as_wedge(wedge))
-    sums = region_sums(spectra, (region,), edges)[region]
-    middles = ((edges[1:] + edges[:-1]) / 2).numpy()
-    return ShellCorrelation(middles, np.where(sums.count > 0, sums.correlation, np.nan), sums.count)
+    return region_sums(spectra, (region,), edges)[region].curve()
 
 
 @dataclass(frozen=True)
@@ -85,10 +84,12 @@ class ShellCorrelation:
 
 @dataclass(frozen=True)
 class RegionSums:
-    """Sums over one region of Fourier space, by shell and over all of it.
+    """Sums over one region of Fourier space, by shell and over the whole region.
 
     Attributes
     ----------
+    edges
+        `(shells + 1,)` of the shells, in cycles per voxel.
     power_a, power_b, cross
         `(shells,)` sums of `|A|^2`, `|B|^2` and `Re A B*`.
     count
@@ -99,6 +100,7 @@ class RegionSums:
         Least-squares factor from B to A, over the whole spectrum.
     """
 
+    edges: NDArray[np.float64]
     power_a: NDArray[np.float64]
     power_b: NDArray[np.float64]
     cross: NDArray[np.float64]
@@ -116,44 +118,42 @@ class RegionSums:
         """`(shells,)` amplitude of B over that of A, after the least-squares fit; its square is the ratio of power."""
         return np.sqrt(ratio(self.power_b, self.power_a)) * abs(self.scale)
 
+    def curve(self, fewest: int = 1) -> ShellCorrelation:
+        """The correlation by shell, NaN where a shell has fewer than `fewest` components."""
+        correlation = np.where(self.count >= fewest, self.correlation, np.nan)
+        return ShellCorrelation((self.edges[1:] + self.edges[:-1]) / 2, correlation, self.count)
+
     def mean(self, values: NDArray[np.float64], shells: slice) -> float:
-        """Mean of what there is for each shell, over those that hold enough components; NaN if none does."""
+        """Mean of one value per shell, over the shells that have enough components; NaN if none has."""
         kept = values[shells][self.count[shells] >= FEWEST]
         return float(kept.mean()) if kept.size else float("nan")
 
 
-def region_sums(spectra: Spectra, regions: tuple[Region, ...], edges: Tensor) -> dict[Region, RegionSums]:
+def region_sums(spectra: Spectra, regions: Sequence[Region], edges: Tensor) -> dict[str, RegionSums]:
     """Sums over regions and shells of two volumes; `edges` bound the shells."""
-    shells = len(edges) - 1
     kz, ky, kx = spectra.grid()
     twice = hermitian_weights(spectra.shape[-1], kz.device, kz.dtype)
-    by_shell = {region: np.zeros((4, shells + 2)) for region in regions}
+    by_shell = {region: torch.zeros(4, len(edges) - 1, dtype=torch.float64) for region in regions}
     over_all = {region: np.zeros(3) for region in regions}
     fit = np.zeros(2)
     for slab in z_slabs(spectra.shape):
         f, s, z = spectra.first[slab], spectra.second[slab], kz[slab]
         parts = [f.abs().square(), s.abs().square(), (f * s.conj()).real]
         fit += [float(parts[2].sum()), float(parts[1].sum())]
-        shell = torch.bucketize((z * z + ky * ky + kx * kx).sqrt(), edges.to(kz), right=True)
+        distance = (z * z + ky * ky + kx * kx).sqrt()
         for region in regions:
-            inside = spectra.inside(region, slab)
-            weight = inside * twice  # Parseval; an inverse transform would differ a little at Nyquist along x
-            over_all[region] += [float((part * weight).sum()) for part in parts]
-            here = shell[inside]
-            for row, part in enumerate([*parts, torch.ones_like(parts[0])]):
-                by_shell[region][row] += torch.bincount(here, part[inside], minlength=shells + 2).double().cpu().numpy()
-    results: dict[Region, RegionSums] = {}
+            inside = spectra.inside(region, slab).to(kz.dtype)
+            # Parseval's theorem; an inverse transform would differ a little at Nyquist along x
+            over_all[region] += [float((part * inside * twice).sum()) for part in parts]
+            counted = (*(part * inside for part in parts), inside)
+            by_shell[region] += torch.stack([shell_sums(part, distance, edges) for part in counted])
+    scale = float(ratio(fit[:1], fit[1:])[0])
+    results = {}
     for region in regions:
-        power_a, power_b, cross, count = by_shell[region][:, 1 : shells + 1]
+        power_a, power_b, cross, count = by_shell[region].numpy()
         totals = over_all[region]
-        results[region] = RegionSums(
-            power_a,
-            power_b,
-            cross,
-            count.astype(np.int64),
-            float(ratio(totals[2:], np.sqrt(totals[:1] * totals[1:2]))[0]),
-            float(ratio(fit[:1], fit[1:])[0]),
-        )
+        pearson = float(ratio(totals[2:], np.sqrt(totals[:1] * totals[1:2]))[0])
+        results[region] = RegionSums(edges.numpy(), power_a, power_b, cross, count.astype(np.int64), pearson, scale)
     return results
 
 
