@@ -11,13 +11,13 @@ import mrcfile
 import numpy as np
 import pytest
 import torch
+from cryowae.benchmark.suite_inputs import write_inputs
+from cryowae.benchmark.suite_run import run_suite
+from cryowae.benchmark.score_tables import Result, markdown_tables
 from test_cli import make_weights, run
 
 from cryowae.benchmark.cases import make_cases, specifications
-from cryowae.benchmark.inputs import write_inputs
 from cryowae.benchmark.methods import apply_method
-from cryowae.benchmark.run import run_suite
-from cryowae.benchmark.tables import Result, markdown
 from cryowae.config import MethodConfig, SuiteConfig, load_suite
 from cryowae.config.suite import FLOOR
 from cryowae.errors import ConfigError, OutputError
@@ -252,7 +252,7 @@ def result_of(method: str, seed: int, **scores: float) -> Result:
 
 
 def test_the_best_is_bold_the_floor_never_and_the_spread_is_told():
-    text = markdown(
+    text = markdown_tables(
         [
             result_of(FLOOR, 1, ncc=0.99, elongation=1.0),
             result_of("low", 1, ncc=0.5, elongation=3.0, noise_ratio=0.1),
@@ -268,13 +268,13 @@ def test_the_best_is_bold_the_floor_never_and_the_spread_is_told():
 
 
 def test_negative_and_large_figures_keep_their_digits():
-    text = markdown([result_of("a", 1, ncc=-0.25, psnr=21.04, elongation=1.5, blobs=0.0, fsc_mw=-0.0004, ssim=0.9996)])
+    text = markdown_tables([result_of("a", 1, ncc=-0.25, psnr=21.04, elongation=1.5, blobs=0.0, fsc_mw=-0.0004, ssim=0.9996)])
     assert "| -.250 | .000 | 21.0 | 1.000 | 1.50 | 0.0 |" in text  # nothing is the best of one
 
 
 def test_what_fewer_seeds_give_says_so_and_is_not_the_best():
     """Methods must be compared over the same seeds: a figure that one seed does not have may be the harder seed."""
-    text = markdown(
+    text = markdown_tables(
         [
             result_of("some", 1, elongation=1.0),
             result_of("some", 2, ncc=0.1),
@@ -304,12 +304,12 @@ def test_the_suites_that_ship_are_sound(name):
         (["run", "quick", "--external", "tool=/nowhere", "--set", "methods=[input]"], "/nowhere"),
         (["run", "quick", "--set", "methods=[nothing-like-it]"], "nothing-like-it"),
         (["run", "quick", "--set", "seeds=[1, 1]"], "twice"),
-        (["run", "quick", "--set", "seeds=[-1]"], "from 0"),
+        (["run", "quick", "--set", "seeds=[-1]"], "seeds.0: input should be greater than or equal to 0"),
         (["run", "quick", "--set", "methods=[]"], "no methods"),
         (["run", "quick", "--set", "methods=[empty wedge]"], "empty wedge"),
         (["run", "quick", "--set", "methods=[{name: ground truth, checkpoint: default}]"], "ground truth"),
         (["run", "quick", "--set", "methods=[{name: a/b, checkpoint: default}]"], "a/b"),
-        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], snrs: [-1]}]"], "snrs"),
+        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], snrs: [-1]}]"], "snrs.0"),
         (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], snrs: [0.5, 0.5]}]"], "twice"),
         (["run", "quick", "--set", "scenes=[{name: ../up, shape: [16, 32, 32]}]"], "../up"),
         (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], imaging: {tilts: [60, -60, 3]}}]"], "tilts"),
@@ -320,7 +320,7 @@ def test_the_suites_that_ship_are_sound(name):
         (["score", "truth.mrc", "a=b.mrc", "--output", "o"], "--tilt-range"),
         (["score", "truth.mrc", "ground truth=b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "ground truth"),
         (["score", "truth.mrc", "b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "NAME=FILE"),
-        (["score", "truth.mrc", "a=b.mrc", "a=c.mrc", "--output", "o", "--tilt-range", "-60", "60"], "a twice"),
+        (["score", "truth.mrc", "a=b.mrc", "a=c.mrc", "--output", "o", "--tilt-range", "-60", "60"], "names that differ"),
         (["score", "truth.mrc", "a=b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "truth.mrc does not exist"),
         (["speed", "--size", "big"], "256 or 128,512,512"),
     ],

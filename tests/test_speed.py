@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 import torch
+from cryowae.benchmark.work import Work
 from torch import Tensor, nn
 
 from cryowae.benchmark import speed
 from cryowae.benchmark.speed import PeakMemory, SpeedRow, format_speed, measure_speed
-from cryowae.benchmark.work import Work
 from cryowae.models.weights import RestorationModel
 from cryowae.tomogram import open_tomogram
 

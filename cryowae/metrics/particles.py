@@ -49,8 +49,7 @@ def particle_correlations(
     """
     as_pair(truth, volume, crop=crop)
     g, v, marked = as_numpy(truth), as_numpy(volume), np.maximum(as_numpy(labels), 0)
-    axis = np.arange(-margin, margin + 1)
-    ball = axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2 <= margin**2
+    ball = _between(0, margin, margin, 1)
     inner = np.zeros(g.shape, dtype=bool)
     inner[tuple(slice(crop, n - crop) for n in g.shape)] = True
     boxes = ndimage.find_objects(marked)

@@ -98,8 +98,8 @@ def score(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: Dev
     g, v = as_pair(truth, volume, device, crop)
     sums = region_sums(Spectra.of(g, v, as_wedge(wedge)), ("missing", "measured"), SHELLS)
     figures = {"ncc": ncc(g, v), "psnr": psnr(g, v)}
-    for region, suffix in (("missing", "_mw"), ("measured", "_obs")):
-        figures |= {name + suffix: value for name, value in _shell_figures(sums[region]).items()}
+    for suffix in ("_mw", "_obs"):
+        figures |= {name + suffix: value for name, value in _shell_figures(sums[REGIONS[suffix]]).items()}
     return Scores(**{field.name: figures[field.name] for field in fields(Scores)})
 
 

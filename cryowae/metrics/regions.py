@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cryowae.fourier.grids import frequency_grid
 from cryowae.fourier.wedge import Wedge
-from cryowae.metrics.voxels import Array
+from cryowae.metrics.voxels import Array, as_tensor
 
 Range = Wedge | tuple[float, float]
 Region = Literal["all", "measured", "missing"]
@@ -118,10 +118,8 @@ def empty_wedge(truth: Array, wedge: Range) -> Array:
     """
     full = as_wedge(wedge)
     sharp = Wedge(full.tilt_min, full.tilt_max, rotation=full.rotation)
-    if isinstance(truth, Tensor):
-        return sharp.apply(truth if truth.is_floating_point() else truth.float())
-    values = truth if truth.dtype in (np.float32, np.float64) else truth.astype(np.float32)
-    return sharp.apply(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+    emptied = sharp.apply(as_tensor(truth))
+    return emptied if isinstance(truth, Tensor) else emptied.numpy()
 
 
 def _spectrum(volume: Tensor) -> Tensor:

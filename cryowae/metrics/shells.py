@@ -129,7 +129,7 @@ class RegionSums:
         return float(kept.mean()) if kept.size else float("nan")
 
 
-def region_sums(spectra: Spectra, regions: Sequence[Region], edges: Tensor) -> dict[str, RegionSums]:
+def region_sums(spectra: Spectra, regions: Sequence[Region], edges: Tensor) -> dict[Region, RegionSums]:
     """Sums over regions and shells of two volumes; `edges` bound the shells."""
     kz, ky, kx = spectra.grid()
     twice = hermitian_weights(spectra.shape[-1], kz.device, kz.dtype)
@@ -148,7 +148,7 @@ def region_sums(spectra: Spectra, regions: Sequence[Region], edges: Tensor) -> d
             counted = (*(part * inside for part in parts), inside)
             by_shell[region] += torch.stack([shell_sums(part, distance, edges) for part in counted])
     scale = float(ratio(fit[:1], fit[1:])[0])
-    results = {}
+    results: dict[Region, RegionSums] = {}
     for region in regions:
         power_a, power_b, cross, count = by_shell[region].numpy()
         totals = over_all[region]

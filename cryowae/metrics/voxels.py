@@ -69,7 +69,7 @@ def as_pair(a: Array, b: Array, device: Device = "cpu", crop: int = 0) -> tuple[
     if min(a.shape) <= 2 * crop:
         raise TomogramError(f"got volumes of {tuple(a.shape)} voxels, expected more than {2 * crop} along every axis")
     inner = tuple(slice(crop, n - crop) for n in a.shape)
-    first, second = (_tensor(q[inner], device) for q in (a, b))
+    first, second = (as_tensor(q[inner]).to(device) for q in (a, b))
     if not (bool(torch.isfinite(first).all()) and bool(torch.isfinite(second).all())):
         raise TomogramError("got volumes with NaN or infinite values, expected finite numbers: replace them first")
     return first, second
@@ -78,6 +78,12 @@ def as_pair(a: Array, b: Array, device: Device = "cpu", crop: int = 0) -> tuple[
 def as_numpy(values: Array) -> NDArray[Any]:
     """The same values on the CPU."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def as_tensor(values: Array) -> Tensor:
+    """The same values in float32 or float64; nothing is copied if they are so already."""
+    tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
 
 def _moments(a: Tensor, b: Tensor) -> tuple[float, float, float]:
@@ -96,8 +102,3 @@ def _local_mean(values: Tensor, window: int) -> Tensor:
     for size in ((window, 1, 1), (1, window, 1), (1, 1, window)):
         means = avg_pool3d(means, size, stride=1)
     return means[0, 0]
-
-
-def _tensor(values: Array, device: Device) -> Tensor:
-    tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
-    return (tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()).to(device)

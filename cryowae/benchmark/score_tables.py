@@ -1,0 +1,195 @@
+"""Results as files: one for each case and method, and all of them as CSV and as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryowae.config.suite import FLOOR
+from cryowae.io.text import write_text
+from cryowae.metrics import Profile
+
+
+@dataclass(frozen=True)
+class Result:
+    """One method on one case.
+
+    Attributes
+    ----------
+    scene, snr, seed, method
+        Which case and method.
+    seconds
+        Time of the method for the tomogram and for its noise alone.
+    scores
+        Name and value.
+    curves
+        Name and one value per shell.
+    """
+
+    scene: str
+    snr: float
+    seed: int
+    method: str
+    seconds: float
+    scores: Mapping[str, float]
+    curves: Mapping[str, list[float]]
+
+    @classmethod
+    def of(cls, profile: Profile, scene: str, snr: float, seed: int, method: str, seconds: float) -> Result:
+        """The result that a profile gives, without the scores that do not exist."""
+        scores = {name: float(value) for name, value in profile.scores.items() if np.isfinite(value)}
+        curves = {name: [float(value) for value in values] for name, values in profile.curves.items()}
+        return cls(scene, snr, seed, method, seconds, scores, curves)
+
+
+KEYS = ("scene", "snr", "seed", "method", "seconds")
+"""First columns of the CSV."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the Markdown tables: heading, digits, and the best figure: `high`, `low`, or `one`, nearest to 1."""
+
+    heading: str
+    digits: int
+    best: str
+
+
+COLUMNS: Mapping[str, Column] = {
+    "ncc": Column("NCC", 3, "high"),
+    "fsc_mw": Column("FSC wedge", 3, "high"),
+    "fsc_obs": Column("FSC measured", 3, "high"),
+    "fine_mw": Column("fine wedge", 3, "high"),
+    "fine_obs": Column("fine measured", 3, "high"),
+    "r_mw": Column("power wedge", 2, "one"),
+    "psnr": Column("PSNR", 1, "high"),
+    "ssim": Column("SSIM", 3, "high"),
+    "particle": Column("particle", 3, "high"),
+    "elongation": Column("elongation", 2, "one"),
+    "found": Column("found", 3, "high"),
+    "shell": Column("shell", 3, "high"),
+    "caps": Column("caps", 3, "high"),
+    "blobs": Column("blobs", 1, "low"),
+    "ice_blobs": Column("blobs in ice", 1, "low"),
+    "noise_ratio": Column("noise ratio", 3, "low"),
+}
+"""Name of a score and its column; `docs/metrics.md` defines them."""
+
+
+def write_result(path: Path, fingerprint: str, result: Result) -> None:
+    """Keep one result, with the fingerprint of all that it depends on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps({"fingerprint": fingerprint, **asdict(result)}, indent=1) + "\n")
+
+
+def read_result(path: Path, fingerprint: str) -> Result | None:
+    """An earlier result, if the file is complete and has this fingerprint; else None."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Result(**values) if values.pop("fingerprint") == fingerprint else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_tables(files: Sequence[Path], text: str, results: Sequence[Result], keys: Sequence[str] = KEYS) -> None:
+    """Write the text as Markdown, all scores as CSV and all curves as CSV, in this order of the files.
+
+    The CSV of the scores has one row per result, that of the curves one row per shell. The keys come first in each
+    row. Cells of scores that do not exist are empty; shells with too few components have `nan`.
+    """
+    table, scores, curves = files
+    write_text(table, text)
+    _write_csv(scores, [(_labels(r, keys), r.scores) for r in results])
+    keys = [key for key in keys if key != "seconds"]
+    shells = [(r, zip(*r.curves.values(), strict=True)) for r in results]
+    _write_csv(
+        curves, [(_labels(r, keys), dict(zip(r.curves, shell, strict=True))) for r, some in shells for shell in some]
+    )
+
+
+def markdown_tables(results: Sequence[Result]) -> str:
+    """One table per scene and signal-to-noise ratio: mean and spread over the seeds, the best method in bold."""
+    parts = []
+    for scene, snr in dict.fromkeys((r.scene, r.snr) for r in results):
+        mine = [r for r in results if (r.scene, r.snr) == (scene, snr)]
+        seeds = _seeds(len({r.seed for r in mine}))
+        parts.append(f"**{case_title(scene, snr)}** ({seeds})\n\n{markdown_table(mine)}")
+    return "\n".join(parts)
+
+
+def markdown_table(results: Sequence[Result]) -> str:
+    """One table, one row per method. A mean over fewer seeds than there are says so, and is never the best."""
+    seeds = len({r.seed for r in results})
+    rows: dict[str, list[str]] = {r.method: [] for r in results}
+    names = [name for name in COLUMNS if any(name in r.scores for r in results if r.method != FLOOR)]
+    for column, name in ((COLUMNS[name], name) for name in names):
+        values = {m: [r.scores[name] for r in results if r.method == m and name in r.scores] for m in rows}
+        best = _best(column, [mine for method, mine in values.items() if method != FLOOR and mine])
+        for method, mine in values.items():
+            rows[method].append(_cell(mine, column.digits, seeds, None if method == FLOOR else best))
+    lines = ["| method | " + " | ".join(COLUMNS[name].heading for name in names) + " |"]
+    lines.append("|---|" + "---:|" * len(names))
+    lines += [f"| {method} | " + " | ".join(cells) + " |" for method, cells in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def case_title(scene: str, snr: float) -> str:
+    """Heading of a table or picture."""
+    return f"{scene}, " + (f"SNR {snr:g}" if snr else "no noise")
+
+
+def _best(column: Column, figures: Sequence[Sequence[float]]) -> tuple[str, int] | None:
+    """The best mean over most seeds as it is printed, and the number of seeds; None if there is no other figure.
+
+    Figures that look the same are equally good.
+    """
+    if len(figures) < 2:
+        return None
+    most = max(map(len, figures))
+    worth = {"high": lambda v: v, "low": lambda v: -v, "one": lambda v: -abs(v - 1)}[column.best]
+    return _short(max((float(np.mean(v)) for v in figures if len(v) == most), key=worth), column.digits), most
+
+
+def _cell(values: Sequence[float], digits: int, seeds: int, best: tuple[str, int] | None) -> str:
+    """Mean and sample standard deviation over the seeds, bold if it is the best."""
+    if not values:
+        return ""
+    text = _short(float(np.mean(values)), digits)
+    cell = f"**{text}**" if (text, len(values)) == best else text
+    spread = f" ± {_short(float(np.std(values, ddof=1)), digits)}" if len(values) > 1 else ""
+    return cell + spread + (f" ({_seeds(len(values))})" if len(values) < seeds else "")
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count != 1)}"
+
+
+def _labels(result: Result, keys: Sequence[str]) -> dict[str, object]:
+    texts = {"snr": f"{result.snr:g}", "seconds": f"{result.seconds:.2f}"}
+    return {key: texts.get(key, getattr(result, key)) for key in keys}
+
+
+def _short(value: float, digits: int) -> str:
+    """Without the zero before the point if more than one digit follows it; zero has no sign."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return re.sub(r"^(-?)0(?=\.\d\d)", r"\1", text)
+
+
+def _write_csv(path: Path, rows: Sequence[tuple[Mapping[str, object], Mapping[str, float]]]) -> None:
+    """Write rows of labels and figures; the row with most figures gives the order of the columns."""
+    fullest = sorted(rows, key=lambda row: -len(row[1]))
+    columns = dict.fromkeys(name for labels, figures in fullest for name in (*labels, *figures))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [*columns], restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**labels, **{name: f"{v:.5g}" for name, v in figures.items()}} for labels, figures in rows)
+    write_text(path, buffer.getvalue())
