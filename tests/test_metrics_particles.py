@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -195,14 +194,3 @@ def test_noise_is_found_by_chance_and_borders_are_left_out():
     beside = [*bars, (18, 3, 18), (35, 70, 70)]
     whole = discrimination(volume, ls, bars, L_SHAPE, rotations=20, box=28)
     assert discrimination(volume, ls, beside, L_SHAPE, rotations=20, box=28) == whole
-
-
-@pytest.mark.slow
-def test_sixty_boxes_take_less_than_ten_seconds():
-    rng = np.random.default_rng(8)
-    volume = rng.normal(size=(96, 192, 192)).astype(np.float32)
-    places = rng.uniform(30, [66, 160, 160], (60, 3))
-    template = np.pad(L_SHAPE, 12)
-    began = time.process_time()
-    discrimination(volume, places[:30], places[30:], np.where(template < 0.05, 0, template), (-60, 60))
-    assert time.process_time() - began < 10

@@ -14,11 +14,11 @@ from math import isfinite, nan
 from multiprocessing import get_context
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 
 from cryowae.benchmark.resources import PeakMemory
 from cryowae.benchmark.speed import aligned_table, measure_speed
-from cryowae.io.mrc import write_mrc
 from cryowae.metrics import discrimination
 from cryowae.progress import SILENT, Progress
 from cryowae.report import RestorationFacts, draw_restoration
@@ -70,7 +70,7 @@ def format_limits(rows: Sequence[tuple[Limit, float]]) -> str:
     """A Markdown table of limits and figures."""
     table = [("what", "measured", "limit", "")]
     for limit, value in rows:
-        table.append((limit.name, f"{value:.3g} {limit.unit}", f"{limit.most:g} {limit.unit}", limit.verdict(value)))
+        table.append((limit.name, f"{value:.4g} {limit.unit}", f"{limit.most:g} {limit.unit}", limit.verdict(value)))
     return aligned_table(table)
 
 
@@ -99,15 +99,13 @@ def _napari_memory(folder: Path) -> float:
     if not find_spec("napari"):
         return nan
     from napari.components import ViewerModel
+    from npe2 import PluginManager
 
+    PluginManager.instance().discover()
     small, large = folder / "small.mrc", folder / "large.mrc"
-    write_mrc(small, np.ones((4, 1024, 1024), np.float32), voxel_size=10.0)
-    header = bytearray(small.read_bytes()[:1024])
-    for start, value in ((8, np.int32(512)), (36, np.int32(512)), (48, np.float32(5120))):  # nz, mz, cell along z
-        header[start : start + 4] = value.tobytes()
-    large.write_bytes(header)
-    with large.open("r+b") as file:
-        file.truncate(1024 + 512 * 4 * 1024**2)  # sparse
+    for path, sections in ((small, 4), (large, 512)):
+        with mrcfile.new_mmap(path, (sections, 1024, 1024), mrc_mode=2) as file:  # sparse
+            file.voxel_size = 10
     viewer = ViewerModel()
     viewer.open(small, plugin="cryowae")  # loads libraries
     with PeakMemory() as memory:
