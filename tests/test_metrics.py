@@ -191,6 +191,34 @@ def test_structural_similarity_is_that_of_scikit_image(window, monkeypatch):
         ssim(truth[:5], volume[:5])
 
 
+@pytest.mark.parametrize("window", [5, 7])
+def test_structural_similarity_is_that_of_monai(window):
+    metrics = pytest.importorskip("monai.metrics")
+    truth, volume = volumes((24, 21, 22), (-60, 60))
+    slope, offset = np.polyfit(volume.ravel(), truth.ravel(), 1)
+    pair = [torch.from_numpy(q)[None, None] for q in (slope * volume + offset, truth)]
+    # MONAI's variances divide by n and not by n - 1: in the quotient that is a smaller K2
+    k2 = 0.03 * np.sqrt(1 - 1 / window**3)
+    similarity = metrics.SSIMMetric(3, np.ptp(truth), "uniform", window, k1=0.01, k2=k2)
+    assert ssim(truth, volume, window) == pytest.approx(float(similarity(*pair)), abs=1e-6)
+
+
+@pytest.mark.parametrize(("region", "low", "high"), [("all", -60, 60), ("measured", -60, 60), ("measured", -40, 60)])
+def test_shell_correlation_is_that_of_another_library(region, low, high):
+    """Its shells overlap and are linearly interpolated: the curves agree within the spread of neighbouring shells."""
+    library = pytest.importorskip("torch_fourier_shell_correlation")
+    truth, volume = volumes((64, 64, 64), (low, high), noise=4)
+    hann = np.hanning(66)[1:-1]
+    window = hann[:, None, None] * hann[:, None] * hann
+    first, second = (torch.from_numpy((q - np.average(q, weights=window)) * window) for q in (truth, volume))
+    mask = None if region == "all" else Wedge.binary(low, high).mask((64, 64, 64)) > 0.5
+    theirs = library.fourier_shell_correlation(first, second, mask).numpy()
+    ours = fsc(truth, volume, (low, high), region)
+    expected = np.interp(ours.frequency, np.linspace(0, 0.5, len(theirs)), theirs)
+    np.testing.assert_allclose(ours.correlation[3:], expected[3:], atol=0.04)
+    assert np.ptp(expected[3:]) > 0.4
+
+
 def test_half_precision_and_tensors_are_welcome():
     truth, volume = volumes((40, 40, 40), (-60, 60))
     half = score(truth.astype(np.float16), torch.from_numpy(volume).half(), (-60, 60), crop=4)
