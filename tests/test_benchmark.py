@@ -11,13 +11,13 @@ import mrcfile
 import numpy as np
 import pytest
 import torch
-from cryowae.benchmark.suite_inputs import write_inputs
-from cryowae.benchmark.suite_run import run_suite
-from cryowae.benchmark.score_tables import Result, markdown_tables
 from test_cli import make_weights, run
 
 from cryowae.benchmark.cases import make_cases, specifications
 from cryowae.benchmark.methods import apply_method
+from cryowae.benchmark.score_files import Result, markdown_tables
+from cryowae.benchmark.suite_inputs import write_inputs
+from cryowae.benchmark.suite_run import run_suite
 from cryowae.config import MethodConfig, SuiteConfig, load_suite
 from cryowae.config.suite import FLOOR
 from cryowae.errors import ConfigError, OutputError
@@ -268,7 +268,9 @@ def test_the_best_is_bold_the_floor_never_and_the_spread_is_told():
 
 
 def test_negative_and_large_figures_keep_their_digits():
-    text = markdown_tables([result_of("a", 1, ncc=-0.25, psnr=21.04, elongation=1.5, blobs=0.0, fsc_mw=-0.0004, ssim=0.9996)])
+    text = markdown_tables(
+        [result_of("a", 1, ncc=-0.25, psnr=21.04, elongation=1.5, blobs=0.0, fsc_mw=-0.0004, ssim=0.9996)]
+    )
     assert "| -.250 | .000 | 21.0 | 1.000 | 1.50 | 0.0 |" in text  # nothing is the best of one
 
 
@@ -320,7 +322,10 @@ def test_the_suites_that_ship_are_sound(name):
         (["score", "truth.mrc", "a=b.mrc", "--output", "o"], "--tilt-range"),
         (["score", "truth.mrc", "ground truth=b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "ground truth"),
         (["score", "truth.mrc", "b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "NAME=FILE"),
-        (["score", "truth.mrc", "a=b.mrc", "a=c.mrc", "--output", "o", "--tilt-range", "-60", "60"], "names that differ"),
+        (
+            ["score", "truth.mrc", "a=b.mrc", "a=c.mrc", "--output", "o", "--tilt-range", "-60", "60"],
+            "names that differ",
+        ),
         (["score", "truth.mrc", "a=b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "truth.mrc does not exist"),
         (["speed", "--size", "big"], "256 or 128,512,512"),
     ],

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryowae.benchmark.case_scores import score_case
-from cryowae.benchmark.score_tables import COLUMNS
 
+from cryowae.benchmark.case_scores import score_case
 from cryowae.benchmark.cases import Case, make_cases, specifications
+from cryowae.benchmark.score_files import COLUMNS
 from cryowae.config import SuiteConfig
 from cryowae.metrics import whole_boxes
 

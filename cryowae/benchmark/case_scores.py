@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -86,24 +85,18 @@ def _of_particles(case: Case, restored: Array, crop: int) -> dict[str, float]:
         if abs(elongation(case.truth, centres, radius) - 1) < ROUND:
             scores["elongation"] = elongation(restored, centres, radius)
     areas = [
-        max(matcher.area(restored, target.own, target.others) for matcher in target.matchers)
-        for target in _targets(specimen, case.wedge, case.seed)
+        max(matcher.area(restored, own, others) for matcher in matchers)
+        for own, others, matchers in _targets(specimen, case.wedge, case.seed)
     ]
     return scores | ({"found": float(np.mean(areas))} if areas else {})
 
 
-@dataclass(frozen=True)
-class _Target:
-    """A kind to be discriminated from the others. Templates with and without the wedge are tried; the better counts."""
-
-    own: Positions
-    others: Positions
-    matchers: tuple[Matcher, ...]
-
-
 @lru_cache(maxsize=1)
-def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[_Target]:
-    """The smallest, the middle and the largest of the common kinds."""
+def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[tuple[Positions, Positions, list[Matcher]]]:
+    """Own positions, other positions and templates of the smallest, the middle and the largest of the common kinds.
+
+    There are templates with and without the wedge; the better ones count.
+    """
     kinds = _common(specimen)
     targets = []
     for name in sorted({kinds[0], kinds[len(kinds) // 2], kinds[-1]}) if kinds else []:
@@ -113,8 +106,7 @@ def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[_Target]:
         centres = (whole_boxes(_centres(specimen, name, same), box, shape) for same in (True, False))
         own, others = (rng.permutation(some)[:MOST] for some in centres)
         if min(len(own), len(others)) >= FEWEST:
-            matchers = tuple(Matcher.of(template, cut, box=box) for cut in (None, wedge))
-            targets.append(_Target(own, others[: len(own)], matchers))
+            targets.append((own, others[: len(own)], [Matcher.of(template, cut, box=box) for cut in (None, wedge)]))
     return targets
 
 

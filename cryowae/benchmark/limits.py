@@ -17,7 +17,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 
-from cryowae.benchmark.resources import PeakMemory
+from cryowae.benchmark.resources import watched_memory
 from cryowae.benchmark.speed import aligned_table, measure_speed
 from cryowae.metrics import discrimination
 from cryowae.progress import SILENT, Progress
@@ -88,10 +88,9 @@ def _report_memory(folder: Path) -> float:
     draw_restoration(folder / "first.png", small, small, facts)  # loads fonts and libraries
     shape = (150, 1100, 800)
     large = np.memmap(folder / "sparse.raw", np.float32, "w+", shape=shape)
-    with PeakMemory() as memory:
-        before = memory.peak
+    with watched_memory() as memory:
         draw_restoration(folder / "picture.png", large, large, facts)
-    return (memory.peak - before) / 1e6
+    return (max(memory) - memory[0]) / 1e6
 
 
 def _napari_memory(folder: Path) -> float:
@@ -108,11 +107,10 @@ def _napari_memory(folder: Path) -> float:
             file.voxel_size = 10
     viewer = ViewerModel()
     viewer.open(small, plugin="cryowae")  # loads libraries
-    with PeakMemory() as memory:
-        before = memory.peak
+    with watched_memory() as memory:
         viewer.open(large, plugin="cryowae")
         viewer.dims.set_current_step(0, 300)
-    return (memory.peak - before) / 1e6
+    return (max(memory) - memory[0]) / 1e6
 
 
 def _restoration_memory(folder: Path) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import nan
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -16,30 +16,32 @@ from torch.utils.benchmark import Timer
 from cryowae.models.weights import RestorationModel
 
 
-class PeakMemory:
-    """Context that watches this process's anonymous memory a hundred times a second; `peak` is the largest, in bytes.
+@contextmanager
+def watched_memory(read: Callable[[], float] | None = None) -> Iterator[list[float]]:
+    """Read this process's anonymous memory a hundred times a second.
 
-    Anonymous memory is what the system cannot take back; mapped files are not part of it. NaN where the system does
-    not tell, which is all but Linux.
+    Anonymous memory is what the system cannot take back; mapped files are not part of it.
+
+    Yields
+    ------
+    seen
+        All values in bytes, the first from before the work; their maximum is the peak. NaN where the system does not
+        tell, which is all but Linux.
     """
+    read = read or anonymous_memory
+    seen, stop = [read()], threading.Event()
 
-    def __init__(self, read: Callable[[], float] | None = None) -> None:
-        self._read = read or anonymous_memory
+    def watch() -> None:
+        while not stop.wait(0.01):
+            seen.append(read())
 
-    def __enter__(self) -> Self:
-        self.peak = self._read()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.01):
-            self.peak = max(self.peak, self._read())
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
 
 
 def anonymous_memory(status: str | Path = "/proc/self/status") -> float:

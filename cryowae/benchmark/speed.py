@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from cryowae.benchmark.resources import PeakMemory, card_rates, convolution_work
+from cryowae.benchmark.resources import card_rates, convolution_work, watched_memory
 from cryowae.io.mrc import MrcWriter, read_mrc
 from cryowae.models.weights import RestorationModel, load_model
 from cryowae.progress import SILENT, Progress
@@ -49,7 +49,7 @@ class SpeedRow:
     reference_seconds
         Of the reference filter on the same volume, in memory.
     memory
-        Peak of the process's anonymous memory in bytes, with the program and its libraries; see `PeakMemory`.
+        Peak of the process's anonymous memory in bytes, with the program and its libraries; see `watched_memory`.
     volume_bytes
         Of the volume in float32.
     device_memory
@@ -187,7 +187,7 @@ def _measure(source: Path, shape: Shape, model: Model, fast: bool, progress: Pro
         torch.cuda.reset_peak_memory_stats(model.device)
     options = RestoreOptions(device=str(model.device), fast=fast, report=False)
     began = time.process_time()
-    with PeakMemory() as memory:
+    with watched_memory() as memory:
         result = restore_tomogram(source, model=model, options=options, progress=progress)
     busy = time.process_time() - began
     rate = compute = traffic = None
@@ -207,7 +207,7 @@ def _measure(source: Path, shape: Shape, model: Model, fast: bool, progress: Pro
         seconds=result.seconds,
         cpu_seconds=busy,
         reference_seconds=reference,
-        memory=memory.peak,
+        memory=max(memory),
         volume_bytes=4 * prod(shape),
         device_memory=torch.cuda.max_memory_allocated(model.device) if cuda else None,
         network_voxels_per_voxel=result.network_voxels_per_voxel,

@@ -11,11 +11,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from cryowae.benchmark import score_files
 from cryowae.benchmark.case_scores import score_case
 from cryowae.benchmark.cases import Case, Specification, check_scenes, make_cases, specifications
 from cryowae.benchmark.methods import apply_method, check_method
-from cryowae.benchmark.score_pictures import draw_scores, draw_slices_of
-from cryowae.benchmark.score_tables import Result, case_title, markdown_tables, read_result, write_result, write_tables
+from cryowae.benchmark.score_files import Result
 from cryowae.config import MethodConfig, SuiteConfig
 from cryowae.config.suite import FLOOR, TRUTH, check_title
 from cryowae.errors import ConfigError
@@ -114,8 +114,8 @@ def run_suite(
     progress.end()
     progress.say("writing the tables")
     files = table, csv, curves = [folder / name for name in ("table.md", "table.csv", "curves.csv")]
-    text = markdown_tables(results)
-    write_tables(files, text, results)
+    text = score_files.markdown_tables(results)
+    score_files.write_tables(files, text, results)
     pictures = _draw(suite, results, folder)
     return SuiteResult(table, csv, curves, tuple(pictures), text, fresh, time.perf_counter() - began)
 
@@ -176,7 +176,11 @@ class _Task:
     def earlier_result(self) -> Result | None:
         """The result of an earlier run, if none of its files is missing."""
         kept = (TRUTH, self.method.title) if self.keeps_volume else ()
-        return read_result(self.path, self.fingerprint) if all(self.volume(t).is_file() for t in kept) else None
+        return (
+            score_files.read_result(self.path, self.fingerprint)
+            if all(self.volume(t).is_file() for t in kept)
+            else None
+        )
 
     def run(self, case: Case, networks: Mapping[str, RestorationModel]) -> Result:
         """Restore the case, score the result and write the files."""
@@ -192,7 +196,7 @@ class _Task:
                 path, voxel_size = self.volume(name), case.specimen.voxel_size
                 write_mrc(path, -volume, voxel_size=voxel_size, float16=small, overwrite=True)
         result = Result.of(found, case.scene.name, case.snr, case.seed, title, seconds)
-        write_result(self.path, self.fingerprint, result)
+        score_files.write_result(self.path, self.fingerprint, result)
         return result
 
 
@@ -203,13 +207,15 @@ def _draw(suite: SuiteConfig, results: list[Result], folder: Path) -> list[Path]
         first = Specification(scene, suite.seeds[0])
         for snr in first.snrs:
             mine = [r for r in results if (r.scene, r.snr) == (scene.name, snr)]
-            title, name = case_title(scene.name, snr), f"{scene.name}_snr{snr:g}.png"
-            pictures += draw_scores(folder / f"fsc_{name}", mine, scene.voxel_size, title)
+            title, name = score_files.case_title(scene.name, snr), f"{scene.name}_snr{snr:g}.png"
+            pictures += score_files.draw_scores(folder / f"fsc_{name}", mine, scene.voxel_size, title)
             shown = [r for r in mine if r.seed == first.seed and r.method != FLOOR]
             paths = {t: _volume(folder, first.case_name(snr), t) for t in (TRUTH, *(r.method for r in shown))}
             volumes = {title: read_mrc(path).data for title, path in paths.items() if path.is_file()}
             heading = f"{title}, seed {first.seed}"
-            pictures.append(draw_slices_of(folder / f"sheet_{name}", shown, volumes, scene.voxel_size, heading))
+            pictures.append(
+                score_files.draw_slices_of(folder / f"sheet_{name}", shown, volumes, scene.voxel_size, heading)
+            )
     return pictures
 
 

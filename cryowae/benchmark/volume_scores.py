@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cryowae.benchmark import score_files
 from cryowae.benchmark.cases import LEAST, read_candidate
-from cryowae.benchmark.score_pictures import draw_scores, draw_slices_of
-from cryowae.benchmark.score_tables import Result, markdown_table, write_tables
+from cryowae.benchmark.score_files import Result
 from cryowae.config.suite import FLOOR, TRUTH, check_title
 from cryowae.errors import ConfigError
 from cryowae.fourier.wedge import Wedge
@@ -102,8 +102,8 @@ def score_volumes(
         results.append(Result.of(profile(target, volume, wedge, crop), title, 0.0, 0, name, 0.0))
         progress.advance()
     progress.end()
-    text = f"**{title}**\n\n{markdown_table(results)}"
-    write_tables(files[:3], text, results, keys=("method",))
-    draw_scores(files[3], results, opened.voxel_size, title)
-    draw_slices_of(files[4], results, {TRUTH: target, **loaded}, opened.voxel_size, title)
+    text = f"**{title}**\n\n{score_files.markdown_table(results)}"
+    score_files.write_tables(files[:3], text, results, keys=("method",))
+    score_files.draw_scores(files[3], results, opened.voxel_size, title)
+    score_files.draw_slices_of(files[4], results, {TRUTH: target, **loaded}, opened.voxel_size, title)
     return VolumeScores(files, text)

@@ -28,15 +28,7 @@ _BATCH = 32  # rotated templates at once
 
 
 def discrimination(
-    volume: Array,
-    positions: Array,
-    decoys: Array,
-    template: Array,
-    wedge: Range | None = None,
-    *,
-    rotations: int = 500,
-    box: int = 48,
-    seed: int = 0,
+    volume: Array, positions: Array, decoys: Array, template: Array, wedge: Range | None = None, **options: int
 ) -> float:
     """How well matching tells a particle from what is none: the area under the ROC curve.
 
@@ -49,15 +41,15 @@ def discrimination(
         `(z, y, x)`, particles bright.
     positions, decoys
         `(n, 3)` and `(m, 3)`, `(z, y, x)` in voxels. Those whose box sticks out of the volume are left out.
-    template, wedge, rotations, box, seed
-        See `Matcher.of`; to look into several volumes for one particle, make a `Matcher`.
+    template, wedge, options
+        As in `Matcher.of`. To look into several volumes for one particle, make a `Matcher`.
 
     Returns
     -------
     area
         1 if every particle has more than every decoy, one half by chance; NaN if none of either is left.
     """
-    return Matcher.of(template, wedge, rotations=rotations, box=box, seed=seed).area(volume, positions, decoys)
+    return Matcher.of(template, wedge, **options).area(volume, positions, decoys)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,10 @@ FINE = 12
 """Points on a particle's radius with which moments are taken, for what is small in voxels."""
 
 
+_KEYS = np.array([[0, -1, 2, -1], [2, 0, -5, 3], [0, 1, 4, -3], [0, 0, -1, 1]]) / 2
+"""Cubic convolution: polynomials of the four weights in the position between two voxels (Keys 1981, eq. 4)."""
+
+
 def particle_correlations(
     truth: Array,
     volume: Array,
@@ -117,15 +121,9 @@ def _box_about(data: NDArray[np.float64], centre: NDArray[np.float64], reach: in
     if (low < 0).any() or (high > data.shape).any():
         return None
     box = data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    n = 2 * reach + 1
     for axis, t in enumerate(centre - whole):
-        # Keys 1981, IEEE Trans. Acoust. 29, 1153
-        taps = (
-            (-t + 2 * t**2 - t**3) / 2,
-            (2 - 5 * t**2 + 3 * t**3) / 2,
-            (t + 4 * t**2 - 3 * t**3) / 2,
-            (t**3 - t**2) / 2,
-        )
-        n = 2 * reach + 1
+        taps = _KEYS @ (1, t, t**2, t**3)
         box = sum((tap * box.take(range(i, i + n), axis) for i, tap in enumerate(taps)), np.zeros(()))
     return box
 

@@ -90,33 +90,39 @@ class RegionSums:
     ----------
     edges
         `(shells + 1,)` of the shells, in cycles per voxel.
-    power_a, power_b, cross
-        `(shells,)` sums of `|A|^2`, `|B|^2` and `Re A B*`.
-    count
-        `(shells,)` components of the half spectrum.
-    pearson
-        Pearson correlation of the two volumes that the region alone makes, by Parseval's theorem.
+    by_shell
+        `(4, shells)` sums of `|A|^2`, `|B|^2`, `Re A B*` and 1 over the components of the half spectrum.
+    over_all
+        `(3,)` sums of the first three over all components of the region.
     scale
         Least-squares factor from B to A, over the whole spectrum.
     """
 
     edges: NDArray[np.float64]
-    power_a: NDArray[np.float64]
-    power_b: NDArray[np.float64]
-    cross: NDArray[np.float64]
-    count: NDArray[np.int64]
-    pearson: float
+    by_shell: NDArray[np.float64]
+    over_all: NDArray[np.float64]
     scale: float
+
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """`(shells,)` components of the half spectrum."""
+        count: NDArray[np.int64] = self.by_shell[3].astype(np.int64)
+        return count
+
+    @property
+    def pearson(self) -> float:
+        """Pearson correlation of the two volumes that the region alone makes, by Parseval's theorem."""
+        return float(_correlation(self.over_all))
 
     @property
     def correlation(self) -> NDArray[np.float64]:
         """`(shells,)` Fourier shell correlation."""
-        return ratio(self.cross, np.sqrt(self.power_a * self.power_b))
+        return _correlation(self.by_shell)
 
     @property
     def amplitude(self) -> NDArray[np.float64]:
         """`(shells,)` amplitude of B over that of A, after the least-squares fit; its square is the ratio of power."""
-        return np.sqrt(ratio(self.power_b, self.power_a)) * abs(self.scale)
+        return np.sqrt(_ratio(self.by_shell[1], self.by_shell[0])) * abs(self.scale)
 
     def curve(self, fewest: int = 1) -> ShellCorrelation:
         """The correlation by shell, NaN where a shell has fewer than `fewest` components."""
@@ -147,16 +153,15 @@ def region_sums(spectra: Spectra, regions: Sequence[Region], edges: Tensor) -> d
             over_all[region] += [float((part * inside * twice).sum()) for part in parts]
             counted = (*(part * inside for part in parts), inside)
             by_shell[region] += torch.stack([shell_sums(part, distance, edges) for part in counted])
-    scale = float(ratio(fit[:1], fit[1:])[0])
-    results: dict[Region, RegionSums] = {}
-    for region in regions:
-        power_a, power_b, cross, count = by_shell[region].numpy()
-        totals = over_all[region]
-        pearson = float(ratio(totals[2:], np.sqrt(totals[:1] * totals[1:2]))[0])
-        results[region] = RegionSums(edges.numpy(), power_a, power_b, cross, count.astype(np.int64), pearson, scale)
-    return results
+    scale = float(_ratio(fit[0], fit[1]))
+    return {r: RegionSums(edges.numpy(), by_shell[r].numpy(), over_all[r], scale) for r in regions}
 
 
-def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Their quotient, 0 where the denominator is: what holds nothing correlates with nothing."""
+def _correlation(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    power_a, power_b, cross = sums[:3]
+    return _ratio(cross, np.sqrt(power_a * power_b))
+
+
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The quotient; 0 where the denominator is 0: the correlation of an empty component is 0."""
     return np.where(denominator > 0, numerator, 0) / np.where(denominator > 0, denominator, 1)
