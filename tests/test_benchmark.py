@@ -13,10 +13,9 @@ import pytest
 import torch
 from test_cli import make_weights, run
 
-from cryowae.benchmark.cases import make_cases, specifications
+from cryowae.benchmark.cases import make_cases, specifications, write_inputs
 from cryowae.benchmark.methods import apply_method
 from cryowae.benchmark.score_files import Result, markdown_tables
-from cryowae.benchmark.suite_inputs import write_inputs
 from cryowae.benchmark.suite_run import run_suite
 from cryowae.config import MethodConfig, SuiteConfig, load_suite
 from cryowae.config.suite import FLOOR

@@ -50,19 +50,12 @@ class Limit:
         return ("kept" if value <= self.most else "missed") if isfinite(value) else "not measured"
 
 
-def measure_limits(
-    limits: Sequence[Limit] | None = None,
-    measure: Callable[[Limit], float] | None = None,
-    progress: Progress = SILENT,
-) -> list[tuple[Limit, float]]:
-    """Measure every limit; by default all of `LIMITS`, each in a new process.
-
-    In a new process no memory is left over from other work. `measure` takes a limit and returns its figure.
-    """
+def measure_limits(progress: Progress = SILENT) -> list[tuple[Limit, float]]:
+    """Measure all of `LIMITS`, each in a new process, in which no memory is left over from other work."""
     rows = []
-    for limit in LIMITS if limits is None else limits:
+    for limit in LIMITS:
         progress.say(limit.name)
-        rows.append((limit, (measure or _in_new_process)(limit)))
+        rows.append((limit, _in_new_process(limit)))
     return rows
 
 
@@ -75,10 +68,8 @@ def format_limits(rows: Sequence[tuple[Limit, float]]) -> str:
 
 
 def _in_new_process(limit: Limit) -> float:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
-    ):
+    spawn = get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(limit.measure, Path(folder)).result()
 
 

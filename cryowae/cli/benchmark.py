@@ -36,8 +36,7 @@ def run(
         typer.Option(metavar="NAME=FOLDER", help="Another tool's volumes as a further method; may be repeated."),
     ] = None,
     settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the suite: seeds=[1]."),
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the suite: seeds=[1].")
     ] = None,
     inputs_only: Annotated[
         bool, typer.Option("--inputs-only", help="Write the tomograms for other tools, and stop.")
@@ -55,7 +54,7 @@ def run(
     folder = output or Path(f"benchmark_{chosen.name}")
     with progress() as shown:
         if inputs_only:
-            from cryowae.benchmark.suite_inputs import write_inputs
+            from cryowae.benchmark.cases import write_inputs
 
             written = write_inputs(chosen, folder, progress=shown)
             typer.echo(f"{len(written)} tomograms in {folder}")

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cryowae.fourier.grids import Device
-from cryowae.metrics.regions import Range, Region, Spectra, as_wedge
+from cryowae.metrics.regions import Range, Region, Spectra
 from cryowae.metrics.shells import FEWEST, RegionSums, ShellCorrelation, region_sums
 from cryowae.metrics.voxels import Array, as_pair, ncc, psnr, ssim
 
@@ -96,7 +96,7 @@ def score(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: Dev
         If the shapes differ, nothing is left after cropping, or a value is not finite.
     """
     g, v = as_pair(truth, volume, device, crop)
-    sums = region_sums(Spectra.of(g, v, as_wedge(wedge)), ("missing", "measured"), SHELLS)
+    sums = region_sums(Spectra.of(g, v, wedge), ("missing", "measured"), SHELLS)
     figures = {"ncc": ncc(g, v), "psnr": psnr(g, v)}
     for suffix in ("_mw", "_obs"):
         figures |= {name + suffix: value for name, value in _shell_figures(sums[REGIONS[suffix]]).items()}
@@ -129,7 +129,7 @@ def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: D
         If the shapes differ, fewer than 7 voxels are left after cropping, or a value is not finite.
     """
     g, v = as_pair(truth, volume, device, crop)
-    spectra = Spectra.of(g, v, as_wedge(wedge))
+    spectra = Spectra.of(g, v, wedge)
     sums = region_sums(spectra, tuple(REGIONS.values()), SHELLS)
     figures: dict[str, float] = {}
     curves: dict[str, NDArray[np.float64]] = {}

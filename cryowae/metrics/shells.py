@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.fourier.grids import Device, hermitian_weights, shell_edges, shell_sums, z_slabs
-from cryowae.metrics.regions import Range, Region, Spectra, as_wedge
+from cryowae.metrics.regions import Range, Region, Spectra
 from cryowae.metrics.voxels import Array, as_pair
 
 FEWEST = 60
-"""Components below which a shell is left out of the means."""
+"""Shells with fewer components are left out of the means."""
 
 
 def fsc(
@@ -34,11 +34,11 @@ def fsc(
     a, b
         `(z, y, x)`; for a resolution, two volumes with nothing in common but the object.
     wedge, region
-        Count what was measured, or what is missing, only. The missing wedge is eroded, see `cryowae.metrics.regions`.
+        Only the components of this region count. The missing wedge is eroded, see `cryowae.metrics.regions`.
     width
         Of the shells in cycles per voxel; one frequency step of the shortest axis if not given.
     device
-        Where to work.
+        Where to compute.
 
     Returns
     -------
@@ -49,8 +49,7 @@ def fsc(
         raise ValueError(f"the region {region!r} needs a wedge")
     first, second = as_pair(a, b, device)
     edges = shell_edges(width or 1 / min(first.shape))
-    spectra = Spectra.of(first, second, None if wedge is None else as_wedge(wedge))
-    return region_sums(spectra, (region,), edges)[region].curve()
+    return region_sums(Spectra.of(first, second, wedge), (region,), edges)[region].curve()
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class ShellCorrelation:
     frequency
         `(shells,)` middles of the shells, in cycles per voxel.
     correlation
-        `(shells,)`, NaN where a shell holds nothing of the region.
+        `(shells,)`, NaN where a shell has no component in the region.
     count
         `(shells,)` components of the half spectrum.
     """

@@ -25,7 +25,7 @@ def ncc(a: Array, b: Array) -> float:
 def psnr(truth: Array, volume: Array) -> float:
     """Peak signal-to-noise ratio in decibels after a least-squares fit of scale and offset.
 
-    The peak is the range of the truth. Volumes that are the same up to rounding get about 150; a constant truth NaN.
+    The peak is the range of the truth. Volumes that are equal up to rounding have about 150; NaN for a constant truth.
     """
     g, v = as_pair(truth, volume)
     gg, vv, gv = _moments(g, v)
@@ -38,9 +38,8 @@ def psnr(truth: Array, volume: Array) -> float:
 def ssim(truth: Array, volume: Array, window: int = 7, device: Device = "cpu") -> float:
     """Mean structural similarity after a least-squares fit of scale and offset.
 
-    Wang et al. 2004, IEEE Trans. Image Process. 13, 600: uniform windows of `window` voxels cubed that lie wholly
-    inside, K1 = 0.01, K2 = 0.03, dynamic range = range of the truth. NaN for a
-    constant truth.
+    Wang et al. 2004, IEEE Trans. Image Process. 13, 600: uniform windows of `window` voxels cubed that are wholly
+    inside, K1 = 0.01, K2 = 0.03, dynamic range = range of the truth. NaN for a constant truth.
     """
     g, v = as_pair(truth, volume, device)
     if min(g.shape) < window:
@@ -87,7 +86,7 @@ def as_tensor(values: Array) -> Tensor:
 
 
 def _moments(a: Tensor, b: Tensor) -> tuple[float, float, float]:
-    """Variances of both and their covariance: in float64, section by section, without copies of the volumes in it."""
+    """Variances of both and their covariance, in float64; section by section, so that no volume is copied."""
     wide = torch.float32 if a.device.type == "mps" else torch.float64
     mean_a, mean_b = (sum(float(section.to(wide).mean()) for section in q) / len(q) for q in (a, b))
     aa = bb = ab = 0.0
