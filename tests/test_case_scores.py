@@ -1,4 +1,4 @@
-"""What a benchmark measures of volumes whose figures are known."""
+"""Scores of one case, for volumes whose scores are known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def with_balls(volume: np.ndarray, centres: list[tuple[int, int, int]], contrast
     return result
 
 
-def test_the_truth_is_perfect_and_its_reverse_is_not(crowded):
+def test_the_truth_has_perfect_scores_and_its_negative_has_not(crowded):
     nothing = np.zeros_like(crowded.truth)
     right = score_case(crowded, crowded.truth, nothing, 8).scores
     for name in ("ncc", "fsc_mw", "fsc_obs", "r_mw", "ssim", "particle"):
@@ -52,7 +52,7 @@ def test_the_truth_is_perfect_and_its_reverse_is_not(crowded):
     assert wrong["found"] < 0.5 and np.isnan(wrong["blobs"])
 
 
-def test_what_was_invented_does_not_depend_on_the_scale_of_a_method(crowded):
+def test_invented_structure_does_not_depend_on_the_scale_of_a_method(crowded):
     twin = with_balls(np.zeros_like(crowded.truth), [(20, 20, 20), (24, 50, 60)], 0.8)
     ours = score_case(crowded, crowded.truth, twin, 8).scores
     scaled = score_case(crowded, 40 * crowded.truth - 3, 40 * twin + 9, 8).scores
@@ -75,13 +75,13 @@ def test_blobs_in_ice_count_where_there_are_no_particles(empty):
     assert score_case(empty, with_balls(empty.truth, far, 0.3), None, 4).scores["ice_blobs"] == 0  # too faint
 
 
-def test_particles_are_sought_where_their_boxes_fit():
+def test_positions_without_a_whole_box_are_left_out():
     positions = np.array([[8.0, 20, 20], [10, 20, 20], [6, 20, 20], [20, 33, 20], [20, 20, 5]])
     kept = whole_boxes(positions, 16, (40, 40, 40))
     np.testing.assert_array_equal(kept, positions[[0, 1]])
 
 
-def test_the_page_of_metrics_lists_the_columns_as_they_are():
+def test_the_metrics_page_lists_all_columns():
     page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| ")
