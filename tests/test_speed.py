@@ -14,7 +14,7 @@ import torch
 from test_cli import run
 from torch import Tensor, nn
 
-from cryowae.benchmark import limits, speed
+from cryowae.benchmark import limits, resources, speed
 from cryowae.benchmark.limits import Limit, format_limits, measure_limits
 from cryowae.benchmark.resources import anonymous_memory, convolution_work, watched_memory
 from cryowae.benchmark.speed import SpeedRow, format_speed, measure_speed, simulate_noise
@@ -95,6 +95,20 @@ def test_the_work_of_convolutions_is_counted():
     assert products == 27 * 2 + 2  # multiply-adds a voxel: two filters of 3x3x3, one of two channels
     assert values == (1 + 2) + (2 + 1)
     assert not any(layer._forward_hooks for layer in network)
+
+
+def test_rates_of_a_device_are_those_of_a_product_and_a_copy(monkeypatch):
+    class Timer:
+        def __init__(self, code, globals):
+            exec(code, globals)
+            self.mean = 0.5 if "matmul" in code else 0.25
+
+        def timeit(self, count):
+            return self
+
+    monkeypatch.setattr(resources, "Timer", Timer)
+    flops, bandwidth = resources.card_rates(torch.device("cpu"), torch.float32, edge=10)
+    assert flops == 2 * 10**3 / 0.5 and bandwidth == 2 * 4 * 10**2 / 0.25
 
 
 def test_the_volume_is_noise_with_dark_blobs(tmp_path):
