@@ -15,7 +15,7 @@ from test_cli import make_weights, run
 
 from cryowae.benchmark.cases import make_cases, specifications, write_inputs
 from cryowae.benchmark.methods import apply_method
-from cryowae.benchmark.score_files import Result, markdown_tables
+from cryowae.benchmark.score_files import Result, markdown_tables, write_tables
 from cryowae.benchmark.suite_run import run_suite
 from cryowae.config import MethodConfig, SuiteConfig, load_suite
 from cryowae.config.suite import FLOOR
@@ -264,6 +264,19 @@ def test_the_best_method_is_bold_but_never_the_floor():
     assert re.search(r"\*\*.800\*\* ± .141", rows["high"]) and "**.80**" in rows["high"] and "**.100**" in rows["low"]
     assert "**" not in rows[FLOOR] and rows["low"].count("**") == 2
     assert "(2 seeds)" in text
+
+
+def test_tables_have_a_heading_and_empty_cells_where_there_are_no_figures(tmp_path):
+    files = [tmp_path / name for name in ("table.md", "table.csv", "curves.csv")]
+    write_tables(files, "text", [result_of("a", 1, ncc=0.5), result_of("b", 1, ncc=0.123456, psnr=20.0)])
+    assert files[0].read_text() == "text"
+    lines = files[1].read_text().splitlines()
+    assert lines == [
+        "scene,snr,seed,method,seconds,ncc,psnr",
+        "scene,0.5,1,a,1.00,0.5,",
+        "scene,0.5,1,b,1.00,0.12346,20",
+    ]
+    assert files[2].read_text() == "scene,snr,seed,method\n"
 
 
 def test_negative_and_large_figures_keep_their_digits():

@@ -116,12 +116,10 @@ def write_tables(files: Sequence[Path], text: str, results: Sequence[Result], ke
     """
     table, scores, curves = files
     write_text(table, text)
-    _write_csv(scores, [(_labels(r, keys), r.scores) for r in results])
-    keys = [key for key in keys if key != "seconds"]
+    _write_csv(scores, keys, [(r, r.scores) for r in results])
     shells = [(r, zip(*r.curves.values(), strict=True)) for r in results]
-    _write_csv(
-        curves, [(_labels(r, keys), dict(zip(r.curves, shell, strict=True))) for r, some in shells for shell in some]
-    )
+    rows = [(r, dict(zip(r.curves, values, strict=True))) for r, shell in shells for values in shell]
+    _write_csv(curves, [key for key in keys if key != "seconds"], rows)
 
 
 def markdown_tables(results: Sequence[Result]) -> str:
@@ -211,11 +209,6 @@ def _seeds(count: int) -> str:
     return f"{count} seed{'s' * (count != 1)}"
 
 
-def _labels(result: Result, keys: Sequence[str]) -> dict[str, object]:
-    texts = {"snr": f"{result.snr:g}", "seconds": f"{result.seconds:.2f}"}
-    return {key: texts.get(key, getattr(result, key)) for key in keys}
-
-
 def _short(value: float, digits: int) -> str:
     """Without the zero before the point if more than one digit follows it; zero has no sign."""
     text = f"{value:.{digits}f}"
@@ -224,12 +217,15 @@ def _short(value: float, digits: int) -> str:
     return re.sub(r"^(-?)0(?=\.\d\d)", r"\1", text)
 
 
-def _write_csv(path: Path, rows: Sequence[tuple[Mapping[str, object], Mapping[str, float]]]) -> None:
-    """Write rows of labels and figures; the row with most figures gives the order of the columns."""
+def _write_csv(path: Path, keys: Sequence[str], rows: Sequence[tuple[Result, Mapping[str, float]]]) -> None:
+    """Write rows of a result's keys and of figures; the row with most figures gives the order of the columns."""
     fullest = sorted(rows, key=lambda row: -len(row[1]))
-    columns = dict.fromkeys(name for labels, figures in fullest for name in (*labels, *figures))
+    columns = dict.fromkeys(name for _, figures in fullest for name in figures)
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [*columns], restval="", lineterminator="\n")
+    writer = csv.DictWriter(buffer, [*keys, *columns], restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**labels, **{name: f"{v:.5g}" for name, v in figures.items()}} for labels, figures in rows)
+    for r, figures in rows:
+        texts = {"snr": f"{r.snr:g}", "seconds": f"{r.seconds:.2f}"}
+        labels = {key: texts.get(key, getattr(r, key)) for key in keys}
+        writer.writerow(labels | {name: f"{value:.5g}" for name, value in figures.items()})
     write_text(path, buffer.getvalue())
