@@ -1,4 +1,4 @@
-"""The queue of ablations: its arms are configurations that can be trained, and its results are read back as written."""
+"""The queue of ablations: its arms are valid configurations, and its results are read back as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark: what a run leaves, that it goes on where it was stopped, and that its tables say what was measured."""
+"""The benchmark: the files of a run, continuing an interrupted run, and the tables."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import pytest
 import torch
 from test_cli import make_weights, run
 
-from cryowae.benchmark.cases import make_cases, specifications
-from cryowae.benchmark.inputs import write_inputs
+from cryowae.benchmark.cases import make_cases, specifications, write_inputs
 from cryowae.benchmark.methods import apply_method
-from cryowae.benchmark.run import run_suite
-from cryowae.benchmark.tables import Result, markdown
+from cryowae.benchmark.score_files import Result, markdown_tables, write_tables
+from cryowae.benchmark.suite_run import run_suite
 from cryowae.config import MethodConfig, SuiteConfig, load_suite
 from cryowae.config.suite import FLOOR
 from cryowae.errors import ConfigError, OutputError
@@ -59,7 +58,7 @@ def case():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A run that was interrupted after two results and then taken up again."""
+    """A run that was interrupted after two results and then continued."""
     folder = tmp_path_factory.mktemp("benchmark")
     with pytest.raises(KeyboardInterrupt):
         run_suite(suite(), folder, progress=Stop(2))
@@ -90,25 +89,25 @@ def test_a_run_leaves_tables_and_pictures(finished):
     assert all(-1 <= float(row["fsc_obs"]) <= 1 for row in curves if row["fsc_obs"] not in ("", "nan"))
 
 
-def test_what_is_there_is_not_made_again_and_what_changed_is(finished):
+def test_existing_results_are_kept_and_changed_ones_are_computed_again(finished):
     assert run_suite(suite(), finished).fresh == 0
     assert run_suite(suite(methods=["input", "gaussian", "wiener", "tv"]), finished).fresh == 1
     assert run_suite(suite(crop=6), finished).fresh == 4
     assert run_suite(suite(), finished).fresh == 4
 
 
-def test_another_signal_to_noise_ratio_is_only_that_much_more(tmp_path):
+def test_another_signal_to_noise_ratio_adds_only_its_own_results(tmp_path):
     run_suite(suite(methods=["input"]), tmp_path)
     assert run_suite(suite(methods=["input"], scenes=[SCENE | {"snrs": [0.5, 0.2]}]), tmp_path).fresh == 2
 
 
-def test_another_version_makes_its_own_results(tmp_path, monkeypatch):
+def test_another_version_computes_its_results_again(tmp_path, monkeypatch):
     run_suite(suite(methods=["input"]), tmp_path)
     monkeypatch.setattr("cryowae.benchmark.cases.__version__", "99.0")
     assert run_suite(suite(methods=["input"]), tmp_path).fresh == 2
 
 
-def test_volumes_of_the_first_seed_are_there_whatever_was_run_before(tmp_path):
+def test_volumes_of_the_first_seed_exist_after_every_run(tmp_path):
     run_suite(suite(methods=["input"], seeds=[1, 2]), tmp_path)
     assert run_suite(suite(methods=["input"], seeds=[2, 1]), tmp_path).fresh == 2
     (path,) = tmp_path.glob("volumes/*seed2/input.mrc")
@@ -116,14 +115,14 @@ def test_volumes_of_the_first_seed_are_there_whatever_was_run_before(tmp_path):
     assert run_suite(suite(methods=["input"], seeds=[2, 1]), tmp_path).fresh == 1
 
 
-def test_a_damaged_result_is_made_again(tmp_path):
+def test_a_damaged_result_is_computed_again(tmp_path):
     run_suite(suite(methods=["input"]), tmp_path)
     (path,) = tmp_path.glob("results/*/input.json")
     path.write_text(path.read_text()[:-30])
     assert run_suite(suite(methods=["input"]), tmp_path).fresh == 1
 
 
-def test_scores_are_those_of_the_volumes(finished):
+def test_scores_agree_with_the_volumes_on_disk(finished):
     folder = next((finished / "volumes").iterdir())
     with mrcfile.open(folder / "ground truth.mrc") as file:
         truth = file.data.astype(np.float64)[4:-4, 4:-4, 4:-4]
@@ -143,7 +142,7 @@ def test_the_same_suite_gives_the_same_figures(finished, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["gaussian", "wiener", "tv", "nlm"])
-def test_filters_beat_their_input(case, name):
+def test_filters_score_higher_than_the_input(case, name):
     restored, twin = apply_method(MethodConfig(name=name), case)
     assert ncc(case.truth, restored) > ncc(case.truth, case.tomogram)
     assert restored.dtype == np.float32 and twin is not None and twin.shape == case.truth.shape
@@ -167,21 +166,21 @@ def test_the_twin_is_the_noise_of_the_tomogram(case):
     )
 
 
-def test_snr_is_what_it_says(case):
+def test_noise_power_follows_from_the_signal_to_noise_ratio(case):
     noise = torch.from_numpy(case.twin).std()
     other = make_cases(specifications(suite(scenes=[SCENE | {"snrs": [0.125]}]))[0])[0]
     assert float(torch.from_numpy(other.twin).std() / noise) == pytest.approx(2.0, rel=1e-3)
     assert np.array_equal(other.truth, case.truth)
 
 
-def test_fast_is_for_weights_alone():
+def test_fast_is_an_error_for_methods_without_weights():
     assert MethodConfig(name="mine", checkpoint="mine.safetensors", fast=True).fast
     for values in ({"name": "wiener"}, {"external": {"name": "other", "path": "folder"}}):
         with pytest.raises(ValueError, match="expected it for weights alone"):
             MethodConfig.model_validate({**values, "fast": True})
 
 
-def test_weights_are_a_method_by_name_and_by_file(tmp_path):
+def test_weights_are_identified_by_their_content(tmp_path):
     weights = make_weights(tmp_path)
     chosen = suite(methods=["input", {"name": "mine", "checkpoint": str(weights)}])
     result = run_suite(chosen, tmp_path / "out", device="cpu")
@@ -198,7 +197,7 @@ def test_weights_are_a_method_by_name_and_by_file(tmp_path):
     assert run_suite(chosen, tmp_path / "out", device="cpu").fresh == 1
 
 
-def test_other_tools_volumes_are_scored_by_the_same_code(tmp_path):
+def test_volumes_of_another_tool_are_scored_like_our_own(tmp_path):
     inputs, answers = tmp_path / "inputs", tmp_path / "answers"
     written = write_inputs(suite(), inputs)
     stem = written[0].stem
@@ -230,7 +229,7 @@ def test_other_tools_volumes_are_scored_by_the_same_code(tmp_path):
         run_suite(chosen, tmp_path / "again")
 
 
-def test_inputs_of_another_suite_are_neither_kept_nor_lost(tmp_path):
+def test_inputs_of_another_suite_are_an_error_and_not_overwritten(tmp_path):
     (path,) = write_inputs(suite(), tmp_path)
     before = path.read_bytes()
     (stamp,) = {path.stat().st_mtime_ns}
@@ -251,8 +250,8 @@ def result_of(method: str, seed: int, **scores: float) -> Result:
     return Result("scene", 0.5, seed, method, 1.0, scores, {})
 
 
-def test_the_best_is_bold_the_floor_never_and_the_spread_is_told():
-    text = markdown(
+def test_the_best_method_is_bold_but_never_the_floor():
+    text = markdown_tables(
         [
             result_of(FLOOR, 1, ncc=0.99, elongation=1.0),
             result_of("low", 1, ncc=0.5, elongation=3.0, noise_ratio=0.1),
@@ -267,14 +266,29 @@ def test_the_best_is_bold_the_floor_never_and_the_spread_is_told():
     assert "(2 seeds)" in text
 
 
+def test_tables_have_a_heading_and_empty_cells_where_there_are_no_figures(tmp_path):
+    files = [tmp_path / name for name in ("table.md", "table.csv", "curves.csv")]
+    write_tables(files, "text", [result_of("a", 1, ncc=0.5), result_of("b", 1, ncc=0.123456, psnr=20.0)])
+    assert files[0].read_text() == "text"
+    lines = files[1].read_text().splitlines()
+    assert lines == [
+        "scene,snr,seed,method,seconds,ncc,psnr",
+        "scene,0.5,1,a,1.00,0.5,",
+        "scene,0.5,1,b,1.00,0.12346,20",
+    ]
+    assert files[2].read_text() == "scene,snr,seed,method\n"
+
+
 def test_negative_and_large_figures_keep_their_digits():
-    text = markdown([result_of("a", 1, ncc=-0.25, psnr=21.04, elongation=1.5, blobs=0.0, fsc_mw=-0.0004, ssim=0.9996)])
-    assert "| -.250 | .000 | 21.0 | 1.000 | 1.50 | 0.0 |" in text  # nothing is the best of one
+    text = markdown_tables(
+        [result_of("a", 1, ncc=-0.25, psnr=21.04, elongation=1.5, blobs=0.0, fsc_mw=-0.0004, ssim=0.9996)]
+    )
+    assert "| -.250 | .000 | 21.0 | 1.000 | 1.50 | 0.0 |" in text  # one method alone has no best figure
 
 
-def test_what_fewer_seeds_give_says_so_and_is_not_the_best():
-    """Methods must be compared over the same seeds: a figure that one seed does not have may be the harder seed."""
-    text = markdown(
+def test_a_mean_over_fewer_seeds_is_marked_and_never_the_best():
+    """Methods must be compared over the same seeds: a missing seed may be the hardest one."""
+    text = markdown_tables(
         [
             result_of("some", 1, elongation=1.0),
             result_of("some", 2, ncc=0.1),
@@ -286,7 +300,7 @@ def test_what_fewer_seeds_give_says_so_and_is_not_the_best():
 
 
 @pytest.mark.parametrize("name", ["quick", "standard", "stress"])
-def test_the_suites_that_ship_are_sound(name):
+def test_shipped_suites_are_valid(name):
     chosen = load_suite(name)
     titles = [method.title for method in chosen.methods]
     assert {"input", "cryowae"} <= set(titles) and all(m.weights in (None, "default") for m in chosen.methods)
@@ -304,12 +318,12 @@ def test_the_suites_that_ship_are_sound(name):
         (["run", "quick", "--external", "tool=/nowhere", "--set", "methods=[input]"], "/nowhere"),
         (["run", "quick", "--set", "methods=[nothing-like-it]"], "nothing-like-it"),
         (["run", "quick", "--set", "seeds=[1, 1]"], "twice"),
-        (["run", "quick", "--set", "seeds=[-1]"], "from 0"),
+        (["run", "quick", "--set", "seeds=[-1]"], "seeds.0: input should be greater than or equal to 0"),
         (["run", "quick", "--set", "methods=[]"], "no methods"),
         (["run", "quick", "--set", "methods=[empty wedge]"], "empty wedge"),
         (["run", "quick", "--set", "methods=[{name: ground truth, checkpoint: default}]"], "ground truth"),
         (["run", "quick", "--set", "methods=[{name: a/b, checkpoint: default}]"], "a/b"),
-        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], snrs: [-1]}]"], "snrs"),
+        (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], snrs: [-1]}]"], "snrs.0"),
         (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], snrs: [0.5, 0.5]}]"], "twice"),
         (["run", "quick", "--set", "scenes=[{name: ../up, shape: [16, 32, 32]}]"], "../up"),
         (["run", "quick", "--set", "scenes=[{shape: [16, 32, 32], imaging: {tilts: [60, -60, 3]}}]"], "tilts"),
@@ -320,12 +334,15 @@ def test_the_suites_that_ship_are_sound(name):
         (["score", "truth.mrc", "a=b.mrc", "--output", "o"], "--tilt-range"),
         (["score", "truth.mrc", "ground truth=b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "ground truth"),
         (["score", "truth.mrc", "b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "NAME=FILE"),
-        (["score", "truth.mrc", "a=b.mrc", "a=c.mrc", "--output", "o", "--tilt-range", "-60", "60"], "a twice"),
+        (
+            ["score", "truth.mrc", "a=b.mrc", "a=c.mrc", "--output", "o", "--tilt-range", "-60", "60"],
+            "names that differ",
+        ),
         (["score", "truth.mrc", "a=b.mrc", "--output", "o", "--tilt-range", "-60", "60"], "truth.mrc does not exist"),
         (["speed", "--size", "big"], "256 or 128,512,512"),
     ],
 )
-def test_mistakes_take_one_line(tmp_path, monkeypatch, words, said):
+def test_user_errors_are_one_line(tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
     small = ["--set", "scenes=[{shape: [16, 32, 32], molecules: {procedural: 1}}]", "--set", "crop=2"]
     result = run("benchmark", *words[:2], *(small if words[:2] == ["run", "quick"] else []), *words[2:])
@@ -343,7 +360,7 @@ def volumes(tmp_path, case) -> Path:
     return tmp_path
 
 
-def test_score_writes_what_it_says(volumes, case):
+def test_score_writes_tables_and_pictures(volumes, case):
     words = [
         "benchmark",
         "score",
@@ -383,7 +400,7 @@ def test_score_refuses_another_shape(volumes):
     assert not (volumes / "out").exists()
 
 
-def test_score_names_the_volume_that_is_not_finite_and_the_crop_that_is_too_wide(volumes, case):
+def test_score_errors_name_the_file_or_the_crop(volumes, case):
     broken = -case.truth
     broken[5, 5, 5] = np.nan
     with mrcfile.new(volumes / "broken.mrc", data=broken) as file:

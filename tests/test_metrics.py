@@ -1,4 +1,4 @@
-"""Scores against an independent computation from their definitions, and against what they must say of known volumes."""
+"""Scores against an independent computation from their definitions, and for volumes whose scores are known."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_agrees_with_the_script_that_defines_our_tables(shape, low, high, data_f
                 assert value == pytest.approx(expected[name], abs=1e-3), name
 
 
-def test_single_precision_for_large_volumes_is_enough(monkeypatch):
+def test_single_precision_of_large_volumes_changes_no_score(monkeypatch):
     truth, volume = volumes((56, 60, 64), (-60, 60))
     exact = score(truth, volume, (-60, 60))
     monkeypatch.setattr("cryowae.metrics.regions._EXACT", 0)
@@ -106,7 +106,7 @@ def test_single_precision_for_large_volumes_is_enough(monkeypatch):
     np.testing.assert_allclose(dataclasses.astuple(single), dataclasses.astuple(exact), atol=1e-4)
 
 
-def test_a_volume_is_like_itself_whatever_its_scale():
+def test_a_scaled_copy_has_perfect_scores():
     truth, _ = volumes((50, 50, 50), (-60, 60))
     scores = score(truth, 1e-7 * truth + 3, (-60, 60), crop=4)
     ones = [scores.ncc, scores.fsc_mw, scores.fsc_obs, scores.ncc_mw, scores.ncc_obs, scores.fine_mw, scores.r_mw]
@@ -116,7 +116,7 @@ def test_a_volume_is_like_itself_whatever_its_scale():
     assert ssim(truth, 5 * truth - 1) == pytest.approx(1, abs=1e-9)
 
 
-def test_an_empty_wedge_scores_nothing_in_it_and_everything_outside():
+def test_an_empty_wedge_scores_zero_inside_and_one_outside():
     truth, _ = volumes((64, 64, 64), (-50, 60))
     empty = Wedge.binary(-50, 60).apply(torch.from_numpy(truth))
     scores = score(truth, empty, (-50, 60), crop=0)
@@ -191,7 +191,35 @@ def test_structural_similarity_is_that_of_scikit_image(window, monkeypatch):
         ssim(truth[:5], volume[:5])
 
 
-def test_half_precision_and_tensors_are_welcome():
+@pytest.mark.parametrize("window", [5, 7])
+def test_structural_similarity_is_that_of_monai(window):
+    metrics = pytest.importorskip("monai.metrics")
+    truth, volume = volumes((24, 21, 22), (-60, 60))
+    slope, offset = np.polyfit(volume.ravel(), truth.ravel(), 1)
+    pair = [torch.from_numpy(q)[None, None] for q in (slope * volume + offset, truth)]
+    # MONAI divides variances by n and not by n - 1; in the quotient this is the same as a smaller K2
+    k2 = 0.03 * np.sqrt(1 - 1 / window**3)
+    similarity = metrics.SSIMMetric(3, np.ptp(truth), "uniform", window, k1=0.01, k2=k2)
+    assert ssim(truth, volume, window) == pytest.approx(float(similarity(*pair)), abs=1e-6)
+
+
+@pytest.mark.parametrize(("region", "low", "high"), [("all", -60, 60), ("measured", -60, 60), ("measured", -40, 60)])
+def test_shell_correlation_is_that_of_another_library(region, low, high):
+    """Its shells overlap and are linearly interpolated: the curves agree within the spread of neighbouring shells."""
+    library = pytest.importorskip("torch_fourier_shell_correlation")
+    truth, volume = volumes((64, 64, 64), (low, high), noise=4)
+    hann = np.hanning(66)[1:-1]
+    window = hann[:, None, None] * hann[:, None] * hann
+    first, second = (torch.from_numpy((q - np.average(q, weights=window)) * window) for q in (truth, volume))
+    mask = None if region == "all" else Wedge.binary(low, high).mask((64, 64, 64)) > 0.5
+    theirs = library.fourier_shell_correlation(first, second, mask).numpy()
+    ours = fsc(truth, volume, (low, high), region)
+    expected = np.interp(ours.frequency, np.linspace(0, 0.5, len(theirs)), theirs)
+    np.testing.assert_allclose(ours.correlation[3:], expected[3:], atol=0.04)
+    assert np.ptp(expected[3:]) > 0.4
+
+
+def test_half_precision_and_tensors_are_accepted():
     truth, volume = volumes((40, 40, 40), (-60, 60))
     half = score(truth.astype(np.float16), torch.from_numpy(volume).half(), (-60, 60), crop=4)
     np.testing.assert_allclose(
@@ -208,7 +236,7 @@ def test_shapes_that_cannot_be_scored_are_refused(first, second):
         score(np.ones(first), np.ones(second), (-60, 60))
 
 
-def test_values_that_are_no_numbers_are_refused():
+def test_nan_is_refused():
     truth, volume = volumes((30, 30, 30), (-60, 60))
     volume[15, 15, 15] = np.nan
     with pytest.raises(TomogramError, match="NaN"):

@@ -122,7 +122,7 @@ def test_scores_are_the_profile_in_nine_columns():
     assert {name: scores[name] for name in nine} == nine
 
 
-def test_a_volume_is_like_itself_and_never_falls():
+def test_the_curves_of_a_scaled_copy_never_fall():
     truth, _ = pair((44, 48, 52), -60, 60)
     found = profile(truth, 3e-5 * truth - 1, (-60, 60), crop=2)
     for name in ("ncc", "fsc", "fine", "r", "ssim"):
@@ -138,7 +138,7 @@ def test_scale_and_offset_do_not_matter():
     np.testing.assert_allclose(list(second.values()), list(first.values()), rtol=1e-6, atol=1e-8)
 
 
-def test_an_empty_wedge_is_empty_and_all_else_is_there():
+def test_empty_wedge_removes_the_wedge_alone():
     truth, _ = pair((71, 73, 69), -50, 60)
     emptied = empty_wedge(truth, (-50, 60))
     spectrum = np.abs(np.fft.fftn(emptied))[tilt_between(truth.shape, -49.9, 59.9)]
@@ -152,7 +152,7 @@ def test_an_empty_wedge_is_empty_and_all_else_is_there():
     assert wrong["ncc_mw"] > scores["ncc_mw"] + 0.1 and wrong["ncc_obs"] < scores["ncc_obs"] - 0.03
 
 
-def test_empty_wedge_keeps_kind_and_range():
+def test_empty_wedge_keeps_the_array_type_and_uses_the_tilt_range():
     truth = pair((20, 22, 24), -60, 60)[0].astype(np.float32)
     emptied = empty_wedge(truth, Wedge.per_tilt([-60, 0, 60], 1 / 24))  # by the range, not by the fan
     assert emptied.dtype == np.float32

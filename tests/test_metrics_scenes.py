@@ -1,4 +1,4 @@
-"""Structure made of nothing, and vesicles, on volumes of which everything is known."""
+"""Invented structure and vesicles, in volumes whose content is known."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_contrast_is_the_median_particle_over_ice():
         particle_contrast(volume, labels[1:])
 
 
-def test_blobs_are_those_that_were_put_there():
+def test_blobs_of_known_size_are_counted():
     volume = np.full((50, 52, 54), 3.0)
     volume[20:24, 20:24, 20:24] += 1.1  # 64 voxels
     volume[30:33, 30:35, 30:32] += 1.1  # 30
@@ -47,7 +47,7 @@ def test_blobs_are_those_that_were_put_there():
     assert (scaled.blobs, scaled.voxels, scaled.std) == (3, 158, pytest.approx(5 * found.std))
 
 
-def test_blobs_in_smooth_noise_are_what_a_flood_fill_finds():
+def test_blobs_in_smooth_noise_agree_with_a_flood_fill():
     noise = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(40, 44, 48)), 1.5)
     noise /= noise.std()
     inner = noise[4:-4, 4:-4, 4:-4]
@@ -120,7 +120,7 @@ def test_an_empty_wedge_has_no_caps():
     assert vesicle_correlation(truth, empty_wedge(truth, (-30, 70)), CENTRE, RADIUS, (-70, 30)).caps > 0.2
 
 
-def test_caps_are_where_the_wedge_is():
+def test_caps_face_the_wedge():
     truth = vesicle()
     r, z, _ = around()
     polar = abs(z) > 0.85 * r
@@ -135,7 +135,7 @@ def test_caps_are_where_the_wedge_is():
     assert vesicle_correlation(truth, np.where(abs(x) > 0.85 * r, 0, truth), CENTRE, RADIUS, turned).caps < 0.8
 
 
-def test_a_vesicle_that_leaves_the_volume():
+def test_a_vesicle_at_the_border_of_the_volume():
     truth = vesicle(centre=(5.0, 41.5, 39.7))
     cut = vesicle_correlation(truth, truth, (5.0, 41.5, 39.7), RADIUS, (-60, 60))
     assert (cut.shell, cut.caps) == (pytest.approx(1), pytest.approx(1))

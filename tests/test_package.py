@@ -1,4 +1,4 @@
-"""What is shipped: the wheel has all that it needs, runs elsewhere, and the documents speak of what exists."""
+"""The package: the wheel is complete and runs outside the repository, and the documents are up to date."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run_there(folder: Path, cwd: Path, *arguments: str) -> subprocess.CompletedP
     return subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
-def test_wheel_carries_what_the_package_reads(wheel):
+def test_wheel_contains_all_files_that_the_package_reads(wheel):
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     wanted = {f"cryowae/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
@@ -58,13 +58,13 @@ def test_wheel_carries_what_the_package_reads(wheel):
     assert sum(size for name, size in sizes.items() if name.startswith("cryowae/weights/")) <= 12_000_000
 
 
-def test_wheel_carries_nothing_else(wheel):
+def test_wheel_contains_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
     assert tops == {"cryowae", f"cryowae-{cryowae.__version__}.dist-info"}
 
 
-def test_wheel_says_what_it_is(wheel):
+def test_wheel_has_name_version_and_licence(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (n for n in archive.namelist() if n.endswith("METADATA"))
         metadata = message_from_string(archive.read(name).decode())
@@ -90,7 +90,7 @@ def test_installed_package_runs_the_demo(installed, tmp_path):
     assert list((tmp_path / "here").glob("*.png"))
 
 
-def test_public_names_are_there():
+def test_public_names_exist():
     assert all(getattr(cryowae, name).__name__ == name for name in cryowae.__all__)
     assert set(cryowae.__all__) <= set(dir(cryowae))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -114,6 +114,16 @@ def test_core_requirements_are_used():
     assert stated <= used
 
 
+def test_test_requirements_are_used():
+    """A library that pyproject names as an oracle of the tests is one."""
+    tools = {"pytest", "pytest-xdist", "pytest-qt", "hatchling", "pyqt6"}
+    stated = {r.name for r in map(Requirement, PROJECT["optional-dependencies"]["test"])} - tools
+    text = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    modules = [name.replace("-", "_") for name in stated]
+    unused = [name for name in modules if not re.search(rf"(import|from|importorskip)\W+{name}\b", text)]
+    assert not unused
+
+
 def top_level_imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -128,7 +138,7 @@ def test_one_version_everywhere():
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(document):
+def test_links_in_documents_exist(document):
     targets = re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8"))
     missing = [t for t in targets if "://" not in t and not (document.parent / t).exists()]
     assert not missing
@@ -162,7 +172,7 @@ def command_lines(document: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_documents_hold_python_that_imports(document):
+def test_python_in_documents_imports(document):
     for block in re.findall(r"^```python\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL):
         imports = [n for n in ast.parse(block).body if isinstance(n, ast.Import | ast.ImportFrom)]
         exec(compile(ast.Module(imports, []), str(document), "exec"), {})

@@ -1,100 +1,122 @@
-"""What `benchmark speed` says of cost: the figures are measured, the ratios are theirs, and memory is memory."""
+"""Speed, memory and limits of the benchmark: figures are reported as they were measured. No test needs a clock."""
 
 from __future__ import annotations
 
 import dataclasses
-import mmap
-import time
+import threading
+from math import nan
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from test_cli import run
 from torch import Tensor, nn
 
-from cryowae.benchmark import speed
-from cryowae.benchmark.speed import PeakMemory, SpeedRow, format_speed, measure_speed
-from cryowae.benchmark.work import Work
+from cryowae.benchmark import limits, resources, speed
+from cryowae.benchmark.limits import Limit, format_limits, measure_limits
+from cryowae.benchmark.resources import anonymous_memory, convolution_work, watched_memory
+from cryowae.benchmark.speed import SpeedRow, format_speed, measure_speed, simulate_noise
 from cryowae.models.weights import RestorationModel
 from cryowae.tomogram import open_tomogram
 
 SIZE = (24, 40, 48)
 
 
-class Slow:
-    """A model without weights that takes its time and its memory."""
+class Unchanged:
+    """A model without weights that returns its input."""
 
-    stride, receptive_field, voxel_sizes, name, device = 8, 8, (8.0, 20.0), "slow", torch.device("cpu")
-
-    def __init__(self, held: int) -> None:
-        self.held = held
+    stride, receptive_field, voxel_sizes, name, device = 8, 8, (8.0, 20.0), "unchanged", torch.device("cpu")
 
     def __call__(self, window: Tensor, /) -> Tensor:
-        if window.numel() > 8**3:  # not while it is warmed up
-            with fresh_memory(self.held):
-                time.sleep(0.2)
         return window
 
 
-def fresh_memory(size: int) -> mmap.mmap:
-    """Bytes from the system itself: an array might get what earlier tests gave back to the process alone."""
-    block = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    for page in range(0, size, mmap.PAGESIZE):
-        block[page] = 1
-    return block
-
-
-def test_a_row_is_what_was_measured(monkeypatch):
-    plain = speed.gaussian_filter
-    seen = []
+def test_a_restoration_is_measured_from_file_to_file(monkeypatch):
+    plain, seen = speed.gaussian_filter, []
 
     def filtered(volume, sigma):
         seen.append((volume.shape, volume.dtype, sigma))
-        time.sleep(0.1)
         return plain(volume, sigma)
 
     monkeypatch.setattr(speed, "gaussian_filter", filtered)
-    (lean,) = measure_speed([SIZE], "cpu", Slow(held=0))  # gives back what earlier work has left
-    (row,) = measure_speed([SIZE], "cpu", Slow(held=100_000_000))
-    assert seen == [(SIZE, np.float32, 2.0)] * 2
-    assert row.shape == SIZE and row.model == "slow" and row.device.startswith("cpu, ")
-    assert row.reference_seconds >= 0.1 and row.seconds >= 0.2 and row.cpu_seconds > 0
-    assert row.time_ratio == row.seconds / row.reference_seconds
-    assert row.volume_bytes == 4 * 24 * 40 * 48 and row.memory_ratio == row.memory / row.volume_bytes
-    assert row.memory - lean.memory == pytest.approx(100e6, abs=30e6)
+    (row,) = measure_speed([SIZE], "cpu", Unchanged())
+    assert seen == [(SIZE, np.float32, 2.0)]
+    assert row.shape == SIZE and row.model == "unchanged" and row.device.startswith("cpu, ")
+    assert row.volume_bytes == 4 * 24 * 40 * 48
     assert row.network_voxels_per_voxel >= 1
     assert (row.rate, row.device_memory, row.compute_share) == (None, None, None)
 
 
-def test_mapped_files_are_no_memory_and_arrays_are(tmp_path):
-    np.ones(20_000_000, np.float32).tofile(tmp_path / "file")
-    with PeakMemory() as nothing:
-        time.sleep(0.05)
-    with PeakMemory() as mapped:
-        np.memmap(tmp_path / "file", np.float32, "r").sum()
-        time.sleep(0.05)
-    with PeakMemory() as held, fresh_memory(80_000_000):
-        time.sleep(0.05)
-    assert nothing.peak > 10e6
-    assert abs(mapped.peak - nothing.peak) < 20e6
-    assert held.peak - nothing.peak == pytest.approx(80e6, abs=20e6)
+def test_a_row_reports_the_figures_of_its_parts(monkeypatch):
+    """Clock, memory and restoration are replaced by known ones."""
+
+    def restored(source, *, model, options, progress):
+        assert Path(source).is_file() and options.fast and not options.report
+        return SimpleNamespace(seconds=30.0, network_voxels_per_voxel=1.5)
+
+    cpu_time = iter([100.0, 157.0])
+    monkeypatch.setattr(speed, "restore_tomogram", restored)
+    monkeypatch.setattr(speed, "timeit", lambda work, number: 0.5)
+    monkeypatch.setattr(speed, "watched_memory", lambda: watched_memory(lambda: 6e6))
+    monkeypatch.setattr(speed.time, "process_time", lambda: next(cpu_time))
+    (row,) = measure_speed([SIZE], "cpu", Unchanged(), fast=True)
+    assert (row.seconds, row.cpu_seconds, row.reference_seconds) == (30.0, 57.0, 0.5)
+    assert row.time_ratio == 60 and row.memory == 6e6 and row.memory_ratio == 6e6 / (4 * 24 * 40 * 48)
 
 
-def test_the_work_of_a_network_is_counted():
+def test_memory_is_read_during_the_work():
+    values, read_all = iter([10.0, 50.0, 20.0]), threading.Event()
+
+    def read() -> float:
+        try:
+            return next(values)
+        except StopIteration:
+            read_all.set()
+            return 5.0
+
+    with watched_memory(read) as seen:
+        assert read_all.wait(60)
+    assert seen[:3] == [10, 50, 20]
+
+
+def test_anonymous_memory_leaves_out_mapped_files(tmp_path):
+    status = "VmRSS:\t 900 kB\nRssAnon:\t     123 kB\nRssFile:\t 777 kB\n"
+    (tmp_path / "status").write_text(status)
+    assert anonymous_memory(tmp_path / "status") == 123 * 1024
+    assert np.isnan(anonymous_memory(tmp_path / "missing"))
+
+
+def test_the_work_of_convolutions_is_counted():
     network = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.Conv3d(2, 1, 1)).eval()
     model = RestorationModel(network, "tiny", "", (8.0, 20.0), {}, torch.device("cpu"), False)
-    work = Work.of(model, edge=8)
-    assert work.products == 27 * 2 + 2  # multiply-adds a voxel: two filters of 3x3x3, one of two channels
-    assert work.values == (1 + 2) + (2 + 1)
-    assert work.bytes_per_value == 4
+    products, values = convolution_work(model, edge=8)
+    assert products == 27 * 2 + 2  # multiply-adds a voxel: two filters of 3x3x3, one of two channels
+    assert values == (1 + 2) + (2 + 1)
     assert not any(layer._forward_hooks for layer in network)
 
 
+def test_rates_of_a_device_are_those_of_a_product_and_a_copy(monkeypatch):
+    class Timer:
+        def __init__(self, code, globals):
+            exec(code, globals)
+            self.mean = 0.5 if "matmul" in code else 0.25
+
+        def timeit(self, count):
+            return self
+
+    monkeypatch.setattr(resources, "Timer", Timer)
+    flops, bandwidth = resources.card_rates(torch.device("cpu"), torch.float32, edge=10)
+    assert flops == 2 * 10**3 / 0.5 and bandwidth == 2 * 4 * 10**2 / 0.25
+
+
 def test_the_volume_is_noise_with_dark_blobs(tmp_path):
-    tomogram = open_tomogram(speed._simulated(tmp_path / "noise.mrc", (20, 64, 70)))
+    tomogram = open_tomogram(simulate_noise(tmp_path / "noise.mrc", (20, 64, 70)))
     volume = tomogram.read()
     assert tomogram.tilts == (-60, 0, 60)
     assert volume.std() == pytest.approx(1, abs=0.3) and -0.5 < volume.mean() < -0.05
-    smallest = open_tomogram(speed._simulated(tmp_path / "small.mrc", (4, 6, 8))).read()
+    smallest = open_tomogram(simulate_noise(tmp_path / "small.mrc", (4, 6, 8))).read()
     assert np.isfinite(smallest).all()
 
 
@@ -107,6 +129,40 @@ def test_the_table_has_ratios_and_figures():
         assert words in second
     assert "scipy.ndimage" in text and "sigma 2" in text
     assert "60 G multiply-adds a second" in text and "3.00 GB on the device" in text
+
+
+def limit(most: float, value: float) -> Limit:
+    return Limit(f"a figure of {value:g}", most, "MB", lambda folder: value)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    monkeypatch.setattr(limits, "_in_new_process", lambda each: each.measure(Path()))
+
+
+def test_a_limit_is_kept_missed_or_not_measured(monkeypatch, in_this_process):
+    monkeypatch.setattr(limits, "LIMITS", [limit(200, 150), limit(200, 200.5), limit(200, nan)])
+    rows = measure_limits()
+    assert [each.verdict(value) for each, value in rows] == ["kept", "missed", "not measured"]
+    lines = format_limits(rows).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    for line, words in zip(lines[2:], (("150 MB", "200 MB", "kept"), ("200.5 MB", "missed")), strict=False):
+        assert all(word in line for word in words)
+
+
+@pytest.mark.parametrize(("value", "code"), [(150, 0), (201, 1), (nan, 0)])
+def test_the_command_fails_if_a_limit_is_missed(monkeypatch, in_this_process, value, code):
+    monkeypatch.setattr(limits, "LIMITS", [limit(200, value)])
+    result = run("benchmark", "limits")
+    assert result.exit_code == code and "200 MB" in result.stdout
+
+
+@pytest.mark.slow
+def test_every_limit_can_be_measured(monkeypatch):
+    """Without a judgement of the figures: that is what `cryowae benchmark limits` is for."""
+    short = [each for each in limits.LIMITS if "restoring" not in each.name and "demo" not in each.name]
+    monkeypatch.setattr(limits, "LIMITS", short)
+    assert len(short) == 3 and all(value > 0 or np.isnan(value) for _, value in measure_limits())
 
 
 @pytest.mark.gpu

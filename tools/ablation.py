@@ -21,8 +21,8 @@ import numpy as np
 import torch
 import yaml
 
-from cryowae.benchmark.run import run_suite
-from cryowae.benchmark.tables import COLUMNS
+from cryowae.benchmark.score_files import COLUMNS
+from cryowae.benchmark.suite_run import run_suite
 from cryowae.config import MethodConfig, TrainConfig, load_config, load_suite
 from cryowae.io.mrc import read_mrc
 from cryowae.progress import TerminalProgress

@@ -1,8 +1,7 @@
-"""The methods of a benchmark: what each makes of a tomogram, and of its noise alone.
+"""The methods of a benchmark, applied to a tomogram and to its noise alone.
 
-The classical filters have a width or weight that a user would have to guess. Here each gets the one that suits the
-truth best, which no user could know, so that nobody can say that they were held down; the noise alone then goes through
-the same filter.
+The classical filters have a width or weight that a user would have to guess. Here it is tuned on the ground truth,
+which favours them: no user has the ground truth. The same filter is then applied to the noise alone.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from cryowae.benchmark.cases import Case
+from cryowae.benchmark.cases import Case, read_candidate
 from cryowae.config.suite import FLOOR, External, MethodConfig
-from cryowae.errors import ConfigError, TomogramError
+from cryowae.errors import ConfigError
 from cryowae.fourier.grids import hermitian_weights, radius
 from cryowae.fourier.shells import cross_sums, shell_edges
-from cryowae.io.mrc import read_mrc
 from cryowae.metrics import empty_wedge, ncc
 from cryowae.models.weights import RestorationModel
 from cryowae.restore import RestoreOptions, restore_array
@@ -30,33 +28,33 @@ Array = NDArray[np.float32]
 Restorer = Callable[[Array], Array]
 
 GAUSSIAN_WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-"""Voxels (standard deviations) that are tried."""
+"""Standard deviations in voxels to choose from."""
 TV_WEIGHTS = (0.25, 0.5, 1.0, 2.0)
-"""Weights of total variation that are tried, for volumes of unit standard deviation (Chambolle 2004)."""
+"""Weights of total variation to choose from, for volumes of unit standard deviation (Chambolle 2004)."""
 NLM_STRENGTHS = (0.5, 0.8, 1.2)
-"""Filter strengths of non-local means that are tried, in standard deviations of the volume (Buades et al. 2005)."""
+"""Filter strengths of non-local means to choose from, in standard deviations of the volume (Buades et al. 2005)."""
 
-_TRIAL = 64  # voxels along each axis of the central block on which weights are tried
+_TRIAL = 64  # voxels along each axis of the central block on which weights are compared
 
 
 def apply_method(
     method: MethodConfig, case: Case, network: RestorationModel | None = None
 ) -> tuple[Array, Array | None]:
-    """What a method makes of a case.
+    """Apply a method to a case.
 
     Parameters
     ----------
     method
         From the suite.
     case
-        Whose tomogram is to be restored.
+        With the tomogram to restore.
     network
         The loaded weights, for methods that are networks.
 
     Returns
     -------
     restored, twin
-        `(z, y, x)` of the tomogram, and of its noise alone where there is one.
+        `(z, y, x)` results for the tomogram and for its noise alone; None if the case has no noise alone.
 
     Raises
     ------
@@ -69,7 +67,7 @@ def apply_method(
         return np.asarray(empty_wedge(case.truth, case.wedge), np.float32), None
     if method.external is not None:
         return _external(method.external, case)
-    restore = _CLASSICAL[method.name](case) if network is None else _network(network, case, method.fast)
+    restore = _classical(method.name, case) if network is None else _network(network, case, method.fast)
     return restore(case.tomogram), None if case.twin is None else restore(case.twin)
 
 
@@ -82,19 +80,22 @@ def check_method(method: MethodConfig, cases: Sequence[str]) -> None:
         _scikit_image()
 
 
-def _unchanged(case: Case) -> Restorer:
-    return lambda volume: volume
+def _classical(name: str, case: Case) -> Restorer:
+    if name == "input":
+        return lambda volume: volume
+    if name == "wiener":
+        return _wiener(case)
+    smooth, strengths = _TUNED[name]
+    scale = np.float32(1 if name == "gaussian" else case.tomogram.std())
 
+    def at(strength: float) -> Restorer:
+        return lambda volume: np.asarray(smooth(volume / scale, strength) * scale, np.float32)
 
-def _gaussian(case: Case) -> Restorer:
-    def at(width: float) -> Restorer:
-        return lambda volume: np.asarray(gaussian_filter(volume, width), np.float32)
-
-    return _best((at(width) for width in GAUSSIAN_WIDTHS), case)
+    return _best(map(at, strengths), case)
 
 
 def _wiener(case: Case) -> Restorer:
-    """`S / (S + N)` per shell of the measured components, from the noise-free tomogram and the noise themselves."""
+    """`S / (S + N)` per shell of the measured components, from the ground truth."""
     shape = case.truth.shape
     measured = case.wedge.mask(shape) > 0.5
     weight = measured * hermitian_weights(shape[2])
@@ -106,49 +107,30 @@ def _wiener(case: Case) -> Restorer:
     return lambda volume: np.asarray(torch.fft.irfftn(torch.fft.rfftn(torch.from_numpy(volume)) * response, s=shape))
 
 
-def _total_variation(case: Case) -> Restorer:
-    restoration = _scikit_image()
-    scale = float(case.tomogram.std())
-
-    def at(weight: float) -> Restorer:
-        return lambda volume: np.asarray(
-            restoration.denoise_tv_chambolle(volume / scale, weight=weight, eps=0, max_num_iter=60) * scale,
-            np.float32,
-        )
-
-    return _best((at(weight) for weight in TV_WEIGHTS), case)
+def _total_variation(volume: Array, weight: float) -> Array:
+    restored: Array = _scikit_image().denoise_tv_chambolle(volume, weight=weight, eps=0, max_num_iter=60)
+    return restored
 
 
-def _non_local_means(case: Case) -> Restorer:
-    restoration = _scikit_image()
-    scale = float(case.tomogram.std())
-
-    def at(strength: float) -> Restorer:
-        return lambda volume: np.asarray(
-            restoration.denoise_nl_means(
-                volume / scale, patch_size=3, patch_distance=3, h=strength, fast_mode=True, preserve_range=True
-            )
-            * scale,
-            np.float32,
-        )
-
-    return _best((at(strength) for strength in NLM_STRENGTHS), case)
+def _non_local_means(volume: Array, strength: float) -> Array:
+    restored: Array = _scikit_image().denoise_nl_means(
+        volume, patch_size=3, patch_distance=3, h=strength, fast_mode=True, preserve_range=True
+    )
+    return restored
 
 
-_CLASSICAL: dict[str, Callable[[Case], Restorer]] = {
-    "input": _unchanged,
-    "gaussian": _gaussian,
-    "wiener": _wiener,
-    "tv": _total_variation,
-    "nlm": _non_local_means,
+_TUNED: dict[str, tuple[Callable[[Array, float], Array], tuple[float, ...]]] = {
+    "gaussian": (gaussian_filter, GAUSSIAN_WIDTHS),
+    "tv": (_total_variation, TV_WEIGHTS),
+    "nlm": (_non_local_means, NLM_STRENGTHS),
 }
+"""Filters with a free parameter: function of a volume and the parameter, and the values to choose from."""
 
 
 def _best(choices: Iterable[Restorer], case: Case) -> Restorer:
-    """The choice whose result on the middle of the tomogram correlates best with the truth."""
-    middle = tuple(
-        slice(max(0, (n - _TRIAL) // 2), (n - _TRIAL) // 2 + _TRIAL if n > _TRIAL else n) for n in case.truth.shape
-    )
+    """The filter whose result for the central block of the tomogram correlates best with the truth."""
+    starts = [max(0, (n - _TRIAL) // 2) for n in case.truth.shape]
+    middle = tuple(slice(start, start + _TRIAL) for start in starts)
     block, target = np.ascontiguousarray(case.tomogram[middle]), case.truth[middle]
     return max(choices, key=lambda restore: ncc(target, restore(block)))
 
@@ -167,29 +149,23 @@ def _network(network: RestorationModel, case: Case, fast: bool) -> Restorer:
 
 
 def _external(tool: External, case: Case) -> tuple[Array, Array | None]:
-    """Volumes from a folder; files hold protein dark, as `write_inputs` wrote what the tool was given."""
+    """Volumes from a folder; protein is dark in the files, as in those that `write_inputs` writes."""
     path = _external_file(tool, case.name)
     twin = path.with_name(f"{case.name}_noise.mrc")
-    return _read_dark(path, case), _read_dark(twin, case) if case.twin is not None and twin.is_file() else None
+    restored = -read_candidate(path, case.truth.shape, case.specimen.voxel_size)
+    if case.twin is None or not twin.is_file():
+        return restored, None
+    return restored, -read_candidate(twin, case.truth.shape, case.specimen.voxel_size)
 
 
 def _external_file(tool: External, case: str) -> Path:
     path = tool.path / f"{case}.mrc"
     if not path.is_file():
         raise ConfigError(
-            f"no {path}, expected what {tool.name} made of {case}.mrc: write the inputs with --inputs-only, restore "
-            "them, and keep their names"
+            f"no {path}, expected the result of {tool.name} for {case}.mrc: write the inputs with --inputs-only, "
+            "restore them, and keep their names"
         )
     return path
-
-
-def _read_dark(path: Path, case: Case) -> Array:
-    volume = np.array(read_mrc(path, voxel_size=case.specimen.voxel_size).data, dtype=np.float32)
-    if volume.shape != case.truth.shape:
-        raise TomogramError(f"{path} has {volume.shape} voxels, expected {case.truth.shape} as its input has")
-    if not np.isfinite(volume).all():
-        raise TomogramError(f"{path} holds NaN or infinite values, expected finite numbers: replace them first")
-    return -volume
 
 
 def _scikit_image() -> Any:

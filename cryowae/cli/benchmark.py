@@ -1,4 +1,4 @@
-"""`cryowae benchmark ...`: methods on scenes of which everything is known."""
+"""`cryowae benchmark ...`: methods on simulated scenes, scores of volumes, speed, and limits on memory and time."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ benchmark = typer.Typer(
     no_args_is_help=True,
 )
 
-Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")]
+Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the results.")]
 
 
 @benchmark.command()
 def run(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="quick, standard, stress, or a YAML file.")],
     output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the results go; benchmark_SUITE if not given.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the results; benchmark_SUITE if not given.")
     ] = None,
     checkpoint: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="Weights as one more method; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME=FILE", help="Weights as a further method; may be repeated.")
     ] = None,
     external: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FOLDER", help="Another tool's volumes as one more method; may be repeated."),
+        typer.Option(metavar="NAME=FOLDER", help="Another tool's volumes as a further method; may be repeated."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Overrule the suite, e.g. seeds=[1].")
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the suite: seeds=[1].")
     ] = None,
     inputs_only: Annotated[
         bool, typer.Option("--inputs-only", help="Write the tomograms for other tools, and stop.")
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Run every method of a suite on every scene. What is there already is not made again."""
+    """Run every method of a suite on every scene. Existing results are not computed again."""
     from cryowae.config import MethodConfig, load_suite
     from cryowae.config.suite import External
 
@@ -54,12 +54,12 @@ def run(
     folder = output or Path(f"benchmark_{chosen.name}")
     with progress() as shown:
         if inputs_only:
-            from cryowae.benchmark.inputs import write_inputs
+            from cryowae.benchmark.cases import write_inputs
 
             written = write_inputs(chosen, folder, progress=shown)
             typer.echo(f"{len(written)} tomograms in {folder}")
             return
-        from cryowae.benchmark.run import run_suite
+        from cryowae.benchmark.suite_run import run_suite
 
         result = run_suite(chosen, folder, device=device, progress=shown)
     typer.echo(result.text)
@@ -74,7 +74,7 @@ def score(
     volumes: Annotated[list[str], typer.Argument(metavar="NAME=VOLUME...", help="MRC volumes of the same shape.")],
     output: Output,
     tilts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Tilt angles; their range is what was measured.")
+        Path | None, typer.Option(metavar="FILE", help="Tilt angles; their range is the measured region.")
     ] = None,
     tilt_range: TiltRange = None,
     flip_tilt: FlipTilt = False,
@@ -82,11 +82,13 @@ def score(
     voxel_size: VoxelSize = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score volumes that exist: a CSV, a Markdown table, FSC curves and slices."""
+    """Score existing volumes: writes a CSV, a Markdown table, FSC curves and slices."""
     if (tilts is None) == (tilt_range is None):
-        raise TiltError("expected either --tilts FILE or --tilt-range LO HI, to know what was measured")
-    pairs = [_named(text) for text in volumes]
-    from cryowae.benchmark.volumes import score_volumes
+        raise TiltError("expected either --tilts FILE or --tilt-range LO HI, to know the measured region")
+    named = dict(map(_named, volumes))
+    if len(named) < len(volumes):
+        raise ConfigError(f"got {len(volumes)} volumes with {len(named)} names, expected names that differ")
+    from cryowae.benchmark.volume_scores import score_volumes
     from cryowae.fourier.wedge import Wedge
     from cryowae.io.tilts import read_tilts, require_tilt_range
 
@@ -99,14 +101,7 @@ def score(
         wedge = wedge.flipped()
     with progress() as shown:
         result = score_volumes(
-            truth,
-            _unique(pairs),
-            wedge,
-            output,
-            crop=crop,
-            voxel_size=voxel_size,
-            overwrite=overwrite,
-            progress=shown,
+            truth, named, wedge, output, crop=crop, voxel_size=voxel_size, overwrite=overwrite, progress=shown
         )
     typer.echo(result.text)
     for path in result.files:
@@ -134,19 +129,23 @@ def speed(
     typer.echo(format_speed(rows))
 
 
+@benchmark.command()
+def limits() -> None:
+    """Measure memory and time, and compare them with limits. Exit code 1 if a limit is missed."""
+    from cryowae.benchmark.limits import format_limits, measure_limits
+
+    with progress() as shown:
+        rows = measure_limits(progress=shown)
+    typer.echo(format_limits(rows))
+    if any(limit.verdict(value) == "missed" for limit, value in rows):
+        raise typer.Exit(1)
+
+
 def _named(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise ConfigError(f"got {text!r}, expected NAME=FILE, such as mine=restored.mrc")
     return name, value
-
-
-def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"got the name {name} twice, expected names that differ")
-    return dict(pairs)
 
 
 def _size(text: str) -> tuple[int, int, int]:

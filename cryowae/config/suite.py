@@ -1,35 +1,41 @@
-"""What a benchmark compares: methods on scenes."""
+"""The configuration of a benchmark: methods and scenes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from cryowae.config.files import Frozen, check, read_values
 from cryowae.config.scene import SceneConfig
+from cryowae.errors import ConfigError
+
+TRUTH = "ground truth"
+"""Name of the truth among the volumes of a case."""
 
 FLOOR = "empty wedge"
-"""The truth with its wedge emptied, the first row of every table: what a perfect method gets that fills nothing."""
+"""The truth with its wedge emptied, the first row of every table: the score of a perfect method that fills nothing."""
 
 BUILT_IN = (FLOOR, "input", "gaussian", "wiener", "tv", "nlm")
-"""Methods that are no network; any other name without a `checkpoint` or `external` is one of shipped weights."""
+"""Methods without a network; any other name without `checkpoint` or `external` is the name of shipped weights."""
 
 
 class External(Frozen):
-    """Volumes that another tool wrote: a folder with one MRC file a case, `CASE.mrc`."""
+    """Volumes that another tool wrote: a folder with one MRC file per case, `CASE.mrc`."""
 
     name: str
     path: Path
 
 
 class MethodConfig(Frozen):
-    """One method, in a suite written as one of
+    """One method. A suite has it in one of these forms:
 
-    - `gaussian`: one that is built in, or the name or file of weights;
-    - `{name: mine, checkpoint: runs/mine/weights.safetensors}`: weights under another name; with `fast: true` as
-      `restore --fast` uses them;
+    - `gaussian`: a built-in method, or the name or file of weights;
+    - `{name: mine, checkpoint: runs/mine/weights.safetensors}`: weights under another name; with `fast: true` they
+      are used as by `restore --fast`;
     - `external: {name: IsoNet2, path: folder}`: volumes that another tool wrote.
     """
 
@@ -45,8 +51,7 @@ class MethodConfig(Frozen):
 
     @model_validator(mode="after")
     def _one_source(self) -> MethodConfig:
-        given = self.external is not None
-        if given == bool(self.name):
+        if (self.external is not None) == bool(self.name):
             raise ValueError("expected a name, with a checkpoint or without, or `external: {name, path}`")
         if self.fast and self.weights is None:
             raise ValueError(f"got `fast` for {self.title}, expected it for weights alone: no other method has passes")
@@ -54,12 +59,12 @@ class MethodConfig(Frozen):
 
     @property
     def title(self) -> str:
-        """What it is called in tables."""
+        """Name in the tables."""
         return self.external.name if self.external is not None else self.name
 
     @property
     def weights(self) -> str | None:
-        """Name or file of the weights, for networks."""
+        """Name or file of the weights; None if the method is no network."""
         if self.external is not None:
             return None
         return self.checkpoint or (None if self.name in BUILT_IN else self.name)
@@ -68,11 +73,18 @@ class MethodConfig(Frozen):
 class SuiteScene(SceneConfig):
     """A scene at several signal-to-noise ratios (`snrs`; that of its imaging if there are none).
 
-    With `twin`, every method also gets the scene's noise without the scene: what it finds there it invents.
+    With `twin`, every method also gets the noise of the scene without its signal: structure in the result is invented.
     """
 
-    snrs: tuple[float, ...] = ()
+    snrs: tuple[Annotated[float, Field(ge=0)], ...] = ()
     twin: bool = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no signal: no molecules, membranes, filaments or uneven ice."""
+        molecules = self.molecules
+        kinds = (molecules.procedural or molecules.library) and molecules.occupancy and molecules.most != 0
+        return not (kinds or self.membranes or self.vesicles or self.filaments or self.ice)
 
 
 class SuiteConfig(Frozen):
@@ -81,20 +93,22 @@ class SuiteConfig(Frozen):
     name: str
     methods: tuple[MethodConfig, ...]
     scenes: tuple[SuiteScene, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((1,), min_length=1)
     crop: int = Field(12, ge=0)
 
     def with_methods(self, more: Sequence[MethodConfig]) -> SuiteConfig:
-        """The suite with further methods; raises `ConfigError` if names are no longer all different."""
+        """The suite with further methods; raises `ConfigError` if two methods have one name."""
         values = self.model_dump() | {"methods": [*self.methods, *more]}
         return check(SuiteConfig, values, self.name)
 
     @model_validator(mode="after")
     def _names_differ(self) -> SuiteConfig:
-        for names in ([method.title for method in self.methods], [scene.name for scene in self.scenes]):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"expected names that differ, got {twice[0]} twice")
+        titles, scenes = [method.title for method in self.methods], [scene.name for scene in self.scenes]
+        snrs = [[f"{snr:g}" for snr in scene.snrs] for scene in self.scenes]
+        for values in (titles, scenes, [str(seed) for seed in self.seeds], *snrs):
+            repeated = [value for value in values if values.count(value) > 1]
+            if repeated:
+                raise ValueError(f"expected names, seeds and snrs that differ, got {repeated[0]} twice")
         return self
 
 
@@ -102,3 +116,11 @@ def load_suite(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Suite
     """Read a suite: a YAML file, or NAME of `configs/benchmark/NAME.yaml`; see `load_config`."""
     values, source = read_values(name_or_path, "benchmark", overrides)
     return check(SuiteConfig, values, source)
+
+
+def check_title(title: str, taken: Sequence[str] = (FLOOR, TRUTH)) -> None:
+    """Raise `ConfigError` if the name of a method or scene is taken, or cannot name a file and a row of a table."""
+    if title in taken:
+        raise ConfigError(f"got the name {title!r}, which every table or picture has already: choose another")
+    if not re.fullmatch(r"[^/\\|\s.]([^/\\|\n]*[^/\\|\s])?", title):
+        raise ConfigError(f"got the name {title!r}, expected one that can name a file: no slash, bar or leading dot")

@@ -1,4 +1,4 @@
-"""What was made of nothing: blobs that a method puts into pure noise and empty scenes."""
+"""Invented structure: blobs in the output of a method for pure noise and for empty scenes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Invented:
     Attributes
     ----------
     blobs
-        Their number; NaN, as `voxels`, without a contrast to measure by.
+        Number of blobs. It and `voxels` are NaN if there is no contrast to compare with.
     voxels
-        Their volume, all together.
+        Volume of all blobs.
     std
         Standard deviation of the volume.
     """
@@ -36,12 +36,12 @@ def particle_contrast(volume: Array, labels: Array) -> float:
     Parameters
     ----------
     volume, labels
-        `(z, y, x)`, a volume with particles, bright, and their labels as `cryowae.specimen.placement.Scene` has them.
+        `(z, y, x)`, a volume with bright particles, and their labels as in `cryowae.specimen.placement.Scene`.
 
     Returns
     -------
     contrast
-        In the volume's own unit; NaN where there is no particle or no ice.
+        In the unit of the volume; NaN if there is no particle or no ice.
     """
     values, marked = as_numpy(volume).astype(np.float64), as_numpy(labels)
     if values.shape != marked.shape:
@@ -54,19 +54,19 @@ def particle_contrast(volume: Array, labels: Array) -> float:
 
 
 def invented(volume: Array, contrast: float, *, crop: int = 12, smallest: int = 30) -> Invented:
-    """Count what looks like particles: connected voxels above half a particle's contrast.
+    """Count blobs that look like particles: connected voxels above half a particle's contrast.
 
     Parameters
     ----------
     volume
-        `(z, y, x)` that a method made of noise alone.
+        `(z, y, x)` output of a method for noise alone.
     contrast
-        That a particle has in what the same method makes of the same noise with particles, see `particle_contrast`; it
-        counts from the median of the volume.
+        Contrast of a particle in the output of the same method for the same noise with particles, see
+        `particle_contrast`. The threshold is the median of the volume plus half of it.
     crop
         Voxels that are cut off every face first.
     smallest
-        Voxels of the smallest blob that counts. Voxels are connected where they share a face.
+        Voxels of the smallest blob that counts. Voxels are connected if they share a face.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Telling particles apart by matching a template: what a restored tomogram is used for next."""
+"""Template matching: how well particles are discriminated from others, a usual step after restoration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -19,50 +19,44 @@ from cryowae.metrics.regions import Range, as_wedge
 from cryowae.metrics.voxels import Array, as_numpy
 
 EXTENT = 0.1
-"""Share of a template's maximum that counts as particle when its extent is measured."""
+"""Voxels of a template above this share of its maximum belong to the particle."""
 
 SHIFT = 1
-"""Voxels along every axis by which a template is moved about a position."""
+"""Voxels along every axis by which a template is shifted around a position."""
 
 _BATCH = 32  # rotated templates at once
 
 
 def discrimination(
-    volume: Array,
-    positions: Array,
-    decoys: Array,
-    template: Array,
-    wedge: Range | None = None,
-    *,
-    rotations: int = 500,
-    box: int = 48,
-    seed: int = 0,
+    volume: Array, positions: Array, decoys: Array, template: Array, wedge: Range | None = None, **options: int
 ) -> float:
-    """How well matching tells a particle from what is none: the area under the ROC curve.
+    """How well template matching separates particles from decoys: the area under the ROC curve.
 
-    Each position has the greatest correlation that a template reaches in a box about it, over rotations that cover
-    all orientations evenly and moves of up to one voxel; the area is the chance that a particle has more than a decoy.
+    The score of a position is the largest correlation with a template in a box around it, over rotations that cover
+    all orientations evenly and shifts of up to one voxel. The area is the probability that a particle has a higher
+    score than a decoy.
 
     Parameters
     ----------
     volume
         `(z, y, x)`, particles bright.
     positions, decoys
-        `(n, 3)` and `(m, 3)`, `(z, y, x)` in voxels. Those whose box sticks out of the volume are left out.
-    template, wedge, rotations, box, seed
-        See `Matcher.of`; to look into several volumes for one particle, make a `Matcher`.
+        `(n, 3)` and `(m, 3)`, `(z, y, x)` in voxels. Positions whose box is not inside the volume are left out.
+    template, wedge, options
+        As in `Matcher.of`. To look into several volumes for one particle, make a `Matcher`.
 
     Returns
     -------
     area
-        1 if every particle has more than every decoy, one half by chance; NaN if none of either is left.
+        1 if every particle has a higher score than every decoy, one half by chance; NaN if no particle or no decoy is
+        left.
     """
-    return Matcher.of(template, wedge, rotations=rotations, box=box, seed=seed).area(volume, positions, decoys)
+    return Matcher.of(template, wedge, **options).area(volume, positions, decoys)
 
 
 @dataclass(frozen=True, eq=False)
 class Matcher:
-    """A particle in all orientations, to be looked for.
+    """Templates of a particle in all orientations.
 
     Attributes
     ----------
@@ -71,7 +65,7 @@ class Matcher:
     sphere
         `(voxels,)` flat indices, in a box, of the sphere within which a template counts.
     box
-        Voxels along each axis of the boxes that are looked into.
+        Voxels along each axis of the boxes in which particles are searched.
     """
 
     templates: Tensor
@@ -82,21 +76,21 @@ class Matcher:
     def of(
         cls, template: Array, wedge: Range | None = None, *, rotations: int = 500, box: int = 48, seed: int = 0
     ) -> Self:
-        """Turn a template every way.
+        """Rotate a template to all orientations.
 
         Parameters
         ----------
         template
-            `(k, k, k)` the particle about the centre of its box, at the voxel size of the volumes.
+            `(k, k, k)` density of the particle, centred in its box, at the voxel size of the volumes.
         wedge
-            Cut from every rotated template, as a user does to match an unrestored tomogram; None for none.
+            Removed from every rotated template, as is usual for an unrestored tomogram; None to remove nothing.
         rotations
-            How many.
+            Number of orientations.
         box
-            Voxels along each axis of the boxes. The template counts within the sphere that holds it in every
-            orientation, at most the largest that stays in the box when moved.
+            Voxels along each axis of the boxes. The template counts within the sphere that contains it in every
+            orientation, at most the largest that stays in the box when shifted.
         seed
-            Of the one random turn of all the rotations.
+            Of one random rotation that is applied to all orientations.
         """
         pattern = torch.from_numpy(np.ascontiguousarray(as_numpy(template), dtype=np.float32))
         radius = _radius(pattern, box)
@@ -119,14 +113,14 @@ class Matcher:
 
 
 def whole_boxes(positions: Array, box: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """`(k, 3)` those of the positions `(n, 3)` about which a box of `box` voxels along each axis lies inside."""
+    """`(k, 3)` those of the positions `(n, 3)` whose box, `box` voxels along each axis, is inside the volume."""
     centres = np.asarray(as_numpy(positions), dtype=np.float64).reshape(-1, 3)
     corners = _corners(centres, box)
     return centres[((corners >= 0) & (corners + box <= shape)).all(1)]
 
 
 def even_rotations(n: int, seed: int = 0) -> NDArray[np.float64]:
-    """`(n, 3, 3)` proper rotations that cover all orientations evenly, as a whole turned at random.
+    """`(n, 3, 3)` proper rotations that cover all orientations evenly, after one random rotation of all of them.
 
     Super-Fibonacci spirals (Alexa 2022, CVPR, 8291).
     """
@@ -139,19 +133,18 @@ def even_rotations(n: int, seed: int = 0) -> NDArray[np.float64]:
 
 
 def roc_area(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> float:
-    """Chance that a positive exceeds a negative, ties counting half (Mann and Whitney 1947)."""
-    n, m = len(positives), len(negatives)
-    ranks = rankdata(np.concatenate([positives, negatives]))
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+    """Probability that a positive exceeds a negative; ties count half (Mann and Whitney 1947)."""
+    pairs = len(positives) * len(negatives)
+    return float(mannwhitneyu(positives, negatives, method="asymptotic").statistic / pairs)
 
 
 def _corners(positions: NDArray[np.float64], box: int) -> NDArray[np.int64]:
-    """First voxels of the boxes about positions."""
+    """First voxels of the boxes around positions."""
     return np.rint(positions - (box - 1) / 2).astype(np.int64)
 
 
 def _radius(pattern: Tensor, box: int) -> float:
-    """Of the sphere within which a template counts, in voxels."""
+    """Radius in voxels of the sphere within which a template counts."""
     size = pattern.abs()
     found = np.argwhere((size > EXTENT * size.max()).numpy()) - (np.array(pattern.shape) - 1) / 2
     if not len(found):
@@ -160,13 +153,13 @@ def _radius(pattern: Tensor, box: int) -> float:
 
 
 def _rows(drawn: Tensor, wedge: Wedge | None, box: int, sphere: Tensor) -> Tensor:
-    """`(n, voxels)` of mean 0 and norm 1 in the sphere, from `(n, k, k, k)`; wedges have long tails, so in the box."""
+    """`(n, voxels)` of mean 0 and norm 1 in the sphere, from `(n, k, k, k)`; the wedge is applied in the whole box."""
     padded = pad(drawn, [(box - drawn.shape[-1]) // 2] * 6)
     return _normalised((padded if wedge is None else wedge.apply(padded)).flatten(1)[:, sphere])
 
 
 def _best(data: Tensor, corners: NDArray[np.int64], templates: Tensor, sphere: Tensor, box: int) -> NDArray[np.float64]:
-    """`(boxes,)` greatest correlation of each box with any template, moved or not."""
+    """`(boxes,)` largest correlation of each box with any template at any shift."""
     steps = torch.arange(-SHIFT, SHIFT + 1)
     moves = (steps[:, None, None] * box * box + steps[:, None] * box + steps).flatten()
     best = np.empty(len(corners))

@@ -1,18 +1,31 @@
-"""What becomes of single particles: how like the truth each is, and how long along the beam."""
+"""Particles and vesicles: correlation with the truth, elongation along the beam, caps in the missing wedge."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cryowae.metrics.regions import Range, as_wedge, inside
 from cryowae.metrics.voxels import Array, as_numpy, as_pair, ncc
 from cryowae.specimen.canvas import Particle
 
 FINE = 12
-"""Points on a particle's radius with which moments are taken, for what is small in voxels."""
+"""Sampling points per radius of a particle for its moments, so that small particles are sampled finely enough."""
+
+
+CAP_EROSION = 8.0
+"""Degrees between the normals of a cap and all measured directions, at least: curvature spreads the power."""
+
+FEWEST_VOXELS = 60
+"""Voxels that a shell or its caps must have."""
+
+_KEYS = np.array([[0, -1, 2, -1], [2, 0, -5, 3], [0, 1, 4, -3], [0, 0, -1, 1]]) / 2
+"""Cubic convolution: polynomials of the four weights in the position between two voxels (Keys 1981, eq. 4)."""
 
 
 def particle_correlations(
@@ -29,18 +42,18 @@ def particle_correlations(
     Parameters
     ----------
     truth, volume, labels
-        `(z, y, x)`; labels as `cryowae.specimen.placement.Scene` has them.
+        `(z, y, x)`; labels as in `cryowae.specimen.placement.Scene`.
     particles
-        Those that count.
+        The particles to score.
     crop
-        Voxels of every face that do not.
+        Voxels of every face that are not scored.
     margin
-        Radius in voxels of the ball by which a particle's voxels are dilated: its outline is half of what it is.
+        Radius in voxels of the ball by which a particle's voxels are dilated, so that its outline counts.
 
     Returns
     -------
     correlations
-        Pearson correlation of voxels by label. A particle of which less than half lies inside the crop is left out.
+        Pearson correlation of voxels by label. A particle is left out if less than half of it is inside the crop.
 
     Raises
     ------
@@ -49,8 +62,7 @@ def particle_correlations(
     """
     as_pair(truth, volume, crop=crop)
     g, v, marked = as_numpy(truth), as_numpy(volume), np.maximum(as_numpy(labels), 0)
-    axis = np.arange(-margin, margin + 1)
-    ball = axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2 <= margin**2
+    ball = _between(0, margin, margin, 1)
     inner = np.zeros(g.shape, dtype=bool)
     inner[tuple(slice(crop, n - crop) for n in g.shape)] = True
     boxes = ndimage.find_objects(marked)
@@ -68,12 +80,12 @@ def particle_correlations(
 
 
 def elongation(volume: Array, centres: Array, radius: float) -> float:
-    """How much longer along the beam than across it point-like particles are, for the missing wedge.
+    """Elongation of point-like particles along the beam, an effect of the missing wedge.
 
-    Boxes about the particles are averaged; half of the mean's maximum over its background (the median from 1.5 to 2
-    radii) is taken away, and of what is left about the maximum the second moment along z is divided by that along x.
-    An isotropic density stretched `s` times along z has `s ** 2`, whatever its profile; noise far below the maximum
-    does not enter.
+    Boxes around the particles are averaged. The background (the median from 1.5 to 2 radii) and then half of the
+    maximum are subtracted. In the positive region around the maximum, the second moment along z is divided by that
+    along x. An isotropic density stretched `s` times along z has `s ** 2`, whatever its profile; noise far below the
+    maximum has no effect.
 
     Parameters
     ----------
@@ -82,13 +94,13 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
     centres
         `(n, 3)` positions `(z, y, x)` in voxels, of particles that are densest in the middle, and isotropic or many.
     radius
-        Of a particle, in voxels. Particles whose box of 2 radii sticks out of the volume are left out.
+        Of a particle, in voxels. Particles whose box of 2 radii is not inside the volume are left out.
 
     Returns
     -------
     elongation
-        1 is isotropic; the ratio of lengths is its root. NaN where no particle is left, or the maximum is not in the
-        middle (within a third of the radius, or 1.5 voxels): in noise, and of what is hollow.
+        1 is isotropic; the ratio of lengths is its square root. NaN if no particle is left, or the maximum is not in
+        the middle (within a third of the radius, or 1.5 voxels), as in noise and in hollow particles.
     """
     data, reach = as_numpy(volume).astype(np.float64), int(np.ceil(2 * radius))
     mean, count = np.zeros((2 * reach + 1,) * 3), 0
@@ -111,22 +123,89 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
     return float(moment_z / moment_x) if moment_x > 0 else float("nan")
 
 
+@dataclass(frozen=True)
+class Vesicle:
+    """Agreement of a spherical membrane with the truth.
+
+    Attributes
+    ----------
+    shell
+        Pearson correlation of the voxels around the whole membrane.
+    caps
+        The same for the patches whose normal is in the missing wedge: no projection shows them edge-on, the only view
+        in which a membrane is visible. Both are NaN if fewer than 60 voxels are in the volume.
+    """
+
+    shell: float
+    caps: float
+
+
+def vesicle_correlation(
+    truth: Array,
+    volume: Array,
+    centre: tuple[float, float, float],
+    radius: float,
+    wedge: Range,
+    *,
+    width: float = 4.0,
+) -> Vesicle:
+    """Correlation with the truth in the shell of a spherical vesicle.
+
+    A patch of membrane with the normal `n` has its power along `n` in Fourier space. It is in a cap if `n`, taken as a
+    frequency, is in the wedge.
+
+    Parameters
+    ----------
+    truth, volume
+        `(z, y, x)`.
+    centre
+        `(z, y, x)` in voxels.
+    radius
+        Of the middle of the membrane, in voxels.
+    wedge
+        The measured region, or its extreme tilts in degrees.
+    width
+        Half of the thickness of the shell around the middle of the membrane, in voxels: both leaflets and a rim.
+
+    Raises
+    ------
+    TomogramError
+        If the shapes differ or a value is not finite.
+    """
+    as_pair(truth, volume)
+    g, v = as_numpy(truth), as_numpy(volume)
+    starts = [max(int(np.floor(c - radius - width)), 0) for c in centre]
+    stops = [min(int(np.ceil(c + radius + width)) + 1, n) for c, n in zip(centre, g.shape, strict=True)]
+    if any(stop <= start for start, stop in zip(starts, stops, strict=True)):
+        return Vesicle(float("nan"), float("nan"))
+    z, y, x = (torch.arange(a, b, dtype=torch.float64) - c for a, b, c in zip(starts, stops, centre, strict=True))
+    z, y, x = z[:, None, None], y[:, None], x
+    distance = (z * z + y * y + x * x).sqrt()
+    shell = (distance - radius).abs() <= width
+    normal = tuple(axis / distance.clamp(min=1e-6) for axis in (z, y, x))
+    facing = inside(
+        "missing", as_wedge(wedge), (normal[0], normal[1], normal[2]), float(np.sin(np.deg2rad(CAP_EROSION)))
+    )
+    box = tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))
+    return Vesicle(*(_correlation(g[box], v[box], where.numpy()) for where in (shell, shell & facing)))
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    if where.sum() < FEWEST_VOXELS:
+        return float("nan")
+    return ncc(a[where][None, None], b[where][None, None])
+
+
 def _box_about(data: NDArray[np.float64], centre: NDArray[np.float64], reach: int) -> NDArray[np.float64] | None:
-    """`(2 reach + 1,) * 3` centred on a position between voxels, by cubic convolution; None if it sticks out."""
+    """`(2 reach + 1,) * 3` centred on a position between voxels, by cubic convolution; None if it is not inside."""
     whole = np.floor(centre).astype(int)
     low, high = whole - reach - 1, whole + reach + 3
     if (low < 0).any() or (high > data.shape).any():
         return None
     box = data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    n = 2 * reach + 1
     for axis, t in enumerate(centre - whole):
-        # Keys 1981, IEEE Trans. Acoust. 29, 1153
-        taps = (
-            (-t + 2 * t**2 - t**3) / 2,
-            (2 - 5 * t**2 + 3 * t**3) / 2,
-            (t + 4 * t**2 - 3 * t**3) / 2,
-            (t**3 - t**2) / 2,
-        )
-        n = 2 * reach + 1
+        taps = _KEYS @ (1, t, t**2, t**3)
         box = sum((tap * box.take(range(i, i + n), axis) for i, tap in enumerate(taps)), np.zeros(()))
     return box
 

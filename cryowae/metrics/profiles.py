@@ -1,45 +1,106 @@
-"""A whole profile of a volume against the truth: every figure over all, inside and outside the missing wedge."""
+"""Figures of a volume against the truth: over all components, inside and outside the missing wedge.
+
+`score` gives the nine columns of our tables, `profile` every figure and the curves. The borders of the volume are cut
+off first. No figure here shows invented structure: look at the volumes too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cryowae.fourier.grids import Device
-from cryowae.metrics.regions import Range, Region, Spectra, as_wedge
-from cryowae.metrics.scores import SHELLS, shell_figures
-from cryowae.metrics.shells import FEWEST, ShellCorrelation, region_sums
+from cryowae.metrics.regions import Range, Region, Spectra
+from cryowae.metrics.shells import FEWEST, RegionSums, ShellCorrelation, region_sums
 from cryowae.metrics.voxels import Array, as_pair, ncc, psnr, ssim
 
+SHELLS = torch.tensor([0.0, *(0.02 + 0.02 * i for i in range(25))], dtype=torch.float64)
+"""`(26,)` edges of shells 0.02 cycles per voxel wide, up to 0.5."""
+
 REGIONS: Mapping[str, Region] = {"": "all", "_mw": "missing", "_obs": "measured"}
-"""What is added to a figure's name, and the region that it then counts."""
+"""Suffix of a figure's name, and the region that it describes."""
 
 THRESHOLD = 0.5
-"""Correlation below which the curve is said to have fallen."""
+"""The curve has fallen where its correlation is below this."""
+
+_COARSE, _FINE = slice(1, 13), slice(13, 17)  # shells from .02 to .26 cycles per voxel, and from there to .34
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row of our tables. `mw` is the missing wedge, `obs` the measured region.
+
+    Attributes
+    ----------
+    ncc
+        Pearson correlation of voxels.
+    fsc_mw, fsc_obs
+        Mean Fourier shell correlation over shells 0.02 wide from 0.02 to 0.26 cycles per voxel.
+    ncc_mw, ncc_obs
+        Pearson correlation of the parts of both volumes inside and outside the wedge.
+    fine_mw, fine_obs
+        Mean Fourier shell correlation from 0.26 to 0.34 cycles per voxel.
+    r_mw
+        Amplitude ratio of volume and truth in the wedge after least-squares scaling; 1 is the right power.
+    psnr
+        Decibels, after least-squares scale and offset; the peak is the range of the truth.
+    """
+
+    ncc: float
+    fsc_mw: float
+    fsc_obs: float
+    ncc_mw: float
+    ncc_obs: float
+    fine_mw: float
+    fine_obs: float
+    r_mw: float
+    psnr: float
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How close a volume is to the truth, as figures and by shell.
+    """Agreement of a volume with the truth, as figures and by shell.
 
-    Names end in `_mw` for the missing wedge, in `_obs` for what was measured, in neither for all.
+    Names end in `_mw` for the missing wedge, in `_obs` for the measured region, in neither for all components.
 
     Attributes
     ----------
     scores
-        `ncc`, `fsc`, `fine`, `cross`, `r`, `psnr`, `ssim`, each three times: those of `Scores` and their like; `cross`
-        is the frequency in cycles per voxel at which the correlation first falls below one half: 0 where the first
-        shell that counts lies below it, NaN where none does. NaN is also what does not exist.
+        `ncc`, `fsc`, `fine`, `cross`, `r`, `psnr`, `ssim`, each for three regions, defined as in `Scores`; `cross` is
+        the frequency in cycles per voxel at which the correlation first falls below one half: 0 if the first shell
+        that counts is below it, NaN if no shell is. Figures that do not exist are NaN as well.
     curves
-        `(25,)` each: `frequency`, the middle of every shell in cycles per voxel; `fsc`, `r`, `count` three times. A
-        shell with fewer than 60 components holds NaN.
+        `(25,)` each: `frequency`, the middle of every shell in cycles per voxel; `fsc`, `r`, `count` for three
+        regions. A shell with fewer than 60 components has NaN.
     """
 
     scores: Mapping[str, float]
     curves: Mapping[str, NDArray[np.float64]]
+
+
+def score(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: Device = "cpu") -> Scores:
+    """Score a volume against the truth by the nine figures of our tables.
+
+    Parameters
+    ----------
+    truth, volume, wedge, crop, device
+        As in `profile`.
+
+    Raises
+    ------
+    TomogramError
+        If the shapes differ, nothing is left after cropping, or a value is not finite.
+    """
+    g, v = as_pair(truth, volume, device, crop)
+    sums = region_sums(Spectra.of(g, v, wedge), ("missing", "measured"), SHELLS)
+    figures = {"ncc": ncc(g, v), "psnr": psnr(g, v)}
+    for suffix in ("_mw", "_obs"):
+        figures |= {name + suffix: value for name, value in _shell_figures(sums[REGIONS[suffix]]).items()}
+    return Scores(**{field.name: figures[field.name] for field in fields(Scores)})
 
 
 def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: Device = "cpu") -> Profile:
@@ -50,17 +111,17 @@ def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: D
     truth, volume
         `(z, y, x)`, of any scale and offset, but of one sign of contrast.
     wedge
-        What was measured, or its extreme tilts in degrees; soft edges and single tilts count by their range.
+        The measured region, or its extreme tilts in degrees; soft edges and single tilts count by their range.
     crop
         Voxels that are cut off every face first.
     device
-        Where to work.
+        Where to compute.
 
     Returns
     -------
     profile
-        `ncc`, `psnr` and `ssim` over all are those of the cropped voxels; those of a region are of the volumes that
-        its components alone make, under the Hann window.
+        `ncc`, `psnr` and `ssim` over all components are those of the cropped voxels. Those of a region compare the
+        two volumes that the region's components alone make, under the Hann window.
 
     Raises
     ------
@@ -68,28 +129,41 @@ def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: D
         If the shapes differ, fewer than 7 voxels are left after cropping, or a value is not finite.
     """
     g, v = as_pair(truth, volume, device, crop)
-    spectra = Spectra.of(g, v, as_wedge(wedge))
+    spectra = Spectra.of(g, v, wedge)
     sums = region_sums(spectra, tuple(REGIONS.values()), SHELLS)
-    frequency = ((SHELLS[1:] + SHELLS[:-1]) / 2).numpy()
-    by_name: dict[str, dict[str, float]] = {}
-    curves: dict[str, NDArray[np.float64]] = {"frequency": frequency}
+    figures: dict[str, float] = {}
+    curves: dict[str, NDArray[np.float64]] = {}
     for suffix, region in REGIONS.items():
-        here = sums[region]
-        known = here.count >= FEWEST
-        fsc = np.where(known, here.correlation, np.nan)
-        curves["fsc" + suffix] = fsc
-        curves["r" + suffix] = np.where(known, here.amplitude, np.nan)
-        curves["count" + suffix] = here.count.astype(np.float64)
+        here, curve = sums[region], sums[region].curve(FEWEST)
         a, b = (g, v) if region == "all" else spectra.parts(region)
-        by_name[suffix] = {
-            "ncc": ncc(g, v) if region == "all" else here.pearson,
-            **shell_figures(here),
-            "cross": _crossing(ShellCorrelation(frequency, fsc, here.count)),
-            "psnr": psnr(a, b),
-            "ssim": ssim(a, b, device=device),
-        }
+        whole = {"cross": _crossing(curve), "psnr": psnr(a, b), "ssim": ssim(a, b, device=device)}
+        whole |= _shell_figures(here) | ({"ncc": ncc(g, v)} if region == "all" else {})
+        figures |= {name + suffix: value for name, value in whole.items()}
+        amplitude = np.where(here.count >= FEWEST, here.amplitude, np.nan)
+        curves |= {"frequency": curve.frequency, "fsc" + suffix: curve.correlation}
+        curves |= {"r" + suffix: amplitude, "count" + suffix: here.count.astype(np.float64)}
     names = ("ncc", "fsc", "fine", "cross", "r", "psnr", "ssim")
-    return Profile({name + suffix: by_name[suffix][name] for name in names for suffix in REGIONS}, curves)
+    return Profile({name + suffix: figures[name + suffix] for name in names for suffix in REGIONS}, curves)
+
+
+def format_table(rows: Mapping[str, Scores]) -> str:
+    """Plain text: a header and one line per volume, in the order given; figures that do not exist are dashes."""
+    width = max([len("volume"), *map(len, rows)])
+    lines = [["volume".ljust(width), *(f"{field.name:>8}" for field in fields(Scores))]]
+    for name, scores in rows.items():
+        figures = [f"{value:8.3f}" if np.isfinite(value) else f"{'-':>8}" for value in astuple(scores)]
+        lines.append([name.ljust(width), *figures])
+    return "\n".join(" ".join(line) for line in lines)
+
+
+def _shell_figures(sums: RegionSums) -> dict[str, float]:
+    """The figures of one region that follow from its sums over `SHELLS`."""
+    return {
+        "ncc": sums.pearson,
+        "fsc": sums.mean(sums.correlation, _COARSE),
+        "fine": sums.mean(sums.correlation, _FINE),
+        "r": sums.mean(sums.amplitude, _COARSE),
+    }
 
 
 def _crossing(curve: ShellCorrelation) -> float:

@@ -1,7 +1,7 @@
-"""The two regions of Fourier space, what was measured and what is missing, and two volumes seen in them.
+"""The two regions of Fourier space, measured and missing, and the spectra of two volumes in them.
 
-Volumes are seen through a Hann window on every axis, and the missing wedge is eroded: the window smears what was
-measured over the wedge's border, and without window and erosion an empty wedge scores .15 to .33.
+Volumes are multiplied by a Hann window along every axis, and the missing wedge is eroded, since the window smears
+measured components over the border of the wedge. Without window and erosion an empty wedge scores .15 to .33.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cryowae.fourier.grids import frequency_grid
 from cryowae.fourier.wedge import Wedge
-from cryowae.metrics.voxels import Array
+from cryowae.metrics.voxels import Array, as_tensor
 
 Range = Wedge | tuple[float, float]
 Region = Literal["all", "measured", "missing"]
 
 EROSION = 2.5
-"""Frequency steps of the shortest axis by which a component must lie off every measured direction to be missing."""
+"""Distance of missing components from every measured direction, in frequency steps of the shortest axis."""
 
 _EXACT = 2**24  # voxels up to which Fourier transforms are made in float64
 
@@ -37,7 +36,7 @@ class Spectra:
     first, second
         `(z, y, x // 2 + 1)` their transforms, in rfft layout.
     wedge
-        What was measured; None if there are no regions.
+        The measured region; None if there are no regions.
     """
 
     shape: tuple[int, int, int]
@@ -46,10 +45,10 @@ class Spectra:
     wedge: Wedge | None
 
     @classmethod
-    def of(cls, a: Tensor, b: Tensor, wedge: Wedge | None) -> Spectra:
-        """Transform two volumes `(z, y, x)` of one shape; each loses its mean under the window first."""
+    def of(cls, a: Tensor, b: Tensor, wedge: Range | None) -> Spectra:
+        """Transform two volumes `(z, y, x)` of one shape; the mean under the window is subtracted first."""
         z, y, x = a.shape
-        return cls((z, y, x), _spectrum(a), _spectrum(b), wedge)
+        return cls((z, y, x), _spectrum(a), _spectrum(b), None if wedge is None else as_wedge(wedge))
 
     def grid(self) -> tuple[Tensor, Tensor, Tensor]:
         """Frequencies `kz, ky, kx` that broadcast, in cycles per voxel."""
@@ -62,7 +61,7 @@ class Spectra:
         return inside(region, self.wedge, (kz[rows], ky, kx), EROSION / min(self.shape))
 
     def parts(self, region: Region) -> tuple[Tensor, Tensor]:
-        """`(z, y, x)` each: the two volumes that the components of a region make."""
+        """`(z, y, x)` each: both volumes with the components of a region alone."""
         mask = self.inside(region)
         first, second = (torch.fft.irfftn(q * mask, s=self.shape) for q in (self.first, self.second))
         return first, second
@@ -74,8 +73,8 @@ def inside(region: Region, wedge: Wedge | None, k: tuple[Tensor, Tensor, Tensor]
     Parameters
     ----------
     region
-        `missing` is what lies farther than `far` from every measured direction; what is nearer than that and not
-        measured belongs to neither region.
+        `missing` components are farther than `far` from every measured direction. Components that are nearer and not
+        measured belong to neither region.
     wedge
         Soft edges and single tilts count by their range.
     k
@@ -92,19 +91,19 @@ def inside(region: Region, wedge: Wedge | None, k: tuple[Tensor, Tensor, Tensor]
 
 
 def as_wedge(wedge: Range) -> Wedge:
-    """A wedge from what callers may say: itself, or its extreme tilts."""
+    """The wedge itself, or the wedge of two extreme tilts."""
     return wedge if isinstance(wedge, Wedge) else Wedge.binary(*wedge)
 
 
 def empty_wedge(truth: Array, wedge: Range) -> Array:
-    """The truth with its missing wedge emptied: what a perfect method that fills nothing gets, the floor of a table.
+    """The truth with its missing wedge emptied: the result of a perfect method that fills nothing.
 
     Parameters
     ----------
     truth
         `(z, y, x)`, before cropping; boundaries are periodic.
     wedge
-        What was measured; soft edges and single tilts count by their range.
+        The measured region; soft edges and single tilts count by their range.
 
     Returns
     -------
@@ -113,10 +112,8 @@ def empty_wedge(truth: Array, wedge: Range) -> Array:
     """
     full = as_wedge(wedge)
     sharp = Wedge(full.tilt_min, full.tilt_max, rotation=full.rotation)
-    if isinstance(truth, Tensor):
-        return sharp.apply(truth if truth.is_floating_point() else truth.float())
-    values = truth if truth.dtype in (np.float32, np.float64) else truth.astype(np.float32)
-    return sharp.apply(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+    emptied = sharp.apply(as_tensor(truth))
+    return emptied if isinstance(truth, Tensor) else emptied.numpy()
 
 
 def _spectrum(volume: Tensor) -> Tensor:

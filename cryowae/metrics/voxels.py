@@ -25,7 +25,7 @@ def ncc(a: Array, b: Array) -> float:
 def psnr(truth: Array, volume: Array) -> float:
     """Peak signal-to-noise ratio in decibels after a least-squares fit of scale and offset.
 
-    The peak is the range of the truth. Volumes that are the same up to rounding get about 150; a constant truth NaN.
+    The peak is the range of the truth. Volumes that are equal up to rounding have about 150; NaN for a constant truth.
     """
     g, v = as_pair(truth, volume)
     gg, vv, gv = _moments(g, v)
@@ -38,9 +38,8 @@ def psnr(truth: Array, volume: Array) -> float:
 def ssim(truth: Array, volume: Array, window: int = 7, device: Device = "cpu") -> float:
     """Mean structural similarity after a least-squares fit of scale and offset.
 
-    Wang et al. 2004, IEEE Trans. Image Process. 13, 600: uniform windows of `window` voxels cubed that lie wholly
-    inside, K1 = 0.01, K2 = 0.03, dynamic range = range of the truth. NaN for a
-    constant truth.
+    Wang et al. 2004, IEEE Trans. Image Process. 13, 600: uniform windows of `window` voxels cubed that are wholly
+    inside, K1 = 0.01, K2 = 0.03, dynamic range = range of the truth. NaN for a constant truth.
     """
     g, v = as_pair(truth, volume, device)
     if min(g.shape) < window:
@@ -69,7 +68,7 @@ def as_pair(a: Array, b: Array, device: Device = "cpu", crop: int = 0) -> tuple[
     if min(a.shape) <= 2 * crop:
         raise TomogramError(f"got volumes of {tuple(a.shape)} voxels, expected more than {2 * crop} along every axis")
     inner = tuple(slice(crop, n - crop) for n in a.shape)
-    first, second = (_tensor(q[inner], device) for q in (a, b))
+    first, second = (as_tensor(q[inner]).to(device) for q in (a, b))
     if not (bool(torch.isfinite(first).all()) and bool(torch.isfinite(second).all())):
         raise TomogramError("got volumes with NaN or infinite values, expected finite numbers: replace them first")
     return first, second
@@ -80,8 +79,14 @@ def as_numpy(values: Array) -> NDArray[Any]:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
+def as_tensor(values: Array) -> Tensor:
+    """The same values in float32 or float64; nothing is copied if they are so already."""
+    tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+
+
 def _moments(a: Tensor, b: Tensor) -> tuple[float, float, float]:
-    """Variances of both and their covariance: in float64, section by section, without copies of the volumes in it."""
+    """Variances of both and their covariance, in float64; section by section, so that no volume is copied."""
     wide = torch.float32 if a.device.type == "mps" else torch.float64
     mean_a, mean_b = (sum(float(section.to(wide).mean()) for section in q) / len(q) for q in (a, b))
     aa = bb = ab = 0.0
@@ -96,8 +101,3 @@ def _local_mean(values: Tensor, window: int) -> Tensor:
     for size in ((window, 1, 1), (1, window, 1), (1, 1, window)):
         means = avg_pool3d(means, size, stride=1)
     return means[0, 0]
-
-
-def _tensor(values: Array, device: Device) -> Tensor:
-    tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
-    return (tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()).to(device)

@@ -1,10 +1,8 @@
-"""Everything that is measured of one method on one case."""
+"""All figures of one method on one case."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -27,64 +25,53 @@ from cryowae.metrics import (
 from cryowae.specimen.builder import Specimen
 
 Array = NDArray[np.float32]
+Positions = NDArray[np.float64]
 
 FEWEST = 6
-"""Particles of a kind below which nothing is said of it."""
+"""Particles of a kind that are needed for figures of this kind."""
 ROUND = 0.15
-"""How far the elongation of a kind may be from 1 in the truth, or it says nothing."""
+"""Largest difference from 1 of a kind's elongation in the truth; kinds beyond it are not used."""
 MOST = 24
-"""Particles of a kind that are told from as many others."""
+"""Particles of a kind that are discriminated from as many others."""
 BOX = 48
-"""Voxels along each axis of the boxes in which particles are told apart, at most; smaller ones for small particles."""
+"""Voxels along each axis of the boxes for discrimination, at most; small particles have smaller boxes."""
 AROUND = 8
-"""Voxels about beads, membranes and filaments in which nothing counts as invented."""
+"""Voxels around beads, membranes and filaments in which nothing counts as invented."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of one method on one case.
-
-    Attributes
-    ----------
-    scores
-        Name and value; what does not exist is left out.
-    curves
-        Name and one value a shell, see `cryowae.metrics.Profile`.
-    """
-
-    scores: Mapping[str, float]
-    curves: Mapping[str, list[float]]
-
-
-def evaluate(case: Case, restored: Array, twin: Array | None, crop: int) -> Evaluation:
-    """Measure a restored volume against the truth, and count what was found in noise alone.
+def score_case(case: Case, restored: Array, twin: Array | None, crop: int) -> Profile:
+    """Compare a restored volume with the truth, and count structures in noise alone.
 
     Parameters
     ----------
     case
-        The truth and all about it.
+        The truth and how it was made.
     restored
-        `(z, y, x)` what the method made of the tomogram.
+        `(z, y, x)` output of the method for the tomogram.
     twin
-        `(z, y, x)` what it made of the tomogram's noise alone.
+        `(z, y, x)` its output for the tomogram's noise alone.
     crop
         Voxels of every face that are not scored.
+
+    Returns
+    -------
+    profile
+        The profile against the truth with further scores: of particles, vesicles and invented structure. Scores that
+        do not exist are left out or NaN.
     """
     scores: dict[str, float] = {}
-    curves: dict[str, list[float]] = {}
+    curves: dict[str, NDArray[np.float64]] = {}
     if np.ptp(case.truth) > 0:
         whole = profile(case.truth, restored, case.wedge, crop)
-        scores |= whole.scores
-        curves = _listed(whole)
+        scores, curves = dict(whole.scores), dict(whole.curves)
     scores |= _of_particles(case, restored, crop)
-    spheres = [
+    vesicles = [
         vesicle_correlation(case.truth, restored, v.centre, v.radius, case.wedge) for v in case.specimen.vesicles
     ]
-    for name, values in (("shell", [s.shell for s in spheres]), ("caps", [s.caps for s in spheres])):
-        known = [v for v in values if np.isfinite(v)]
+    for name in ("shell", "caps"):
+        known = [value for v in vesicles if np.isfinite(value := getattr(v, name))]
         scores |= {name: float(np.mean(known))} if known else {}
-    scores |= _invented(case, restored, twin, crop)
-    return Evaluation({name: float(v) for name, v in scores.items() if np.isfinite(v)}, curves)
+    return Profile(scores | _invented(case, restored, twin, crop), curves)
 
 
 def _of_particles(case: Case, restored: Array, crop: int) -> dict[str, float]:
@@ -98,24 +85,18 @@ def _of_particles(case: Case, restored: Array, crop: int) -> dict[str, float]:
         if abs(elongation(case.truth, centres, radius) - 1) < ROUND:
             scores["elongation"] = elongation(restored, centres, radius)
     areas = [
-        max(matcher.area(restored, target.own, target.others) for matcher in target.matchers)
-        for target in _targets(specimen, case.wedge, case.seed)
+        max(matcher.area(restored, own, others) for matcher in matchers)
+        for own, others, matchers in _targets(specimen, case.wedge, case.seed)
     ]
     return scores | ({"found": float(np.mean(areas))} if areas else {})
 
 
-@dataclass(frozen=True)
-class _Target:
-    """One kind that is to be told from the others: with the wedge cut from its templates, or without, as suits."""
-
-    own: NDArray[np.float64]
-    others: NDArray[np.float64]
-    matchers: tuple[Matcher, ...]
-
-
 @lru_cache(maxsize=1)
-def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[_Target]:
-    """The smallest, the middle and the largest of the common kinds."""
+def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[tuple[Positions, Positions, list[Matcher]]]:
+    """Own positions, other positions and templates of the smallest, the middle and the largest of the common kinds.
+
+    There are templates with and without the wedge; the better ones count.
+    """
     kinds = _common(specimen)
     targets = []
     for name in sorted({kinds[0], kinds[len(kinds) // 2], kinds[-1]}) if kinds else []:
@@ -125,26 +106,26 @@ def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[_Target]:
         centres = (whole_boxes(_centres(specimen, name, same), box, shape) for same in (True, False))
         own, others = (rng.permutation(some)[:MOST] for some in centres)
         if min(len(own), len(others)) >= FEWEST:
-            matchers = tuple(Matcher.of(template, cut, box=box) for cut in (None, wedge))
-            targets.append(_Target(own, others[: len(own)], matchers))
+            targets.append((own, others[: len(own)], [Matcher.of(template, cut, box=box) for cut in (None, wedge)]))
     return targets
 
 
 def _common(specimen: Specimen) -> list[str]:
-    """Kinds of which there are enough, by volume."""
+    """Kinds with enough particles, sorted by volume."""
     counts = Counter(p.name for p in specimen.particles if p.name in specimen.kinds)
     return sorted((n for n, count in counts.items() if count >= FEWEST), key=lambda n: specimen.kinds[n].volume)
 
 
-def _centres(specimen: Specimen, name: str, same: bool = True) -> NDArray[np.float64]:
+def _centres(specimen: Specimen, name: str, same: bool = True) -> Positions:
+    """`(n, 3)` positions of the particles of one kind, or of all other kinds."""
     return np.array([p.centre for p in specimen.particles if p.name in specimen.kinds and (p.name == name) == same])
 
 
 def _invented(case: Case, restored: Array, twin: Array | None, crop: int) -> dict[str, float]:
-    """What was found in noise alone, and, where there are no particles, in ice."""
+    """Structures in noise alone and, where there are no particles, in ice."""
     labels = case.specimen.labels.numpy()
     crowded = bool((labels > 0).any())
-    # without particles: what a tilt range leaves of the contrast that a protein has in the truth, which is 1
+    # without particles: the share of the contrast of a protein, 1 in the truth, that this tilt range leaves
     contrast = particle_contrast(restored, labels) if crowded else (case.wedge.tilt_max - case.wedge.tilt_min) / 180
     scores: dict[str, float] = {}
     if not crowded:
@@ -158,7 +139,3 @@ def _invented(case: Case, restored: Array, twin: Array | None, crop: int) -> dic
         if spread > 0:
             scores["noise_ratio"] = made.std / spread
     return scores
-
-
-def _listed(whole: Profile) -> dict[str, list[float]]:
-    return {name: [float(v) for v in values] for name, values in whole.curves.items()}
