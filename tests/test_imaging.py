@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.config.scene import ImagingConfig
+from cryowae.config.scene import ImagingConfig, SceneConfig
 from cryowae.errors import ConfigError
 from cryowae.imaging.detector import read_mtf
 from cryowae.imaging.exposure import accumulated_dose, acquisition_order
-from cryowae.imaging.microscope import apply_transfer, ctf_sign, phase_flip, transfer
-from cryowae.imaging.observation import observe
+from cryowae.imaging.microscope import apply_transfer, ctf_sign, tilt_transfers, transfer
+from cryowae.imaging.observation import ForwardModel
 from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project
 
 CLEAN = ImagingConfig()
@@ -89,11 +89,11 @@ def test_protein_stays_bright_under_focus_and_turns_dark_over_focus():
 
 
 def test_every_tilt_has_its_own_defocus():
-    given = transfer(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0, 4.0))
+    given = list(tilt_transfers(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0, 4.0)))
     for tilt, defocus in enumerate((2.0, 3.0, 4.0)):
         assert_close(given[tilt], transfer(ImagingConfig(defocus=defocus), ANGLES, SHAPE, 4.0)[tilt])
     with pytest.raises(ConfigError, match="2 values of defocus for 3 tilts"):
-        transfer(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0))
+        next(tilt_transfers(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0)))
 
 
 @pytest.mark.parametrize(("kilovolts", "toughness"), [(300.0, 1.0), (200.0, 0.8)])
@@ -215,10 +215,10 @@ def test_phase_flip_leaves_the_amount_of_contrast_and_no_reversal():
     noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     factor = transfer(imaging, ANGLES, (64, 64), 5.0)
     assert float((factor < 0).float().mean()) > 0.3
-    flipped = phase_flip(apply_transfer(noise, factor), imaging, ANGLES, 5.0)
+    flipped = apply_transfer(apply_transfer(noise, factor), ctf_sign(imaging, ANGLES, (64, 64), 5.0))
     assert_close(flipped, apply_transfer(noise, factor.abs()), atol=1e-4, rtol=0)
     with pytest.raises(ConfigError, match="needs a defocus"):
-        phase_flip(noise, CLEAN, ANGLES, 5.0)
+        ctf_sign(CLEAN, ANGLES, (64, 64), 5.0)
 
 
 def test_without_torch_ctf_one_line_says_what_to_install(monkeypatch):
@@ -229,7 +229,7 @@ def test_without_torch_ctf_one_line_says_what_to_install(monkeypatch):
 
 
 class TestObservation:
-    """`observe` with a microscope."""
+    """The forward model with a microscope."""
 
     angles = even_tilts(-60, 60, 6)
     imaging = ImagingConfig(defocus=4.0, dose=3.0)
@@ -240,12 +240,15 @@ class TestObservation:
             density[z : z + 2, y : y + 2, x : x + 2] = 1.0
         return density
 
-    def seen(self, **given):
-        return observe(self.density(), self.angles, torch.Generator().manual_seed(1), **given)
+    def seen(self, imaging=CLEAN, ctf="none"):
+        imaging = imaging.model_copy(update={"tilts": (-60, 60, 6)})
+        ramp = {"filter": "ramp", "ctf": ctf}
+        config = SceneConfig(shape=(24, 32, 48), voxel_size=6.0, imaging=imaging, reconstruction=ramp)
+        return ForwardModel(config).observe(self.density(), torch.Generator().manual_seed(1))
 
     def test_the_transfer_is_applied_to_the_signal_alone(self):
         factor = transfer(self.imaging, self.angles, (32, 48), 6.0)
-        plain, imaged = self.seen(), self.seen(transfer=factor)
+        plain, imaged = self.seen(), self.seen(self.imaging)
         geometry = TiltGeometry(self.angles, 24, 48)
         series = apply_transfer(project(self.density(), geometry), factor)
         assert_close(imaged.signal, back_project(series, geometry))
@@ -253,9 +256,7 @@ class TestObservation:
         assert imaged.contrast == pytest.approx(float(series.std()))
 
     def test_flipping_the_phases_brings_the_specimen_back(self):
-        factor = transfer(self.imaging, self.angles, (32, 48), 6.0)
-        imaged = self.seen(transfer=factor)
-        flipped = self.seen(transfer=factor, flip=ctf_sign(self.imaging, self.angles, (32, 48), 6.0))
+        imaged, flipped = self.seen(self.imaging), self.seen(self.imaging, "phase-flip")
         truth = self.density().flatten()
         before, after = (
             float(torch.corrcoef(torch.stack([o.signal.flatten(), truth]))[0, 1]) for o in (imaged, flipped)

@@ -12,8 +12,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from cryowae.errors import TomogramError
-from cryowae.imaging.observation import observe
-from cryowae.imaging.projection import even_tilts
+from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project
 from cryowae.metrics import discrimination, elongation, empty_wedge, particle_correlations
 from cryowae.metrics.matching import even_rotations, roc_area
 
@@ -78,7 +77,8 @@ def test_the_missing_wedge_elongates_what_it_is_taken_from():
     point = blobs((64, 64, 64), [(32, 32, 32)], (2, 2, 2))
     seen = {}
     for tilt in (40, 60, 70):
-        projected = observe(torch.from_numpy(point).float(), even_tilts(-tilt, tilt, 3), torch.Generator()).signal
+        geometry = TiltGeometry(even_tilts(-tilt, tilt, 3), 64, 64)
+        projected = back_project(project(torch.from_numpy(point).float(), geometry), geometry)
         seen[tilt] = elongation(projected, [(32, 32, 32)], 5)
     # Radermacher 1988: (a + sin a cos a) / (a - sin a cos a), a the greatest tilt, for the square of the elongation
     for tilt, value in seen.items():

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from cryowae.cli import app
 from cryowae.config import SceneConfig, load_scene
 from cryowae.errors import ConfigError, OutputError, TomogramError
-from cryowae.simulate.scene import make_specimen, observe_specimen, simulate_scene
+from cryowae.simulate.scene import simulate_scene
+from cryowae.specimen.builder import build_specimen, observe_specimen
 from cryowae.specimen.canvas import BEAD, MEMBRANE
 from cryowae.specimen.ice import uneven_ice
 from cryowae.specimen.library import load_library
@@ -50,7 +51,7 @@ def distances(shape, centre):
 
 @pytest.fixture(scope="module")
 def specimen():
-    return make_specimen(SMALL)
+    return build_specimen(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def hashes(made):
 
 
 def test_a_vesicle_is_a_closed_shell_of_two_leaflets_at_its_radius():
-    alone = make_specimen(changed(molecules={"procedural": 0}, beads=0, ice=0, voxel_size=6.0, shape=(72, 80, 80)))
+    alone = build_specimen(changed(molecules={"procedural": 0}, beads=0, ice=0, voxel_size=6.0, shape=(72, 80, 80)))
     (vesicle,) = alone.vesicles
     density = alone.density.numpy()
     inner = np.array(density.shape) - 1 - np.array(vesicle.centre)
@@ -143,16 +144,16 @@ def test_labels_particles_and_star_tell_of_the_same_molecules(files, specimen):
 
 def test_equal_numbers_are_equal():
     options = {"procedural": 4, "occupancy": 0.15, "equal": True}
-    counts = Counter(p.name for p in make_specimen(changed(beyond=1.0, molecules=options)).particles)
+    counts = Counter(p.name for p in build_specimen(changed(beyond=1.0, molecules=options)).particles)
     assert len(counts) == 4
     assert len(set(counts.values())) == 1
-    few = Counter(p.name for p in make_specimen(changed(beyond=1.0, molecules=options | {"most": 9})).particles)
+    few = Counter(p.name for p in build_specimen(changed(beyond=1.0, molecules=options | {"most": 9})).particles)
     assert set(few.values()) == {2}
 
 
 def test_as_many_as_find_room_are_equal_too():
     options = {"procedural": 3, "occupancy": 0.5, "equal": True}
-    made = make_specimen(changed(beyond=1.0, shape=(40, 40, 40), molecules=options, vesicles=0, beads=0))
+    made = build_specimen(changed(beyond=1.0, shape=(40, 40, 40), molecules=options, vesicles=0, beads=0))
     counts = Counter(p.name for p in made.particles)
     assert len(counts) == 3
     assert len(set(counts.values())) == 1
@@ -162,11 +163,11 @@ def test_as_many_as_find_room_are_equal_too():
 
 def test_the_specimen_knows_nothing_of_the_microscope(specimen):
     other = changed(imaging={"tilts": (-42, 50, 2), "snr": 0.01, "growth": 1.0}, reconstruction={"filter": "ramp"})
-    again = make_specimen(other)
+    again = build_specimen(other)
     assert torch.equal(again.density, specimen.density)
     assert torch.equal(again.beam, specimen.beam)
     assert torch.equal(again.labels, specimen.labels)
-    assert not torch.equal(make_specimen(changed(seed=4)).density, specimen.density)
+    assert not torch.equal(build_specimen(changed(seed=4)).density, specimen.density)
 
 
 def test_the_specimen_is_a_slab_that_goes_on_beyond_the_box(specimen):
@@ -182,8 +183,22 @@ def test_the_specimen_is_a_slab_that_goes_on_beyond_the_box(specimen):
     assert float((inside - specimen.density).abs().max()) < 0.4  # nothing but the ice
 
 
+def test_a_slab_lies_where_it_is_put_and_spheres_may_leave_the_box():
+    options = {"procedural": 0, "occupancy": 0.0}
+    moved = build_specimen(changed(above=0.0, molecules=options, vesicles=0, beads=0, ice=0.1))
+    assert moved.beam[:40].any() and not moved.beam[40:].any()
+    many = changed(beads=40, bead_diameter=60.0, vesicles=0, molecules=options)
+    within = build_specimen(many)
+    anywhere = build_specimen(many.model_copy(update={"spheres_within": "specimen", "bead_truth": 3.0}))
+    assert all(0 < bead.centre[2] < 71 for bead in within.beads)
+    assert any(bead.centre[2] < 0 for bead in anywhere.beads) and any(bead.centre[2] > 71 for bead in anywhere.beads)
+    assert float(within.density.max()) == pytest.approx(9, abs=0.1)
+    assert float(anywhere.density.max()) == pytest.approx(3, abs=0.1)
+    assert float(anywhere.gold.max()) == pytest.approx(9, abs=0.1)
+
+
 def test_uneven_ice_is_of_low_frequency_and_not_in_the_truth(specimen):
-    flat = make_specimen(changed(ice=0))
+    flat = build_specimen(changed(ice=0))
     assert torch.equal(flat.density, specimen.density)
     ice = (specimen.beam - flat.beam)[4:-4]
     assert float(ice.std()) == pytest.approx(0.05, rel=0.01)
@@ -228,7 +243,7 @@ def test_an_empty_scene_is_seen_as_noise_and_snr_0_as_signal(tmp_path):
     )
     made = simulate_scene(empty, tmp_path)
     assert not mrcfile.read(made.paths.truth).any()
-    seen = observe_specimen(make_specimen(empty), empty)
+    seen = observe_specimen(build_specimen(empty), empty)
     assert float(seen.tomogram(0.25).std()) == pytest.approx(2 * float(seen.noise[0].std()), rel=0.05)
     assert made.counts == {}
     clean = simulate_scene(changed(name="clean", imaging={"tilts": (-60, 60, 6), "snr": 0}), tmp_path)
@@ -257,7 +272,7 @@ def test_structures_are_files_of_ones_own_or_below_the_data_folder(tmp_path, mon
     with pytest.raises(ConfigError, match="CRYOWAE_DATA is ''"):
         load_library(["theirs.mrc"])
     monkeypatch.setenv("CRYOWAE_DATA", str(tmp_path / "data"))
-    twice = make_specimen(changed(molecules={"procedural": 0, "library": ["theirs.mrc", "mine.mrc", "mine.mrc"]}))
+    twice = build_specimen(changed(molecules={"procedural": 0, "library": ["theirs.mrc", "mine.mrc", "mine.mrc"]}))
     assert list(twice.kinds) == ["theirs", "mine-1", "mine-2"]
     assert {p.name for p in twice.particles} == set(twice.kinds)
 
@@ -313,7 +328,7 @@ def test_impossible_scenes_leave_nothing_behind(tmp_path, values, message):
     ],
 )
 def test_the_impossible_is_told_before_the_work_and_no_folder_made(tmp_path, monkeypatch, values, message):
-    monkeypatch.setattr("cryowae.simulate.scene.make_specimen", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setattr("cryowae.simulate.scene.build_specimen", lambda *_: pytest.fail("the work began"))
     with pytest.raises((ConfigError, TomogramError), match=message):
         simulate_scene(changed(**values), tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
@@ -358,7 +373,7 @@ def test_shipped_scenes_hold_what_they_ask_for(name, tmp_path):
 def test_a_scene_of_real_structures(data_folder):
     library = ["densities/polnet_10A/4v4r.mrc.gz", "models/1tub.pdb.gz"]
     molecules = {"procedural": 0, "library": library, "equal": True, "occupancy": 0.08}
-    made = make_specimen(changed(beyond=1.0, molecules=molecules, vesicles=0))
+    made = build_specimen(changed(beyond=1.0, molecules=molecules, vesicles=0))
     assert set(made.kinds) == {"4v4r", "1tub"}
     assert made.kinds["4v4r"].volume > 10 * made.kinds["1tub"].volume
     counts = Counter(p.name for p in made.particles)

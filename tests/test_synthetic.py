@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch.testing import assert_close
 
-from cryowae.config import DataConfig
-from cryowae.data.scenes import simulate_scene
+from cryowae.config import DataConfig, load_scene
+from cryowae.data.scene_draws import draw_scene, training_scene
 from cryowae.data.synthetic import SyntheticPairs, _spread
 from cryowae.errors import ConfigError
+from cryowae.specimen.builder import build_specimen, observe_specimen
 from cryowae.specimen.library import load_library
+from cryowae.specimen.procedural import procedural_structure
 from cryowae.tomogram.statistics import robust_statistics
 
 TINY = DataConfig(
@@ -19,7 +22,7 @@ TINY = DataConfig(
 
 @pytest.fixture(scope="module")
 def scene():
-    return simulate_scene(TINY.model_copy(update={"plain": 1.0, "occupancy": (0.1, 0.1)}), 0, 0, [])
+    return training_scene(TINY.model_copy(update={"plain": 1.0, "occupancy": (0.1, 0.1)}), 0, 0, [])
 
 
 def test_a_scene_has_signal_where_there_is_structure(scene):
@@ -32,8 +35,31 @@ def test_a_scene_has_signal_where_there_is_structure(scene):
 
 def test_scenes_follow_from_seed_and_number(scene):
     config = TINY.model_copy(update={"plain": 1.0, "occupancy": (0.1, 0.1)})
-    assert_close(simulate_scene(config, 0, 0, []).noise, scene.noise, rtol=0, atol=0)
-    assert not torch.equal(simulate_scene(config, 0, 1, []).truth, scene.truth)
+    assert_close(training_scene(config, 0, 0, []).noise, scene.noise, rtol=0, atol=0)
+    assert not torch.equal(training_scene(config, 0, 1, []).truth, scene.truth)
+
+
+def test_a_training_scene_can_be_written_down_and_made_again(tmp_path):
+    """The drawn configuration, saved as YAML and read by `simulate scene`, gives the same volumes."""
+    config = TINY.model_copy(update={"plain": 0.0, "beads": 0.5, "ice": 0.5, "vesicles": 0.5, "membranes": 0.5})
+    for index in range(3):
+        drawn = draw_scene(config, 3, index)
+        (tmp_path / "drawn.yaml").write_text(yaml.safe_dump(drawn.model_dump(mode="json")))
+        read = load_scene(tmp_path / "drawn.yaml")
+        assert read == drawn
+        again = build_specimen(read)
+        expected = training_scene(config, 3, index, [])
+        assert torch.equal(again.density.half(), expected.truth)
+        assert torch.equal(observe_specimen(again, read).noise.half(), expected.noise)
+
+
+def test_training_scenes_draw_from_the_named_structures():
+    config = TINY.model_copy(update={"structures": ("a.mrc", "b.mrc"), "procedural": 0.0, "plain": 1.0})
+    drawn = [draw_scene(config, 0, index).molecules for index in range(4)]
+    assert all(sorted(one.library) == ["a.mrc", "b.mrc"] and one.procedural == 0 for one in drawn)
+    library = [procedural_structure(np.random.default_rng(i), 10.0, "small") for i in (1, 2)]
+    scene = training_scene(config, 0, 0, library)
+    assert float(scene.truth.max()) > 0.5
 
 
 def test_a_batch_is_standardised_and_its_halves_share_the_signal_alone():
@@ -112,7 +138,7 @@ def test_real_structures_are_on_one_scale(data_folder):
 @pytest.mark.gpu
 def test_cuda_makes_the_scene_of_the_cpu():
     """The same specimen and the same reconstruction of it; the noise is another draw, of the same strength."""
-    here, there = (simulate_scene(TINY, 0, 0, [], device) for device in ("cpu", "cuda"))
+    here, there = (training_scene(TINY, 0, 0, [], device) for device in ("cpu", "cuda"))
     for name in ("truth", "signal"):
         one, two = (getattr(scene, name).float().cpu() for scene in (here, there))
         assert_close(two, one, atol=2e-2 * float(one.std()), rtol=0)
@@ -126,7 +152,7 @@ def test_a_microscope_takes_away_what_its_ctf_does_and_leaves_the_truth():
     coarse = []
     for share in (0.0, 1.0):
         config = TINY.model_copy(update={"plain": 0.0, "ctf": share, "voxel_sizes": (10.0, 10.0)})
-        scenes = [simulate_scene(config, 3, i, []) for i in range(4)]
+        scenes = [training_scene(config, 3, i, []) for i in range(4)]
         spectra = [torch.fft.rfftn(s.signal.float() / s.signal.float().std()).abs().square() for s in scenes]
         coarse.append(float(torch.stack([s[:2, :2, :2].sum() / s.sum() for s in spectra]).mean()))
         truths = torch.stack([s.truth.float() for s in scenes])
@@ -141,14 +167,14 @@ BARE = TINY.model_copy(
 
 def test_the_spread_is_that_of_restoration_with_gold_too():
     config = TINY.model_copy(update={"plain": 0.0, "beads": 1.0, "ctf": 0.0, "scene": (48, 64, 64), "snr": (0.2, 0.2)})
-    scene = simulate_scene(config, 1, 0, [])
+    scene = training_scene(config, 1, 0, [])
     tomogram = scene.thin[0] + scene.contrast / 0.2**0.5 * scene.thin[1]
     expected = robust_statistics(tomogram.view(16, 22, 22).numpy()).sigma
     assert_close(_spread(tomogram[None]), torch.tensor([expected], dtype=torch.float32), rtol=1e-5, atol=0)
 
 
 def test_a_scene_without_anything_is_noise_whose_truth_counts_in_units_of_the_noise():
-    scene = simulate_scene(BARE, 0, 0, [])
+    scene = training_scene(BARE, 0, 0, [])
     assert float(scene.truth.abs().max()) == float(scene.signal.abs().max()) == 0 and scene.contrast == 1
     with SyntheticPairs(BARE, 0) as pairs:
         batch = pairs.batch(0)
@@ -157,12 +183,12 @@ def test_a_scene_without_anything_is_noise_whose_truth_counts_in_units_of_the_no
 
 
 def test_uneven_ice_is_seen_and_not_asked_for():
-    scene = simulate_scene(BARE.model_copy(update={"ice": 1.0}), 0, 0, [])
+    scene = training_scene(BARE.model_copy(update={"ice": 1.0}), 0, 0, [])
     assert float(scene.truth.abs().max()) == 0 < float(scene.signal.float().std())
 
 
 def test_beads_are_asked_for_at_three_times_protein_and_do_not_set_the_scale():
-    scenes = [simulate_scene(BARE.model_copy(update={"beads": 1.0}), 0, i, []) for i in range(3)]
+    scenes = [training_scene(BARE.model_copy(update={"beads": 1.0}), 0, i, []) for i in range(1, 4)]
     assert max(float(scene.truth.max()) for scene in scenes) == pytest.approx(3, abs=0.2)
     assert all(scene.truth_std == 0 for scene in scenes)
     brightest = max(float(scene.signal.max()) / float(scene.signal.float().std()) for scene in scenes)
@@ -171,7 +197,7 @@ def test_beads_are_asked_for_at_three_times_protein_and_do_not_set_the_scale():
 
 def test_vesicles_are_closed_membranes_in_plain_scenes_too():
     config = BARE.model_copy(update={"plain": 1.0, "vesicles": 1.0, "scene": (64, 64, 64), "crop": 16})
-    truths = [simulate_scene(config, 0, i, []).truth.float() for i in range(2)]
+    truths = [training_scene(config, 0, i, []).truth.float() for i in range(2)]
     assert all(float(truth.max()) > 0.6 for truth in truths)
     centre = [truth[tuple(slice(8, -8) for _ in range(3))] for truth in truths]
     assert all(float((part > 0.3).float().mean()) < 0.3 for part in centre)  # shells, not balls

@@ -5,13 +5,18 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.config.scene import ReconstructionConfig
-from cryowae.errors import TiltError
-from cryowae.imaging.observation import observe, tilt_halves
-from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project, series_noise
+from cryowae.config.scene import ImagingConfig, ReconstructionConfig, SceneConfig
+from cryowae.errors import ConfigError, TiltError
+from cryowae.imaging.observation import ForwardModel
+from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project, tilt_angles
 from cryowae.imaging.weighting import Filter, filter_of
 
 TILTS = even_tilts(-60, 60, 3)
+
+
+def scene(shape, **values):
+    values = {"reconstruction": ReconstructionConfig(filter="ramp")} | values
+    return SceneConfig(shape=shape, voxel_size=6.0, **values)
 
 
 def smooth(shape, seed=0, width=1.0):
@@ -78,7 +83,7 @@ def test_reconstruction_has_unit_gain_where_it_measured():
 
 
 def test_noise_is_empty_in_the_wedge_and_grows_with_frequency():
-    seen = observe(torch.zeros(48, 16, 64), TILTS, torch.Generator().manual_seed(1))
+    seen = ForwardModel(scene((48, 16, 64))).observe(torch.zeros(48, 16, 64), torch.Generator().manual_seed(1))
     power = torch.fft.rfftn(seen.noise[0]).abs().square().mean(1)
     kz, kx = torch.fft.fftfreq(48)[:, None], torch.fft.rfftfreq(64)[None]
     tilt = torch.rad2deg(torch.atan2(kz, kx.clamp(min=1e-9))).abs()
@@ -91,24 +96,12 @@ def test_noise_is_empty_in_the_wedge_and_grows_with_frequency():
 
 def test_the_halves_average_to_the_tomogram_and_the_snr_is_what_was_asked_for():
     v = smooth((32, 32, 48))
-    seen = observe(v, TILTS, torch.Generator().manual_seed(2))
+    seen = ForwardModel(scene(v.shape)).observe(v, torch.Generator().manual_seed(2))
     first, second = seen.halves(0.2)
     assert_close((first + second) / 2, seen.tomogram(0.2), atol=1e-4, rtol=1e-4)
     assert seen.sigma(0.25) == pytest.approx(2 * seen.contrast)
     noise = [h - seen.signal for h in (first, second)]
     assert abs(torch.corrcoef(torch.stack([n.ravel() for n in noise]))[0, 1]) < 0.1
-
-
-def test_tilt_halves_share_no_image():
-    v = smooth((32, 8, 48))
-    geometry = TiltGeometry(TILTS, 32, 48)
-    series = project(v, geometry)
-    even, odd = tilt_halves(series, geometry)
-    changed = series.clone()
-    changed[1::2] += 1
-    even_again, odd_again = tilt_halves(changed, geometry)
-    assert_close(even_again, even)
-    assert (odd_again - odd).abs().max() > 0.1
 
 
 def test_batches_agree_with_single_volumes():
@@ -139,7 +132,7 @@ def test_a_chiral_object_keeps_its_hand():
 
 @pytest.mark.parametrize("weighting", [Filter(falloff=0.2), Filter(sirt=10)])
 def test_softer_filters_damp_what_they_say(weighting):
-    bare, soft = Filter().response(128), weighting.response(128)
+    bare, soft = (f.weights((-60.0, 0.0, 60.0), 32, 128)[1] for f in (Filter(), weighting))
     assert torch.all(soft <= bare + 1e-6)
     assert soft[-1] < 0.6 * bare[-1]
 
@@ -202,17 +195,64 @@ def test_parts_of_a_wide_volume_are_reconstructed_in_their_place():
     assert_close(torch.cat(parts, dim=-1), back_project(series, whole), atol=1e-5, rtol=1e-4)
 
 
-def test_coloured_noise_has_unit_deviation_and_less_high_frequency():
-    generator = torch.Generator().manual_seed(0)
-    noise = series_noise((2, 64, 64), generator, colour=10.0)
-    assert float(noise.std()) == pytest.approx(1, abs=1e-3)
-    power = torch.fft.rfft2(noise).abs().square().mean(0)
-    assert power[:8, :8].mean() > 5 * power[24:40, 24:].mean()
-
-
 def test_impossible_tilts_are_refused():
     with pytest.raises(TiltError, match="expected at least two"):
         TiltGeometry((0.0,), 8, 8)
+    for angles in ((3.0, 0.0, -3.0), (-3.0, 0.0, 0.0), (-3.0, 95.0)):
+        with pytest.raises(ConfigError, match="expected ascending order"):
+            tilt_angles(ImagingConfig(angles=angles))
+
+
+def test_listed_angles_replace_the_range_and_its_step():
+    assert tilt_angles(ImagingConfig(tilts=(-6, 6, 6))) == (-6, 0, 6)
+    assert tilt_angles(ImagingConfig(tilts=(-6, 6, 6), angles=(-50.5, 3, 40))) == (-50.5, 3, 40)
+
+
+def dot(a, b):
+    return float((a.double() * b.double()).sum())
+
+
+def test_back_projection_and_its_filters_have_projections_as_gradient():
+    """Each gradient is the adjoint: `<A v, w> = <v, grad>` for the linear operators of the chain."""
+    geometry = TiltGeometry(TILTS, 16, 24)
+    v = torch.randn(2, 16, 4, 24, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    series = torch.randn(2, 41, 4, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    for given, result, other in (
+        (v, project(v, geometry), series),
+        (series, back_project(series, geometry, Filter(window=0.5)), v),
+    ):
+        (gradient,) = torch.autograd.grad(result, given, other.detach())
+        assert gradient.shape == given.shape
+        assert dot(gradient, given.detach()) == pytest.approx(dot(result.detach(), other.detach()), rel=1e-4)
+
+
+@pytest.mark.parametrize("beyond", [1.0, 1.5])
+@pytest.mark.parametrize("ctf", ["none", "phase-flip"])
+def test_the_gradient_of_an_observation_is_its_adjoint(beyond, ctf):
+    """`<observe(v), w>` is linear in v: its gradient at v, times any step, is what the step changes."""
+    if ctf == "phase-flip":
+        pytest.importorskip("torch_ctf", reason="makes the CTF")
+    imaging = ImagingConfig(tilts=(-60, 60, 10), defocus=None if ctf == "none" else 4.0, dose=3.0, mtf="sinc")
+    model = ForwardModel(scene((16, 20, 24), beyond=beyond, imaging=imaging, reconstruction={"ctf": ctf}))
+    generator = torch.Generator().manual_seed(2)
+    v, step = (torch.randn(model.config.extent, generator=generator) for _ in range(2))
+    w, gold = torch.randn(16, 20, 24, generator=generator), torch.rand(v.shape, generator=generator)
+    v.requires_grad_()
+    signal = model.observe(v, torch.Generator().manual_seed(3), gold).signal
+    (signal * w).sum().backward()
+    ahead, behind = (model.observe((v + s * step).detach(), torch.Generator(), gold).signal for s in (8, -8))
+    assert dot(v.grad, step) == pytest.approx((dot(ahead, w) - dot(behind, w)) / 16, rel=1e-3, abs=1e-3)
+    without = model.reconstruct(model.images(v.detach()))
+    assert dot(v.grad, v.detach()) == pytest.approx(dot(without, w), rel=1e-3, abs=1e-3)
+
+
+def test_gradients_flow_to_the_second_order():
+    model = ForwardModel(scene((16, 16, 16), imaging=ImagingConfig(tilts=(-60, 60, 20))))
+    v = torch.randn(16, 16, 16, generator=torch.Generator().manual_seed(4), requires_grad=True)
+    energy = model.reconstruct(model.images(v)).square().sum()
+    (first,) = torch.autograd.grad(energy, v, create_graph=True)
+    (second,) = torch.autograd.grad((first * v.detach()).sum(), v)
+    assert_close(second, first.detach(), rtol=1e-3, atol=1e-4 * float(first.detach().abs().max()))
 
 
 @pytest.mark.gpu

@@ -16,7 +16,7 @@ from cryowae import __version__
 from cryowae.config import SuiteConfig, SuiteScene
 from cryowae.fourier.wedge import Wedge
 from cryowae.imaging.observation import Observation
-from cryowae.specimen.builder import Specimen, make_specimen, observe_specimen
+from cryowae.specimen.builder import Specimen, build_specimen, observe_specimen
 from cryowae.specimen.library import load_library
 from cryowae.specimen.structures import Structure
 
@@ -120,7 +120,7 @@ def make_cases(specification: Specification, library: Sequence[Structure] | None
     """
     scene = specification.scene.model_copy(update={"seed": specification.seed})
     known = load_library(scene.molecules.library) if library is None else library
-    specimen = make_specimen(scene, known)
+    specimen = build_specimen(scene, known)
     seen = observe_specimen(specimen, scene)
     return [
         Case(specification.case_name(snr), scene, specification.seed, snr, specimen, seen) for snr in specification.snrs

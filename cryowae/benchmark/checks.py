@@ -10,7 +10,8 @@ from cryowae.benchmark.methods import check_method
 from cryowae.config import SuiteConfig
 from cryowae.config.suite import FLOOR, SuiteScene
 from cryowae.errors import ConfigError
-from cryowae.specimen.builder import SMALLEST, tilt_angles
+from cryowae.imaging.projection import tilt_angles
+from cryowae.specimen.builder import SMALLEST
 
 TRUTH = "ground truth"
 """What the truth is called among the volumes of a case; like `FLOOR` no name for a method."""

@@ -9,7 +9,6 @@ transpose, applied to all rows of all volumes of a batch at once.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +17,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from cryowae.errors import TiltError
+from cryowae.config.scene import ImagingConfig
+from cryowae.errors import ConfigError, TiltError
 from cryowae.imaging.weighting import Filter
 
 
@@ -105,7 +105,7 @@ def project(volume: Tensor, geometry: TiltGeometry) -> Tensor:
     """
     lead, (z, y, x) = volume.shape[:-3], volume.shape[-3:]
     columns = volume.reshape(-1, z, y, x).permute(1, 3, 0, 2).reshape(z * x, -1)
-    rows = geometry.projection @ columns
+    rows = _product(columns, geometry, back=False)
     series = rows.view(len(geometry.angles), geometry.detector, -1, y).permute(2, 0, 3, 1)
     return _filter_rows(series, _sharpen(geometry.detector)).reshape(*lead, len(geometry.angles), y, geometry.detector)
 
@@ -132,40 +132,52 @@ def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | Non
     weights = (weighting or Filter()).weights(geometry.angles, geometry.depth, 2 * detector)
     padded = (weights * _sharpen(detector))[:, None]
     rows = _filter_rows(flat, padded).permute(1, 3, 0, 2).reshape(tilts * detector, -1)
-    volume = geometry.back_projection @ rows
+    volume = _product(rows, geometry, back=True)
     volume = volume.view(geometry.depth, geometry.width, -1, y).permute(2, 0, 3, 1)
     shape = (*lead, geometry.depth, y, geometry.width)
     return volume.reshape(shape)
-
-
-def series_noise(
-    shape: Sequence[int], generator: torch.Generator, *, colour: float = 0.0, device: torch.device | str = "cpu"
-) -> Tensor:
-    """Gaussian noise for a tilt series, of unit standard deviation.
-
-    Parameters
-    ----------
-    shape
-        `(..., y, x)` of the series.
-    generator
-        Source of randomness, on `device`.
-    colour
-        0 for white noise; otherwise its amplitude falls (positive) or grows (negative) as
-        `exp(-colour (kx^2 + ky^2))`.
-    """
-    noise: Tensor = torch.randn(*shape, generator=generator, device=device)
-    if colour == 0.0:
-        return noise
-    ky = torch.fft.fftfreq(shape[-2], device=device)[:, None]
-    kx = torch.fft.rfftfreq(shape[-1], device=device)[None]
-    noise = torch.fft.irfft2(torch.fft.rfft2(noise) * torch.exp(-colour * (ky**2 + kx**2)), s=tuple(shape[-2:]))
-    return noise / noise.std()
 
 
 def even_tilts(tilt_min: float, tilt_max: float, step: float) -> tuple[float, ...]:
     """Angles from `tilt_min` to `tilt_max` in steps of `step` degrees, both ends included when the step divides."""
     count = int((tilt_max - tilt_min) / step + 1e-6) + 1
     return tuple(tilt_min + step * i for i in range(count))
+
+
+def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
+    """The tilts of a series in degrees, ascending.
+
+    Raises
+    ------
+    ConfigError
+        If they are impossible.
+    """
+    low, high, step = imaging.tilts
+    if imaging.angles is not None:
+        if sorted({*imaging.angles}) != [*imaging.angles] or not all(-90 < a < 90 for a in imaging.angles):
+            raise ConfigError(f"got angles {imaging.angles}, expected ascending order, between -90 and 90 degrees")
+        return imaging.angles
+    if not (-90 < low < high < 90 and 0 < step <= high - low):
+        raise ConfigError(f"got tilts {imaging.tilts}, expected lowest, highest and a step between them in degrees")
+    return even_tilts(low, high, step)
+
+
+class _Product(torch.autograd.Function):
+    """A matrix of a geometry times a dense one; its gradient uses the stored transpose, torch would make a new one."""
+
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, geometry: TiltGeometry, back: bool) -> Tensor:
+        ctx.geometry, ctx.back = geometry, back
+        return (geometry.back_projection if back else geometry.projection) @ dense
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _product(gradients[0], ctx.geometry, not ctx.back), None, None
+
+
+def _product(dense: Tensor, geometry: TiltGeometry, back: bool) -> Tensor:
+    result: Tensor = _Product.apply(dense, geometry, back)  # type: ignore[no-untyped-call]
+    return result
 
 
 def _sharpen(detector: int) -> Tensor:

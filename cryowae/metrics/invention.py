@@ -36,7 +36,7 @@ def particle_contrast(volume: Array, labels: Array) -> float:
     Parameters
     ----------
     volume, labels
-        `(z, y, x)`, a volume with particles, bright, and their labels as `cryowae.specimen.placement.Scene` has them.
+        `(z, y, x)`, a volume with particles, bright, and their labels as `cryowae.specimen.builder.Specimen` has them.
 
     Returns
     -------

@@ -29,7 +29,7 @@ def particle_correlations(
     Parameters
     ----------
     truth, volume, labels
-        `(z, y, x)`; labels as `cryowae.specimen.placement.Scene` has them.
+        `(z, y, x)`; labels as `cryowae.specimen.builder.Specimen` has them.
     particles
         Those that count.
     crop

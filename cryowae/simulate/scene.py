@@ -22,10 +22,10 @@ from cryowae.io.tilts import write_tilts
 from cryowae.io.writer import write_mrc
 from cryowae.progress import SILENT, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet
-from cryowae.specimen.builder import Specimen, make_specimen, observe_specimen, require_possible
+from cryowae.specimen.builder import Specimen, build_specimen, observe_specimen, require_possible
 from cryowae.specimen.library import load_library
 
-__all__ = ["SceneFiles", "ScenePaths", "Specimen", "make_specimen", "observe_specimen", "simulate_scene"]
+__all__ = ["SceneFiles", "ScenePaths", "Specimen", "build_specimen", "observe_specimen", "simulate_scene"]
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def simulate_scene(
     library = load_library(config.molecules.library)
     size = " x ".join(map(str, config.shape[::-1]))
     progress.say(f"placing molecules in {size} voxels of {config.voxel_size:g} Å")
-    specimen = make_specimen(config, library, device)
+    specimen = build_specimen(config, library, device)
     progress.say(f"tilting it, {len(specimen.particles)} particles within")
     scratch = Path(mkdtemp(prefix=f".{config.name}.", suffix=".partial", dir=folder))
     try:

@@ -1,18 +1,17 @@
-"""The volume of a scene while it is painted: who is where, what is taken, and copies of structures put into it."""
+"""The volume of a specimen while it is painted: density, labels, occupied space, and copies of structures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import max_pool3d
 
-from cryowae.fourier.rotation import rotate
+from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.specimen.structures import Structure
 
 Shape = tuple[int, int, int]
@@ -21,16 +20,16 @@ ICE, MEMBRANE, FILAMENT, BEAD = 0, -1, -2, -3
 """Labels of what is no particle; particle `i` of a scene has label `i + 1`."""
 
 MOST_LABELS = int(np.iinfo(np.int16).max)
-"""Particles that labels can tell apart."""
+"""Maximum number of particles: labels are 16-bit integers."""
 
 LEVEL = 0.25
-"""Density that counts as occupied: for labels and for the test of overlap."""
+"""Density above which a voxel counts as occupied: for labels and for the test of overlap."""
 
 PATIENCE = 10
-"""Copies of a structure in a row that find no room before the rest are given up."""
+"""After so many failures in a row to find room for a structure, its other copies are not tried."""
 
 BATCH = {"cpu": 500_000, "cuda": 8_000_000}
-"""Voxels that are rotated at once: what a cache holds, or what keeps a GPU busy."""
+"""Voxels that are rotated at once: they fit a CPU cache, or keep a GPU busy."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,13 @@ class Particle:
     Attributes
     ----------
     name
-        The structure's.
+        Of its structure.
     centre
         `(z, y, x)` position of the structure's box centre in scene voxels; not always inside the scene.
     rotation
         `(3, 3)`, acting on `(z, y, x)`: scene density at `centre + R p` is the structure's at `p`.
     label
-        Its value in `Scene.labels`.
+        Its value in `Specimen.labels`.
     amplitude
         Factor on its density.
     """
@@ -58,29 +57,27 @@ class Particle:
     amplitude: float = 1.0
 
 
-@dataclass(frozen=True)
-class Sphere:
-    """A vesicle or a bead.
+@dataclass
+class Canvas:
+    """Density on the device, labels and half-resolution occupancy on the CPU, and the particles placed so far.
 
     Attributes
     ----------
-    centre
-        `(z, y, x)` position in scene voxels.
-    radius
-        Voxels; that of a vesicle ends in the middle of its membrane.
+    shape, voxel_size, device
+        `(z, y, x)` voxels, angstrom, and where the density is.
+    columns
+        Whole spheres lie within so many columns in the middle of x.
+    overhang
+        Particles may stick out along y and x, as in a window cut from a larger tomogram.
+    particles
+        Those that were placed.
     """
-
-    centre: tuple[float, float, float]
-    radius: float
-
-
-@dataclass
-class Canvas:
-    """Density on the device, labels and half-resolution occupancy on the CPU, and the particles placed so far."""
 
     shape: Shape
     voxel_size: float
     device: torch.device | str
+    columns: int
+    overhang: bool
     particles: list[Particle] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -94,15 +91,26 @@ class Canvas:
         return float(np.prod(self.shape)) * self.voxel_size**3
 
     def scatter(
-        self,
-        structure: Structure,
-        rotations: Tensor,
-        amplitudes: NDArray[np.float64],
-        rng: np.random.Generator,
-        beyond: bool,
+        self, structure: Structure, amplitudes: NDArray[np.float64], rng: np.random.Generator, spin: torch.Generator
     ) -> int:
-        """Place copies of a structure where there is room, until `PATIENCE` in a row find none; says how many."""
+        """Place copies of a structure at random where there is room, until `PATIENCE` in a row find none.
+
+        Parameters
+        ----------
+        structure
+            Any voxel size.
+        amplitudes
+            Factor on the density of each copy.
+        rng, spin
+            Source of the places, and of the rotations.
+
+        Returns
+        -------
+        count
+            How many found room.
+        """
         before, misses = len(self.particles), 0
+        rotations = random_rotations(len(amplitudes), spin)
         side = _side(structure, self.voxel_size)
         moves = rng.uniform(-1, 1, (len(rotations), 3))
         for batch in self._batches(len(rotations), side):
@@ -113,7 +121,7 @@ class Canvas:
             masks = filled.cpu().numpy()
             corners, placed = [], []
             for i, mask in enumerate(coarse):
-                corner = self._room(mask, rng, beyond) if misses < PATIENCE else None
+                corner = self._room(mask, rng) if misses < PATIENCE else None
                 misses = misses + 1 if corner is None else 0
                 if corner is not None:
                     self._label(masks[i], corner, len(self.particles) + 1)
@@ -129,9 +137,10 @@ class Canvas:
         return len(self.particles) - before
 
     def draw(self, structure: Structure, rotations: Tensor, centres: NDArray[np.float64], label: int) -> None:
-        """Paint copies of a structure at given places, over one another where they touch; 0 < label: one particle each.
+        """Paint copies of a structure at given places, whatever is there.
 
-        What a particle displaces (lipid) is taken away first.
+        With a positive label, each copy is a particle: the first has this label, and what it displaces (lipid) is
+        removed first.
         """
         side = _side(structure, self.voxel_size)
         corners = np.floor(centres - (side - 1) / 2).astype(int)
@@ -146,67 +155,12 @@ class Canvas:
                 if label > 0:
                     self._record(structure.name, centres[start + i], rotations[start + i], 1.0)
 
-    def free_spot(self, reach: float, rng: np.random.Generator, field: int | None) -> NDArray[np.float64] | None:
-        """Centre `(z, y, x)` of a ball of `reach` voxels that lies in the box and meets nothing; None if there is none.
-
-        `field`: it lies in so many columns in the middle of x.
-        """
-        size = np.array(self.shape) - [0, 0, self.shape[2] - (field or self.shape[2])]
-        first = (np.array(self.shape) - size) // 2 + reach
-        last = first + size - 1 - 2 * reach
-        free = ~self.occupied
-        # half-resolution voxel i lies about voxel 2 i + 1/2; 2 more than covers its extent and the shift below
-        far = 2 * ndimage.distance_transform_edt(free) > reach + 2 if self.occupied.any() else free
-        where = 2 * np.argwhere(far) + 0.5
-        where = where[((where >= first + 0.5) & (where <= last - 0.5)).all(1)]
-        if len(where) == 0:
-            return None
-        return np.asarray(where[rng.integers(len(where))] + rng.uniform(-0.5, 0.5, 3))
-
-    def draw_ball(
-        self,
-        centre: NDArray[np.float64],
-        profile: Callable[[Tensor], Tensor],
-        reach: float,
-        shell: tuple[float, float],
-        label: int,
-    ) -> None:
-        """Add a density that depends on the distance from a point alone, and take its place.
-
-        Parameters
-        ----------
-        centre
-            `(z, y, x)` voxels.
-        profile
-            Density at distances in voxels.
-        reach
-            Distance in voxels beyond which there is none.
-        shell
-            Between these two distances in voxels it is labelled.
-        label
-            With this.
-        """
-        corner = np.floor(centre - reach).astype(int)
-        side = 2 * int(np.ceil(reach)) + 2
-        there, _ = _overlap(corner, (side,) * 3, self.shape)
-        axes = [
-            torch.arange(s.start, s.stop, device=self.device) - float(c) for s, c in zip(there, centre, strict=True)
-        ]
-        distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).norm(dim=0)
-        self.density[there] += profile(distance)
-        inside = (distance >= shell[0]) & (distance <= shell[1])
-        self.labels[there][inside.cpu().numpy()] = label
-        self.occupy()
-
     def copy(self) -> Canvas:
-        """Itself as it is now."""
-        other = Canvas(self.shape, self.voxel_size, self.device, list(self.particles))
-        other.density = self.density.clone()
-        other.labels, other.occupied = self.labels.copy(), self.occupied.copy()
-        return other
+        """A copy that can be painted independently."""
+        return deepcopy(self)
 
     def occupy(self) -> None:
-        """Make room for all that is labelled by now: nothing may be scattered there."""
+        """Mark all voxels that have a label as occupied: nothing is scattered there."""
         odd = [(0, n % 2) for n in self.shape]
         full = np.pad(self.labels != ICE, odd)
         z, y, x = (n // 2 for n in full.shape)
@@ -225,7 +179,7 @@ class Canvas:
         scale = fine.voxel_size / self.voxel_size
         return rotate(source, turns, shape=(side, side, side), scale=scale, shift=shift)
 
-    def _room(self, mask: NDArray[np.bool_], rng: np.random.Generator, beyond: bool) -> NDArray[np.int64] | None:
+    def _room(self, mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64] | None:
         """Corner, in voxels, of a box at which a half-resolution mask meets nothing; None after 60 trials."""
         where = np.argwhere(mask)
         if len(where) == 0:
@@ -233,25 +187,25 @@ class Canvas:
         low, high = where.min(0), where.max(0) + 1
         tight = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
         size = np.array(self.shape) // 2
-        loose = np.array([0, 1, 1]) * (high - low) // 2 if beyond else np.zeros(3, dtype=int)
+        loose = np.array([0, 1, 1]) * (high - low) // 2 if self.overhang else np.zeros(3, dtype=int)
         first, last = -loose, size - (high - low) + loose
         if (last < first).any():
             return None
         trials = rng.integers(first, last + 1, (60, 3))
-        # eight voxels of the mask tell most collisions at once
+        # eight voxels of the mask are enough to find most collisions
         probes = trials[:, None] + (where[(rng.random(8) * len(where)).astype(int)] - low)
         within = ((probes >= 0) & (probes < self.occupied.shape)).all(2)
         probes = np.clip(probes, 0, np.array(self.occupied.shape) - 1)
         free = ~(self.occupied[tuple(np.moveaxis(probes, 2, 0))] & within).any(1)
         for trial in trials[free]:
-            there, here = _overlap(trial, tight.shape, self.occupied.shape)
+            there, here = overlap(trial, tight.shape, self.occupied.shape)
             if not (self.occupied[there] & tight[here]).any():
                 self.occupied[there] |= tight[here]
                 return np.asarray(2 * (trial - low), dtype=np.int64)
         return None
 
     def _label(self, mask: NDArray[np.bool_], corner: NDArray[np.int64], label: int) -> None:
-        there, here = _overlap(corner, mask.shape, self.shape)
+        there, here = overlap(corner, mask.shape, self.shape)
         self.labels[there][mask[here]] = label
 
     def _record(self, name: str, centre: NDArray[np.float64], rotation: Tensor, amplitude: float) -> None:
@@ -259,12 +213,20 @@ class Canvas:
         self.particles.append(Particle(name, at, rotation.cpu().numpy(), len(self.particles) + 1, amplitude))
 
 
+def random_frame(normal: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """`(3, 3)` proper rotation, random about its axis, that takes the z axis `(1, 0, 0)` to a direction `(z, y, x)`."""
+    first = normal / np.linalg.norm(normal)
+    second = np.cross(rng.normal(0, 1, 3), first)
+    second /= np.linalg.norm(second)
+    return np.stack([first, second, np.cross(first, second)], 1)
+
+
 def _side(structure: Structure, voxel_size: float) -> int:
-    """Even box that holds any rotation of a structure, moved by up to a voxel."""
+    """Even edge of a box that holds any rotation of a structure, moved by up to a voxel."""
     return 2 * (len(structure.resampled(voxel_size).density) // 2) + 4
 
 
-def _overlap(
+def overlap(
     corner: NDArray[np.int64], size: tuple[int, ...], shape: tuple[int, ...]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Slices of a volume and of a box placed at a corner in it, where they overlap."""
@@ -277,9 +239,9 @@ def _overlap(
 
 
 def _add(canvas: Tensor, boxes: Tensor, corners: NDArray[np.int64], displace: bool = False) -> None:
-    """Add `(n, m, m, m)` boxes to a volume at their corners, cutting what sticks out; they may take what is there."""
+    """Add `(n, m, m, m)` boxes to a volume at their corners; they may displace what is there."""
     for box, corner in zip(boxes, corners, strict=True):
-        there, here = _overlap(corner, tuple(box.shape), tuple(canvas.shape))
+        there, here = overlap(corner, tuple(box.shape), tuple(canvas.shape))
         if displace:
             canvas[there] *= 1 - box[here].clamp(0, 1)
         canvas[there] += box[here]
