@@ -17,7 +17,6 @@ from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.imaging.alignment import align_image, aligned_shape
 from cryowae.imaging.projection import TiltGeometry, back_project
-from cryowae.imaging.weighting import filter_of
 from cryowae.io.alignment_files import Alignment, read_alignment
 from cryowae.io.mrc import MrcVolume, MrcWriter, read_mrc, require_name, stem_of
 from cryowae.io.space import check_output
@@ -252,7 +251,6 @@ def _fill(
 ) -> None:
     """Back-project into each volume, by blocks of columns, so that the matrix stays small, and slabs of rows."""
     depth, rows, width = targets[0][0].shape
-    filtering = filter_of(config)
     blocks = [
         (start, min(width, start + step))
         for step in [max(1, _ENTRIES // (4 * len(targets[0][2]) * depth))]
@@ -265,6 +263,6 @@ def _fill(
             geometry = TiltGeometry(angles, depth, stop - start, width, device, centre)
             for y in range(0, rows, _ROWS):
                 slab = images[:, y : y + _ROWS].to(device)
-                data[:, y : y + _ROWS, start:stop] = back_project(slab, geometry, filtering).cpu().numpy()
+                data[:, y : y + _ROWS, start:stop] = back_project(slab, geometry, config).cpu().numpy()
                 progress.advance()
     progress.end()

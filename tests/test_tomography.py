@@ -8,14 +8,15 @@ from torch.testing import assert_close
 from cryowae.config.scene import ImagingConfig, ReconstructionConfig, SceneConfig
 from cryowae.errors import ConfigError, TiltError
 from cryowae.imaging.observation import ForwardModel
-from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project, tilt_angles
-from cryowae.imaging.weighting import Filter, filter_of
+from cryowae.imaging.projection import RAMP, TiltGeometry, back_project, even_tilts, project, tilt_angles
+from cryowae.imaging.weighting import projection_weights
 
 TILTS = even_tilts(-60, 60, 3)
+EXACT = ReconstructionConfig(filter="exact")
 
 
 def scene(shape, **values):
-    values = {"reconstruction": ReconstructionConfig(filter="ramp")} | values
+    values = {"reconstruction": RAMP} | values
     return SceneConfig(shape=shape, voxel_size=6.0, **values)
 
 
@@ -130,9 +131,10 @@ def test_a_chiral_object_keeps_its_hand():
     assert likeness(helix) > mirrored + 0.2
 
 
-@pytest.mark.parametrize("weighting", [Filter(falloff=0.2), Filter(sirt=10)])
+@pytest.mark.parametrize("weighting", [{"filter": "ramp", "falloff": 0.2}, {"filter": "sirt", "sirt": 10}])
 def test_softer_filters_damp_what_they_say(weighting):
-    bare, soft = (f.weights((-60.0, 0.0, 60.0), 32, 128)[1] for f in (Filter(), weighting))
+    filters = (RAMP, ReconstructionConfig.model_validate(weighting))
+    bare, soft = (projection_weights(f, (-60.0, 0.0, 60.0), 32, 128)[1] for f in filters)
     assert torch.all(soft <= bare + 1e-6)
     assert soft[-1] < 0.6 * bare[-1]
 
@@ -142,13 +144,13 @@ def test_exact_weights_are_the_ramp_where_tilts_are_dense_and_even():
     angles, depth, width = even_tilts(-60, 60, 1), 32, 256
     k = torch.fft.rfftfreq(width)
     inner = (k > 0.1) & (k < 0.45)
-    exact = Filter(exact=True).weights(angles, depth, width)[len(angles) // 2]
+    exact = projection_weights(EXACT, angles, depth, width)[len(angles) // 2]
     assert_close(exact[inner], k[inner] * np.deg2rad(1.0), rtol=0.02, atol=0)
 
 
 def test_exact_weights_of_a_lone_tilt_are_flat():
     """Nothing overlaps it away from zero frequency: smeared over the depth D, it counts 1 / D; at zero, 1 / (N D)."""
-    weights = Filter(exact=True).weights((-60.0, -57.0, -54.0, 0.0, 60.0), 40, 128)
+    weights = projection_weights(EXACT, (-60.0, -57.0, -54.0, 0.0, 60.0), 40, 128)
     assert_close(weights[3, 8:], torch.full((57,), 1 / 40))
     assert_close(weights[:, 0], torch.full((5,), 1 / 200))
 
@@ -163,23 +165,23 @@ def test_exact_weights_keep_the_gain_beside_a_gap():
     tilt, r = torch.rad2deg(torch.atan2(kz, kx)), (kz**2 + kx**2).sqrt()
     truth = torch.fft.rfftn(v)
 
-    def gain(weighting: Filter, low: float, high: float) -> float:
+    def gain(weighting: ReconstructionConfig, low: float, high: float) -> float:
         back = torch.fft.rfftn(back_project(project(v, geometry), geometry, weighting))
         there = ((tilt > low) & (tilt < high) & (r > 0.03) & (r < 0.2)).expand(truth.shape)
         return float((back[there] * truth[there].conj()).real.sum() / truth[there].abs().square().sum())
 
-    assert gain(Filter(exact=True), -40, 0) == pytest.approx(1, abs=0.05)
-    assert gain(Filter(), 5, 12) > 1.25
-    assert gain(Filter(exact=True), 5, 12) == pytest.approx(1, abs=0.15)
+    assert gain(EXACT, -40, 0) == pytest.approx(1, abs=0.05)
+    assert gain(RAMP, 5, 12) > 1.25
+    assert gain(EXACT, 5, 12) == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.parametrize("name", ["ramp", "exact", "sirt", "hann", "hamming"])
 def test_every_named_filter_is_another_one(name):
     names = ("ramp", "exact", "sirt", "hann", "hamming")
-    weights = {n: filter_of(ReconstructionConfig(filter=n)).weights(TILTS, 32, 128) for n in names}
+    weights = {n: projection_weights(ReconstructionConfig(filter=n), TILTS, 32, 128) for n in names}
     others = [weights[n] for n in names if n != name]
     assert all((weights[name] - other).abs().max() > 0.01 * other.max() for other in others)
-    low = filter_of(ReconstructionConfig(filter=name, falloff=0.2)).weights(TILTS, 32, 128)
+    low = projection_weights(ReconstructionConfig(filter=name, falloff=0.2), TILTS, 32, 128)
     k = torch.fft.rfftfreq(128)
     assert_close(low, weights[name] * torch.exp(-0.5 * (k / 0.2) ** 2))
 
@@ -219,7 +221,7 @@ def test_back_projection_and_its_filters_have_projections_as_gradient():
     series = torch.randn(2, 41, 4, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
     for given, result, other in (
         (v, project(v, geometry), series),
-        (series, back_project(series, geometry, Filter(window=0.5)), v),
+        (series, back_project(series, geometry, ReconstructionConfig()), v),
     ):
         (gradient,) = torch.autograd.grad(result, given, other.detach())
         assert gradient.shape == given.shape

@@ -18,7 +18,6 @@ from torch import Tensor
 from cryowae.config.scene import ImagingConfig, SceneConfig
 from cryowae.imaging.microscope import apply_transfer, ctf_sign, gold_imaging, transfer
 from cryowae.imaging.projection import TiltGeometry, back_project, project, tilt_angles
-from cryowae.imaging.weighting import filter_of
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class ForwardModel:
         """`(..., z, y, x)` weighted back-projection of images `(..., tilts, y, x)`; flips phases if configured."""
         if self._flip is not None:
             series = apply_transfer(series, self._flip)
-        return back_project(series, self._box, filter_of(self.config.reconstruction))
+        return back_project(series, self._box, self.config.reconstruction)
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
         """`(count, tilts, y, x)` images of white noise: of unit variance on average over the tilts.

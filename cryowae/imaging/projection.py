@@ -17,9 +17,11 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from cryowae.config.scene import ImagingConfig
+from cryowae.config.scene import ImagingConfig, ReconstructionConfig
 from cryowae.errors import ConfigError, TiltError
-from cryowae.imaging.weighting import Filter
+from cryowae.imaging.weighting import projection_weights
+
+RAMP = ReconstructionConfig(filter="ramp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,7 @@ def project(volume: Tensor, geometry: TiltGeometry) -> Tensor:
     return _filter_rows(series, _sharpen(geometry.detector)).reshape(*lead, len(geometry.angles), y, geometry.detector)
 
 
-def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None) -> Tensor:
+def back_project(series: Tensor, geometry: TiltGeometry, weighting: ReconstructionConfig = RAMP) -> Tensor:
     """Weighted back-projection.
 
     Parameters
@@ -120,7 +122,7 @@ def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | Non
     geometry
         Says the tilts and the box that is reconstructed.
     weighting
-        A bare ramp by default.
+        Filter of the projections, a ramp by default; its CTF correction is not applied.
 
     Returns
     -------
@@ -129,7 +131,7 @@ def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | Non
     """
     lead, (tilts, y, detector) = series.shape[:-3], series.shape[-3:]
     flat = series.reshape(-1, tilts, y, detector)
-    weights = (weighting or Filter()).weights(geometry.angles, geometry.depth, 2 * detector)
+    weights = projection_weights(weighting, geometry.angles, geometry.depth, 2 * detector)
     padded = (weights * _sharpen(detector))[:, None]
     rows = _filter_rows(flat, padded).permute(1, 3, 0, 2).reshape(tilts * detector, -1)
     volume = _product(rows, geometry, back=True)

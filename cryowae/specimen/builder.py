@@ -30,7 +30,7 @@ from cryowae.specimen.library import load_library
 from cryowae.specimen.membranes import add_membrane, add_vesicle
 from cryowae.specimen.placement import place_molecules
 from cryowae.specimen.procedural import procedural_structure
-from cryowae.specimen.spheres import GOLD, Sphere, add_bead, draw_bead
+from cryowae.specimen.spheres import GOLD, Sphere, add_bead, gold_density
 from cryowae.specimen.structures import Structure
 
 SMALLEST = 16
@@ -126,15 +126,14 @@ def build_specimen(
     streams = streams or Streams.of(config.seed)
     known = load_library(config.molecules.library) if library is None else library
     molecules, proteins = _structures(config, known, streams.kinds)
-    canvas, rng = _canvas(config, device), streams.placement
-    spin = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    canvas = Canvas(config, streams.placement, device)
     for _ in range(config.membranes):
-        add_membrane(canvas, proteins, rng)
+        add_membrane(canvas, proteins)
     for _ in range(config.filaments):
-        add_filament(canvas, rng)
-    vesicles = [add_vesicle(canvas, rng) for _ in range(config.vesicles)]
-    beads = [bead for _ in range(config.beads) if (bead := add_bead(canvas, config.bead_diameter, rng)) is not None]
-    canvas = place_molecules(canvas, molecules, config.molecules, rng, spin)
+        add_filament(canvas)
+    vesicles = [one for _ in range(config.vesicles) if (one := add_vesicle(canvas)) is not None]
+    beads = [one for _ in range(config.beads) if (one := add_bead(canvas)) is not None]
+    canvas = place_molecules(canvas, molecules)
 
     above, _, start = config.origin
     below = config.shape[0] - config.extent[0] - above
@@ -142,10 +141,7 @@ def build_specimen(
     beam, labels = (pad(v, (0, 0, 0, 0, above, below)) for v in (canvas.density, torch.from_numpy(canvas.labels)))
     density, gold = beam[:, :, box].clone(), None
     if beads:
-        bare = _canvas(config, device)
-        for bead in beads:
-            draw_bead(bare, bead)
-        gold = pad(bare.density, (0, 0, 0, 0, above, below))
+        gold = pad(gold_density(beads, canvas.density), (0, 0, 0, 0, above, below))
         beam -= gold
         if config.bead_truth is not None:
             density = (beam + config.bead_truth / GOLD * gold)[:, :, box].clone()
@@ -160,7 +156,7 @@ def build_specimen(
         labels[:, :, box].clone(),
         tuple(one for one in _in_box(config, canvas.particles) if _is_inside(one.centre, config.shape)),
         {one.name: one for one in [*molecules, *proteins]},
-        tuple(_in_box(config, [sphere for sphere in vesicles if sphere is not None])),
+        tuple(_in_box(config, vesicles)),
         tuple(_in_box(config, beads)),
         config.voxel_size,
     )
@@ -237,13 +233,6 @@ def _structures(
             structures[i] = replace(one, name=f"{one.name}-{seen[one.name]}")
     count = len(made) + len(library)
     return structures[:count], structures[count:]
-
-
-def _canvas(config: SceneConfig, device: torch.device | str) -> Canvas:
-    wide, width = config.extent[2], config.shape[2]
-    columns = width if config.spheres_within == "box" else wide
-    overhang = wide > width if config.overhang is None else config.overhang
-    return Canvas(config.extent, config.voxel_size, device, columns, overhang)
 
 
 def _in_box(config: SceneConfig, placed: Sequence[_Placed]) -> list[_Placed]:

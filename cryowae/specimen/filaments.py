@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from cryowae.specimen.assembly import Points, assembly, point_group
 from cryowae.specimen.canvas import FILAMENT, ICE, Canvas, random_frame
@@ -52,8 +51,9 @@ def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str =
     return Filament(subunit, radius, rise, twist)
 
 
-def add_filament(canvas: Canvas, rng: np.random.Generator) -> None:
+def add_filament(canvas: Canvas) -> None:
     """Paint one filament along a gently bent curve across the canvas; none if eight trials would cross something."""
+    rng = canvas.rng
     filament = procedural_filament(rng, canvas.voxel_size, "microtubule" if rng.random() < 0.3 else "filament")
     size = np.array(canvas.shape) * canvas.voxel_size
     for _ in range(8):
@@ -78,7 +78,7 @@ def add_filament(canvas: Canvas, rng: np.random.Generator) -> None:
         rotations = np.stack([along, np.cross(out, along), out], 2)
         inside = np.clip(np.rint(centres[near]).astype(int), 0, last)
         if near.sum() >= 5 and not (canvas.labels[tuple(inside.T)] != ICE).any():
-            canvas.draw(filament.subunit, torch.from_numpy(rotations[near]).float(), centres[near], FILAMENT)
+            canvas.draw(filament.subunit, rotations[near], centres[near], FILAMENT)
             canvas.occupy()
             return
 

@@ -115,7 +115,7 @@ def membrane_distance(
     return fine[start : start + shape[0], start : start + shape[1], start : start + shape[2]]
 
 
-def add_membrane(canvas: Canvas, proteins: Sequence[Structure], rng: np.random.Generator) -> None:
+def add_membrane(canvas: Canvas, proteins: Sequence[Structure]) -> None:
     """Paint one bilayer that does not touch what is there, with up to one protein per (200 angstrom)^2.
 
     Parameters
@@ -124,10 +124,9 @@ def add_membrane(canvas: Canvas, proteins: Sequence[Structure], rng: np.random.G
         Where it is painted; nothing is, if eight trials find no room.
     proteins
         Structures that cross a membrane along their z axis (see `procedural_structure`).
-    rng
-        Source of randomness.
     """
-    bilayer, size = random_bilayer(rng), canvas.voxel_size
+    rng, size = canvas.rng, canvas.voxel_size
+    bilayer = random_bilayer(rng)
     distance = membrane_distance(canvas.shape, size, rng, canvas.device)
     for _ in range(8):
         inside = (distance.abs() < bilayer.reach).cpu().numpy()
@@ -148,26 +147,25 @@ def add_membrane(canvas: Canvas, proteins: Sequence[Structure], rng: np.random.G
             reach = 0.8 * proteins[which].diameter / size
             if all(((point - other) ** 2).sum() > reach**2 for other in taken):
                 taken.append(point)
-                turn = torch.from_numpy(random_frame(normal, rng)).float()[None]
-                canvas.draw(proteins[which], turn, point[None], len(canvas.particles) + 1)
+                canvas.draw_particle(proteins[which], random_frame(normal, rng), point)
     canvas.occupy()
 
 
-def add_vesicle(canvas: Canvas, rng: np.random.Generator) -> Sphere | None:
-    """Paint one closed sphere of bilayer that lies whole within the canvas's columns and meets nothing.
+def add_vesicle(canvas: Canvas) -> Sphere | None:
+    """Paint one closed sphere of bilayer where it meets nothing.
 
     Returns
     -------
     vesicle
         Its radius is drawn from `VESICLES`, and reduced where there is too little room; None where there is no room.
     """
-    bilayer, size = random_bilayer(rng), canvas.voxel_size
+    bilayer, size = random_bilayer(canvas.rng), canvas.voxel_size
     smallest, largest = VESICLES
-    length = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
+    length = np.exp(canvas.rng.uniform(np.log(smallest), np.log(largest)))
     while True:
         radius = float(length / size)
         reach = radius + (bilayer.spacing / 2 + 3 * bilayer.width) / size + 1.5  # as far as the leaflets' tails
-        centre = free_spot(canvas, reach, rng)
+        centre = free_spot(canvas, reach)
         if centre is not None or length <= smallest:
             break
         length = max(0.85 * length, smallest)
@@ -175,8 +173,7 @@ def add_vesicle(canvas: Canvas, rng: np.random.Generator) -> Sphere | None:
         return None
     shell = (radius - bilayer.reach / size, radius + bilayer.reach / size)
     draw_ball(canvas, centre, lambda r: bilayer.density((r - radius) * size, size), reach, shell, MEMBRANE)
-    z, y, x = (float(c) for c in centre)
-    return Sphere((z, y, x), radius)
+    return Sphere(centre, radius)
 
 
 def surface_points(

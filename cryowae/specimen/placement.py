@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from cryowae.config.scene import MoleculesConfig
 from cryowae.specimen.canvas import MOST_LABELS, Canvas
 from cryowae.specimen.structures import Structure
 
 
-def place_molecules(
-    canvas: Canvas,
-    structures: Sequence[Structure],
-    molecules: MoleculesConfig,
-    rng: np.random.Generator,
-    spin: torch.Generator,
-) -> Canvas:
-    """Place molecules between what is on the canvas already.
+def place_molecules(canvas: Canvas, structures: Sequence[Structure]) -> Canvas:
+    """Place molecules between what is on the canvas already, as many as `config.molecules` says.
+
+    An occupancy of 0.1 is thin, 0.3 a cytoplasm. Placement is by random trial, largest first; smaller ones then fill
+    the gaps. A scene of large molecules alone may stay below its occupancy.
 
     Parameters
     ----------
@@ -28,37 +23,25 @@ def place_molecules(
         Where they are painted.
     structures
         What to place; any voxel size.
-    molecules
-        How much of it. An occupancy of 0.1 is thin, 0.3 a cytoplasm. Placement is by random trial, largest first;
-        smaller ones then fill the gaps. A scene of large molecules alone may stay below its occupancy.
-    rng, spin
-        Source of the proportions, positions and contrasts, and of the rotations.
 
     Returns
     -------
     canvas
         The same one, or a copy of it, with the molecules.
     """
-    most = MOST_LABELS - len(canvas.particles)
+    molecules, most = canvas.config.molecules, MOST_LABELS - len(canvas.particles)
     limit = most if molecules.most is None else min(molecules.most, most)
-    place = _place_equal if molecules.equal else _place
-    return place(canvas, structures, molecules, limit, rng, spin)
+    return (_place_equal if molecules.equal else _place)(canvas, structures, limit)
 
 
-def _place(
-    canvas: Canvas,
-    structures: Sequence[Structure],
-    molecules: MoleculesConfig,
-    limit: int,
-    rng: np.random.Generator,
-    spin: torch.Generator,
-) -> Canvas:
+def _place(canvas: Canvas, structures: Sequence[Structure], limit: int) -> Canvas:
     """Scatter structures in random proportions; what finds no room leaves gaps for the smaller half."""
+    molecules = canvas.config.molecules
     wanted, choice, placed = canvas.volume * molecules.occupancy, list(structures), 0
     while choice and wanted > 0 and placed < limit:
         room = wanted
-        for index, amplitudes in _draw(choice, wanted, limit - placed, molecules.jitter, rng):
-            found = canvas.scatter(choice[index], amplitudes, rng, spin)
+        for index, amplitudes in _draw(choice, wanted, limit - placed, molecules.jitter, canvas.rng):
+            found = canvas.scatter(choice[index], amplitudes)
             placed += found
             wanted -= found * choice[index].volume
         if molecules.most is not None or wanted < 0.05 * room:
@@ -67,22 +50,16 @@ def _place(
     return canvas
 
 
-def _place_equal(
-    canvas: Canvas,
-    structures: Sequence[Structure],
-    molecules: MoleculesConfig,
-    limit: int,
-    rng: np.random.Generator,
-    spin: torch.Generator,
-) -> Canvas:
+def _place_equal(canvas: Canvas, structures: Sequence[Structure], limit: int) -> Canvas:
     """As many copies of each structure as fill the volume; fewer of all where one of them finds less room."""
+    molecules = canvas.config.molecules
     ordered = sorted(structures, key=lambda s: -s.volume)
     wanted = canvas.volume * molecules.occupancy
     each = min(int(wanted / sum(s.volume for s in ordered)), limit // len(ordered)) if ordered else 0
     while each > 0:
         trial, found = canvas.copy(), each
         for structure in ordered:
-            found = trial.scatter(structure, np.exp(rng.normal(0, molecules.jitter, each)), rng, spin)
+            found = trial.scatter(structure, np.exp(canvas.rng.normal(0, molecules.jitter, each)))
             if found < each:
                 break
         else:

@@ -5,16 +5,15 @@ Beads of colloidal gold are used to align tilt series. They are the darkest obje
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from cryowae.specimen.canvas import BEAD, Canvas, overlap
+from cryowae.specimen.canvas import BEAD, Canvas, Point, overlap, point
 
 GOLD = 9.0
 """Density of gold where protein is 1.
@@ -42,44 +41,37 @@ class Sphere:
         Voxels; that of a vesicle ends in the middle of its membrane.
     """
 
-    centre: tuple[float, float, float]
+    centre: Point
     radius: float
 
 
-def add_bead(canvas: Canvas, diameter: float, rng: np.random.Generator) -> Sphere | None:
-    """Paint one bead of a diameter in angstrom that lies whole within the canvas's columns and meets nothing.
-
-    Returns
-    -------
-    bead
-        None where there is no room.
-    """
-    radius = diameter / 2 / canvas.voxel_size
-    centre = free_spot(canvas, radius + 4 * EDGE, rng)
+def add_bead(canvas: Canvas) -> Sphere | None:
+    """Paint one bead of the configured diameter where it meets nothing; None if there is no room."""
+    radius = canvas.config.bead_diameter / 2 / canvas.voxel_size
+    centre = free_spot(canvas, radius + 4 * EDGE)
     if centre is None:
         return None
-    z, y, x = (float(c) for c in centre)
-    bead = Sphere((z, y, x), radius)
-    draw_bead(canvas, bead)
+    bead = Sphere(centre, radius)
+    draw_ball(canvas, centre, _gold(radius), radius + 4 * EDGE, (0.0, radius + EDGE), BEAD)
     return bead
 
 
-def draw_bead(canvas: Canvas, bead: Sphere) -> None:
-    """Paint a bead at its place."""
-    radius = bead.radius
-
-    def gold(distance: Tensor) -> Tensor:
-        return GOLD / 2 * torch.erfc((distance - radius) / (2**0.5 * EDGE))
-
-    draw_ball(canvas, np.array(bead.centre), gold, radius + 4 * EDGE, (0.0, radius + EDGE), BEAD)
+def gold_density(beads: Sequence[Sphere], like: Tensor) -> Tensor:
+    """Density of beads and nothing else, in a volume of the same size as another."""
+    gold = torch.zeros_like(like)
+    for bead in beads:
+        _paint(gold, bead.centre, _gold(bead.radius), bead.radius + 4 * EDGE)
+    return gold
 
 
-def free_spot(canvas: Canvas, reach: float, rng: np.random.Generator) -> NDArray[np.float64] | None:
+def free_spot(canvas: Canvas, reach: float) -> Point | None:
     """Random centre `(z, y, x)` of a ball of radius `reach` that meets nothing; None if there is no room.
 
-    It lies within the middle `columns`.
+    It lies whole within the box or the specimen, as `config.spheres_within` says.
     """
-    size = np.array([*canvas.shape[:2], canvas.columns])
+    size = np.array(canvas.shape)
+    if canvas.config.spheres_within == "box":
+        size[2] = canvas.config.shape[2]
     first = (np.array(canvas.shape) - size) // 2 + reach
     last = first + size - 1 - 2 * reach
     free = ~canvas.occupied
@@ -89,12 +81,12 @@ def free_spot(canvas: Canvas, reach: float, rng: np.random.Generator) -> NDArray
     where = where[((where >= first + 0.5) & (where <= last - 0.5)).all(1)]
     if len(where) == 0:
         return None
-    return np.asarray(where[rng.integers(len(where))] + rng.uniform(-0.5, 0.5, 3))
+    return point(where[canvas.rng.integers(len(where))] + canvas.rng.uniform(-0.5, 0.5, 3))
 
 
 def draw_ball(
     canvas: Canvas,
-    centre: NDArray[np.float64],
+    centre: Point,
     profile: Callable[[Tensor], Tensor],
     reach: float,
     shell: tuple[float, float],
@@ -104,6 +96,8 @@ def draw_ball(
 
     Parameters
     ----------
+    canvas
+        Where it is painted.
     centre
         `(z, y, x)` voxels.
     profile
@@ -113,12 +107,24 @@ def draw_ball(
     shell, label
         Voxels between these two distances get this label.
     """
-    corner = np.floor(centre - reach).astype(int)
-    side = 2 * int(np.ceil(reach)) + 2
-    there, _ = overlap(corner, (side,) * 3, canvas.shape)
-    axes = [torch.arange(s.start, s.stop, device=canvas.device) - float(c) for s, c in zip(there, centre, strict=True)]
-    distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).norm(dim=0)
-    canvas.density[there] += profile(distance)
+    there, distance = _paint(canvas.density, centre, profile, reach)
     inside = (distance >= shell[0]) & (distance <= shell[1])
     canvas.labels[there][inside.cpu().numpy()] = label
     canvas.occupy()
+
+
+def _paint(
+    density: Tensor, centre: Point, profile: Callable[[Tensor], Tensor], reach: float
+) -> tuple[tuple[slice, ...], Tensor]:
+    """Add a ball to a volume; where that is, and the distances from its centre there."""
+    corner, side = np.floor(np.array(centre) - reach).astype(int), 2 * int(np.ceil(reach)) + 2
+    there, _ = overlap(corner, (side,) * 3, tuple(density.shape))
+    axes = [torch.arange(s.start, s.stop, device=density.device) - c for s, c in zip(there, centre, strict=True)]
+    distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).norm(dim=0)
+    density[there] += profile(distance)
+    return there, distance
+
+
+def _gold(radius: float) -> Callable[[Tensor], Tensor]:
+    """Density of a bead at distances in voxels."""
+    return lambda distance: GOLD / 2 * torch.erfc((distance - radius) / (2**0.5 * EDGE))
