@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from cryowae.errors import TomogramError
 from cryowae.fourier.rotation import random_rotations, rotate
-from cryowae.specimen.atomic import PROTEIN, structure_from_model
+from cryowae.specimen.atomic import PROTEIN_CONTRAST, structure_from_model
 from cryowae.specimen.filaments import procedural_filament
 from cryowae.specimen.points import density_of_points
 from cryowae.specimen.procedural import KINDS, procedural_structure
@@ -200,7 +200,7 @@ def test_the_mass_of_a_model_is_that_of_its_atoms(tmp_path: Path) -> None:
         structure = structure_from_model(tmp_path / "m.pdb", 5.0)
         masses.append(float(structure.density.sum()) * 5.0**3)
     assert masses[1] == pytest.approx(2 * masses[0], rel=0.01)
-    assert masses[0] == pytest.approx(400 * 1.40 / PROTEIN, rel=0.02)
+    assert masses[0] == pytest.approx(400 * 1.40 / PROTEIN_CONTRAST, rel=0.02)
 
 
 def test_an_assembly_repeats_the_model_even_beyond_a_hundred_operators(tmp_path: Path) -> None:

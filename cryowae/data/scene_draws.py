@@ -116,8 +116,9 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
 
     plain = happens(config.plain)
     varied = 0.0 if plain else 1.0  # share of what plain scenes never have
-    depth = config.scene[0]
-    voxel_size = config.voxel_size if plain else _draw_voxel_size(config, rng)
+    depth, (finest, coarsest) = config.scene[0], config.voxel_sizes
+    voxel_sizes = [config.voxel_size] if plain else [size for size in _VOXEL_SIZES if finest <= size <= coarsest]
+    voxel_size = float(rng.choice(voxel_sizes))
     slab = int(rng.integers(depth // 2, depth + 1)) if happens(0.6 * varied) else depth
     microscope = happens(config.ctf * varied)
     return SceneConfig(
@@ -146,11 +147,6 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
         ),
         reconstruction=_draw_reconstruction(rng, flip=0.5 if microscope else 0.0),
     )
-
-
-def _draw_voxel_size(config: DataConfig, rng: np.random.Generator) -> float:
-    low, high = config.voxel_sizes
-    return float(rng.choice([v for v in _VOXEL_SIZES if low <= v <= high]))
 
 
 def _draw_molecules(config: DataConfig, rng: np.random.Generator) -> MoleculesConfig:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from cryowae.config.scene import ImagingConfig
+from cryowae.config.simulation import ImagingConfig
 from cryowae.errors import ConfigError
 from cryowae.fourier.grids import Device
 from cryowae.imaging.detector import detector_mtf
@@ -31,8 +31,6 @@ Smith, Ultramicroscopy 46, 1992), nearly all of them to angles beyond an objecti
 inelastically: the amplitude falls by a factor exp(-0.42), and the phase shift is 1.65. With the amplitude contrast of
 protein, defocus would make a bead hollow.
 """
-
-_MOST_DEFOCUS, _MOST_CS, _MOST_VOLTAGE = 100.0, 100.0, 3000.0  # micrometres, millimetres, kilovolts
 
 
 def transfer(
@@ -198,17 +196,11 @@ def _defocus_values(
     values = tuple(defocus)
     if len(values) != len(angles):
         raise ConfigError(f"got {len(values)} values of defocus for {len(angles)} tilts; expected one per tilt")
-    limits = (
-        ("defocus", "µm", values, _MOST_DEFOCUS),
-        ("spherical aberration", "mm", [imaging.cs], _MOST_CS),
-        ("voltage", "kV", [imaging.voltage], _MOST_VOLTAGE),
-    )
-    for what, unit, given, most in limits:
-        wrong = [value for value in given if not abs(value) <= most]  # also NaN
-        if wrong:
-            raise ConfigError(
-                f"got a {what} of {wrong[0]:g} {unit}; expected up to {most:g} {unit}: is the unit right?"
-            )
+    given = [*(("defocus", 100, "µm", value) for value in values)]
+    given += [("spherical aberration", 100, "mm", imaging.cs), ("voltage", 3000, "kV", imaging.voltage)]
+    for what, most, unit, value in given:
+        if not abs(value) <= most:  # also NaN
+            raise ConfigError(f"got a {what} of {value:g} {unit}; expected up to {most} {unit}: is the unit right?")
     return values
 
 

@@ -17,7 +17,7 @@ ENVELOPE = 0.56
 is 1 (.53 to .64 over nine complexes from tubulin to the ribosome). Maps are scaled by it (`normalised`), so models are
 too."""
 
-PROTEIN = 0.0727 * ENVELOPE
+PROTEIN_CONTRAST = 0.0727 * ENVELOPE
 """What counts as 1, in angstrom per cubic angstrom: a residue has 22.6 in 135, less the 0.0955 of vitreous ice."""
 
 CONTRAST = {"H": 0.0, "C": 1.40, "N": 1.40, "O": 0.71, "S": 2.7, "P": 4.3, "SE": 6.0, "MG": 4.0, "ZN": 5.0, "FE": 6.0}
@@ -91,7 +91,7 @@ def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArr
     occupancy = np.array([atom.occ for atom in atoms])
     # alternate conformations share one place; files that state no occupancy at all mean full
     filled = occupancy if occupancy.max() > 0 else np.ones(len(atoms))
-    return np.array([atom.pos.tolist()[::-1] for atom in atoms]), contrast * filled / PROTEIN
+    return np.array([atom.pos.tolist()[::-1] for atom in atoms]), contrast * filled / PROTEIN_CONTRAST
 
 
 def _remark_350(remarks: list[str], assembly: str) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.specimen.structures import Structure
 
 Shape = tuple[int, int, int]
-Point = tuple[float, float, float]
+Position = tuple[float, float, float]
 
 ICE, MEMBRANE, FILAMENT, BEAD = 0, -1, -2, -3
 """Labels of what is no particle; particle `i` of a scene has label `i + 1`."""
@@ -53,7 +53,7 @@ class Particle:
     """
 
     name: str
-    centre: Point
+    centre: Position
     rotation: NDArray[np.float32]
     label: int
     amplitude: float = 1.0
@@ -201,10 +201,10 @@ class Canvas:
 
     def _record(self, structure: Structure, centre: NDArray[np.float64], rotation: Tensor, amplitude: float) -> None:
         label = len(self.particles) + 1
-        self.particles.append(Particle(structure.name, point(centre), rotation.numpy(), label, amplitude))
+        self.particles.append(Particle(structure.name, position(centre), rotation.numpy(), label, amplitude))
 
 
-def point(array: NDArray[np.float64]) -> Point:
+def position(array: NDArray[np.float64]) -> Position:
     """Plain numbers of `(3,)` coordinates."""
     z, y, x = (float(c) for c in array)
     return z, y, x

@@ -27,7 +27,7 @@ def place_molecules(canvas: Canvas, structures: Sequence[Structure]) -> Canvas:
     Returns
     -------
     canvas
-        The same one, or a copy of it, with the molecules.
+        The same one or a copy, with the molecules.
     """
     molecules, most = canvas.config.molecules, MOST_LABELS - len(canvas.particles)
     limit = most if molecules.most is None else min(molecules.most, most)

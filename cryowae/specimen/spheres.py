@@ -13,7 +13,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from cryowae.specimen.canvas import BEAD, Canvas, Point, overlap, point
+from cryowae.specimen.canvas import BEAD, Canvas, Position, overlap, position
 
 GOLD = 9.0
 """Density of gold where protein is 1.
@@ -25,7 +25,7 @@ in ice has a phase shift of 1.65 radians at 300 kV (wavelength times path times 
 `sin(phase) / phase` over the disc, weighted with the phase, is 0.7. So it looks 9 times as dense as protein.
 """
 
-EDGE = 0.5
+_EDGE = 0.5
 """Standard deviation in voxels of the blur of a bead's surface, against aliasing."""
 
 
@@ -41,18 +41,18 @@ class Sphere:
         Voxels; that of a vesicle ends in the middle of its membrane.
     """
 
-    centre: Point
+    centre: Position
     radius: float
 
 
 def add_bead(canvas: Canvas) -> Sphere | None:
     """Paint one bead of the configured diameter where it meets nothing; None if there is no room."""
     radius = canvas.config.bead_diameter / 2 / canvas.voxel_size
-    centre = free_spot(canvas, radius + 4 * EDGE)
+    centre = free_spot(canvas, radius + 4 * _EDGE)
     if centre is None:
         return None
     bead = Sphere(centre, radius)
-    draw_ball(canvas, centre, _gold(radius), radius + 4 * EDGE, (0.0, radius + EDGE), BEAD)
+    draw_ball(canvas, centre, _gold(radius), radius + 4 * _EDGE, (0.0, radius + _EDGE), BEAD)
     return bead
 
 
@@ -60,11 +60,11 @@ def gold_density(beads: Sequence[Sphere], like: Tensor) -> Tensor:
     """Density of beads and nothing else, in a volume of the same size as another."""
     gold = torch.zeros_like(like)
     for bead in beads:
-        _paint(gold, bead.centre, _gold(bead.radius), bead.radius + 4 * EDGE)
+        _paint(gold, bead.centre, _gold(bead.radius), bead.radius + 4 * _EDGE)
     return gold
 
 
-def free_spot(canvas: Canvas, reach: float) -> Point | None:
+def free_spot(canvas: Canvas, reach: float) -> Position | None:
     """Random centre `(z, y, x)` of a ball of radius `reach` that meets nothing; None if there is no room.
 
     It lies whole within the box or the specimen, as `config.spheres_within` says.
@@ -81,12 +81,12 @@ def free_spot(canvas: Canvas, reach: float) -> Point | None:
     where = where[((where >= first + 0.5) & (where <= last - 0.5)).all(1)]
     if len(where) == 0:
         return None
-    return point(where[canvas.rng.integers(len(where))] + canvas.rng.uniform(-0.5, 0.5, 3))
+    return position(where[canvas.rng.integers(len(where))] + canvas.rng.uniform(-0.5, 0.5, 3))
 
 
 def draw_ball(
     canvas: Canvas,
-    centre: Point,
+    centre: Position,
     profile: Callable[[Tensor], Tensor],
     reach: float,
     shell: tuple[float, float],
@@ -114,7 +114,7 @@ def draw_ball(
 
 
 def _paint(
-    density: Tensor, centre: Point, profile: Callable[[Tensor], Tensor], reach: float
+    density: Tensor, centre: Position, profile: Callable[[Tensor], Tensor], reach: float
 ) -> tuple[tuple[slice, ...], Tensor]:
     """Add a ball to a volume; where that is, and the distances from its centre there."""
     corner, side = np.floor(np.array(centre) - reach).astype(int), 2 * int(np.ceil(reach)) + 2
@@ -127,4 +127,4 @@ def _paint(
 
 def _gold(radius: float) -> Callable[[Tensor], Tensor]:
     """Density of a bead at distances in voxels."""
-    return lambda distance: GOLD / 2 * torch.erfc((distance - radius) / (2**0.5 * EDGE))
+    return lambda distance: GOLD / 2 * torch.erfc((distance - radius) / (2**0.5 * _EDGE))
