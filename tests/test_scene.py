@@ -1,4 +1,4 @@
-"""Scenes: nothing overlaps, everything is where the record says, membranes have two leaflets."""
+"""Specimens: nothing overlaps, particles lie as recorded, membranes have two leaflets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scene(structures: list[Structure], seed: int = 0, device: str = "cpu", **opt
 
 
 def redrawn(result: Specimen, structures: list[Structure], index: int) -> tuple[Tensor, Tensor]:
-    """A particle turned anew from its record alone, by a route other than the painter's, and the scene there."""
+    """A particle rotated again from its record, by another method than the painter's, and the scene at its place."""
     particle = result.particles[index]
     structure = next(s for s in structures if s.name == particle.name).resampled(result.voxel_size)
     side = len(structure.density) + 3
@@ -76,7 +76,7 @@ def test_particles_do_not_overlap(structures: list[Structure]) -> None:
 
 
 @pytest.mark.parametrize("occupancy", [0.03, 0.1, 0.2])
-def test_occupancy_is_what_was_asked_for(structures: list[Structure], occupancy: float) -> None:
+def test_occupancy_is_as_configured(structures: list[Structure], occupancy: float) -> None:
     result = scene(structures, occupancy=occupancy)
     filled = float(((result.density > 0.5) & (result.labels > 0)).float().mean())
     assert filled == pytest.approx(occupancy, rel=0.35)
@@ -105,7 +105,7 @@ def test_amplitudes_are_recorded(structures: list[Structure]) -> None:
         assert float((found * expected).sum() / (expected**2).sum()) == pytest.approx(gain, rel=0.05)
 
 
-def test_particles_stick_out_laterally_only_when_told(structures: list[Structure]) -> None:
+def test_particles_stick_out_laterally_only_with_overhang(structures: list[Structure]) -> None:
     def border(result: Specimen) -> tuple[float, float]:
         lateral = (result.labels[:, [0, -1]] > 0).sum() + (result.labels[:, :, [0, -1]] > 0).sum()
         return float(lateral), float(sum((p.centre[0] < 0) + (p.centre[0] > SHAPE[0] - 1) for p in result.particles))
@@ -176,7 +176,7 @@ def test_a_filament_crosses_the_scene() -> None:
     assert 0.7 < float(result.density[torch.from_numpy(mask)].mean()) < 1.5
 
 
-def test_a_scene_keeps_the_hand(structures: list[Structure]) -> None:
+def test_a_scene_keeps_the_handedness(structures: list[Structure]) -> None:
     """The record fits the structure and not its mirror image."""
     result = scene(structures, 1, occupancy=0.03)
     mirrored = [Structure(s.name, s.density.flip(2), s.voxel_size) for s in structures]
@@ -198,7 +198,7 @@ def test_cuda_paints_what_the_cpu_paints(structures: list[Structure]) -> None:
     assert float(difference) < 1e-3
 
 
-def test_rotate_and_record_agree_on_the_sense_of_rotation(structures: list[Structure]) -> None:
+def test_rotate_and_record_agree_on_the_direction_of_rotation(structures: list[Structure]) -> None:
     result = scene(structures, 5, occupancy=0.02, most=1)
     particle = result.particles[0]
     structure = next(s for s in structures if s.name == particle.name)

@@ -1,4 +1,4 @@
-"""Simulated scenes: everything is where the files say, and the specimen knows nothing of the microscope."""
+"""Simulated scenes: the files describe the specimen, and the specimen does not depend on the microscope."""
 
 import hashlib
 import sys
@@ -83,7 +83,7 @@ def test_a_vesicle_is_a_closed_shell_of_two_leaflets_at_its_radius():
     assert set(np.unique(alone.labels)) == {0, MEMBRANE}
 
 
-def test_beads_are_balls_of_gold_that_nothing_overlaps(specimen):
+def test_beads_are_balls_of_gold_without_overlap(specimen):
     assert len(specimen.beads) == 2
     density, labels = specimen.density.numpy(), specimen.labels.numpy()
     for bead in specimen.beads:
@@ -112,14 +112,14 @@ def test_a_bead_stays_solid_out_of_focus_and_does_not_count_as_signal(specimen):
         assert rim > 5 * bare.signal.std()
 
 
-def test_gold_adds_to_the_projections_what_it_weighs_where_there_is_no_ctf(specimen):
+def test_without_ctf_gold_adds_its_density_to_the_projections(specimen):
     plain = changed(imaging={"tilts": (-60, 60, 6)}, reconstruction={})
     whole = replace(specimen, beam=specimen.beam + specimen.gold, gold=None)
     together, apart = observe_specimen(whole, plain), observe_specimen(specimen, plain)
     assert float((together.signal - apart.signal).abs().max()) < 1e-3 * float(together.signal.abs().max())
 
 
-def test_labels_particles_and_star_tell_of_the_same_molecules(files, specimen):
+def test_labels_particles_and_star_describe_the_same_molecules(files, specimen):
     starfile = pytest.importorskip("starfile", reason="reads the table")
     table = starfile.read(files.paths.particles)["particles"]
     truth, labels = -mrcfile.read(files.paths.truth), mrcfile.read(files.paths.labels)
@@ -151,7 +151,7 @@ def test_equal_numbers_are_equal():
     assert set(few.values()) == {2}
 
 
-def test_as_many_as_find_room_are_equal_too():
+def test_equal_numbers_stay_equal_where_room_is_short():
     options = {"procedural": 3, "occupancy": 0.5, "equal": True}
     made = build_specimen(changed(beyond=1.0, shape=(40, 40, 40), molecules=options, vesicles=0, beads=0))
     counts = Counter(p.name for p in made.particles)
@@ -161,7 +161,7 @@ def test_as_many_as_find_room_are_equal_too():
     assert set(np.unique(made.labels)) == set(range(len(made.particles) + 1))
 
 
-def test_the_specimen_knows_nothing_of_the_microscope(specimen):
+def test_the_specimen_does_not_depend_on_the_microscope(specimen):
     other = changed(imaging={"tilts": (-42, 50, 2), "snr": 0.01, "growth": 1.0}, reconstruction={"filter": "ramp"})
     again = build_specimen(other)
     assert torch.equal(again.density, specimen.density)
@@ -170,7 +170,7 @@ def test_the_specimen_knows_nothing_of_the_microscope(specimen):
     assert not torch.equal(build_specimen(changed(seed=4)).density, specimen.density)
 
 
-def test_the_specimen_is_a_slab_that_goes_on_beyond_the_box(specimen):
+def test_the_specimen_is_a_slab_that_continues_beyond_the_box(specimen):
     assert specimen.density.shape == SMALL.shape
     assert specimen.beam.shape == (48, 64, 108)
     for volume in (specimen.beam, specimen.density, specimen.labels):  # 480 angstrom are 40 of 48 voxels
@@ -183,7 +183,7 @@ def test_the_specimen_is_a_slab_that_goes_on_beyond_the_box(specimen):
     assert float((inside - specimen.density).abs().max()) < 0.4  # nothing but the ice
 
 
-def test_a_slab_lies_where_it_is_put_and_spheres_may_leave_the_box():
+def test_a_slab_lies_at_its_configured_depth_and_spheres_may_leave_the_box():
     options = {"procedural": 0, "occupancy": 0.0}
     moved = build_specimen(changed(above=0.0, molecules=options, vesicles=0, beads=0, ice=0.1))
     assert moved.beam[:40].any() and not moved.beam[40:].any()
@@ -205,7 +205,7 @@ def test_uneven_ice_is_of_low_frequency_and_not_in_the_truth(specimen):
     assert float(ice.mean()) == pytest.approx(0, abs=1e-4)
 
 
-def test_ice_has_hardly_any_waves_shorter_than_250_angstrom():
+def test_ice_has_almost_no_waves_shorter_than_250_angstrom():
     ice = uneven_ice((64, 128, 128), 10.0, 1.0, np.random.default_rng(0)).numpy()
     window = np.hanning(64)[:, None, None] * np.hanning(128)[:, None] * np.hanning(128)
     power = np.abs(np.fft.fftn(ice * window)) ** 2
@@ -250,13 +250,13 @@ def test_an_empty_scene_is_seen_as_noise_and_snr_0_as_signal(tmp_path):
     assert np.array_equal(mrcfile.read(clean.paths.tomogram), mrcfile.read(clean.paths.half1))
 
 
-def test_room_that_is_not_there_is_told(tmp_path):
+def test_missing_room_is_reported(tmp_path):
     thin = changed(thickness=200.0, molecules={"procedural": 0}, imaging={"tilts": (-60, 60, 20)})
     made = simulate_scene(thin, tmp_path)
     assert made.notes == ("0 of 1 vesicles found room",)
 
 
-def test_structures_are_files_of_ones_own_or_below_the_data_folder(tmp_path, monkeypatch):
+def test_structures_are_own_files_or_files_below_the_data_folder(tmp_path, monkeypatch):
     grid = distances((24, 24, 24), (11.5, 11.5, 11.5))
     for name in ("mine.mrc", "data/theirs.mrc"):
         path = tmp_path / name
@@ -286,7 +286,7 @@ def test_structures_are_files_of_ones_own_or_below_the_data_folder(tmp_path, mon
         ("a.mrc@-3", b"", ConfigError, "voxel size in angstrom after @"),
     ],
 )
-def test_structures_that_cannot_be_had_are_told(tmp_path, monkeypatch, name, content, error, message):
+def test_structures_that_cannot_be_loaded_are_errors(tmp_path, monkeypatch, name, content, error, message):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / name.partition("@")[0]).write_bytes(content)
@@ -294,7 +294,7 @@ def test_structures_that_cannot_be_had_are_told(tmp_path, monkeypatch, name, con
         load_library([name])
 
 
-def test_a_missing_gemmi_is_told(tmp_path, monkeypatch):
+def test_a_missing_gemmi_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "a.pdb").write_text("END\n")
     monkeypatch.setitem(sys.modules, "gemmi", None)
     with pytest.raises(ConfigError, match=r"cryowae\[simulate\]"):
@@ -310,7 +310,7 @@ def test_a_missing_gemmi_is_told(tmp_path, monkeypatch):
         ({"imaging": {"tilts": (-60, 60, 0)}}, "expected lowest, highest"),
     ],
 )
-def test_impossible_scenes_leave_nothing_behind(tmp_path, values, message):
+def test_impossible_scenes_leave_no_files(tmp_path, values, message):
     with pytest.raises(ConfigError, match=message):
         simulate_scene(changed(vesicles=0, beads=0, molecules={"procedural": 0}, **values), tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -327,14 +327,14 @@ def test_impossible_scenes_leave_nothing_behind(tmp_path, values, message):
         ({"shape": (8, 64, 64)}, "at least 16 voxels"),
     ],
 )
-def test_the_impossible_is_told_before_the_work_and_no_folder_made(tmp_path, monkeypatch, values, message):
+def test_impossible_scenes_are_refused_before_the_work_starts(tmp_path, monkeypatch, values, message):
     monkeypatch.setattr("cryowae.simulate.scene.build_specimen", lambda *_: pytest.fail("the work began"))
     with pytest.raises((ConfigError, TomogramError), match=message):
         simulate_scene(changed(**values), tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_that_exist_are_kept(files):
+def test_existing_files_are_kept(files):
     before = hashes(files)
     with pytest.raises(OutputError, match="exists already"):
         simulate_scene(SMALL, files.paths.truth.parent)
@@ -359,7 +359,7 @@ def test_the_command(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["crowded", "cell"])
-def test_shipped_scenes_hold_what_they_ask_for(name, tmp_path):
+def test_shipped_scenes_contain_what_they_configure(name, tmp_path):
     config = load_scene(name)
     made = simulate_scene(config, tmp_path)
     assert made.notes == ()

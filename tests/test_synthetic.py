@@ -1,4 +1,4 @@
-"""Simulated pairs: what is in a batch, and that a step's batch depends on the seed and the step alone."""
+"""Simulated pairs: the content of a batch, which depends only on the seed and the step; training scenes."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_training_scenes_draw_from_the_named_structures():
     assert float(scene.truth.max()) > 0.5
 
 
-def test_a_batch_is_standardised_and_its_halves_share_the_signal_alone():
+def test_a_batch_is_standardised_and_its_halves_share_only_the_signal():
     config = TINY.model_copy(update={"snr": (0.5, 0.5), "empty": 0.0, "plain": 1.0, "batch": 16, "crops_per_scene": 16})
     with SyntheticPairs(config, 0) as pairs:
         batch = pairs.batch(0)
@@ -85,14 +85,14 @@ def test_empty_samples_have_no_truth_and_no_signal():
     assert 0.5 < float(batch.observation.std()) < 2
 
 
-def test_half_turns_reverse_the_tilts_of_the_samples_that_they_turn():
+def test_half_turns_reverse_the_tilts_of_their_samples():
     config = TINY.model_copy(update={"tilts": (-40.0, 60.0, 4.0), "plain": 1.0, "batch": 24, "crops_per_scene": 24})
     with SyntheticPairs(config, 0) as pairs:
         tilts = set(pairs.batch(0).tilts)
     assert tilts == {(-40.0, 60.0), (-60.0, 40.0)}
 
 
-def test_a_step_depends_on_seed_and_number_alone():
+def test_a_step_depends_only_on_seed_and_number():
     with SyntheticPairs(TINY, 3) as pairs:
         straight = [pairs.batch(step) for step in range(6)]
     with SyntheticPairs(TINY, 3) as again:
@@ -112,7 +112,7 @@ def test_background_processes_make_the_same_scenes():
             assert_close(there.batch(step).observation, here.batch(step).observation, rtol=0, atol=1e-3)
 
 
-def test_missing_data_and_files_are_said(monkeypatch, tmp_path):
+def test_missing_data_and_files_are_errors(monkeypatch, tmp_path):
     monkeypatch.delenv("CRYOWAE_DATA", raising=False)
     with pytest.raises(ConfigError, match="CRYOWAE_DATA is ''"):
         load_library(["a.mrc"])
@@ -136,8 +136,8 @@ def test_real_structures_are_on_one_scale(data_folder):
 
 
 @pytest.mark.gpu
-def test_cuda_makes_the_scene_of_the_cpu():
-    """The same specimen and the same reconstruction of it; the noise is another draw, of the same strength."""
+def test_cuda_makes_the_same_scene_as_the_cpu():
+    """Specimen and reconstruction are the same; the noise is different and equally strong."""
     here, there = (training_scene(TINY, 0, 0, [], device) for device in ("cpu", "cuda"))
     for name in ("truth", "signal"):
         one, two = (getattr(scene, name).float().cpu() for scene in (here, there))
@@ -147,8 +147,8 @@ def test_cuda_makes_the_scene_of_the_cpu():
         assert pairs.batch(0).observation.is_cuda
 
 
-def test_a_microscope_takes_away_what_its_ctf_does_and_leaves_the_truth():
-    """Phase contrast has little of what is coarse: the mean density hardly shows in the tomogram."""
+def test_the_ctf_changes_the_signal_and_not_the_truth():
+    """Phase contrast suppresses low frequencies: the mean density almost disappears from the tomogram."""
     coarse = []
     for share in (0.0, 1.0):
         config = TINY.model_copy(update={"plain": 0.0, "ctf": share, "voxel_sizes": (10.0, 10.0)})
@@ -165,7 +165,7 @@ BARE = TINY.model_copy(
 )
 
 
-def test_the_spread_is_that_of_restoration_with_gold_too():
+def test_the_spread_is_that_of_restoration_also_with_gold():
     config = TINY.model_copy(update={"plain": 0.0, "beads": 1.0, "ctf": 0.0, "scene": (48, 64, 64), "snr": (0.2, 0.2)})
     scene = training_scene(config, 1, 0, [])
     tomogram = scene.thin[0] + scene.contrast / 0.2**0.5 * scene.thin[1]
@@ -173,7 +173,7 @@ def test_the_spread_is_that_of_restoration_with_gold_too():
     assert_close(_spread(tomogram[None]), torch.tensor([expected], dtype=torch.float32), rtol=1e-5, atol=0)
 
 
-def test_a_scene_without_anything_is_noise_whose_truth_counts_in_units_of_the_noise():
+def test_an_empty_scene_is_noise_and_its_truth_is_in_units_of_the_noise():
     scene = training_scene(BARE, 0, 0, [])
     assert float(scene.truth.abs().max()) == float(scene.signal.abs().max()) == 0 and scene.contrast == 1
     with SyntheticPairs(BARE, 0) as pairs:
@@ -182,12 +182,12 @@ def test_a_scene_without_anything_is_noise_whose_truth_counts_in_units_of_the_no
     assert float(batch.scale.max()) == pytest.approx(BARE.faint, abs=0.01)
 
 
-def test_uneven_ice_is_seen_and_not_asked_for():
+def test_uneven_ice_is_in_the_signal_and_not_in_the_truth():
     scene = training_scene(BARE.model_copy(update={"ice": 1.0}), 0, 0, [])
     assert float(scene.truth.abs().max()) == 0 < float(scene.signal.float().std())
 
 
-def test_beads_are_asked_for_at_three_times_protein_and_do_not_set_the_scale():
+def test_beads_are_three_times_as_dense_as_protein_in_the_truth_and_do_not_set_the_scale():
     scenes = [training_scene(BARE.model_copy(update={"beads": 1.0}), 0, i, []) for i in range(1, 4)]
     assert max(float(scene.truth.max()) for scene in scenes) == pytest.approx(3, abs=0.2)
     assert all(scene.truth_std == 0 for scene in scenes)

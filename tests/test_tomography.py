@@ -1,4 +1,4 @@
-"""Projection and back-projection against the physics that they must obey."""
+"""Projection and back-projection against their physics, and their gradients."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_projection_slice_theorem(tilt):
         assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max() + 2e-3 * brightest
 
 
-def test_a_plane_wave_survives_on_the_measured_side_alone():
+def test_a_plane_wave_is_kept_only_on_the_measured_side():
     """kz = +tan(t) kx is measured for t in the range: the sign of the convention."""
     depth, width = 64, 64
     z = (torch.arange(depth) - depth / 2)[:, None, None]
@@ -70,7 +70,7 @@ def test_a_plane_wave_survives_on_the_measured_side_alone():
     assert kept[-1] < 0.02 * kept[1]
 
 
-def test_reconstruction_has_unit_gain_where_it_measured():
+def test_reconstruction_has_unit_gain_in_the_measured_region():
     v = smooth((48, 8, 64), width=1.5)
     geometry = TiltGeometry(TILTS, 48, 64)
     back = back_project(project(v, geometry), geometry)
@@ -95,7 +95,7 @@ def test_noise_is_empty_in_the_wedge_and_grows_with_frequency():
     assert outer > 2.5 * inner
 
 
-def test_the_halves_average_to_the_tomogram_and_the_snr_is_what_was_asked_for():
+def test_the_halves_average_to_the_tomogram_and_the_snr_is_as_requested():
     v = smooth((32, 32, 48))
     seen = ForwardModel(scene(v.shape)).observe(v, torch.Generator().manual_seed(2))
     first, second = seen.halves(0.2)
@@ -113,7 +113,7 @@ def test_batches_agree_with_single_volumes():
         assert_close(one, back_project(project(volume, geometry), geometry), atol=1e-5, rtol=1e-4)
 
 
-def test_a_chiral_object_keeps_its_hand():
+def test_a_chiral_object_keeps_its_handedness():
     """Project and back-project: the result looks like the object and not like its mirror image."""
     z, y, x = torch.meshgrid(torch.arange(40.0) - 20, torch.arange(40.0) - 20, torch.arange(40.0) - 20, indexing="ij")
     angle = torch.arange(0, 4 * np.pi, 0.15)
@@ -132,7 +132,7 @@ def test_a_chiral_object_keeps_its_hand():
 
 
 @pytest.mark.parametrize("weighting", [{"filter": "ramp", "falloff": 0.2}, {"filter": "sirt", "sirt": 10}])
-def test_softer_filters_damp_what_they_say(weighting):
+def test_softer_filters_damp_high_frequencies(weighting):
     filters = (RAMP, ReconstructionConfig.model_validate(weighting))
     bare, soft = (projection_weights(f, (-60.0, 0.0, 60.0), 32, 128)[1] for f in filters)
     assert torch.all(soft <= bare + 1e-6)
@@ -149,14 +149,14 @@ def test_exact_weights_are_the_ramp_where_tilts_are_dense_and_even():
 
 
 def test_exact_weights_of_a_lone_tilt_are_flat():
-    """Nothing overlaps it away from zero frequency: smeared over the depth D, it counts 1 / D; at zero, 1 / (N D)."""
+    """Away from zero frequency it overlaps no other tilt, so its weight is 1 / D for a depth D; at zero, 1 / (N D)."""
     weights = projection_weights(EXACT, (-60.0, -57.0, -54.0, 0.0, 60.0), 40, 128)
     assert_close(weights[3, 8:], torch.full((57,), 1 / 40))
     assert_close(weights[:, 0], torch.full((5,), 1 / 200))
 
 
 def test_exact_weights_keep_the_gain_beside_a_gap():
-    """Five tilts are missing; a ramp counts the two beside the gap for half of it, and gains too much there."""
+    """Five tilts are missing. A ramp divides the gap between the tilts beside it, and its gain is too high there."""
     depth, width = 48, 64
     v = smooth((depth, 8, width))
     angles = tuple(t for t in TILTS if not 9 < t < 24)
@@ -176,7 +176,7 @@ def test_exact_weights_keep_the_gain_beside_a_gap():
 
 
 @pytest.mark.parametrize("name", ["ramp", "exact", "sirt", "hann", "hamming"])
-def test_every_named_filter_is_another_one(name):
+def test_all_named_filters_differ(name):
     names = ("ramp", "exact", "sirt", "hann", "hamming")
     weights = {n: projection_weights(ReconstructionConfig(filter=n), TILTS, 32, 128) for n in names}
     others = [weights[n] for n in names if n != name]
@@ -186,7 +186,7 @@ def test_every_named_filter_is_another_one(name):
     assert_close(low, weights[name] * torch.exp(-0.5 * (k / 0.2) ** 2))
 
 
-def test_parts_of_a_wide_volume_are_reconstructed_in_their_place():
+def test_parts_of_a_wide_volume_are_reconstructed_at_their_position():
     v = smooth((16, 4, 48))
     whole = TiltGeometry(TILTS, 16, 48)
     series = project(v, whole)
@@ -214,8 +214,8 @@ def dot(a, b):
     return float((a.double() * b.double()).sum())
 
 
-def test_back_projection_and_its_filters_have_projections_as_gradient():
-    """Each gradient is the adjoint: `<A v, w> = <v, grad>` for the linear operators of the chain."""
+def test_the_gradients_of_projection_and_back_projection_are_their_adjoints():
+    """`<A v, w> = <v, gradient>` for a linear operator A."""
     geometry = TiltGeometry(TILTS, 16, 24)
     v = torch.randn(2, 16, 4, 24, generator=torch.Generator().manual_seed(0), requires_grad=True)
     series = torch.randn(2, 41, 4, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
@@ -230,8 +230,8 @@ def test_back_projection_and_its_filters_have_projections_as_gradient():
 
 @pytest.mark.parametrize("beyond", [1.0, 1.5])
 @pytest.mark.parametrize("ctf", ["none", "phase-flip"])
-def test_the_gradient_of_an_observation_is_its_adjoint(beyond, ctf):
-    """`<observe(v), w>` is linear in v: its gradient at v, times any step, is what the step changes."""
+def test_the_gradient_of_an_observation_is_the_adjoint_of_the_chain(beyond, ctf):
+    """`<observe(v), w>` is affine in v: gradient times step is its change, and `<v, gradient>` is `<A v, w>`."""
     if ctf == "phase-flip":
         pytest.importorskip("torch_ctf", reason="makes the CTF")
     imaging = ImagingConfig(tilts=(-60, 60, 10), defocus=None if ctf == "none" else 4.0, dose=3.0, mtf="sinc")
@@ -258,7 +258,7 @@ def test_gradients_flow_to_the_second_order():
 
 
 @pytest.mark.gpu
-def test_cuda_gives_the_answer_of_the_cpu():
+def test_cuda_gives_the_same_result_as_the_cpu():
     v = smooth((48, 32, 64))
     here, there = (TiltGeometry(TILTS, 48, 64, device=d) for d in ("cpu", "cuda"))
     on_cpu = back_project(project(v, here), here)

@@ -60,12 +60,12 @@ class Particle:
 
 
 class Canvas:
-    """The specimen while it is painted, and where it takes its randomness from.
+    """The specimen while it is painted, with its source of randomness.
 
     Parameters
     ----------
     config
-        Its extent, voxel size, `overhang` and `spheres_within` are used here, the rest by what is painted.
+        Its extent, voxel size and `overhang` are used here, the rest by the functions that paint.
     rng
         Source of randomness: the same state gives the same specimen.
     device
@@ -116,14 +116,14 @@ class Canvas:
         return len(self.particles) - before
 
     def draw_particle(self, structure: Structure, rotation: NDArray[np.float64], centre: NDArray[np.float64]) -> None:
-        """Paint one particle at a place, whatever is there; what it displaces (lipid) is removed."""
+        """Paint one particle at a given place; it displaces what is there (lipid)."""
         self.draw(structure, rotation[None], centre[None], len(self.particles) + 1)
         self._record(structure, centre, torch.from_numpy(rotation).float(), 1.0)
 
     def draw(
         self, structure: Structure, rotations: NDArray[np.float64], centres: NDArray[np.float64], label: int
     ) -> None:
-        """Paint copies of a structure at given places, whatever is there; particles displace it."""
+        """Paint copies of a structure at given places, without a test of overlap; particles displace what is there."""
         corners = np.floor(centres - (self._side(structure) - 1) / 2).astype(int)
         shifts = centres - (self._side(structure) - 1) / 2 - corners
         copies = self._copies(structure, torch.from_numpy(rotations).float(), shifts)

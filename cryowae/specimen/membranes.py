@@ -25,7 +25,7 @@ COARSE = 4
 
 @dataclass(frozen=True)
 class Bilayer:
-    """Profile of a membrane across its thickness, on the scale where protein is 1.
+    """Density profile of a membrane across its thickness; protein is 1.
 
     Attributes
     ----------

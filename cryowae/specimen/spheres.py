@@ -1,4 +1,4 @@
-"""Whole spheres: how vesicles and beads find room and are painted, and beads of gold.
+"""Whole spheres: room for vesicles and beads, their painting, and beads of gold.
 
 Beads of colloidal gold are used to align tilt series. They are the darkest objects in a tomogram, with streaks along z.
 """
