@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.config.simulation import ReconstructionConfig
+from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.imaging.alignment import align_image, aligned_shape
 from cryowae.imaging.projection import TiltGeometry, back_project

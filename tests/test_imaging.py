@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.config.simulation import ImagingConfig, SceneConfig
+from cryowae.config.scene import ImagingConfig, SceneConfig
 from cryowae.errors import ConfigError
 from cryowae.imaging.detector import read_mtf
 from cryowae.imaging.exposure import accumulated_dose, acquisition_order

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cryowae import reconstruct
 from cryowae.cli import app
-from cryowae.config.simulation import ReconstructionConfig
+from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.io.neighbours import find_halves, find_tilts

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cryowae.cli import app
-from cryowae.config.simulation import ImagingConfig
+from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.simulate.series import read_defocus, simulate_tilts

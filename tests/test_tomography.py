@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.config.simulation import ImagingConfig, ReconstructionConfig, SceneConfig
+from cryowae.config.scene import ImagingConfig, ReconstructionConfig, SceneConfig
 from cryowae.errors import ConfigError, TiltError
 from cryowae.imaging.observation import ForwardModel
 from cryowae.imaging.projection import RAMP, TiltGeometry, back_project, even_tilts, project, tilt_angles

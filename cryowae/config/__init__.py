@@ -1,7 +1,7 @@
 """Configurations of training runs, simulated scenes, benchmarks and 2-D baselines."""
 
 from cryowae.config.baseline import BaselineConfig, baseline_config, parse_baseline
-from cryowae.config.simulation import ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig, load_scene
+from cryowae.config.scene import ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig, load_scene
 from cryowae.config.suite import MethodConfig, SuiteConfig, SuiteScene, load_suite
 from cryowae.config.training import DataConfig, MatchConfig, ModelConfig, TrainConfig, load_config, parse_config
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from cryowae.config.files import Frozen, check, read_values
-from cryowae.config.simulation import SceneConfig
+from cryowae.config.scene import SceneConfig
 
 FLOOR = "empty wedge"
 """The truth with its wedge emptied, the first row of every table: what a perfect method gets that fills nothing."""

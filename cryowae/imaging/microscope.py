@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from cryowae.config.simulation import ImagingConfig
+from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError
 from cryowae.fourier.grids import Device
 from cryowae.imaging.detector import detector_mtf

@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from cryowae.config.simulation import ImagingConfig, SceneConfig
+from cryowae.config.scene import ImagingConfig, SceneConfig
 from cryowae.imaging.microscope import apply_transfer, ctf_sign, gold_imaging, transfer
 from cryowae.imaging.projection import TiltGeometry, back_project, project, tilt_angles
 

@@ -17,7 +17,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from cryowae.config.simulation import ImagingConfig, ReconstructionConfig
+from cryowae.config.scene import ImagingConfig, ReconstructionConfig
 from cryowae.errors import ConfigError, TiltError
 from cryowae.imaging.weighting import projection_weights
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cryowae.config.simulation import ReconstructionConfig
+from cryowae.config.scene import ReconstructionConfig
 
 _WINDOWS = {"hann": 0.5, "hamming": 0.46}  # share `a` of the cosine window `1 - a + a cos(2 pi k)`
 _RELAXATION = 0.03  # cycles per voxel

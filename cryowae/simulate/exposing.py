@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.config.simulation import ImagingConfig
+from cryowae.config.scene import ImagingConfig
 from cryowae.imaging.microscope import filter_image, shift_factor, tilt_transfers
 from cryowae.imaging.projection import TiltGeometry, project
 from cryowae.progress import SILENT, Progress

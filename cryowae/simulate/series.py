@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from cryowae.config.simulation import ImagingConfig
+from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.imaging.microscope import tilt_transfers
 from cryowae.io.mrc import is_stack, require_name, stem_of, write_mrc

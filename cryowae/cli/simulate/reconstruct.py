@@ -9,7 +9,7 @@ import typer
 
 from cryowae.cli.opening import Device, FlipTilt, Overwrite, VoxelSize
 from cryowae.cli.terminal import progress
-from cryowae.config.simulation import ReconstructionConfig
+from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError
 
 

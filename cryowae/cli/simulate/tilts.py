@@ -51,7 +51,7 @@ def tilts(
 ) -> None:
     """Make a tilt series of a volume: projections, CTF, radiation damage, detector, noise."""
     from cryowae.config.files import check
-    from cryowae.config.simulation import ImagingConfig
+    from cryowae.config.scene import ImagingConfig
     from cryowae.simulate.series import read_defocus, simulate_tilts
 
     focus, each = _defocus(defocus)

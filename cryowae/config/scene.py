@@ -10,6 +10,15 @@ from pydantic import Field
 
 from cryowae.config.files import Frozen, check, read_values
 
+Noise = Literal["gaussian", "poisson", "none"]
+"""Noise of a simulated tilt series."""
+
+Scheme = Literal["dose-symmetric", "ascending", "bidirectional"]
+"""Order in which tilts are exposed."""
+
+Weighting = Literal["ramp", "exact", "sirt", "hann", "hamming"]
+"""Weights of projections in a back-projection."""
+
 
 class MoleculesConfig(Frozen):
     """Which molecules are placed, and how many.
@@ -51,7 +60,7 @@ class ImagingConfig(Frozen):
     amplitude_contrast: float = Field(0.07, ge=0, le=1)
     phase_shift: float = 0.0
     dose: float = Field(0.0, ge=0)
-    scheme: Literal["dose-symmetric", "ascending", "bidirectional"] = "dose-symmetric"
+    scheme: Scheme = "dose-symmetric"
     mtf: str = "none"
 
 
@@ -63,7 +72,7 @@ class ReconstructionConfig(Frozen):
     for none. `ctf` is `none` or `phase-flip`.
     """
 
-    filter: Literal["ramp", "exact", "sirt", "hann", "hamming"] = "hann"
+    filter: Weighting = "hann"
     sirt: int = Field(15, ge=1)
     falloff: float | None = Field(None, gt=0)
     ctf: Literal["none", "phase-flip"] = "none"
