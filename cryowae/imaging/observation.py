@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -56,30 +55,38 @@ class Observation:
         return self.signal + scale * self.noise[0], self.signal + scale * self.noise[1]
 
 
-@dataclass(frozen=True, eq=False)
 class ForwardModel:
     """Tilt series and reconstruction of specimens, as a configuration describes them. Make it once, use it often.
 
-    Attributes
+    Parameters
     ----------
     config
         Its shape, extent, voxel size, imaging and reconstruction are used.
     device
         Of the densities.
 
+    Attributes
+    ----------
+    angles
+        Tilts in degrees, ascending.
+
     Raises
     ------
     ConfigError, TiltError
-        At first use, if the microscope or the tilts are impossible.
+        If the microscope or the tilts are impossible.
     """
 
-    config: SceneConfig
-    device: str = "cpu"
-
-    @cached_property
-    def angles(self) -> tuple[float, ...]:
-        """Tilts in degrees, ascending."""
-        return tilt_angles(self.config.imaging)
+    def __init__(self, config: SceneConfig, device: str = "cpu") -> None:
+        depth, rows, width = config.shape
+        wide, imaging = config.extent[2], config.imaging
+        self.config, self.device, self.angles = config, device, tilt_angles(imaging)
+        self._image = self.angles, (rows, width), config.voxel_size, device
+        self._transfer = transfer(imaging, *self._image)
+        corrected = config.reconstruction.ctf == "phase-flip" and imaging.defocus is not None
+        self._flip = ctf_sign(imaging, *self._image) if corrected else None
+        self._box = TiltGeometry(self.angles, depth, width, width, device)
+        # beyond the box, the specimen is projected onto the detector and not reconstructed
+        self._specimen = self._box if wide == width else TiltGeometry(self.angles, depth, wide, width, device)
 
     def images(self, density: Tensor, imaging: ImagingConfig | None = None) -> Tensor:
         """Noise-free images of a density.
@@ -137,28 +144,3 @@ class ForwardModel:
             series = series + self.images(gold, gold_imaging(self.config.imaging))
         volumes = self.reconstruct(torch.cat([series[None], self.noise(2, generator)]))
         return Observation(volumes[0], volumes[1:], contrast if contrast > 0 else 1.0, self.angles)
-
-    @cached_property
-    def _image(self) -> tuple[tuple[float, ...], tuple[int, int], float, str]:
-        return self.angles, self.config.shape[1:], self.config.voxel_size, self.device
-
-    @cached_property
-    def _transfer(self) -> Tensor | None:
-        return transfer(self.config.imaging, *self._image)
-
-    @cached_property
-    def _flip(self) -> Tensor | None:
-        corrected = self.config.reconstruction.ctf == "phase-flip" and self.config.imaging.defocus is not None
-        return ctf_sign(self.config.imaging, *self._image) if corrected else None
-
-    @cached_property
-    def _box(self) -> TiltGeometry:
-        depth, _, width = self.config.shape
-        return TiltGeometry(self.angles, depth, width, width, self.device)
-
-    @cached_property
-    def _specimen(self) -> TiltGeometry:
-        """The specimen may be wider than the box and its images."""
-        depth, _, width = self.config.shape
-        wide = self.config.extent[2]
-        return self._box if wide == width else TiltGeometry(self.angles, depth, wide, width, self.device)
