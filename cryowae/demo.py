@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cryowae.imaging.observation import observe
+from cryowae.config import ImagingConfig, MoleculesConfig, SceneConfig
 from cryowae.imaging.projection import even_tilts
-from cryowae.imaging.weighting import Filter
 from cryowae.io.mrc import MrcWriter, read_mrc
 from cryowae.io.outputs import check_output, make_folder
 from cryowae.metrics import Scores, format_table, score
@@ -22,8 +21,7 @@ from cryowae.progress import SILENT, Progress
 from cryowae.report import RestorationFacts, draw_restoration
 from cryowae.restore import RestoreOptions, RestoreResult, restore_tomogram
 from cryowae.restore.network import Model
-from cryowae.specimen.placement import make_scene
-from cryowae.specimen.procedural import procedural_structure
+from cryowae.specimen.builder import Streams, build_specimen, observe_specimen
 
 SHAPE = (64, 128, 128)
 VOXEL_SIZE = 10.0
@@ -143,10 +141,15 @@ def simulate(seed: int) -> tuple[Array, Array]:
         `(z, y, x)` each, protein dark.
     """
     rng = np.random.default_rng(seed)
-    structures = [procedural_structure(rng, VOXEL_SIZE) for _ in range(8)]
-    scene = make_scene(structures, SHAPE, VOXEL_SIZE, rng, occupancy=0.15)
-    seen = observe(scene.density, even_tilts(*TILTS), torch.Generator().manual_seed(seed), weighting=Filter(window=0.5))
-    truth: Array = -scene.density.numpy()
+    config = SceneConfig(
+        shape=SHAPE,
+        voxel_size=VOXEL_SIZE,
+        molecules=MoleculesConfig(procedural=8, occupancy=0.15),
+        imaging=ImagingConfig(tilts=TILTS, snr=SNR),
+    )
+    specimen = build_specimen(config, streams=Streams(rng, rng, rng))
+    seen = observe_specimen(specimen, config, torch.Generator().manual_seed(seed))
+    truth: Array = -specimen.density.numpy()
     tomogram: Array = -seen.tomogram(SNR).numpy()
     return truth, tomogram
 

@@ -19,7 +19,6 @@ from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.fourier.grids import axis_slabs
 from cryowae.imaging.alignment import align_image, aligned_shape
 from cryowae.imaging.projection import TiltGeometry, back_project
-from cryowae.imaging.weighting import Filter, filter_of
 from cryowae.io.alignment_files import Alignment, read_alignment
 from cryowae.io.mrc import MrcVolume, MrcWriter, read_mrc, require_name, stem_of
 from cryowae.io.outputs import check_output
@@ -151,7 +150,7 @@ def reconstruct_series(
         for one, part in parts:
             writer = MrcWriter(one, volume, voxel_size=size, overwrite=overwrite, label=label)
             targets.append((files.enter_context(writer).data, images[part], angles[part]))
-        _fill(targets, filter_of(config), place, progress)
+        _fill(targets, config, place, progress)
     if beside is not None:
         write_tilts(beside, angles)
     every_note, seconds = (*stack.notes, *notes), time.monotonic() - started
@@ -222,7 +221,7 @@ def _align(stack: MrcVolume, alignment: Alignment, shape: tuple[int, int], facto
 
 def _fill(
     targets: Sequence[tuple[NDArray[np.float32], Tensor, tuple[float, ...]]],
-    weighting: Filter,
+    config: ReconstructionConfig,
     device: str,
     progress: Progress,
 ) -> None:
@@ -235,4 +234,4 @@ def _fill(
     for x, (data, images, angles) in progress.track("reconstruct", list(product(blocks, targets)), "blocks"):
         geometry = TiltGeometry(angles, depth, x.stop - x.start, width, device, (x.start + x.stop - width) / 2)
         for y in axis_slabs(rows, _ROWS):
-            data[:, y, x] = back_project(images[:, y].to(device), geometry, weighting).cpu().numpy()
+            data[:, y, x] = back_project(images[:, y].to(device), geometry, config).cpu().numpy()

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from cryowae.config import ReconstructionConfig, SceneConfig
 from cryowae.consistency import SHELLS, mix_measured, weights_from_halves, weights_from_noise
 from cryowae.errors import OutputError
 from cryowae.fourier.wedge import Wedge
-from cryowae.imaging.observation import observe
-from cryowae.imaging.projection import even_tilts
-from cryowae.imaging.weighting import Filter
+from cryowae.imaging.observation import ForwardModel
 
 WEDGE = Wedge.binary(-42, 60)
 SHAPES = [(24, 30, 28), (17, 21, 19), (32, 32, 32), (5, 40, 33)]
@@ -140,12 +139,13 @@ def test_weights_from_noise_agree_when_the_noise_is_flat():
     assert error.max() < 0.2 and error.mean() < 0.06
 
 
-@pytest.mark.parametrize("weighting", [Filter(), Filter(window=0.5), Filter(sirt=10)], ids=["ramp", "Hann", "SIRT"])
+@pytest.mark.parametrize("weighting", ["ramp", "hann", "sirt"])
 @pytest.mark.parametrize("blurred", [False, True], ids=["sharp", "interpolated along y"])
 def test_weights_from_noise_know_the_noise_of_reconstructions(weighting, blurred):
     """It is coloured by the filter and by interpolation, and the weights are those of the true signal and noise."""
     density = torch.from_numpy(coloured((48, 96, 64), np.random.default_rng(3)) * 30)
-    seen = observe(density, even_tilts(-60, 60, 3), torch.Generator().manual_seed(3), weighting=weighting)
+    config = SceneConfig(shape=density.shape, reconstruction=ReconstructionConfig(filter=weighting, sirt=10))
+    seen = ForwardModel(config).observe(density, torch.Generator().manual_seed(3))
     signal, noise = seen.signal, seen.tomogram(0.5) - seen.signal
     if blurred:
         signal, noise = ((v + v.roll(1, 1)) / 2 for v in (signal, noise))

@@ -1,4 +1,4 @@
-"""The microscope against its textbook: CTF, radiation damage, detector."""
+"""The microscope against textbook formulas: CTF, radiation damage, detector."""
 
 import sys
 
@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.config.scene import ImagingConfig
+from cryowae.config.scene import ImagingConfig, SceneConfig
 from cryowae.errors import ConfigError
 from cryowae.imaging.detector import read_mtf
 from cryowae.imaging.exposure import accumulated_dose, acquisition_order
-from cryowae.imaging.microscope import apply_transfer, ctf_sign, phase_flip, transfer
-from cryowae.imaging.observation import observe
+from cryowae.imaging.microscope import apply_transfer, ctf_sign, tilt_transfers, transfer
+from cryowae.imaging.observation import ForwardModel
 from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project
 
 CLEAN = ImagingConfig()
@@ -89,11 +89,11 @@ def test_protein_stays_bright_under_focus_and_turns_dark_over_focus():
 
 
 def test_every_tilt_has_its_own_defocus():
-    given = transfer(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0, 4.0))
+    given = list(tilt_transfers(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0, 4.0)))
     for tilt, defocus in enumerate((2.0, 3.0, 4.0)):
         assert_close(given[tilt], transfer(ImagingConfig(defocus=defocus), ANGLES, SHAPE, 4.0)[tilt])
     with pytest.raises(ConfigError, match="2 values of defocus for 3 tilts"):
-        transfer(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0))
+        next(tilt_transfers(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0)))
 
 
 @pytest.mark.parametrize(("kilovolts", "toughness"), [(300.0, 1.0), (200.0, 0.8)])
@@ -107,7 +107,7 @@ def test_damage_follows_the_critical_exposure(kilovolts, toughness):
         assert np.abs(found[1:] - np.exp(-received / (2 * critical))).max() < 1e-5
 
 
-def test_damage_is_not_invented_where_nobody_measured_it():
+def test_a_dose_at_a_voltage_without_measured_exposures_is_refused():
     with pytest.raises(ConfigError, match="120 kV"):
         transfer(ImagingConfig(dose=3.0, voltage=120.0), ANGLES, SHAPE, 5.0)
 
@@ -138,7 +138,7 @@ def test_an_ideal_pixel_averages_over_its_square():
         assert factor[row, column] == pytest.approx(means[0] * means[1], abs=1e-5)
 
 
-def test_a_detectors_curve_is_read_in_either_unit(tmp_path):
+def test_a_detector_curve_is_read_in_both_units(tmp_path):
     fractions, cycles = tmp_path / "fractions.csv", tmp_path / "mtf.star"
     fractions.write_text("0.1, 0.9\n0.5,0.6\n1.0, 0.3\n")
     cycles.write_text(
@@ -173,7 +173,7 @@ def test_the_curve_of_a_real_detector(data_folder):
         ("0.1 90\n0.5 30\n", "values from 30 to 90"),
     ],
 )
-def test_bad_curves_are_told_in_one_line(tmp_path, text, message):
+def test_bad_curves_are_errors_of_one_line(tmp_path, text, message):
     path = tmp_path / "mtf.csv"
     if text is not None:
         path.write_text(text)
@@ -191,7 +191,7 @@ def test_factors_multiply():
     )
 
 
-def test_a_perfect_microscope_asks_for_nothing():
+def test_a_perfect_microscope_has_no_transfer():
     assert transfer(CLEAN, ANGLES, SHAPE, 5.0) is None
 
 
@@ -205,23 +205,23 @@ def test_images_do_not_wrap_and_a_flat_one_stays_flat():
     assert_close(flat, torch.full_like(flat, 0.35), atol=1e-4, rtol=0)
 
 
-def test_a_transfer_of_other_images_is_refused():
+def test_a_transfer_of_another_shape_is_refused():
     with pytest.raises(ValueError, match="expected"):
         apply_transfer(torch.zeros(3, 24, 30), transfer(ImagingConfig(mtf="sinc"), ANGLES, SHAPE, 5.0))
 
 
-def test_phase_flip_leaves_the_amount_of_contrast_and_no_reversal():
+def test_phase_flip_keeps_the_amount_of_contrast_and_removes_reversals():
     imaging = ImagingConfig(defocus=3.0)
     noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     factor = transfer(imaging, ANGLES, (64, 64), 5.0)
     assert float((factor < 0).float().mean()) > 0.3
-    flipped = phase_flip(apply_transfer(noise, factor), imaging, ANGLES, 5.0)
+    flipped = apply_transfer(apply_transfer(noise, factor), ctf_sign(imaging, ANGLES, (64, 64), 5.0))
     assert_close(flipped, apply_transfer(noise, factor.abs()), atol=1e-4, rtol=0)
     with pytest.raises(ConfigError, match="needs a defocus"):
-        phase_flip(noise, CLEAN, ANGLES, 5.0)
+        ctf_sign(CLEAN, ANGLES, (64, 64), 5.0)
 
 
-def test_without_torch_ctf_one_line_says_what_to_install(monkeypatch):
+def test_without_torch_ctf_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_ctf", None)
     assert transfer(ImagingConfig(dose=3.0, mtf="sinc"), ANGLES, SHAPE, 5.0) is not None
     with pytest.raises(ConfigError, match=r"pip install \"cryowae\[simulate\]\""):
@@ -229,7 +229,7 @@ def test_without_torch_ctf_one_line_says_what_to_install(monkeypatch):
 
 
 class TestObservation:
-    """`observe` with a microscope."""
+    """The forward model with a microscope."""
 
     angles = even_tilts(-60, 60, 6)
     imaging = ImagingConfig(defocus=4.0, dose=3.0)
@@ -240,22 +240,23 @@ class TestObservation:
             density[z : z + 2, y : y + 2, x : x + 2] = 1.0
         return density
 
-    def seen(self, **given):
-        return observe(self.density(), self.angles, torch.Generator().manual_seed(1), **given)
+    def seen(self, imaging=CLEAN, ctf="none"):
+        imaging = imaging.model_copy(update={"tilts": (-60, 60, 6)})
+        ramp = {"filter": "ramp", "ctf": ctf}
+        config = SceneConfig(shape=(24, 32, 48), voxel_size=6.0, imaging=imaging, reconstruction=ramp)
+        return ForwardModel(config).observe(self.density(), torch.Generator().manual_seed(1))
 
-    def test_the_transfer_is_applied_to_the_signal_alone(self):
+    def test_the_transfer_is_applied_to_the_signal_only(self):
         factor = transfer(self.imaging, self.angles, (32, 48), 6.0)
-        plain, imaged = self.seen(), self.seen(transfer=factor)
+        plain, imaged = self.seen(), self.seen(self.imaging)
         geometry = TiltGeometry(self.angles, 24, 48)
         series = apply_transfer(project(self.density(), geometry), factor)
         assert_close(imaged.signal, back_project(series, geometry))
         assert_close(imaged.noise, plain.noise)
         assert imaged.contrast == pytest.approx(float(series.std()))
 
-    def test_flipping_the_phases_brings_the_specimen_back(self):
-        factor = transfer(self.imaging, self.angles, (32, 48), 6.0)
-        imaged = self.seen(transfer=factor)
-        flipped = self.seen(transfer=factor, flip=ctf_sign(self.imaging, self.angles, (32, 48), 6.0))
+    def test_flipping_the_phases_restores_the_specimen(self):
+        imaged, flipped = self.seen(self.imaging), self.seen(self.imaging, "phase-flip")
         truth = self.density().flatten()
         before, after = (
             float(torch.corrcoef(torch.stack([o.signal.flatten(), truth]))[0, 1]) for o in (imaged, flipped)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from cryowae.config import ImagingConfig, ReconstructionConfig, SceneConfig
 from cryowae.config.options import TomogramOptions
 from cryowae.errors import TomogramError
-from cryowae.imaging.observation import Observation, observe
-from cryowae.imaging.projection import even_tilts
+from cryowae.imaging.observation import ForwardModel, Observation
 from cryowae.info import inspect_tomogram
 from cryowae.tomogram.estimate import (
     angular_power,
@@ -41,7 +41,9 @@ def observation(seed: int = 0, low: float = -60.0, high: float = 60.0, scale: fl
         centre = rng.uniform(0, shape).reshape(3, 1, 1, 1)
         density += ((grid - centre) ** 2).sum(0) < (scale * rng.uniform(3, 7)) ** 2
     density = torch.from_numpy(np.minimum(density, 1))
-    return observe(density, even_tilts(low, high, 3.0), torch.Generator().manual_seed(seed))
+    imaging, ramp = ImagingConfig(tilts=(low, high, 3.0)), ReconstructionConfig(filter="ramp")
+    config = SceneConfig(shape=density.shape, imaging=imaging, reconstruction=ramp)
+    return ForwardModel(config).observe(density, torch.Generator().manual_seed(seed))
 
 
 def tomogram(snr: float, seed: int = 0, low: float = -60.0, high: float = 60.0) -> np.ndarray:

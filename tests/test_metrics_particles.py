@@ -11,8 +11,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from cryowae.errors import TomogramError
-from cryowae.imaging.observation import observe
-from cryowae.imaging.projection import even_tilts
+from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project
 from cryowae.metrics import discrimination, elongation, empty_wedge, particle_correlations
 from cryowae.metrics.matching import even_rotations, roc_area
 
@@ -77,7 +76,8 @@ def test_the_missing_wedge_elongates_particles():
     point = blobs((64, 64, 64), [(32, 32, 32)], (2, 2, 2))
     seen = {}
     for tilt in (40, 60, 70):
-        projected = observe(torch.from_numpy(point).float(), even_tilts(-tilt, tilt, 3), torch.Generator()).signal
+        geometry = TiltGeometry(even_tilts(-tilt, tilt, 3), 64, 64)
+        projected = back_project(project(torch.from_numpy(point).float(), geometry), geometry)
         seen[tilt] = elongation(projected, [(32, 32, 32)], 5)
     # Radermacher 1988: (a + sin a cos a) / (a - sin a cos a), a the greatest tilt, for the square of the elongation
     for tilt, value in seen.items():

@@ -1,4 +1,4 @@
-"""Scenes: nothing overlaps, everything is where the record says, membranes have two leaflets."""
+"""Specimens: nothing overlaps, particles lie as recorded, membranes have two leaflets."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from cryowae.config import SceneConfig
 from cryowae.fourier.rotation import rotate
+from cryowae.specimen.builder import Specimen, build_specimen
 from cryowae.specimen.canvas import FILAMENT, MEMBRANE
 from cryowae.specimen.membranes import Bilayer, membrane_distance, surface_points
-from cryowae.specimen.placement import Scene, make_scene
 from cryowae.specimen.procedural import procedural_structure
 from cryowae.specimen.structures import Structure
 
@@ -24,12 +25,14 @@ def structures() -> list[Structure]:
     return [procedural_structure(rng, 10.0, kind) for kind in ("small", "globular", "ring", "elongated")]
 
 
-def scene(structures: list[Structure], seed: int = 0, **options: float) -> Scene:
-    return make_scene(structures, SHAPE, 10.0, np.random.default_rng(seed), **options)
+def scene(structures: list[Structure], seed: int = 0, device: str = "cpu", **options: float) -> Specimen:
+    molecules = {"procedural": 0} | {k: options.pop(k) for k in ("occupancy", "most", "jitter") if k in options}
+    config = SceneConfig.model_validate({"seed": seed, "shape": SHAPE, "molecules": molecules} | options)
+    return build_specimen(config, structures, device)
 
 
-def redrawn(result: Scene, structures: list[Structure], index: int) -> tuple[Tensor, Tensor]:
-    """A particle turned anew from its record alone, by a route other than the painter's, and the scene there."""
+def redrawn(result: Specimen, structures: list[Structure], index: int) -> tuple[Tensor, Tensor]:
+    """A particle rotated again from its record, by another method than the painter's, and the scene at its place."""
     particle = result.particles[index]
     structure = next(s for s in structures if s.name == particle.name).resampled(result.voxel_size)
     side = len(structure.density) + 3
@@ -73,19 +76,19 @@ def test_particles_do_not_overlap(structures: list[Structure]) -> None:
 
 
 @pytest.mark.parametrize("occupancy", [0.03, 0.1, 0.2])
-def test_occupancy_is_what_was_asked_for(structures: list[Structure], occupancy: float) -> None:
+def test_occupancy_is_as_configured(structures: list[Structure], occupancy: float) -> None:
     result = scene(structures, occupancy=occupancy)
     filled = float(((result.density > 0.5) & (result.labels > 0)).float().mean())
     assert filled == pytest.approx(occupancy, rel=0.35)
 
 
-def test_max_particles_holds(structures: list[Structure]) -> None:
-    assert len(scene(structures, occupancy=0.2, max_particles=5).particles) <= 5
+def test_the_maximum_number_of_particles_holds(structures: list[Structure]) -> None:
+    assert len(scene(structures, occupancy=0.2, most=5).particles) <= 5
 
 
 @pytest.mark.parametrize("voxel_size", [10.0, 12.5])
 def test_the_record_reproduces_the_density(structures: list[Structure], voxel_size: float) -> None:
-    result = make_scene(structures, SHAPE, voxel_size, np.random.default_rng(1), occupancy=0.05)
+    result = scene(structures, 1, voxel_size=voxel_size, occupancy=0.05)
     assert len({p.name for p in result.particles}) > 1
     for index in range(len(result.particles)):
         expected, found = redrawn(result, structures, index)
@@ -102,8 +105,8 @@ def test_amplitudes_are_recorded(structures: list[Structure]) -> None:
         assert float((found * expected).sum() / (expected**2).sum()) == pytest.approx(gain, rel=0.05)
 
 
-def test_particles_stick_out_laterally_only_when_told(structures: list[Structure]) -> None:
-    def border(result: Scene) -> tuple[float, float]:
+def test_particles_stick_out_laterally_only_with_overhang(structures: list[Structure]) -> None:
+    def border(result: Specimen) -> tuple[float, float]:
         lateral = (result.labels[:, [0, -1]] > 0).sum() + (result.labels[:, :, [0, -1]] > 0).sum()
         return float(lateral), float(sum((p.centre[0] < 0) + (p.centre[0] > SHAPE[0] - 1) for p in result.particles))
 
@@ -113,7 +116,7 @@ def test_particles_stick_out_laterally_only_when_told(structures: list[Structure
     for particle in inside.particles:
         by_name.setdefault(particle.name, []).append(int(sizes[particle.label]))
     assert all(min(counts) > 0.85 * max(counts) for counts in by_name.values())  # none is cut
-    lateral, axial = border(scene(structures, occupancy=0.15, beyond=True))
+    lateral, axial = border(scene(structures, occupancy=0.15, overhang=True))
     assert lateral > 2 * border(inside)[0]
     assert axial == 0
 
@@ -149,11 +152,9 @@ def test_a_membrane_divides_the_scene_and_keeps_particles_off(structures: list[S
 
 
 def test_membrane_proteins_cross_the_membrane_along_their_z_axis() -> None:
-    protein = procedural_structure(np.random.default_rng(0), 8.0, "membrane")
     checked = 0
     for seed in range(6):
-        rng = np.random.default_rng(seed)
-        result = make_scene([], (64, 96, 96), 8.0, rng, membranes=1, membrane_proteins=[protein])
+        result = scene([], seed, shape=(64, 96, 96), voxel_size=8.0, membranes=1)
         bare = (result.labels == MEMBRANE).numpy()
         for particle in result.particles:
             normal = particle.rotation[:, 0]
@@ -167,7 +168,7 @@ def test_membrane_proteins_cross_the_membrane_along_their_z_axis() -> None:
 
 
 def test_a_filament_crosses_the_scene() -> None:
-    result = scene([], 1, filaments=1)
+    result = scene([], 0, filaments=1)
     mask = (result.labels == FILAMENT).numpy()
     extent = np.ptp(np.argwhere(mask), axis=0)
     assert extent.max() > 0.6 * min(SHAPE[1:])
@@ -175,7 +176,7 @@ def test_a_filament_crosses_the_scene() -> None:
     assert 0.7 < float(result.density[torch.from_numpy(mask)].mean()) < 1.5
 
 
-def test_a_scene_keeps_the_hand(structures: list[Structure]) -> None:
+def test_a_scene_keeps_the_handedness(structures: list[Structure]) -> None:
     """The record fits the structure and not its mirror image."""
     result = scene(structures, 1, occupancy=0.03)
     mirrored = [Structure(s.name, s.density.flip(2), s.voxel_size) for s in structures]
@@ -190,15 +191,15 @@ def test_a_scene_keeps_the_hand(structures: list[Structure]) -> None:
 @pytest.mark.gpu
 def test_cuda_paints_what_the_cpu_paints(structures: list[Structure]) -> None:
     options = {"occupancy": 0.1, "membranes": 1, "filaments": 1}
-    cpu = make_scene(structures, SHAPE, 10.0, np.random.default_rng(3), device="cpu", **options)
-    gpu = make_scene(structures, SHAPE, 10.0, np.random.default_rng(3), device="cuda", **options)
+    cpu = scene(structures, 3, "cpu", **options)
+    gpu = scene(structures, 3, "cuda", **options)
     assert len(cpu.particles) == len(gpu.particles)
     difference = (cpu.density - gpu.density.cpu()).abs().max() / cpu.density.std()
     assert float(difference) < 1e-3
 
 
-def test_rotate_and_record_agree_on_the_sense_of_rotation(structures: list[Structure]) -> None:
-    result = scene(structures, 5, occupancy=0.02, max_particles=1)
+def test_rotate_and_record_agree_on_the_direction_of_rotation(structures: list[Structure]) -> None:
+    result = scene(structures, 5, occupancy=0.02, most=1)
     particle = result.particles[0]
     structure = next(s for s in structures if s.name == particle.name)
     turned = rotate(structure.density[None], torch.from_numpy(particle.rotation)[None])[0]

@@ -1,4 +1,4 @@
-"""The commands of `simulate` one after another: what one writes, the next one reads with the same signs and scales."""
+"""The commands of `simulate` in sequence: each reads the files of the one before with the same signs and scales."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def ncc(a, b):
     return np.corrcoef(a.ravel(), b.ravel())[0, 1]
 
 
-def test_a_tilt_moves_what_is_high_along_plus_x(folder):
+def test_a_tilt_moves_high_points_towards_plus_x(folder):
     """The projection of a Gaussian ball is known: `u = x cos t + z sin t`, which puts tilt t on kz = +tan(t) kx."""
     series = volume(folder, "p.st")
     for image, t in zip(series, np.radians(TILTS), strict=True):
@@ -66,7 +66,7 @@ def test_the_reconstruction_is_the_density_in_its_wedge(folder):
     assert (back * cut).sum() / (cut * cut).sum() == pytest.approx(1, abs=0.05)
 
 
-def test_the_mask_of_the_wedge_holds_the_power_of_the_reconstruction(folder):
+def test_the_mask_of_the_wedge_contains_the_power_of_the_reconstruction(folder):
     power = np.abs(np.fft.fftshift(np.fft.fftn(volume(folder, "r.mrc")))) ** 2
     mask = volume(folder, "w_mask.mrc") > 0.5
     k = np.fft.fftshift(np.fft.fftfreq(N))

@@ -1,4 +1,4 @@
-"""Simulated scenes: everything is where the files say, and the specimen knows nothing of the microscope."""
+"""Simulated scenes: the files describe the specimen, and the specimen does not depend on the microscope."""
 
 import hashlib
 import sys
@@ -17,7 +17,7 @@ from cryowae.cli import app
 from cryowae.config import SceneConfig, load_scene
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.simulate.scene_files import simulate_scene
-from cryowae.specimen.builder import make_specimen, observe_specimen
+from cryowae.specimen.builder import build_specimen, observe_specimen
 from cryowae.specimen.canvas import BEAD, MEMBRANE
 from cryowae.specimen.ice import uneven_ice
 from cryowae.specimen.library import load_library
@@ -51,7 +51,7 @@ def distances(shape, centre):
 
 @pytest.fixture(scope="module")
 def specimen():
-    return make_specimen(SMALL)
+    return build_specimen(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def hashes(made):
 
 
 def test_a_vesicle_is_a_closed_shell_of_two_leaflets_at_its_radius():
-    alone = make_specimen(changed(molecules={"procedural": 0}, beads=0, ice=0, voxel_size=6.0, shape=(72, 80, 80)))
+    alone = build_specimen(changed(molecules={"procedural": 0}, beads=0, ice=0, voxel_size=6.0, shape=(72, 80, 80)))
     (vesicle,) = alone.vesicles
     density = alone.density.numpy()
     inner = np.array(density.shape) - 1 - np.array(vesicle.centre)
@@ -83,7 +83,7 @@ def test_a_vesicle_is_a_closed_shell_of_two_leaflets_at_its_radius():
     assert set(np.unique(alone.labels)) == {0, MEMBRANE}
 
 
-def test_beads_are_balls_of_gold_that_nothing_overlaps(specimen):
+def test_beads_are_balls_of_gold_without_overlap(specimen):
     assert len(specimen.beads) == 2
     density, labels = specimen.density.numpy(), specimen.labels.numpy()
     for bead in specimen.beads:
@@ -112,14 +112,14 @@ def test_a_bead_stays_solid_out_of_focus_and_does_not_count_as_signal(specimen):
         assert rim > 5 * bare.signal.std()
 
 
-def test_gold_adds_to_the_projections_what_it_weighs_where_there_is_no_ctf(specimen):
+def test_without_ctf_gold_adds_its_density_to_the_projections(specimen):
     plain = changed(imaging={"tilts": (-60, 60, 6)}, reconstruction={})
     whole = replace(specimen, beam=specimen.beam + specimen.gold, gold=None)
     together, apart = observe_specimen(whole, plain), observe_specimen(specimen, plain)
     assert float((together.signal - apart.signal).abs().max()) < 1e-3 * float(together.signal.abs().max())
 
 
-def test_labels_particles_and_star_tell_of_the_same_molecules(files, specimen):
+def test_labels_particles_and_star_describe_the_same_molecules(files, specimen):
     starfile = pytest.importorskip("starfile", reason="reads the table")
     table = starfile.read(files.paths.particles)["particles"]
     truth, labels = -mrcfile.read(files.paths.truth), mrcfile.read(files.paths.labels)
@@ -144,16 +144,16 @@ def test_labels_particles_and_star_tell_of_the_same_molecules(files, specimen):
 
 def test_equal_numbers_are_equal():
     options = {"procedural": 4, "occupancy": 0.15, "equal": True}
-    counts = Counter(p.name for p in make_specimen(changed(beyond=1.0, molecules=options)).particles)
+    counts = Counter(p.name for p in build_specimen(changed(beyond=1.0, molecules=options)).particles)
     assert len(counts) == 4
     assert len(set(counts.values())) == 1
-    few = Counter(p.name for p in make_specimen(changed(beyond=1.0, molecules=options | {"most": 9})).particles)
+    few = Counter(p.name for p in build_specimen(changed(beyond=1.0, molecules=options | {"most": 9})).particles)
     assert set(few.values()) == {2}
 
 
-def test_as_many_as_find_room_are_equal_too():
+def test_equal_numbers_stay_equal_where_room_is_short():
     options = {"procedural": 3, "occupancy": 0.5, "equal": True}
-    made = make_specimen(changed(beyond=1.0, shape=(40, 40, 40), molecules=options, vesicles=0, beads=0))
+    made = build_specimen(changed(beyond=1.0, shape=(40, 40, 40), molecules=options, vesicles=0, beads=0))
     counts = Counter(p.name for p in made.particles)
     assert len(counts) == 3
     assert len(set(counts.values())) == 1
@@ -161,16 +161,16 @@ def test_as_many_as_find_room_are_equal_too():
     assert set(np.unique(made.labels)) == set(range(len(made.particles) + 1))
 
 
-def test_the_specimen_knows_nothing_of_the_microscope(specimen):
+def test_the_specimen_does_not_depend_on_the_microscope(specimen):
     other = changed(imaging={"tilts": (-42, 50, 2), "snr": 0.01, "growth": 1.0}, reconstruction={"filter": "ramp"})
-    again = make_specimen(other)
+    again = build_specimen(other)
     assert torch.equal(again.density, specimen.density)
     assert torch.equal(again.beam, specimen.beam)
     assert torch.equal(again.labels, specimen.labels)
-    assert not torch.equal(make_specimen(changed(seed=4)).density, specimen.density)
+    assert not torch.equal(build_specimen(changed(seed=4)).density, specimen.density)
 
 
-def test_the_specimen_is_a_slab_that_goes_on_beyond_the_box(specimen):
+def test_the_specimen_is_a_slab_that_continues_beyond_the_box(specimen):
     assert specimen.density.shape == SMALL.shape
     assert specimen.beam.shape == (48, 64, 108)
     for volume in (specimen.beam, specimen.density, specimen.labels):  # 480 angstrom are 40 of 48 voxels
@@ -183,15 +183,29 @@ def test_the_specimen_is_a_slab_that_goes_on_beyond_the_box(specimen):
     assert float((inside - specimen.density).abs().max()) < 0.4  # nothing but the ice
 
 
+def test_a_slab_lies_at_its_configured_depth_and_spheres_may_leave_the_box():
+    options = {"procedural": 0, "occupancy": 0.0}
+    moved = build_specimen(changed(above=0.0, molecules=options, vesicles=0, beads=0, ice=0.1))
+    assert moved.beam[:40].any() and not moved.beam[40:].any()
+    many = changed(beads=40, bead_diameter=60.0, vesicles=0, molecules=options)
+    within = build_specimen(many)
+    anywhere = build_specimen(many.model_copy(update={"spheres_within": "specimen", "bead_truth": 3.0}))
+    assert all(0 < bead.centre[2] < 71 for bead in within.beads)
+    assert any(bead.centre[2] < 0 for bead in anywhere.beads) and any(bead.centre[2] > 71 for bead in anywhere.beads)
+    assert float(within.density.max()) == pytest.approx(9, abs=0.1)
+    assert float(anywhere.density.max()) == pytest.approx(3, abs=0.1)
+    assert float(anywhere.gold.max()) == pytest.approx(9, abs=0.1)
+
+
 def test_uneven_ice_is_of_low_frequency_and_not_in_the_truth(specimen):
-    flat = make_specimen(changed(ice=0))
+    flat = build_specimen(changed(ice=0))
     assert torch.equal(flat.density, specimen.density)
     ice = (specimen.beam - flat.beam)[4:-4]
     assert float(ice.std()) == pytest.approx(0.05, rel=0.01)
     assert float(ice.mean()) == pytest.approx(0, abs=1e-4)
 
 
-def test_ice_has_hardly_any_waves_shorter_than_250_angstrom():
+def test_ice_has_almost_no_waves_shorter_than_250_angstrom():
     ice = uneven_ice((64, 128, 128), 10.0, 1.0, np.random.default_rng(0)).numpy()
     window = np.hanning(64)[:, None, None] * np.hanning(128)[:, None] * np.hanning(128)
     power = np.abs(np.fft.fftn(ice * window)) ** 2
@@ -229,20 +243,20 @@ def test_an_empty_scene_is_seen_as_noise_and_snr_0_as_signal(tmp_path):
     )
     made = simulate_scene(empty, tmp_path)
     assert not mrcfile.read(made.paths.truth).any()
-    seen = observe_specimen(make_specimen(empty), empty)
+    seen = observe_specimen(build_specimen(empty), empty)
     assert float(seen.tomogram(0.25).std()) == pytest.approx(2 * float(seen.noise[0].std()), rel=0.05)
     assert made.counts == {}
     clean = simulate_scene(changed(name="clean", imaging={"tilts": (-60, 60, 6), "snr": 0}), tmp_path)
     assert np.array_equal(mrcfile.read(clean.paths.tomogram), mrcfile.read(clean.paths.half1))
 
 
-def test_room_that_is_not_there_is_told(tmp_path):
+def test_missing_room_is_reported(tmp_path):
     thin = changed(thickness=200.0, molecules={"procedural": 0}, imaging={"tilts": (-60, 60, 20)})
     made = simulate_scene(thin, tmp_path)
     assert made.notes == ("0 of 1 vesicles found room",)
 
 
-def test_structures_are_files_of_ones_own_or_below_the_data_folder(tmp_path, monkeypatch):
+def test_structures_are_own_files_or_files_below_the_data_folder(tmp_path, monkeypatch):
     grid = distances((24, 24, 24), (11.5, 11.5, 11.5))
     for name in ("mine.mrc", "data/theirs.mrc"):
         path = tmp_path / name
@@ -258,7 +272,7 @@ def test_structures_are_files_of_ones_own_or_below_the_data_folder(tmp_path, mon
     with pytest.raises(ConfigError, match="CRYOWAE_DATA is ''"):
         load_library(["theirs.mrc"])
     monkeypatch.setenv("CRYOWAE_DATA", str(tmp_path / "data"))
-    twice = make_specimen(changed(molecules={"procedural": 0, "library": ["theirs.mrc", "mine.mrc", "mine.mrc"]}))
+    twice = build_specimen(changed(molecules={"procedural": 0, "library": ["theirs.mrc", "mine.mrc", "mine.mrc"]}))
     assert list(twice.kinds) == ["theirs", "mine-1", "mine-2"]
     assert {p.name for p in twice.particles} == set(twice.kinds)
 
@@ -272,7 +286,7 @@ def test_structures_are_files_of_ones_own_or_below_the_data_folder(tmp_path, mon
         ("a.mrc@-3", b"", ConfigError, "voxel size in angstrom after @"),
     ],
 )
-def test_structures_that_cannot_be_had_are_told(tmp_path, monkeypatch, name, content, error, message):
+def test_structures_that_cannot_be_loaded_are_errors(tmp_path, monkeypatch, name, content, error, message):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / name.partition("@")[0]).write_bytes(content)
@@ -280,7 +294,7 @@ def test_structures_that_cannot_be_had_are_told(tmp_path, monkeypatch, name, con
         load_library([name])
 
 
-def test_a_missing_gemmi_is_told(tmp_path, monkeypatch):
+def test_a_missing_gemmi_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "a.pdb").write_text("END\n")
     monkeypatch.setitem(sys.modules, "gemmi", None)
     with pytest.raises(ConfigError, match=r"cryowae\[simulate\]"):
@@ -296,7 +310,7 @@ def test_a_missing_gemmi_is_told(tmp_path, monkeypatch):
         ({"imaging": {"tilts": (-60, 60, 0)}}, "expected lowest, highest"),
     ],
 )
-def test_impossible_scenes_leave_nothing_behind(tmp_path, values, message):
+def test_impossible_scenes_leave_no_files(tmp_path, values, message):
     with pytest.raises(ConfigError, match=message):
         simulate_scene(changed(vesicles=0, beads=0, molecules={"procedural": 0}, **values), tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -313,14 +327,14 @@ def test_impossible_scenes_leave_nothing_behind(tmp_path, values, message):
         ({"shape": (8, 64, 64)}, "at least 16 voxels"),
     ],
 )
-def test_the_impossible_is_told_before_the_work_and_no_folder_made(tmp_path, monkeypatch, values, message):
-    monkeypatch.setattr("cryowae.simulate.scene_files.make_specimen", lambda *_: pytest.fail("the work began"))
+def test_impossible_scenes_are_refused_before_the_work_starts(tmp_path, monkeypatch, values, message):
+    monkeypatch.setattr("cryowae.simulate.scene_files.build_specimen", lambda *_: pytest.fail("the work began"))
     with pytest.raises((ConfigError, TomogramError), match=message):
         simulate_scene(changed(**values), tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_that_exist_are_kept(files):
+def test_existing_files_are_kept(files):
     before = hashes(files)
     with pytest.raises(OutputError, match="exists already"):
         simulate_scene(SMALL, files.paths.truth.parent)
@@ -345,7 +359,7 @@ def test_the_command(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["crowded", "cell"])
-def test_shipped_scenes_hold_what_they_ask_for(name, tmp_path):
+def test_shipped_scenes_contain_what_they_configure(name, tmp_path):
     config = load_scene(name)
     made = simulate_scene(config, tmp_path)
     assert made.notes == ()
@@ -359,7 +373,7 @@ def test_shipped_scenes_hold_what_they_ask_for(name, tmp_path):
 def test_a_scene_of_real_structures(data_folder):
     library = ["densities/polnet_10A/4v4r.mrc.gz", "models/1tub.pdb.gz"]
     molecules = {"procedural": 0, "library": library, "equal": True, "occupancy": 0.08}
-    made = make_specimen(changed(beyond=1.0, molecules=molecules, vesicles=0))
+    made = build_specimen(changed(beyond=1.0, molecules=molecules, vesicles=0))
     assert set(made.kinds) == {"4v4r", "1tub"}
     assert made.kinds["4v4r"].volume > 10 * made.kinds["1tub"].volume
     counts = Counter(p.name for p in made.particles)

@@ -10,7 +10,7 @@ starfile = pytest.importorskip("starfile", reason="reads the tables: pip install
 
 
 def from_relion(angles):
-    """What RELION turns a reference by, here of (z, y, x) vectors: the transpose of the intrinsic ZYZ rotation."""
+    """RELION's rotation of a reference, for (z, y, x) vectors: the transpose of the intrinsic ZYZ rotation."""
     return Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix().T[::-1, ::-1]
 
 
@@ -23,13 +23,13 @@ def test_relion_angles_give_the_rotation_back():
 
 @pytest.mark.parametrize("flip", [np.eye(3), np.diag([-1.0, -1.0, 1.0]), np.diag([-1.0, 1.0, -1.0])])
 @pytest.mark.parametrize("turn", [0.0, 40.0, 180.0, -120.0])
-def test_rotations_about_the_beam_have_angles_too(flip, turn):
+def test_rotations_about_the_beam_have_angles(flip, turn):
     rotation = Rotation.from_euler("z", turn, degrees=True).as_matrix()[::-1, ::-1] @ flip
     assert np.abs(from_relion(relion_angles(rotation)) - rotation).max() < 1e-6
 
 
-def test_a_turn_about_y_alone_is_the_tilt():
-    """RELION's sense: a tilt of 30 degrees takes what points along z in the reference to x = -sin 30."""
+def test_a_rotation_about_y_is_the_tilt_angle():
+    """RELION's direction: a tilt of 30 degrees takes the z axis of the reference to x = -sin 30."""
     half = 3**0.5 / 2
     to_xyz = np.array([[half, 0, -0.5], [0, 1, 0], [0.5, 0, half]])
     assert relion_angles(to_xyz[::-1, ::-1]) == pytest.approx((0, 30, 0), abs=1e-9)

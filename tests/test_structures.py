@@ -1,4 +1,4 @@
-"""Structures: one scale whatever the source, chiral, and the right size."""
+"""Structures: one scale for all sources, chiral, and of the right size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from cryowae.errors import TomogramError
 from cryowae.fourier.rotation import random_rotations, rotate
-from cryowae.specimen.atomic import PROTEIN, structure_from_model
+from cryowae.specimen.atomic import PROTEIN_CONTRAST, structure_from_model
 from cryowae.specimen.filaments import procedural_filament
 from cryowae.specimen.points import density_of_points
 from cryowae.specimen.procedural import KINDS, procedural_structure
@@ -76,7 +76,7 @@ def test_the_spectrum_falls_as_that_of_real_molecules() -> None:
 
 @pytest.mark.parametrize("kind", ["globular", "nucleoprotein", "barrel"])
 def test_molecules_are_chiral(kind: str) -> None:
-    """No rotation takes the mirror image onto the molecule, though one of the same search finds the molecule itself."""
+    """No rotation maps the mirror image onto the molecule; the same search finds a rotation for the molecule itself."""
     density = make(21, kind).resampled(20.0).density
     generator = torch.Generator().manual_seed(0)
     hidden = random_rotations(1, generator)
@@ -99,7 +99,7 @@ def test_molecules_are_chiral(kind: str) -> None:
     assert best(density) > best(density.flip(2)) + 0.02
 
 
-def test_resampling_keeps_the_mass_and_the_place() -> None:
+def test_resampling_keeps_the_mass_and_the_position() -> None:
     structure = make(5, "globular")
     mass = float(structure.density.sum()) * 10**3
     for voxel_size in (5.0, 7.3, 13.0, 20.0):
@@ -127,7 +127,7 @@ def test_finer_sampling_passes_through_the_samples() -> None:
     assert torch.allclose(picked, inner, atol=0.02)
 
 
-def test_points_are_drawn_where_they_are_with_their_weight() -> None:
+def test_points_are_drawn_at_their_position_with_their_weight() -> None:
     points = np.array([[12.0, -31.0, 6.0]])
     density = density_of_points(points, np.array([5000.0]), 10.0, 40.0)
     grid = (np.arange(len(density)) - (len(density) - 1) / 2) * 10
@@ -139,7 +139,7 @@ def test_points_are_drawn_where_they_are_with_their_weight() -> None:
     assert width == pytest.approx(0.225 * 40, rel=0.05)
 
 
-def test_any_scale_and_noise_of_a_map_comes_to_the_same() -> None:
+def test_normalised_maps_do_not_depend_on_scale_and_noise() -> None:
     truth = np.pad(make(5, "globular").density.numpy(), 4)
     rng = np.random.default_rng(0)
     for gain, offset in ((230.0, 0.0), (0.003, 0.0), (1.5, -0.23)):
@@ -200,10 +200,10 @@ def test_the_mass_of_a_model_is_that_of_its_atoms(tmp_path: Path) -> None:
         structure = structure_from_model(tmp_path / "m.pdb", 5.0)
         masses.append(float(structure.density.sum()) * 5.0**3)
     assert masses[1] == pytest.approx(2 * masses[0], rel=0.01)
-    assert masses[0] == pytest.approx(400 * 1.40 / PROTEIN, rel=0.02)
+    assert masses[0] == pytest.approx(400 * 1.40 / PROTEIN_CONTRAST, rel=0.02)
 
 
-def test_an_assembly_repeats_the_model_even_beyond_a_hundred_operators(tmp_path: Path) -> None:
+def test_an_assembly_repeats_the_model_with_more_than_a_hundred_operators_too(tmp_path: Path) -> None:
     pytest.importorskip("gemmi", reason="atomic models need gemmi")
     turn = [np.array([[np.cos(t), -np.sin(t), 0], [np.sin(t), np.cos(t), 0], [0, 0, 1]]) for t in np.arange(104) * 0.06]
     push = [matrix @ np.array([60.0, 0, 2.0 * i - 104]) for i, matrix in enumerate(turn)]
@@ -218,7 +218,7 @@ def test_an_assembly_repeats_the_model_even_beyond_a_hundred_operators(tmp_path:
         structure_from_model(tmp_path / "m.pdb", 5.0, assembly="7")
 
 
-def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_files_without_a_model_are_errors_of_one_line(tmp_path: Path) -> None:
     pytest.importorskip("gemmi", reason="atomic models need gemmi")
     (tmp_path / "m.pdb").write_text("nothing\n")
     with pytest.raises(TomogramError, match=r"m\.pdb") as caught:

@@ -1,15 +1,18 @@
-"""Simulated pairs: what is in a batch, and that a step's batch depends on the seed and the step alone."""
+"""Simulated pairs: the content of a batch, which depends only on the seed and the step; training scenes."""
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch.testing import assert_close
 
-from cryowae.config import DataConfig
-from cryowae.data.scenes import simulate_scene
+from cryowae.config import DataConfig, load_scene
+from cryowae.data.scene_draws import draw_scene, training_scene
 from cryowae.data.synthetic import SyntheticPairs, _spread
 from cryowae.errors import ConfigError
+from cryowae.specimen.builder import build_specimen, observe_specimen
 from cryowae.specimen.library import load_library
+from cryowae.specimen.procedural import procedural_structure
 from cryowae.tomogram.statistics import robust_statistics
 
 TINY = DataConfig(
@@ -19,7 +22,7 @@ TINY = DataConfig(
 
 @pytest.fixture(scope="module")
 def scene():
-    return simulate_scene(TINY.model_copy(update={"plain": 1.0, "occupancy": (0.1, 0.1)}), 0, 0, [])
+    return training_scene(TINY.model_copy(update={"plain": 1.0, "occupancy": (0.1, 0.1)}), 0, 0, [])
 
 
 def test_a_scene_has_signal_where_there_is_structure(scene):
@@ -32,11 +35,34 @@ def test_a_scene_has_signal_where_there_is_structure(scene):
 
 def test_scenes_follow_from_seed_and_number(scene):
     config = TINY.model_copy(update={"plain": 1.0, "occupancy": (0.1, 0.1)})
-    assert_close(simulate_scene(config, 0, 0, []).noise, scene.noise, rtol=0, atol=0)
-    assert not torch.equal(simulate_scene(config, 0, 1, []).truth, scene.truth)
+    assert_close(training_scene(config, 0, 0, []).noise, scene.noise, rtol=0, atol=0)
+    assert not torch.equal(training_scene(config, 0, 1, []).truth, scene.truth)
 
 
-def test_a_batch_is_standardised_and_its_halves_share_the_signal_alone():
+def test_a_training_scene_can_be_written_down_and_made_again(tmp_path):
+    """The drawn configuration, saved as YAML and read by `simulate scene`, gives the same volumes."""
+    config = TINY.model_copy(update={"plain": 0.0, "beads": 0.5, "ice": 0.5, "vesicles": 0.5, "membranes": 0.5})
+    for index in range(3):
+        drawn = draw_scene(config, 3, index)
+        (tmp_path / "drawn.yaml").write_text(yaml.safe_dump(drawn.model_dump(mode="json")))
+        read = load_scene(tmp_path / "drawn.yaml")
+        assert read == drawn
+        again = build_specimen(read)
+        expected = training_scene(config, 3, index, [])
+        assert torch.equal(again.density.half(), expected.truth)
+        assert torch.equal(observe_specimen(again, read).noise.half(), expected.noise)
+
+
+def test_training_scenes_draw_from_the_named_structures():
+    config = TINY.model_copy(update={"structures": ("a.mrc", "b.mrc"), "procedural": 0.0, "plain": 1.0})
+    drawn = [draw_scene(config, 0, index).molecules for index in range(4)]
+    assert all(sorted(one.library) == ["a.mrc", "b.mrc"] and one.procedural == 0 for one in drawn)
+    library = [procedural_structure(np.random.default_rng(i), 10.0, "small") for i in (1, 2)]
+    scene = training_scene(config, 0, 0, library)
+    assert float(scene.truth.max()) > 0.5
+
+
+def test_a_batch_is_standardised_and_its_halves_share_only_the_signal():
     config = TINY.model_copy(update={"snr": (0.5, 0.5), "empty": 0.0, "plain": 1.0, "batch": 16, "crops_per_scene": 16})
     with SyntheticPairs(config, 0) as pairs:
         batch = pairs.batch(0)
@@ -59,14 +85,14 @@ def test_empty_samples_have_no_truth_and_no_signal():
     assert 0.5 < float(batch.observation.std()) < 2
 
 
-def test_half_turns_reverse_the_tilts_of_the_samples_that_they_turn():
+def test_half_turns_reverse_the_tilts_of_their_samples():
     config = TINY.model_copy(update={"tilts": (-40.0, 60.0, 4.0), "plain": 1.0, "batch": 24, "crops_per_scene": 24})
     with SyntheticPairs(config, 0) as pairs:
         tilts = set(pairs.batch(0).tilts)
     assert tilts == {(-40.0, 60.0), (-60.0, 40.0)}
 
 
-def test_a_step_depends_on_seed_and_number_alone():
+def test_a_step_depends_only_on_seed_and_number():
     with SyntheticPairs(TINY, 3) as pairs:
         straight = [pairs.batch(step) for step in range(6)]
     with SyntheticPairs(TINY, 3) as again:
@@ -86,7 +112,7 @@ def test_background_processes_make_the_same_scenes():
             assert_close(there.batch(step).observation, here.batch(step).observation, rtol=0, atol=1e-3)
 
 
-def test_missing_data_and_files_are_said(monkeypatch, tmp_path):
+def test_missing_data_and_files_are_errors(monkeypatch, tmp_path):
     monkeypatch.delenv("CRYOWAE_DATA", raising=False)
     with pytest.raises(ConfigError, match="CRYOWAE_DATA is ''"):
         load_library(["a.mrc"])
@@ -110,9 +136,9 @@ def test_real_structures_are_on_one_scale(data_folder):
 
 
 @pytest.mark.gpu
-def test_cuda_makes_the_scene_of_the_cpu():
-    """The same specimen and the same reconstruction of it; the noise is another draw, of the same strength."""
-    here, there = (simulate_scene(TINY, 0, 0, [], device) for device in ("cpu", "cuda"))
+def test_cuda_makes_the_same_scene_as_the_cpu():
+    """Specimen and reconstruction are the same; the noise is different and equally strong."""
+    here, there = (training_scene(TINY, 0, 0, [], device) for device in ("cpu", "cuda"))
     for name in ("truth", "signal"):
         one, two = (getattr(scene, name).float().cpu() for scene in (here, there))
         assert_close(two, one, atol=2e-2 * float(one.std()), rtol=0)
@@ -121,12 +147,12 @@ def test_cuda_makes_the_scene_of_the_cpu():
         assert pairs.batch(0).observation.is_cuda
 
 
-def test_a_microscope_takes_away_what_its_ctf_does_and_leaves_the_truth():
-    """Phase contrast has little of what is coarse: the mean density hardly shows in the tomogram."""
+def test_the_ctf_changes_the_signal_and_not_the_truth():
+    """Phase contrast suppresses low frequencies: the mean density almost disappears from the tomogram."""
     coarse = []
     for share in (0.0, 1.0):
         config = TINY.model_copy(update={"plain": 0.0, "ctf": share, "voxel_sizes": (10.0, 10.0)})
-        scenes = [simulate_scene(config, 3, i, []) for i in range(4)]
+        scenes = [training_scene(config, 3, i, []) for i in range(4)]
         spectra = [torch.fft.rfftn(s.signal.float() / s.signal.float().std()).abs().square() for s in scenes]
         coarse.append(float(torch.stack([s[:2, :2, :2].sum() / s.sum() for s in spectra]).mean()))
         truths = torch.stack([s.truth.float() for s in scenes])
@@ -139,16 +165,16 @@ BARE = TINY.model_copy(
 )
 
 
-def test_the_spread_is_that_of_restoration_with_gold_too():
+def test_the_spread_is_that_of_restoration_also_with_gold():
     config = TINY.model_copy(update={"plain": 0.0, "beads": 1.0, "ctf": 0.0, "scene": (48, 64, 64), "snr": (0.2, 0.2)})
-    scene = simulate_scene(config, 1, 0, [])
+    scene = training_scene(config, 1, 0, [])
     tomogram = scene.thin[0] + scene.contrast / 0.2**0.5 * scene.thin[1]
     expected = robust_statistics(tomogram.view(16, 22, 22).numpy()).sigma
     assert_close(_spread(tomogram[None]), torch.tensor([expected], dtype=torch.float32), rtol=1e-5, atol=0)
 
 
-def test_a_scene_without_anything_is_noise_whose_truth_counts_in_units_of_the_noise():
-    scene = simulate_scene(BARE, 0, 0, [])
+def test_an_empty_scene_is_noise_and_its_truth_is_in_units_of_the_noise():
+    scene = training_scene(BARE, 0, 0, [])
     assert float(scene.truth.abs().max()) == float(scene.signal.abs().max()) == 0 and scene.contrast == 1
     with SyntheticPairs(BARE, 0) as pairs:
         batch = pairs.batch(0)
@@ -156,13 +182,13 @@ def test_a_scene_without_anything_is_noise_whose_truth_counts_in_units_of_the_no
     assert float(batch.scale.max()) == pytest.approx(BARE.faint, abs=0.01)
 
 
-def test_uneven_ice_is_seen_and_not_asked_for():
-    scene = simulate_scene(BARE.model_copy(update={"ice": 1.0}), 0, 0, [])
+def test_uneven_ice_is_in_the_signal_and_not_in_the_truth():
+    scene = training_scene(BARE.model_copy(update={"ice": 1.0}), 0, 0, [])
     assert float(scene.truth.abs().max()) == 0 < float(scene.signal.float().std())
 
 
-def test_beads_are_asked_for_at_three_times_protein_and_do_not_set_the_scale():
-    scenes = [simulate_scene(BARE.model_copy(update={"beads": 1.0}), 0, i, []) for i in range(3)]
+def test_beads_are_three_times_as_dense_as_protein_in_the_truth_and_do_not_set_the_scale():
+    scenes = [training_scene(BARE.model_copy(update={"beads": 1.0}), 0, i, []) for i in range(1, 4)]
     assert max(float(scene.truth.max()) for scene in scenes) == pytest.approx(3, abs=0.2)
     assert all(scene.truth_std == 0 for scene in scenes)
     brightest = max(float(scene.signal.max()) / float(scene.signal.float().std()) for scene in scenes)
@@ -171,7 +197,7 @@ def test_beads_are_asked_for_at_three_times_protein_and_do_not_set_the_scale():
 
 def test_vesicles_are_closed_membranes_in_plain_scenes_too():
     config = BARE.model_copy(update={"plain": 1.0, "vesicles": 1.0, "scene": (64, 64, 64), "crop": 16})
-    truths = [simulate_scene(config, 0, i, []).truth.float() for i in range(2)]
+    truths = [training_scene(config, 0, i, []).truth.float() for i in range(2)]
     assert all(float(truth.max()) > 0.6 for truth in truths)
     centre = [truth[tuple(slice(8, -8) for _ in range(3))] for truth in truths]
     assert all(float((part > 0.3).float().mean()) < 0.3 for part in centre)  # shells, not balls

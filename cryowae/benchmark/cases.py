@@ -19,10 +19,11 @@ from cryowae.config.suite import check_title
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.fourier.wedge import Wedge
 from cryowae.imaging.observation import Observation
+from cryowae.imaging.projection import tilt_angles
 from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.io.outputs import make_folder, write_text
 from cryowae.progress import SILENT, Progress
-from cryowae.specimen.builder import SMALLEST, Specimen, make_specimen, observe_specimen, tilt_angles
+from cryowae.specimen.builder import SMALLEST, Specimen, build_specimen, observe_specimen
 from cryowae.specimen.library import load_library
 from cryowae.specimen.structures import Structure
 from cryowae.tomogram.statistics import require_finite
@@ -129,7 +130,7 @@ def make_cases(specification: Specification, library: Sequence[Structure] | None
     """
     scene = specification.scene.model_copy(update={"seed": specification.seed})
     known = load_library(specification.library) if library is None else library
-    specimen = make_specimen(scene, known)
+    specimen = build_specimen(scene, known)
     seen = observe_specimen(specimen, scene)
     return [
         Case(specification.case_name(snr), scene, specification.seed, snr, specimen, seen) for snr in specification.snrs

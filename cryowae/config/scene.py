@@ -1,4 +1,4 @@
-"""What a simulated tomogram is made of: specimen, microscope, reconstruction."""
+"""Configuration of a simulated tomogram: specimen, microscope, reconstruction."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ Weighting = Literal["ramp", "exact", "sirt", "hann", "hamming"]
 
 
 class MoleculesConfig(Frozen):
-    """What is placed, and how much of it.
+    """Which molecules are placed, and how many.
 
-    `procedural` counts invented kinds; `library` names maps and atomic models below the folder of real data, or by
-    their path (`name@8` overrides a wrong voxel size with 8 Å). `occupancy` is the share of the volume to fill, `most`
-    the greatest number of particles. `equal`: every kind in equal numbers, else in random proportions, mostly small
-    ones. `jitter` is the standard deviation of the logarithm of a particle's contrast.
+    `procedural` is the number of invented kinds. `library` lists maps and atomic models: paths below the folder of real
+    data, or paths of your own files (`name@8` replaces a wrong voxel size by 8 Å). `occupancy` is the share of the
+    volume to fill, `most` the maximum number of particles. With `equal`, every kind has the same number of copies;
+    otherwise the proportions are random, and small molecules are more frequent. `jitter` is the standard deviation of
+    the logarithm of a particle's contrast.
     """
 
     procedural: int = Field(8, ge=0)
@@ -38,16 +39,19 @@ class MoleculesConfig(Frozen):
 
 
 class ImagingConfig(Frozen):
-    """The microscope.
+    """The microscope and the tilt scheme.
 
-    `tilts` are lowest, highest and step in degrees. `snr` is the variance of the noise-free projections, gold left out,
-    over that of the noise added to them; 0 adds none. The noise variance of a tilt `t` is multiplied by
-    `cos(t) ** -growth`. `defocus` in micrometres, positive under focus, null for no CTF; `voltage` in kV, `cs` in mm,
-    `phase_shift` in degrees. `dose` is the exposure per tilt in electrons per square angstrom, taken in the order of
-    `scheme`; 0 for no radiation damage. `mtf` is `none`, `sinc` (of an ideal pixel), or a file of the detector's curve.
+    `tilts` are the lowest angle, the highest angle and the step in degrees; `angles`, if given, lists the angles in
+    ascending order and replaces `tilts`. `snr` is the variance of the noise-free projections, without gold, divided by
+    the variance of the noise added to them; 0 adds no noise. The noise variance of a tilt `t` is multiplied by
+    `cos(t) ** -growth`. `defocus` is in micrometres, positive for underfocus, null for no CTF; `voltage` in kV, `cs` in
+    mm, `phase_shift` in degrees. `dose` is the exposure per tilt in electrons per square angstrom, taken in the order
+    of `scheme`; 0 for no radiation damage. `mtf` is `none`, `sinc` (of an ideal pixel), or a file with the curve of a
+    detector.
     """
 
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
+    angles: tuple[float, ...] | None = None
     snr: float = Field(0.1, ge=0)
     growth: float = Field(0.0, ge=0)
     defocus: float | None = None
@@ -63,9 +67,9 @@ class ImagingConfig(Frozen):
 class ReconstructionConfig(Frozen):
     """How the tilt series becomes a tomogram.
 
-    `filter` weights the projections; `sirt` are the iterations that a SIRT-like filter imitates; `falloff` is the
-    frequency in cycles per voxel at which a Gaussian low-pass has fallen to `exp(-1/2)`. `ctf`: `none`, or
-    `phase-flip`.
+    `filter` is the weighting of the projections. `sirt` is the number of iterations that a SIRT-like filter imitates.
+    `falloff` is the frequency, in cycles per voxel, at which a Gaussian low-pass filter has fallen to `exp(-1/2)`; null
+    for none. `ctf` is `none` or `phase-flip`.
     """
 
     filter: Weighting = "hann"
@@ -77,10 +81,15 @@ class ReconstructionConfig(Frozen):
 class SceneConfig(Frozen):
     """One simulated tomogram.
 
-    `shape` is `(z, y, x)` in voxels of `voxel_size` angstrom. `thickness` of the specimen in angstrom, null for all of
-    z. `beyond` is how much wider than the box the specimen is along x. `membranes` are random sheets and vesicles,
-    `vesicles` closed spheres that lie whole in the box. `beads` of gold have `bead_diameter` in angstrom. `ice` is the
-    standard deviation of the ice's unevenness, in units of a protein's contrast.
+    `shape` is `(z, y, x)` in voxels of `voxel_size` angstrom. `thickness` is that of the specimen in angstrom, null for
+    all of z; `above` is the empty space before it along z in angstrom, null to centre it. `beyond` is the width of the
+    specimen along x divided by that of the box. `overhang` lets particles stick out of the specimen along y and x; null
+    means only if it is wider than the box.
+
+    `membranes` is the number of random sheets and vesicles, `vesicles` that of closed spheres, `beads` that of gold
+    beads with `bead_diameter` in angstrom. `spheres_within` says where whole spheres and beads lie: in the `box`, or
+    anywhere in the `specimen`. `bead_truth` is the density of beads in the ground truth, where protein is 1; null for
+    the density of gold. `ice` is the standard deviation of uneven ice, in units of a protein's contrast.
     """
 
     name: str = "scene"
@@ -88,16 +97,34 @@ class SceneConfig(Frozen):
     shape: tuple[int, int, int] = (96, 192, 192)
     voxel_size: float = Field(10.0, gt=0)
     thickness: float | None = Field(None, gt=0)
+    above: float | None = Field(None, ge=0)
     beyond: float = Field(1.0, ge=1, le=3)
+    overhang: bool | None = None
     molecules: MoleculesConfig = MoleculesConfig()
     membranes: int = Field(0, ge=0)
     vesicles: int = Field(0, ge=0)
     filaments: int = Field(0, ge=0)
     beads: int = Field(0, ge=0)
     bead_diameter: float = Field(100.0, gt=0)
+    spheres_within: Literal["box", "specimen"] = "box"
+    bead_truth: float | None = Field(None, ge=0)
     ice: float = Field(0.0, ge=0)
     imaging: ImagingConfig = ImagingConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
+
+    @property
+    def extent(self) -> tuple[int, int, int]:
+        """`(z, y, x)` of the specimen in voxels: a slab that may be thinner than the box, and wider along x."""
+        depth, rows, width = self.shape
+        slab = depth if self.thickness is None else min(depth, max(round(self.thickness / self.voxel_size), 1))
+        return slab, rows, width + 2 * round((self.beyond - 1) / 2 * width)
+
+    @property
+    def origin(self) -> tuple[int, int, int]:
+        """`(z, y, x)` of the first voxel of the specimen, counted in the box."""
+        room = self.shape[0] - self.extent[0]
+        above = room // 2 if self.above is None else min(round(self.above / self.voxel_size), room)
+        return above, 0, (self.shape[2] - self.extent[2]) // 2
 
 
 def load_scene(name_or_path: str | Path, overrides: Sequence[str] = ()) -> SceneConfig:

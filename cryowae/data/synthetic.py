@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from cryowae.config import DataConfig
-from cryowae.data.scenes import SimulatedScene, simulate_scene
+from cryowae.data.scene_draws import SimulatedScene, training_scene
 from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.models.weights import CLIP
 from cryowae.specimen.library import load_library
@@ -131,7 +131,7 @@ class SyntheticPairs:
         if self._executor is None:
             for index in wanted:
                 if index not in self._scenes:
-                    self._scenes[index] = simulate_scene(self.config, self.seed, index, self._library, self.device)
+                    self._scenes[index] = training_scene(self.config, self.seed, index, self._library, self.device)
         else:
             for index in ahead:
                 if index not in self._scenes and index not in self._pending:
@@ -189,4 +189,4 @@ def _start_worker(names: Sequence[str]) -> None:
 
 def _work(config: DataConfig, seed: int, index: int) -> bytes:
     # as bytes, since tensors would go through /dev/shm, of which a container often has no more than 64 MB
-    return pickle.dumps(simulate_scene(config, seed, index, _LIBRARY))
+    return pickle.dumps(training_scene(config, seed, index, _LIBRARY))

@@ -1,4 +1,4 @@
-"""Raw images of a tilt series brought onto the grid in which the tilt axis is y and passes through the middle."""
+"""Raw images of a tilt series resampled so that the tilt axis is y and passes through the middle."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from cryowae.fourier.resampling import fourier_resample
 
-_MARGIN = 8  # pixels of the result that are mirrored at the edges and faded, so that opposite edges do not meet
-_FINER = 2  # a cubic spline errs by 1.5 % at Nyquist on a grid twice as fine, by 50 % on its own
+_MARGIN = 8  # pixels of the result that are mirrored at the edges and faded, against wrap-around
+_FINER = 2  # the error of a cubic spline at Nyquist is 1.5 % on a grid twice as fine, 50 % on the original grid
 
 
 def aligned_shape(shape: tuple[int, int], matrix: NDArray[np.float64], factor: int = 1) -> tuple[int, int]:
@@ -38,20 +38,20 @@ def align_image(
     shape
         `(y, x)` of the result, about the same middle.
     factor
-        Raw pixels along the edge of one of the result: the image is binned by cropping its spectrum, so that nothing
-        is folded back.
+        Raw pixels along the edge of a pixel of the result: the image is binned by cropping its spectrum, which avoids
+        aliasing.
 
     Returns
     -------
     aligned
-        `(*shape,)`; what lies outside the raw image is its mean.
+        `(*shape,)`; pixels outside the raw image have its mean.
     """
     mean = float(image.mean())
     fine, first = _finer(image - mean, factor)
     turn = matrix[::-1, ::-1]  # acts on (y, x)
     middle, target = (np.array(image.shape) - 1) / 2, (np.array(shape) - 1) / 2
     origin = middle + shift[::-1] - factor * turn @ target  # where the first pixel of the result lies in the raw image
-    # faces stay where they are when a spectrum is cropped or padded, so it is index + 1/2 that scales
+    # cropping or padding a spectrum keeps the faces in place: index + 1/2 is what scales
     start = (origin + 0.5 - first) * _FINER / factor - 0.5
     spline = spline_filter(fine.numpy(), order=3, output=np.float32)
     sampled = affine_transform(spline, _FINER * turn, start, shape, output=np.float32, order=3, prefilter=False)
@@ -63,7 +63,7 @@ def align_image(
 
 
 def _finer(image: Tensor, factor: int) -> tuple[Tensor, tuple[int, int]]:
-    """What `factor` can hold of the image, on a grid `_FINER` times finer; and the raw `(y, x)` where that begins."""
+    """The image, binned by `factor`, on a grid `_FINER` times finer; and the raw `(y, x)` of its first pixel."""
     pads = []
     for n in image.shape:
         before = min(_MARGIN * factor, (n - 1) // 2)
@@ -77,6 +77,6 @@ def _finer(image: Tensor, factor: int) -> tuple[Tensor, tuple[int, int]]:
 
 
 def _fade(n: int, before: int, after: int) -> Tensor:
-    """1 over the `n` pixels of the image, and half a cosine to 0 over those before and after it."""
+    """1 over the `n` pixels of the image, falling to 0 by half a cosine over those before and after it."""
     rise, fall = (torch.sin(torch.pi / 2 * torch.arange(m) / m) ** 2 for m in (before, after))
     return torch.cat([rise, torch.ones(n), fall.flip(0)])

@@ -16,13 +16,13 @@ _WANTED = "expected two columns, frequency in cycles per pixel (or in fractions 
 
 
 def detector_mtf(name: str, ky: Tensor, kx: Tensor) -> Tensor:
-    """What the detector leaves of the amplitude at each frequency.
+    """Factor of the detector on the amplitude at each frequency.
 
     Parameters
     ----------
     name
         `sinc`: of an ideal pixel, which integrates over its square: `sinc(kx) sinc(ky)`. Else a file for `read_mtf`;
-        its curve holds in all directions, and is taken for that of the image's pixel, as if nothing was binned.
+        its curve is used in all directions and for the pixel of the image, as if the image was not binned.
     ky, kx
         Cycles per pixel; they broadcast to the shape of the result.
     """
@@ -39,19 +39,19 @@ def read_mtf(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]
     Parameters
     ----------
     path
-        Text: frequency and MTF in the first two columns, divided by commas or blanks. Lines before the first that
-        begins with a number are a heading (so a STAR table is read too), and so are those that begin with `#`. If a
-        frequency is above 0.5 they are fractions of Nyquist, else cycles per pixel.
+        Text: frequency and MTF in the first two columns, separated by commas or blanks. Lines before the first number
+        are skipped (so a STAR table can be read), and so are lines that start with `#`. If a frequency is above 0.5,
+        they are fractions of Nyquist, otherwise cycles per pixel.
 
     Returns
     -------
     frequency, value
-        Cycles per pixel from 0, where the MTF is 1 by definition. Beyond the last one its value holds.
+        Cycles per pixel from 0, where the MTF is 1 by definition. The last value is used beyond the last frequency.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read or is no such curve.
+        If the file cannot be read or does not contain such a curve.
     """
     try:
         text = Path(path).read_text("utf-8", errors="replace")

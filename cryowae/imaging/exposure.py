@@ -1,4 +1,4 @@
-"""Radiation damage: the order in which tilts are exposed, and what the dose leaves of their detail."""
+"""Radiation damage: the order in which tilts are exposed, and the loss of detail with dose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def acquisition_order(angles: Sequence[float], scheme: str) -> tuple[int, ...]:
     scheme
         `ascending`; `bidirectional`: from the tilt nearest to zero up to the highest, then from beside it down to the
         lowest; or `dose-symmetric` (Hagen, Wan and Briggs, J. Struct. Biol. 197, 2017): 0, 3, -3, -6, 6, 9, -9 ...,
-        which changes sides after every second image. Where one side has no more, the other goes on.
+        which changes sides after every second image. When one side is finished, the other continues.
 
     Returns
     -------
@@ -87,13 +87,13 @@ def critical_exposure(frequency: Tensor, voltage: float = 300.0) -> Tensor:
     toughness = _TOUGHNESS.get(round(voltage))
     if toughness is None:
         raise ConfigError(
-            f"got a dose at {voltage:g} kV, but critical exposures are known at 200 and 300 kV: take one, or dose 0"
+            f"got a dose at {voltage:g} kV, expected 200 or 300 kV, where critical exposures are known: or set dose 0"
         )
     return toughness * (0.245 * frequency**-1.665 + 2.81)
 
 
 def dose_damping(frequency: Tensor, dose: float, voltage: float = 300.0) -> Tensor:
-    """What a dose leaves of the amplitude at each frequency: `exp(-N / (2 Ne(k)))` (same source).
+    """Factor on the amplitude at each frequency after a dose: `exp(-N / (2 Ne(k)))` (same source).
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
-"""From a density to what a microscope makes of it: `F y = M (H F x + N)`.
+"""The forward model `F y = M (H F x + N)`: from a density to its noisy reconstruction.
 
-The density is projected to a tilt series, noise is added to the projections, and both are back-projected. Noise is
-therefore empty in the missing wedge and weighted by the reconstruction filter, as in real tomograms. Everything
-after the projections is linear, so signal and noise are kept apart and mixed at any signal-to-noise ratio later.
+The density is projected, the microscope filters the projections, noise is added, and the images are back-projected. So
+the noise is empty in the missing wedge and weighted by the reconstruction filter, as in real tomograms. All steps are
+linear in density and noise: both are reconstructed separately, and mixed at any signal-to-noise ratio later. Gradients
+flow from the reconstruction to the density.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cryowae.imaging.microscope import apply_transfer
-from cryowae.imaging.projection import TiltGeometry, back_project, project, series_noise
-from cryowae.imaging.weighting import Filter
+from cryowae.config.scene import ImagingConfig, SceneConfig
+from cryowae.imaging.microscope import apply_transfer, ctf_sign, gold_imaging, transfer
+from cryowae.imaging.projection import TiltGeometry, back_project, project, tilt_angles
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A reconstructed density and two independent noises of the same tilt series.
+    """A reconstructed density and two independent reconstructions of noise, from the same tilts.
 
     Attributes
     ----------
     signal
         `(z, y, x)` noise-free back-projection.
     noise
-        `(2, z, y, x)` back-projections of white noise of unit standard deviation.
+        `(2, z, y, x)` back-projections of white noise with unit standard deviation.
     contrast
-        Standard deviation of the noise-free images (projections, after the microscope's transfer if there is one) over
-        all pixels and tilts.
+        Standard deviation of the noise-free images over all pixels and tilts, after the transfer of the microscope;
+        without gold, which would outweigh everything else. 1 where there is no signal.
     angles
         Tilts in degrees.
     """
@@ -54,89 +55,92 @@ class Observation:
         return self.signal + scale * self.noise[0], self.signal + scale * self.noise[1]
 
 
-def observe(
-    density: Tensor,
-    angles: tuple[float, ...],
-    generator: torch.Generator,
-    *,
-    weighting: Filter | None = None,
-    width: int | None = None,
-    growth: float = 0.0,
-    colour: float = 0.0,
-    transfer: Tensor | None = None,
-    flip: Tensor | None = None,
-    gold: Tensor | None = None,
-    gold_transfer: Tensor | None = None,
-) -> Observation:
-    """Simulate a tilt series of a density and its reconstruction.
+class ForwardModel:
+    """Tilt series and reconstruction of specimens, as a configuration describes them. Make it once, use it often.
 
     Parameters
     ----------
-    density
-        `(z, y, x)`, 0 in the solvent.
+    config
+        Its shape, extent, voxel size, imaging and reconstruction are used.
+    device
+        Of the densities.
+
+    Attributes
+    ----------
     angles
-        Tilts in degrees, increasing.
-    generator
-        Source of randomness, on the density's device.
-    weighting
-        Filter of the back-projection.
-    width
-        Voxels along x that the detector sees and that are reconstructed, centred; the specimen beyond them still
-        adds to tilted projections. All by default.
-    growth
-        The noise variance of a tilt `t` is multiplied by `cos(t) ** -growth`: the path through the ice grows.
-    colour
-        Passed to `series_noise`.
-    transfer
-        `(tilts, 2 y, width + 1)` from `cryowae.imaging.microscope.transfer`: CTF, radiation damage, MTF, applied to the
-        projections before noise is added. `contrast` is that of the images that it leaves.
-    flip
-        The same layout, from `ctf_sign`: phases of signal and noise are corrected before the back-projection.
-    gold, gold_transfer
-        Density of beads, as large as `density`, and the transfer of the electrons that meet them, who are absorbed too
-        (`cryowae.specimen.beads`). They are in the signal; `contrast`, which they would outweigh, leaves them out.
+        Tilts in degrees, ascending.
 
-    Returns
-    -------
-    observation
-        Its volumes are `(z, y, width)`.
+    Raises
+    ------
+    ConfigError, TiltError
+        If the microscope or the tilts are impossible.
     """
-    device = str(density.device)
-    depth, rows, full = density.shape
-    width = width or full
-    wide = TiltGeometry(angles, depth, full, width, device)
-    series = _images(density, wide, transfer)
-    contrast = float(series.std())
-    if gold is not None:
-        series = series + _images(gold, wide, gold_transfer)
-    geometry = wide if width == full else TiltGeometry(angles, depth, width, width, device)
-    noise = series_noise((2, len(angles), rows, width), generator, colour=colour, device=density.device)
-    if growth:
-        tilts = torch.deg2rad(torch.tensor(angles, device=density.device))
-        power = tilts.cos() ** -growth
-        noise = noise * (power / power.mean()).sqrt()[:, None, None]
-    both = torch.cat([series[None], noise])
-    if flip is not None:
-        both = apply_transfer(both, flip)
-    volumes = back_project(both, geometry, weighting)
-    return Observation(volumes[0], volumes[1:], contrast, angles)
 
+    def __init__(self, config: SceneConfig, device: str = "cpu") -> None:
+        depth, rows, width = config.shape
+        wide, imaging = config.extent[2], config.imaging
+        self.config, self.device, self.angles = config, device, tilt_angles(imaging)
+        self._image = self.angles, (rows, width), config.voxel_size, device
+        self._transfer = transfer(imaging, *self._image)
+        corrected = config.reconstruction.ctf == "phase-flip" and imaging.defocus is not None
+        self._flip = ctf_sign(imaging, *self._image) if corrected else None
+        self._box = TiltGeometry(self.angles, depth, width, width, device)
+        # beyond the box, the specimen is projected onto the detector and not reconstructed
+        self._specimen = self._box if wide == width else TiltGeometry(self.angles, depth, wide, width, device)
 
-def _images(density: Tensor, geometry: TiltGeometry, transfer: Tensor | None) -> Tensor:
-    images = project(density, geometry)
-    return images if transfer is None else apply_transfer(images, transfer)
+    def images(self, density: Tensor, imaging: ImagingConfig | None = None) -> Tensor:
+        """Noise-free images of a density.
 
+        Parameters
+        ----------
+        density
+            `(..., z, y, wider x)`, 0 in the solvent, as wide as `config.extent`: what lies beyond the box along x still
+            adds to tilted projections.
+        imaging
+            Another microscope with the same tilts, such as `gold_imaging`.
 
-def tilt_halves(series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None) -> tuple[Tensor, Tensor]:
-    """Reconstructions of every other tilt, first the even ones (counting from 0), then the odd.
+        Returns
+        -------
+        series
+            `(..., tilts, y, x)`.
+        """
+        series = project(density, self._specimen)
+        factor = self._transfer if imaging is None else transfer(imaging, *self._image)
+        return series if factor is None else apply_transfer(series, factor)
 
-    They share no image, but each samples Fourier space half as finely: their agreement bounds the noise, and says
-    nothing of resolution.
-    """
-    halves = []
-    for start in (0, 1):
-        part = TiltGeometry(
-            geometry.angles[start::2], geometry.depth, geometry.width, geometry.detector, geometry.device
-        )
-        halves.append(back_project(series[..., start::2, :, :], part, weighting))
-    return halves[0], halves[1]
+    def reconstruct(self, series: Tensor) -> Tensor:
+        """`(..., z, y, x)` weighted back-projection of images `(..., tilts, y, x)`; flips phases if configured."""
+        if self._flip is not None:
+            series = apply_transfer(series, self._flip)
+        return back_project(series, self._box, self.config.reconstruction)
+
+    def noise(self, count: int, generator: torch.Generator) -> Tensor:
+        """`(count, tilts, y, x)` images of white noise: of unit variance on average over the tilts.
+
+        The variance of a tilt `t` is proportional to `cos(t) ** -growth`, since the path through the ice grows.
+        """
+        _, rows, width = self.config.shape
+        noise = torch.randn(count, len(self.angles), rows, width, generator=generator, device=self.device)
+        if self.config.imaging.growth:
+            power = torch.deg2rad(torch.tensor(self.angles, device=self.device)).cos() ** -self.config.imaging.growth
+            noise = noise * (power / power.mean()).sqrt()[:, None, None]
+        return noise
+
+    def observe(self, density: Tensor, generator: torch.Generator, gold: Tensor | None = None) -> Observation:
+        """Simulate a tilt series of a density and reconstruct it.
+
+        Parameters
+        ----------
+        density
+            `(z, y, wider x)`, see `images`.
+        generator
+            Source of the noise, on the density's device.
+        gold
+            Density of beads, as large as `density`. Gold has a transfer of its own, since it absorbs electrons.
+        """
+        series = self.images(density)
+        contrast = float(series.detach().std())
+        if gold is not None:
+            series = series + self.images(gold, gold_imaging(self.config.imaging))
+        volumes = self.reconstruct(torch.cat([series[None], self.noise(2, generator)]))
+        return Observation(volumes[0], volumes[1:], contrast if contrast > 0 else 1.0, self.angles)

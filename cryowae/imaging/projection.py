@@ -1,15 +1,14 @@
-"""Tilt series of a volume, and the weighted back-projection that makes a tomogram of them.
+"""Tilt series of a volume, and the weighted back-projection of a tilt series.
 
-The tilt axis is y, so every y row of a volume is a slice of its own. Projection at tilt `t` sums the slice along the
-beam onto the detector coordinate `u = x cos t + z sin t`; by the projection-slice theorem its Fourier transform is the
-central line `(kz, kx) = ku (sin t, cos t)`, hence `kz = +tan(t) kx`. Both directions are one sparse matrix and its
-transpose, applied to all rows of all volumes of a batch at once.
+The tilt axis is y, so each y row of a volume is an independent slice. Projection at tilt `t` sums the slice along the
+beam onto the detector coordinate `u = x cos t + z sin t`. By the projection-slice theorem its Fourier transform is the
+central line `(kz, kx) = ku (sin t, cos t)`, hence `kz = +tan(t) kx`. The two directions are a sparse matrix and its
+transpose, applied to all rows of all volumes of a batch at once. Both are differentiable.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,8 +17,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from cryowae.errors import TiltError
-from cryowae.imaging.weighting import Filter
+from cryowae.config.scene import ImagingConfig, ReconstructionConfig
+from cryowae.errors import ConfigError, TiltError
+from cryowae.imaging.weighting import projection_weights
+
+RAMP = ReconstructionConfig(filter="ramp")
+"""A ramp without any window."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,7 @@ class TiltGeometry:
     device
         Where the matrices live.
     centre
-        Where the middle of the volume lies along x, in voxels from the tilt axis: a part of a wide volume has its own.
+        Position of the middle of the volume along x, in voxels from the tilt axis: for a part of a wide volume.
 
     Raises
     ------
@@ -70,7 +73,7 @@ class TiltGeometry:
 
     @cached_property
     def _transpose(self) -> csr_array[Any]:
-        # voxel by voxel the entries come in the order of their columns, and need no sorting
+        # made voxel by voxel, the entries are already in the order of their columns
         z = torch.arange(self.depth, dtype=torch.float64) - (self.depth - 1) / 2
         x = torch.arange(self.width, dtype=torch.float64) - (self.width - 1) / 2 + self.centre
         t = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))
@@ -103,14 +106,11 @@ def project(volume: Tensor, geometry: TiltGeometry) -> Tensor:
         a voxel, a cubic B-spline, is deconvolved (divided by `sinc(k)^4`, down to 0.25), so that the
         projection-slice theorem holds to 2 % up to half of Nyquist.
     """
-    lead, (z, y, x) = volume.shape[:-3], volume.shape[-3:]
-    columns = volume.reshape(-1, z, y, x).permute(1, 3, 0, 2).reshape(z * x, -1)
-    rows = geometry.projection @ columns
-    series = rows.view(len(geometry.angles), geometry.detector, -1, y).permute(2, 0, 3, 1)
-    return _filter_rows(series, _sharpen(geometry.detector)).reshape(*lead, len(geometry.angles), y, geometry.detector)
+    series = _product(volume.reshape(-1, *volume.shape[-3:]), geometry, back=False)
+    return _filter_rows(series, _sharpen(geometry.detector)).reshape(*volume.shape[:-3], *series.shape[1:])
 
 
-def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | None = None) -> Tensor:
+def back_project(series: Tensor, geometry: TiltGeometry, weighting: ReconstructionConfig = RAMP) -> Tensor:
     """Weighted back-projection.
 
     Parameters
@@ -118,48 +118,19 @@ def back_project(series: Tensor, geometry: TiltGeometry, weighting: Filter | Non
     series
         `(..., tilts, y, detector)` float32.
     geometry
-        Says the tilts and the box that is reconstructed.
+        The tilts and the box that is reconstructed.
     weighting
-        A bare ramp by default.
+        Filter of the projections, a ramp by default; its CTF correction is not applied.
 
     Returns
     -------
     volume
         `(..., z, y, x)`, scaled so that `back_project(project(v))` has unit gain on the measured components.
     """
-    lead, (tilts, y, detector) = series.shape[:-3], series.shape[-3:]
-    flat = series.reshape(-1, tilts, y, detector)
-    weights = (weighting or Filter()).weights(geometry.angles, geometry.depth, 2 * detector)
-    padded = (weights * _sharpen(detector))[:, None]
-    rows = _filter_rows(flat, padded).permute(1, 3, 0, 2).reshape(tilts * detector, -1)
-    volume = geometry.back_projection @ rows
-    volume = volume.view(geometry.depth, geometry.width, -1, y).permute(2, 0, 3, 1)
-    shape = (*lead, geometry.depth, y, geometry.width)
-    return volume.reshape(shape)
-
-
-def series_noise(
-    shape: Sequence[int], generator: torch.Generator, *, colour: float = 0.0, device: torch.device | str = "cpu"
-) -> Tensor:
-    """Gaussian noise for a tilt series, of unit standard deviation.
-
-    Parameters
-    ----------
-    shape
-        `(..., y, x)` of the series.
-    generator
-        Source of randomness, on `device`.
-    colour
-        0 for white noise; otherwise its amplitude falls (positive) or grows (negative) as
-        `exp(-colour (kx^2 + ky^2))`.
-    """
-    noise: Tensor = torch.randn(*shape, generator=generator, device=device)
-    if colour == 0.0:
-        return noise
-    ky = torch.fft.fftfreq(shape[-2], device=device)[:, None]
-    kx = torch.fft.rfftfreq(shape[-1], device=device)[None]
-    noise = torch.fft.irfft2(torch.fft.rfft2(noise) * torch.exp(-colour * (ky**2 + kx**2)), s=tuple(shape[-2:]))
-    return noise / noise.std()
+    weights = projection_weights(weighting, geometry.angles, geometry.depth, 2 * geometry.detector)
+    rows = _filter_rows(series.reshape(-1, *series.shape[-3:]), (weights * _sharpen(geometry.detector))[:, None])
+    volume = _product(rows, geometry, back=True)
+    return volume.reshape(*series.shape[:-3], *volume.shape[1:])
 
 
 def even_tilts(tilt_min: float, tilt_max: float, step: float) -> tuple[float, ...]:
@@ -168,14 +139,54 @@ def even_tilts(tilt_min: float, tilt_max: float, step: float) -> tuple[float, ..
     return tuple(tilt_min + step * i for i in range(count))
 
 
+def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
+    """The tilts of a series in degrees, ascending.
+
+    Raises
+    ------
+    ConfigError
+        If they are impossible.
+    """
+    low, high, step = imaging.tilts
+    if imaging.angles is not None:
+        if sorted({*imaging.angles}) != [*imaging.angles] or not all(-90 < a < 90 for a in imaging.angles):
+            raise ConfigError(f"got angles {imaging.angles}, expected ascending order, between -90 and 90 degrees")
+        return imaging.angles
+    if not (-90 < low < high < 90 and 0 < step <= high - low):
+        raise ConfigError(f"got tilts {imaging.tilts}, expected lowest, highest and a step between them in degrees")
+    return even_tilts(low, high, step)
+
+
+class _Product(torch.autograd.Function):
+    """A sparse matrix of a geometry times a dense one; the gradient uses the stored transpose, which is much faster."""
+
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, geometry: TiltGeometry, back: bool) -> Tensor:
+        ctx.geometry, ctx.back = geometry, back
+        return (geometry.back_projection if back else geometry.projection) @ dense
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _Product.apply(gradients[0], ctx.geometry, not ctx.back), None, None  # type: ignore[no-untyped-call]
+
+
+def _product(volume: Tensor, geometry: TiltGeometry, back: bool) -> Tensor:
+    """`(n, z, y, x)` volumes to `(n, tilts, y, detector)` sums along rays, or back; y stays."""
+    n, outer, y, inner = volume.shape
+    columns = volume.permute(1, 3, 0, 2).reshape(outer * inner, n * y)
+    rows: Tensor = _Product.apply(columns, geometry, back)  # type: ignore[no-untyped-call]
+    size = (geometry.depth, geometry.width) if back else (len(geometry.angles), geometry.detector)
+    return rows.view(*size, n, y).permute(2, 0, 3, 1)
+
+
 def _sharpen(detector: int) -> Tensor:
     k = torch.fft.rfftfreq(2 * detector)
     return 1 / torch.sinc(k).pow(4).clamp(min=0.25)
 
 
 def _cubic(past: Tensor) -> Tensor:
-    """`(..., 4)`: the cubic B-spline at the pixels -1, 0, 1 and 2, seen from `past` the pixel 0."""
-    # its images about the sampling frequency are far weaker than a triangle's
+    """`(..., 4)`: the cubic B-spline at the pixels -1, 0, 1 and 2, for a point `past` the pixel 0."""
+    # its aliases around the sampling frequency are much weaker than those of linear interpolation
     far, near = 1 - past, past
     spline = [far**3, 4 - 3 * near**2 * (2 - near), 4 - 3 * far**2 * (2 - far), near**3]
     return torch.stack(spline, -1) / 6

@@ -36,7 +36,7 @@ def particle_contrast(volume: Array, labels: Array) -> float:
     Parameters
     ----------
     volume, labels
-        `(z, y, x)`, a volume with bright particles, and their labels as in `cryowae.specimen.placement.Scene`.
+        `(z, y, x)`, a volume with bright particles, and their labels as in `cryowae.specimen.builder.Specimen`.
 
     Returns
     -------

@@ -42,7 +42,7 @@ def particle_correlations(
     Parameters
     ----------
     truth, volume, labels
-        `(z, y, x)`; labels as in `cryowae.specimen.placement.Scene`.
+        `(z, y, x)`; labels as in `cryowae.specimen.builder.Specimen`.
     particles
         The particles to score.
     crop

@@ -21,7 +21,7 @@ from cryowae.io.star import relion_angles, star_table
 from cryowae.io.tilts import write_tilts
 from cryowae.progress import SILENT, Outcome, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet
-from cryowae.specimen.builder import Specimen, make_specimen, observe_specimen, require_possible
+from cryowae.specimen.builder import Specimen, build_specimen, observe_specimen, require_possible
 from cryowae.specimen.library import load_library
 
 
@@ -132,7 +132,7 @@ def simulate_scene(
     library = load_library(config.molecules.library)
     size = " x ".join(map(str, config.shape[::-1]))
     progress.say(f"placing molecules in {size} voxels of {config.voxel_size:g} Å")
-    specimen = make_specimen(config, library, device)
+    specimen = build_specimen(config, library, device)
     progress.say(f"simulating the tilt series of {len(specimen.particles)} particles")
     with TemporaryDirectory(prefix=f".{config.name}.", suffix=".partial", dir=folder) as scratch:
         made = ScenePaths.within(Path(scratch), config.name)

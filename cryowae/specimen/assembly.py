@@ -1,9 +1,9 @@
 """Assemblies of domains: the residues of a random complex, in `(x, y, z)` angstrom.
 
-Mass is laid out as nature does it: residues along secondary-structure rods, rods packed into compact domains of 15 to
-60 kDa, domains grown into an assembly, the assembly repeated by a point group. Each residue carries its volume (135
-cubic angstrom, density 1.35 g/ml), so that the texture, the grooves and the fall-off of the spectrum follow from
-packing. All is chiral: helices turn right, nothing is ever mirrored.
+Mass is distributed as in real proteins: residues along secondary-structure rods, rods packed into compact domains of 15
+to 60 kDa, domains grown into an assembly, the assembly repeated by a point group. Each residue has its volume (135
+cubic angstrom, density 1.35 g/ml), so the texture, the grooves and the fall-off of the spectrum follow from the
+packing. Everything is chiral: helices are right-handed, nothing is mirrored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Score = Callable[[Points], Any]
 
 @dataclass(frozen=True)
 class Element:
-    """A kind of rod that domains are packed of: rise and turn of its residues, its length, radius and spacing."""
+    """A kind of rod that domains consist of: rise and turn of its residues, its length, radius and spacing."""
 
     rise: float
     turn: float
@@ -37,7 +37,7 @@ class Element:
 
 PROTEIN = Element(rise=1.5, turn=100.0, length=19.0, radius=3.0, spacing=10.0, volume=135.0, contrast=1.0)
 NUCLEIC = Element(rise=1.4, turn=196.4, length=45.0, radius=8.0, spacing=19.0, volume=281.0, contrast=1.4)
-"""Alpha helix (or, near enough, a strand); A-form double helix: a pair every 2.8 angstrom, turned by 32.7 degrees."""
+"""Alpha helix (a strand is similar enough); A-form double helix: a base pair every 2.8 angstrom, 32.7 degrees apart."""
 
 
 def assembly(
@@ -48,10 +48,10 @@ def assembly(
     sizes: tuple[float, float] = (15, 60),
     nucleic: float = 0.0,
 ) -> tuple[Points, Points]:
-    """Residues and their weights of a complex of `mass` kDa an asymmetric unit, repeated by `ops`.
+    """Residues of a complex and their weights: `mass` kDa per asymmetric unit, repeated by `ops`.
 
-    Domains are added one by one where they touch what is there without overlap (symmetry mates included) and where
-    `score` is least among random candidates.
+    Domains are added one by one where they touch the others without overlap (symmetry mates included) and where
+    `score` is lowest among random candidates.
     """
     drawn = np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]), int(mass / sizes[0]) + 2))
     count = max(int(np.searchsorted(np.cumsum(drawn), mass)), 1)
@@ -77,11 +77,8 @@ def assembly(
 def _grow(rng: np.random.Generator, radii: Points, ops: Points, score: Score) -> Points:
     """`(n, 3)` centres of domains in contact."""
     tries = rng.normal(0, 1, (400, 3)) * 60
-    tries = np.concatenate([tries, tries * 2, tries / 4])
-    centres = np.empty((len(radii), 3))
-    images = np.empty((0, 3))
-    mates = np.empty(0)
-    candidates = tries
+    candidates = np.concatenate([tries, tries * 2, tries / 4])
+    centres, images, mates = np.empty((len(radii), 3)), np.empty((0, 3)), np.empty(0)
     noise = rng.uniform(0.05, 0.35)
     for i, radius in enumerate(radii):
         if i > 0:
@@ -94,9 +91,8 @@ def _grow(rng: np.random.Generator, radii: Points, ops: Points, score: Score) ->
             gap = np.linalg.norm(candidates[:, None] - images, axis=-1) - 0.76 * (mates + radius)
             cost = cost + 30 * np.maximum(-gap, 0).sum(1)
         if len(ops) > 1:  # distance to its own mates
-            own = np.linalg.norm(
-                candidates[:, None] - (candidates @ ops[1:].transpose(0, 2, 1)).swapaxes(0, 1), axis=-1
-            )
+            turned = (candidates @ ops[1:].transpose(0, 2, 1)).swapaxes(0, 1)
+            own = np.linalg.norm(candidates[:, None] - turned, axis=-1)
             cost = cost + 30 * np.maximum(1.52 * radius - own, 0).sum(1)
         centres[i] = candidates[cost.argmin()]
         images = np.concatenate([images, ops @ centres[i]])
@@ -129,21 +125,18 @@ def fold(rng: np.random.Generator, masses: Points, element: Element, frames: Poi
     chosen = _spread(pool, pool * metric, int(rods.max()))
     turn = np.radians(element.turn) * np.arange(each)
     phase = rng.uniform(0, 2 * np.pi, (len(masses), chosen.shape[1], 1))
-    rod = np.empty((len(masses), chosen.shape[1], each, 3))
-    rod[..., 0] = element.radius * np.cos(turn + phase)
-    rod[..., 1] = element.radius * np.sin(turn + phase)
-    rod[..., 2] = element.rise * (np.arange(each) - (each - 1) / 2)
+    along = np.broadcast_to(element.rise * (np.arange(each) - (each - 1) / 2), (*chosen.shape[:2], each))
+    rod = np.stack([element.radius * np.cos(turn + phase), element.radius * np.sin(turn + phase), along], -1)
     lean = Rotation.from_rotvec(rng.normal(0, 0.15 if flat else 0.35, (chosen.shape[0] * chosen.shape[1], 3)))
     rod = rod @ lean.as_matrix().reshape(*chosen.shape[:2], 3, 3).transpose(0, 1, 3, 2)
-    rod += (
-        chosen[:, :, None] + rng.normal(0, 1.2, rod.shape) * np.where(rng.random(rod.shape[:3]) < 0.15, 5, 1)[..., None]
-    )
+    noise = rng.normal(0, 1.2, rod.shape)
+    rod += chosen[:, :, None] + noise * np.where(rng.random(rod.shape[:3]) < 0.15, 5, 1)[..., None]
     rod = rod @ frames[:, None].transpose(0, 1, 3, 2)
     return [part[:n].reshape(-1, 3) for part, n in zip(rod, rods, strict=True)]
 
 
 def _spread(pool: Points, scaled: Points, count: int) -> Points:
-    """`(b, count, 3)`: points of each pool, each the farthest from those before it."""
+    """`(b, count, 3)`: farthest-point sampling of each pool."""
     batch = np.arange(len(pool))
     first = np.zeros(len(pool), dtype=int)
     order = [first]
@@ -157,7 +150,7 @@ def _spread(pool: Points, scaled: Points, count: int) -> Points:
 
 
 def domain_radius(mass: Points | float) -> Points:
-    """Radius in angstrom of a sphere of protein of so many kDa."""
+    """Radius in angstrom of a sphere of protein with a mass in kDa."""
     return np.asarray(np.cbrt(3 * 1230 * np.asarray(mass) / (4 * np.pi)))
 
 

@@ -17,7 +17,7 @@ ENVELOPE = 0.56
 is 1 (.53 to .64 over nine complexes from tubulin to the ribosome). Maps are scaled by it (`normalised`), so models are
 too."""
 
-PROTEIN = 0.0727 * ENVELOPE
+PROTEIN_CONTRAST = 0.0727 * ENVELOPE
 """What counts as 1, in angstrom per cubic angstrom: a residue has 22.6 in 135, less the 0.0955 of vitreous ice."""
 
 CONTRAST = {"H": 0.0, "C": 1.40, "N": 1.40, "O": 0.71, "S": 2.7, "P": 4.3, "SE": 6.0, "MG": 4.0, "ZN": 5.0, "FE": 6.0}
@@ -30,15 +30,8 @@ OTHER = 4.0
 """Contrast of an atom not in the table (ions, mostly)."""
 
 
-def structure_from_model(
-    path: str | Path,
-    voxel_size: float,
-    resolution: float | None = None,
-    *,
-    assembly: str | None = None,
-    name: str | None = None,
-) -> Structure:
-    """Structure from an atomic model.
+def structure_from_model(path: str | Path, voxel_size: float, *, assembly: str | None = None) -> Structure:
+    """Structure from an atomic model, at a resolution of two voxels.
 
     Parameters
     ----------
@@ -46,18 +39,14 @@ def structure_from_model(
         PDB or mmCIF, or either with `.gz`.
     voxel_size
         Angstrom.
-    resolution
-        Angstrom; two voxels by default.
     assembly
         Name of the biological assembly to build ("1" for the first of most files), for models that hold one
         asymmetric unit, such as capsids; the atoms as they are in the file by default.
-    name
-        The file's name without its suffixes by default.
 
     Returns
     -------
     structure
-        Waters and all models but the first are left out.
+        Named after the file. Waters and all models but the first are left out.
 
     Raises
     ------
@@ -67,8 +56,8 @@ def structure_from_model(
     path = Path(path)
     points, weights = _atoms(path, assembly)
     centre = (points.min(0) + points.max(0)) / 2
-    density = density_of_points(points - centre, weights, voxel_size, resolution)
-    return Structure.from_density(name or path.name.split(".")[0], density, voxel_size)
+    density = density_of_points(points - centre, weights, voxel_size)
+    return Structure.from_density(path.name.split(".")[0], density, voxel_size)
 
 
 def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -76,60 +65,45 @@ def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArr
     import gemmi
 
     try:
-        model = gemmi.read_structure(str(path), merge_chain_parts=False)
+        structure = gemmi.read_structure(str(path), merge_chain_parts=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise TomogramError(
             f"got {path.name}, which cannot be read as PDB or mmCIF ({error}): check the file"
         ) from error
-    if len(model) == 0 or model[0].count_atom_sites() == 0:
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
         raise TomogramError(f"got {path.name} without atoms, expected an atomic model in PDB or mmCIF")
-    model.remove_waters()
-    points, elements, occupancies, names = [], [], [], []
-    for chain in model[0]:
-        for residue in chain:
-            for atom in residue:
-                points.append((atom.pos.z, atom.pos.y, atom.pos.x))
-                elements.append(atom.element.name.upper())
-                occupancies.append(atom.occ)
-                names.append((chain.name, residue.subchain))
-    kinds, which = np.unique(elements, return_inverse=True)
-    contrast = np.array([CONTRAST.get(str(kind), OTHER) for kind in kinds])[which]
+    structure.remove_waters()
+    model = structure[0]
+    if assembly is not None:
+        found = {one.name: one for one in structure.assemblies}
+        if assembly not in found:
+            raise TomogramError(
+                f"got assembly {assembly!r} of {path.name}, expected one that the file describes: "
+                + (", ".join(found) or "none")
+            )
+        operators = [operator for part in found[assembly].generators for operator in part.operators]
+        for operator, matrix in zip(operators, _remark_350(structure.raw_remarks, assembly), strict=False):
+            operator.transform.mat.fromlist(matrix[:, :3].tolist())
+            operator.transform.vec.fromlist(matrix[:, 3].tolist())
+        model = gemmi.make_assembly(found[assembly], model, gemmi.HowToNameCopiedChain.Dup)
+    atoms = [place.atom for place in model.all()]
+    contrast = np.array([CONTRAST.get(atom.element.name.upper(), OTHER) for atom in atoms])
+    occupancy = np.array([atom.occ for atom in atoms])
     # alternate conformations share one place; files that state no occupancy at all mean full
-    filled = np.array(occupancies) if max(occupancies) > 0 else np.ones(len(points))
-    unit, weights = np.array(points), contrast * filled / PROTEIN
-    if assembly is None:
-        return unit, weights
-    found = {item.name: item for item in model.assemblies}
-    if assembly not in found:
-        known = ", ".join(found) or "none"
-        raise TomogramError(f"got assembly {assembly!r} of {path.name}, expected one that the file describes: {known}")
-    chains, subchains = np.array(names).T
-    reread = _remark_350(model.raw_remarks).get(assembly, [])
-    copies, shares = [], []
-    for generator in found[assembly].generators:
-        transforms = [o.transform for o in generator.operators]
-        operators = [np.c_[t.mat.tolist(), t.vec.tolist()] for t in transforms]
-        if reread:
-            operators, reread = reread[: len(operators)], reread[len(operators) :]
-        chosen = np.isin(chains, generator.chains) | np.isin(subchains, generator.subchains)
-        copies += [unit[chosen] @ o[::-1, 2::-1].T + o[::-1, 3] for o in operators]
-        shares += [weights[chosen]] * len(operators)
-    return np.concatenate(copies), np.concatenate(shares)
+    filled = occupancy if occupancy.max() > 0 else np.ones(len(atoms))
+    return np.array([atom.pos.tolist()[::-1] for atom in atoms]), contrast * filled / PROTEIN_CONTRAST
 
 
-def _remark_350(remarks: list[str]) -> dict[str, list[NDArray[np.float64]]]:
-    """`(3, 4)` operators by biomolecule from the remarks of a PDB file, which may have more than 999 of them.
+def _remark_350(remarks: list[str], assembly: str) -> NDArray[np.float64]:
+    """`(n, 3, 4)` operators of an assembly from the remarks of a PDB file.
 
-    Read by form and not by column: large capsids shift the columns from the hundredth operator on.
+    Numbers are found by their form and not by their column: large capsids shift the columns from the hundredth
+    operator on.
     """
-    found: dict[str, list[NDArray[np.float64]]] = {}
     name, rows = "1", []
     for line in remarks:
         if line.startswith("REMARK 350 BIOMOLECULE:"):
             name = line.split(":")[1].split()[0].rstrip(",")
-        elif line.startswith("REMARK 350   BIOMT"):
+        elif line.startswith("REMARK 350   BIOMT") and name == assembly:
             rows.append([float(number) for number in re.findall(r"-?\d+\.\d+", line[19:])])
-            if len(rows) == 3:
-                found.setdefault(name, []).append(np.array(rows))
-                rows = []
-    return found
+    return np.array(rows).reshape(-1, 3, 4)

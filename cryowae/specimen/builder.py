@@ -1,7 +1,8 @@
-"""Specimens of which everything is known, and what a microscope sees of them.
+"""Specimens with a known ground truth, and what a microscope sees of them.
 
-The two are seeded from the configuration apart, and the specimen knows nothing of the microscope: the same molecules
-can be seen at another noise, tilt range or defocus.
+There is one builder, for training, benchmarks, the demonstration and `cryowae simulate scene`. Specimen and noise have
+random streams of their own, and the specimen does not depend on the microscope: the same molecules can be seen at
+another noise level, tilt range or defocus.
 """
 
 from __future__ import annotations
@@ -9,34 +10,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from cryowae.config import ImagingConfig, SceneConfig
+from cryowae.config import SceneConfig
 from cryowae.errors import ConfigError
-from cryowae.imaging.microscope import ctf_sign, tilt_transfers, transfer
-from cryowae.imaging.observation import Observation, observe
-from cryowae.imaging.projection import even_tilts
-from cryowae.imaging.weighting import filter_of
+from cryowae.imaging.microscope import tilt_transfers
+from cryowae.imaging.observation import ForwardModel, Observation
+from cryowae.imaging.projection import tilt_angles
 from cryowae.io.memory import require_memory
-from cryowae.specimen.beads import gold_density, gold_imaging
-from cryowae.specimen.canvas import Particle, Sphere
+from cryowae.specimen.canvas import Canvas, Particle
+from cryowae.specimen.filaments import add_filament
 from cryowae.specimen.ice import uneven_ice
 from cryowae.specimen.library import load_library
-from cryowae.specimen.placement import Scene, make_scene
+from cryowae.specimen.membranes import add_membrane, add_vesicle
+from cryowae.specimen.placement import place_molecules
 from cryowae.specimen.procedural import procedural_structure
+from cryowae.specimen.spheres import GOLD, Sphere, add_bead, gold_density
 from cryowae.specimen.structures import Structure
 
 SMALLEST = 16
-"""Voxels along each axis that a scene must have."""
+"""Minimum size of a scene along each axis, in voxels."""
 
-_KINDS, _SCENE, _ICE, _NOISE = range(4)
-_BYTES_PER_VOXEL, _BYTES_PER_RAY = (
-    60,
-    240,
-)  # measured: of the volumes, and of the matrix for each voxel of a section and tilt
+_NOISE = 3
+# measured: bytes for each voxel of the volumes, and for each voxel of a section and tilt in the projection matrix
+_BYTES_PER_VOXEL, _BYTES_PER_RAY = 60, 240
+
+_Placed = TypeVar("_Placed", Particle, Sphere)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,7 @@ class Specimen:
     labels
         `(z, y, x)` int16 on the CPU: `ICE`, `MEMBRANE`, `FILAMENT`, `BEAD`, or a particle's label.
     particles
-        The molecules whose centre is in the box, positions counted in its voxels. Those that only reach into it have
+        The molecules whose centre is in the box, with positions in its voxels. Those that only reach into it have
         labels and are not listed.
     kinds
         Structures by the name that particles have, at the scene's voxel size.
@@ -76,125 +80,119 @@ class Specimen:
     voxel_size: float
 
 
-def make_specimen(
-    config: SceneConfig, library: Sequence[Structure] | None = None, device: torch.device | str = "cpu"
+@dataclass(frozen=True)
+class Streams:
+    """Random streams of a specimen: of the invented structures, of their placement, and of the ice."""
+
+    kinds: np.random.Generator
+    placement: np.random.Generator
+    ice: np.random.Generator
+
+    @classmethod
+    def of(cls, seed: int) -> Streams:
+        """Those of a seed, independent of one another."""
+        return cls(*(np.random.default_rng([seed, stream]) for stream in range(3)))
+
+
+def build_specimen(
+    config: SceneConfig,
+    library: Sequence[Structure] | None = None,
+    device: torch.device | str = "cpu",
+    streams: Streams | None = None,
 ) -> Specimen:
-    """Place everything that a scene is made of.
+    """Place everything that a scene consists of.
+
+    Membranes come first, then filaments, vesicles, beads and molecules: fewer than asked for where there is no room.
+    Particles overlap neither one another nor anything else.
 
     Parameters
     ----------
     config
-        Imaging and reconstruction are not looked at. Equal numbers and occupancy are those of the whole specimen: a
-        box that it goes beyond holds more of one kind than of another.
+        Imaging and reconstruction are not used. Equal numbers and occupancy are those of the whole specimen: a box
+        that is narrower holds more of one kind than of another.
     library
         The structures that `config.molecules.library` names, if they are loaded already.
     device
         Where the density is painted.
+    streams
+        Sources of randomness; by default those of `config.seed`.
 
     Raises
     ------
     ConfigError
-        If the scene is too small, or a structure that it names is not there.
+        If the scene is too small, or a structure that it names is missing.
     """
-    size, (depth, rows, width) = config.voxel_size, config.shape
     _require_large(config)
-    molecules = config.molecules
-    known = load_library(molecules.library) if library is None else library
-    rng = np.random.default_rng([config.seed, _KINDS])
-    made = [procedural_structure(rng, size) for _ in range(molecules.procedural)]
-    proteins = [procedural_structure(rng, size, "membrane") for _ in range(2 * config.membranes)]
-    structures = _named_apart([*made, *(one.resampled(size) for one in known), *proteins])
-    free, sown = structures[: len(made) + len(known)], structures[len(made) + len(known) :]
-    slab = depth if config.thickness is None else min(depth, max(round(config.thickness / size), 1))
-    side = round((config.beyond - 1) / 2 * width)
-    extent = (slab, rows, width + 2 * side)
-    scene = make_scene(
-        free,
-        extent,
-        size,
-        np.random.default_rng([config.seed, _SCENE]),
-        occupancy=molecules.occupancy,
-        max_particles=molecules.most,
-        equal=molecules.equal,
-        membranes=config.membranes,
-        filaments=config.filaments,
-        vesicles=config.vesicles,
-        beads=config.beads,
-        bead_diameter=config.bead_diameter,
-        field=width,
-        membrane_proteins=sown,
-        jitter=molecules.jitter,
-        beyond=side > 0,
-        device=device,
-    )
-    above = (depth - slab) // 2
-    beam = _in_depth(scene.density, depth, above)
-    density, gold = beam[:, :, side : side + width].clone(), None
-    if scene.beads:
-        gold = _in_depth(gold_density(scene.beads, extent, size, device), depth, above)
+    streams = streams or Streams.of(config.seed)
+    known = load_library(config.molecules.library) if library is None else library
+    molecules, proteins = _structures(config, known, streams.kinds)
+    canvas = Canvas(config, streams.placement, device)
+    for _ in range(config.membranes):
+        add_membrane(canvas, proteins)
+    for _ in range(config.filaments):
+        add_filament(canvas)
+    vesicles = [one for _ in range(config.vesicles) if (one := add_vesicle(canvas)) is not None]
+    beads = [one for _ in range(config.beads) if (one := add_bead(canvas)) is not None]
+    canvas = place_molecules(canvas, molecules)
+
+    above, _, start = config.origin
+    below = config.shape[0] - config.extent[0] - above
+    box = slice(-start, config.shape[2] - start)
+    beam, labels = (pad(v, (0, 0, 0, 0, above, below)) for v in (canvas.density, torch.from_numpy(canvas.labels)))
+    density, gold = beam[:, :, box].clone(), None
+    if beads:
+        gold = pad(gold_density(beads, canvas.density), (0, 0, 0, 0, above, below))
         beam -= gold
+        if config.bead_truth is not None:
+            density = (beam + config.bead_truth / GOLD * gold)[:, :, box].clone()
     if config.ice > 0:
-        field = uneven_ice(extent, size, config.ice, np.random.default_rng([config.seed, _ICE]))
-        beam[above : above + slab] += field.to(beam)
+        beam[above : above + config.extent[0]] += uneven_ice(
+            config.extent, config.voxel_size, config.ice, streams.ice
+        ).to(beam)
     return Specimen(
         density,
         beam,
         gold,
-        _in_depth(scene.labels, depth, above)[:, :, side : side + width].clone(),
-        _particles(scene, above, side, config.shape),
-        {one.name: one for one in structures},
-        tuple(_moved(sphere, above, side) for sphere in scene.vesicles),
-        tuple(_moved(sphere, above, side) for sphere in scene.beads),
-        size,
+        labels[:, :, box].clone(),
+        tuple(one for one in _in_box(config, canvas.particles) if _is_inside(one.centre, config.shape)),
+        {one.name: one for one in [*molecules, *proteins]},
+        tuple(_in_box(config, vesicles)),
+        tuple(_in_box(config, beads)),
+        config.voxel_size,
     )
 
 
-def observe_specimen(specimen: Specimen, config: SceneConfig) -> Observation:
+def observe_specimen(specimen: Specimen, config: SceneConfig, generator: torch.Generator | None = None) -> Observation:
     """Take a tilt series of a specimen and reconstruct it.
 
     Parameters
     ----------
     specimen
-        Of the same shape and voxel size.
+        Of the extent and voxel size that the configuration says.
     config
-        Its imaging, reconstruction and seed are looked at.
+        Its imaging, reconstruction and seed are used.
+    generator
+        Source of the noise, on the specimen's device; by default that of `config.seed`.
 
     Returns
     -------
     observation
-        Volumes `(z, y, x)` of `config.shape`, protein bright; signal and unit noise apart. What counts as signal in a
-        signal-to-noise ratio is all but gold, which would outweigh the rest; where there is nothing the noise has unit
-        deviation on the projections.
+        Volumes `(z, y, x)` of `config.shape`, protein bright; signal and unit noise apart.
 
     Raises
     ------
     ConfigError, TiltError
         If the microscope is impossible.
     """
-    imaging, (_, rows, width) = config.imaging, config.shape
-    angles, device = tilt_angles(imaging), specimen.beam.device
-    image = (imaging, angles, (rows, width), specimen.voxel_size, device)
-    corrected = config.reconstruction.ctf == "phase-flip" and imaging.defocus is not None
-    flip, weighting = ctf_sign(*image) if corrected else None, filter_of(config.reconstruction)
-    seed = np.random.SeedSequence([config.seed, _NOISE]).generate_state(1, np.uint64)[0]
-    gold = specimen.gold
-    seen = observe(
-        specimen.beam,
-        angles,
-        torch.Generator(device).manual_seed(int(seed) >> 1),
-        weighting=weighting,
-        width=width,
-        growth=imaging.growth,
-        transfer=transfer(*image),
-        flip=flip,
-        gold=gold,
-        gold_transfer=None if gold is None else transfer(gold_imaging(imaging), *image[1:]),
-    )
-    return seen if seen.contrast > 0 else replace(seen, contrast=1.0)
+    device = specimen.beam.device
+    if generator is None:
+        seed = np.random.SeedSequence([config.seed, _NOISE]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator(device).manual_seed(int(seed) >> 1)
+    return ForwardModel(config, str(device)).observe(specimen.beam, generator, specimen.gold)
 
 
 def require_possible(config: SceneConfig) -> None:
-    """Find out before the work whether a scene can be made and seen.
+    """Check before the work starts that a scene can be made and observed.
 
     Raises
     ------
@@ -207,7 +205,7 @@ def require_possible(config: SceneConfig) -> None:
     angles = tilt_angles(config.imaging)
     next(tilt_transfers(config.imaging, angles, (2, 2), config.voxel_size), None)
     depth, rows, width = config.shape
-    section = depth * round(config.beyond * width)
+    section = depth * config.extent[2]
     require_memory(
         section * (_BYTES_PER_VOXEL * rows + _BYTES_PER_RAY * len(angles)),
         f"a scene of {width} x {rows} x {depth} voxels",
@@ -215,46 +213,33 @@ def require_possible(config: SceneConfig) -> None:
     )
 
 
-def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
-    """The tilts of a series in degrees, ascending."""
-    low, high, step = imaging.tilts
-    if not (-90 < low < high < 90 and 0 < step <= high - low):
-        raise ConfigError(f"got tilts {imaging.tilts}, expected lowest, highest and a step between them in degrees")
-    return even_tilts(low, high, step)
-
-
 def _require_large(config: SceneConfig) -> None:
     if min(config.shape) < SMALLEST:
         raise ConfigError(f"got a scene of shape {config.shape}, expected at least {SMALLEST} voxels along each axis")
 
 
-def _named_apart(structures: Sequence[Structure]) -> list[Structure]:
-    """Structures with numbers to the names that several of them have."""
-    total, seen, result = Counter(one.name for one in structures), Counter[str](), []
-    for one in structures:
+def _structures(
+    config: SceneConfig, library: Sequence[Structure], rng: np.random.Generator
+) -> tuple[list[Structure], list[Structure]]:
+    """Molecules and membrane proteins at the scene's voxel size; names that occur several times get numbers."""
+    size = config.voxel_size
+    made = [procedural_structure(rng, size) for _ in range(config.molecules.procedural)]
+    proteins = [procedural_structure(rng, size, "membrane") for _ in range(2 * config.membranes)]
+    structures = [*made, *(one.resampled(size) for one in library), *proteins]
+    total, seen = Counter(one.name for one in structures), Counter[str]()
+    for i, one in enumerate(structures):
         seen[one.name] += 1
-        name = one.name if total[one.name] == 1 else f"{one.name}-{seen[one.name]}"
-        result.append(replace(one, name=name))
-    return result
+        if total[one.name] > 1:
+            structures[i] = replace(one, name=f"{one.name}-{seen[one.name]}")
+    count = len(made) + len(library)
+    return structures[:count], structures[count:]
 
 
-def _in_depth(volume: Tensor, depth: int, above: int) -> Tensor:
-    padded = volume.new_zeros(depth, *volume.shape[1:])
-    padded[above : above + len(volume)] = volume
-    return padded
+def _in_box(config: SceneConfig, placed: Sequence[_Placed]) -> list[_Placed]:
+    """Particles or spheres with their centres counted in the box, not in the specimen."""
+    above, _, start = config.origin
+    return [replace(one, centre=(one.centre[0] + above, one.centre[1], one.centre[2] + start)) for one in placed]
 
 
-def _particles(scene: Scene, above: int, side: int, shape: tuple[int, int, int]) -> tuple[Particle, ...]:
-    """Particles in the frame of the box, those whose centre is outside of it left out."""
-    moved = []
-    for particle in scene.particles:
-        z, y, x = particle.centre
-        centre = (z + above, y, x - side)
-        if all(-0.5 <= c < n - 0.5 for c, n in zip(centre, shape, strict=True)):
-            moved.append(replace(particle, centre=centre))
-    return tuple(moved)
-
-
-def _moved(sphere: Sphere, above: int, side: int) -> Sphere:
-    z, y, x = sphere.centre
-    return Sphere((z + above, y, x - side), sphere.radius)
+def _is_inside(centre: tuple[float, float, float], shape: tuple[int, int, int]) -> bool:
+    return all(-0.5 <= c < n - 0.5 for c, n in zip(centre, shape, strict=True))

@@ -1,4 +1,4 @@
-"""Procedural filaments: a random subunit and the helix that repeats it, actin-like or a microtubule."""
+"""Invented filaments: a random subunit and the helix that repeats it, actin-like or a microtubule."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryowae.specimen.assembly import Points, assembly, point_group
+from cryowae.specimen.canvas import FILAMENT, ICE, Canvas, random_frame
 from cryowae.specimen.points import density_of_points
 from cryowae.specimen.structures import Structure
 
@@ -35,7 +36,7 @@ class Filament:
 
 
 def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str = "filament") -> Filament:
-    """A random actin-like filament or a microtubule of 11 to 16 protofilaments, to be drawn along a curve.
+    """A random actin-like filament, or a microtubule of 11 to 16 protofilaments.
 
     Parameters
     ----------
@@ -50,8 +51,40 @@ def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str =
     return Filament(subunit, radius, rise, twist)
 
 
+def add_filament(canvas: Canvas) -> None:
+    """Paint one filament along a gently bent curve across the canvas; none if eight trials would cross something."""
+    rng = canvas.rng
+    filament = procedural_filament(rng, canvas.voxel_size, "microtubule" if rng.random() < 0.3 else "filament")
+    size = np.array(canvas.shape) * canvas.voxel_size
+    for _ in range(8):
+        middle = rng.uniform(0.2, 0.8, 3) * size
+        frame = random_frame(rng.normal(0, 1, 3) * [0.35, 1, 1], rng)
+        bend = rng.normal(0, 1, 2) / rng.uniform(3000, 20000)
+        half = np.linalg.norm(size) / 2 + 200
+        s = np.arange(-half, half, filament.rise)
+        # a parabola in two planes; local frames follow it
+        local = np.stack([s, 0.5 * bend[0] * s**2, 0.5 * bend[1] * s**2], 1)
+        curve = local @ frame.T + middle
+        turns = np.radians(filament.twist) * np.arange(len(s)) + rng.uniform(0, 2 * np.pi)
+        out = np.stack([np.zeros_like(s), np.sin(turns), np.cos(turns)], 1) @ frame.T
+        along = np.stack([np.ones_like(s), bend[0] * s, bend[1] * s], 1) @ frame.T
+        along /= np.linalg.norm(along, axis=1, keepdims=True)
+        out -= (out * along).sum(1, keepdims=True) * along
+        out /= np.linalg.norm(out, axis=1, keepdims=True)
+        centres = (curve + filament.radius * out) / canvas.voxel_size - 0.5
+        margin = 0.6 * filament.subunit.diameter / canvas.voxel_size
+        last = np.array(canvas.shape) - 1
+        near = ((centres > -margin) & (centres < last + margin)).all(1)
+        rotations = np.stack([along, np.cross(out, along), out], 2)
+        inside = np.clip(np.rint(centres[near]).astype(int), 0, last)
+        if near.sum() >= 5 and not (canvas.labels[tuple(inside.T)] != ICE).any():
+            canvas.draw(filament.subunit, rotations[near], centres[near], FILAMENT)
+            canvas.occupy()
+            return
+
+
 def random_helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, Points, float, float, float]:
-    """Subunit, and radius, rise and twist of its helix."""
+    """Points and weights of a subunit, and radius, rise and twist of its helix."""
     if microtubule:
         # three-start lattice, left-handed, monomers of 41 angstrom (Chretien & Wade 1991), on one start
         n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))

@@ -1,4 +1,4 @@
-"""Uneven ice: slow waves of density, such as a crowded solution and a bent film give a tomogram."""
+"""Uneven ice: density of low frequency, as from a crowded solution or a bent film."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rn
         `(z, y, x)` float32 on the CPU, of mean 0.
     """
     sigma = LENGTH / voxel_size
-    step = max(int(sigma / 3), 1)  # drawn where a third of its width is a voxel, and interpolated
+    step = max(int(sigma / 3), 1)  # drawn on a grid of a third of its width, and interpolated
     margin = int(4 * sigma / step) + 1
     size = [(n - 1) // step + 2 + 2 * margin for n in shape]
     coarse = ndimage.gaussian_filter(rng.standard_normal(size, dtype=np.float32), sigma / step)

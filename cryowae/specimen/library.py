@@ -1,4 +1,4 @@
-"""The library of known structures that scenes are made of, beside the invented ones."""
+"""The library of known structures for scenes: density maps and atomic models in files."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def load_library(names: Sequence[str]) -> list[Structure]:
     Parameters
     ----------
     names
-        Paths below the folder of real data, or of files of one's own. `name@8` overrides a wrong voxel size in a map's
-        header with 8 angstrom.
+        Paths below the folder of real data, or paths of your own files. `name@8` replaces a wrong voxel size in a
+        map's header by 8 angstrom.
 
     Raises
     ------
     ConfigError
-        If a file is missing, or what is needed to read it.
+        If a file is missing, or the package that reads it.
     TomogramError
         If a file holds no structure.
     """
@@ -53,7 +53,7 @@ def _load(name: str) -> Structure:
     try:
         if path.name.removesuffix(".gz").endswith((".pdb", ".cif")):
             model = structure_from_model(path, FINEST)
-            density = normalised(model.density.numpy(), FINEST)  # the contrast of a map, whatever the atoms say
+            density = normalised(model.density.numpy(), FINEST)  # the same contrast as a map
             return Structure.from_density(model.name, density, FINEST)
         return structure_from_map(path, voxel_size=voxel_size)
     except ImportError:
@@ -69,11 +69,11 @@ def _load(name: str) -> Structure:
 def _parted(name: str) -> tuple[str, float | None]:
     """Path and voxel size of `path@voxel_size`."""
     file, at, size = name.rpartition("@")
-    if not at:
-        return name, None
     try:
-        voxel_size = float(size)
-    except ValueError:
+        voxel_size = float(size) if at else None
+    except ValueError:  # an @ in the name of the file
+        voxel_size = None
+    if voxel_size is None:
         return name, None
     if not voxel_size > 0:
         raise ConfigError(f"got {name!r}, expected a voxel size in angstrom after @, such as {file}@8")
@@ -81,13 +81,15 @@ def _parted(name: str) -> tuple[str, float | None]:
 
 
 def _find(file: str) -> Path:
-    """A file of the user's own, or one below the folder of real data."""
+    """A file of the user, or one below the folder of real data."""
     own = Path(file).expanduser()
     if own.is_file():
         return own
     if own.is_absolute():
-        raise ConfigError(f"no structure {file!r}; mend its path")
+        raise ConfigError(f"no structure {file!r}; correct its path")
     path = data_folder() / own
     if not path.is_file():
-        raise ConfigError(f"no structure {file!r} in {data_folder()} or in {Path.cwd()}; mend its name or CRYOWAE_DATA")
+        raise ConfigError(
+            f"no structure {file!r} in {data_folder()} or in {Path.cwd()}; correct its name or CRYOWAE_DATA"
+        )
     return path

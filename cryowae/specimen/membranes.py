@@ -1,7 +1,8 @@
-"""Lipid bilayers: vesicles and sheets drawn from a signed distance, two leaflets about 40 angstrom apart."""
+"""Lipid bilayers: vesicles and sheets with two leaflets about 40 angstrom apart, drawn from a signed distance."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from cryowae.specimen.canvas import MEMBRANE, Canvas, Sphere
-
-Shape = tuple[int, int, int]
+from cryowae.specimen.canvas import ICE, MEMBRANE, Canvas, Shape, random_frame
+from cryowae.specimen.spheres import Sphere, draw_ball, free_spot
+from cryowae.specimen.structures import Structure
 
 VESICLES = (150.0, 400.0)
-"""Radii of vesicles in angstrom, to the middle of the membrane: from the most curved that are stable to a synaptic
-vesicle and beyond."""
+"""Radii of vesicles in angstrom, to the middle of the membrane: from the smallest stable ones to larger than a synaptic
+vesicle."""
 
 COARSE = 4
-"""Scene voxels between points at which the distance, which is smooth, is computed before it is interpolated."""
+"""The distance, which is smooth, is computed at every so many voxels and interpolated."""
 
 
 @dataclass(frozen=True)
 class Bilayer:
-    """Profile of a membrane across its thickness, on the scale where protein is 1.
+    """Density profile of a membrane across its thickness; protein is 1.
 
     Attributes
     ----------
@@ -33,7 +34,7 @@ class Bilayer:
     heads
         Density of the head groups.
     core
-        Density of the hydrophobic middle: about that of water, below it once low frequencies are lost to defocus.
+        Density of the hydrophobic middle: about that of water; lower, once defocus has removed low frequencies.
     width
         Standard deviation of a head-group layer, angstrom.
     """
@@ -45,7 +46,7 @@ class Bilayer:
 
     @property
     def reach(self) -> float:
-        """Distance from the middle of the membrane, in angstrom, within which it is what is there."""
+        """Half the thickness of the membrane with its tails, in angstrom: this space is taken."""
         return self.spacing / 2 + 2 * self.width
 
     def density(self, distance: Tensor, voxel_size: float) -> Tensor:
@@ -58,7 +59,7 @@ class Bilayer:
 
 
 def random_bilayer(rng: np.random.Generator) -> Bilayer:
-    """A bilayer with thickness and contrast as they vary between organelles and microscopes."""
+    """A bilayer with random thickness and contrast: they vary between organelles and microscopes."""
     return Bilayer(rng.uniform(36, 42), rng.uniform(0.9, 1.35), rng.uniform(-0.2, 0.1), rng.uniform(4, 6))
 
 
@@ -114,39 +115,65 @@ def membrane_distance(
     return fine[start : start + shape[0], start : start + shape[1], start : start + shape[2]]
 
 
-def add_vesicle(canvas: Canvas, rng: np.random.Generator, field: int | None = None) -> Sphere | None:
-    """One closed sphere of bilayer that lies wholly in the box and meets nothing that is there.
+def add_membrane(canvas: Canvas, proteins: Sequence[Structure]) -> None:
+    """Paint one bilayer that does not touch what is there, with up to one protein per (200 angstrom)^2.
 
     Parameters
     ----------
     canvas
-        Where it is painted.
-    rng
-        Source of randomness.
-    field
-        It lies in so many columns in the middle of x; all by default.
+        Where it is painted; nothing is, if eight trials find no room.
+    proteins
+        Structures that cross a membrane along their z axis (see `procedural_structure`).
+    """
+    rng, size = canvas.rng, canvas.voxel_size
+    bilayer = random_bilayer(rng)
+    distance = membrane_distance(canvas.shape, size, rng, canvas.device)
+    for _ in range(8):
+        inside = (distance.abs() < bilayer.reach).cpu().numpy()
+        if inside.any() and not (inside & (canvas.labels != ICE)).any():
+            break
+        distance = membrane_distance(canvas.shape, size, rng, canvas.device)
+    else:
+        return
+    canvas.density += bilayer.density(distance, size)
+    canvas.labels[inside] = MEMBRANE
+    if proteins:
+        area = float((distance.abs() < size).sum()) / 2 * size**2
+        count = rng.poisson(min(area / 200**2 * rng.uniform(0, 1), 200))
+        points, normals = surface_points(distance, size, int(count), rng)
+        chosen = rng.integers(0, len(proteins), len(points))
+        taken: list[NDArray[np.float64]] = []
+        for point, normal, which in zip(points, normals, chosen, strict=True):
+            reach = 0.8 * proteins[which].diameter / size
+            if all(((point - other) ** 2).sum() > reach**2 for other in taken):
+                taken.append(point)
+                canvas.draw_particle(proteins[which], random_frame(normal, rng), point)
+    canvas.occupy()
+
+
+def add_vesicle(canvas: Canvas) -> Sphere | None:
+    """Paint one closed sphere of bilayer where it meets nothing.
 
     Returns
     -------
     vesicle
-        Its radius is drawn from `VESICLES`, less where there is not the room; None where there is none at all.
+        Its radius is drawn from `VESICLES`, and reduced where there is too little room; None where there is no room.
     """
-    bilayer, size = random_bilayer(rng), canvas.voxel_size
+    bilayer, size = random_bilayer(canvas.rng), canvas.voxel_size
     smallest, largest = VESICLES
-    length = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
+    length = np.exp(canvas.rng.uniform(np.log(smallest), np.log(largest)))
     while True:
         radius = float(length / size)
         reach = radius + (bilayer.spacing / 2 + 3 * bilayer.width) / size + 1.5  # as far as the leaflets' tails
-        centre = canvas.free_spot(reach, rng, field)
+        centre = free_spot(canvas, reach)
         if centre is not None or length <= smallest:
             break
         length = max(0.85 * length, smallest)
     if centre is None:
         return None
     shell = (radius - bilayer.reach / size, radius + bilayer.reach / size)
-    canvas.draw_ball(centre, lambda r: bilayer.density((r - radius) * size, size), reach, shell, MEMBRANE)
-    z, y, x = (float(c) for c in centre)
-    return Sphere((z, y, x), radius)
+    draw_ball(canvas, centre, lambda r: bilayer.density((r - radius) * size, size), reach, shell, MEMBRANE)
+    return Sphere(centre, radius)
 
 
 def surface_points(
@@ -183,5 +210,5 @@ def _local(grid: tuple[Tensor, ...], centre: NDArray[np.float64], turn: NDArray[
 
 
 def _turn(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A random orthogonal frame (its hand is of no account: waves and ellipsoids have both)."""
+    """A random orthogonal frame, also left-handed: waves and ellipsoids have no handedness."""
     return np.asarray(np.linalg.qr(rng.normal(0, 1, (3, 3)))[0])

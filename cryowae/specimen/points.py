@@ -1,4 +1,4 @@
-"""Density of points: how models of atoms and procedural molecules, which are both lists of points, become volumes."""
+"""Density of points: atomic models and invented molecules, which are lists of points, become volumes."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Procedural molecules: random assemblies that look like proteins and nucleoproteins at 5 to 30 angstrom.
+"""Invented molecules: random assemblies that look like proteins and nucleoproteins at 5 to 30 angstrom.
 
-A kind of structure is a point group or helix, a mass, and a score that says where `assembly` should put its domains.
+A kind of structure is a point group or helix, a mass, and a score that tells `assembly` where to put its domains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,8 @@ from cryowae.specimen.filaments import random_helix
 from cryowae.specimen.points import density_of_points
 from cryowae.specimen.structures import Structure, normalised
 
-KINDS = {
-    "globular": 0.38,
-    "small": 0.08,
-    "elongated": 0.10,
-    "ring": 0.06,
-    "barrel": 0.08,
-    "shell": 0.05,
-    "membrane": 0.07,
-    "nucleoprotein": 0.15,
-    "filament": 0.02,
-    "microtubule": 0.01,
-}
-"""Kinds of structure and how often each is drawn."""
+Residues = tuple[Points, Points]
+"""Positions `(n, 3)` `(x, y, z)` in angstrom, and weights `(n,)`."""
 
 
 def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str | None = None) -> Structure:
@@ -55,37 +45,39 @@ def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str 
     """
     names = list(KINDS)
     if kind is None:
-        chance = np.array(list(KINDS.values()))
+        chance = np.array([share for share, _ in KINDS.values()])
         kind = names[int(rng.choice(len(names), p=chance / chance.sum()))]
     if kind not in KINDS:
         raise ValueError(f"got kind {kind!r}, expected one of {', '.join(names)}")
-    points, weights = _BUILDERS[kind](rng)
+    points, weights = KINDS[kind][1](rng)
     resolution = 2 * voxel_size * rng.uniform(1.0, 1.55)
     density = density_of_points(points[:, ::-1], weights, voxel_size, resolution)
     return Structure.from_density(kind, normalised(density, voxel_size), voxel_size, keep_centre=kind == "membrane")
 
 
-def _globular(rng: np.random.Generator) -> tuple[Points, Points]:
-    group = str(rng.choice(["C1", "C2", "C3", "D2", "D3"], p=[0.62, 0.16, 0.08, 0.1, 0.04]))
-    ops = point_group(group)
-    mass = np.exp(rng.uniform(np.log(150), np.log(2200)))
+def _norm(p: Points) -> Any:
+    return np.linalg.norm(p, axis=-1)
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _globular(rng: np.random.Generator) -> Residues:
+    ops = point_group(str(rng.choice(["C1", "C2", "C3", "D2", "D3"], p=[0.62, 0.16, 0.08, 0.1, 0.04])))
+    mass = _log_uniform(rng, 150, 2200)
     stretch = np.exp(rng.normal(0, 0.3, 3))
     offset = rng.normal(0, 1, 3) * (0 if len(ops) == 1 else 15)
-
     hollow = np.cbrt(mass) * rng.uniform(6, 9) if rng.random() < 0.12 else 0.0
-
-    def score(p: Points) -> Any:
-        return np.abs(np.linalg.norm((p - offset) * stretch, axis=-1) - hollow)
-
-    return assembly(rng, mass / len(ops), ops, score)
+    return assembly(rng, mass / len(ops), ops, lambda p: np.abs(_norm((p - offset) * stretch) - hollow))
 
 
-def _small(rng: np.random.Generator) -> tuple[Points, Points]:
+def _small(rng: np.random.Generator) -> Residues:
     ops = point_group(str(rng.choice(["C1", "C2"], p=[0.7, 0.3])))
-    return assembly(rng, rng.uniform(50, 150) / len(ops), ops, lambda p: np.linalg.norm(p, axis=-1))
+    return assembly(rng, rng.uniform(50, 150) / len(ops), ops, _norm)
 
 
-def _elongated(rng: np.random.Generator) -> tuple[Points, Points]:
+def _elongated(rng: np.random.Generator) -> Residues:
     half = rng.uniform(40, 120)
     bend = rng.uniform(-0.004, 0.004)
     lobes = bool(rng.random() < 0.5)
@@ -97,25 +89,20 @@ def _elongated(rng: np.random.Generator) -> tuple[Points, Points]:
         return axis + 0.15 * np.abs(p[..., 2])
 
     ops = point_group(str(rng.choice(["C1", "C2"])))
-    return assembly(rng, np.exp(rng.uniform(np.log(100), np.log(700))) / len(ops), ops, score)
+    return assembly(rng, _log_uniform(rng, 100, 700) / len(ops), ops, score)
 
 
-def _ring(rng: np.random.Generator) -> tuple[Points, Points]:
+def _ring(rng: np.random.Generator) -> Residues:
     n = int(rng.integers(3, 13))
     ops = point_group(f"C{n}" if rng.random() < 0.7 else f"D{n}")
-    mass = np.exp(rng.uniform(np.log(25), np.log(110)))
+    mass = _log_uniform(rng, 25, 110)
     radius = rng.uniform(0.5, 1.1) * n * domain_radius(mass) / np.pi
     flat, level = rng.uniform(0.5, 1.5), 0 if len(ops) == n else rng.uniform(10, 25)
-
-    def score(p: Points) -> Any:
-        return np.hypot(np.hypot(p[..., 0], p[..., 1]) - radius, flat * (p[..., 2] - level))
-
-    return assembly(rng, mass, ops, score, (8, 30))
+    return assembly(rng, mass, ops, lambda p: np.hypot(_norm(p[..., :2]) - radius, flat * (p[..., 2] - level)), (8, 30))
 
 
-def _barrel(rng: np.random.Generator) -> tuple[Points, Points]:
+def _barrel(rng: np.random.Generator) -> Residues:
     n = int(rng.integers(4, 10))
-    ops = point_group(f"D{n}")
     mass = rng.uniform(35, 120)
     radius = rng.uniform(0.9, 1.3) * n * 18 / np.pi
     height = rng.uniform(25, 75)
@@ -123,31 +110,27 @@ def _barrel(rng: np.random.Generator) -> tuple[Points, Points]:
     def score(p: Points) -> Any:
         return np.hypot(np.hypot(p[..., 0], p[..., 1]) - radius, np.maximum(np.abs(p[..., 2] - height / 2), 0) * 0.4)
 
-    return assembly(rng, mass, ops, score, (10, 30))
+    return assembly(rng, mass, point_group(f"D{n}"), score, (10, 30))
 
 
-def _shell(rng: np.random.Generator) -> tuple[Points, Points]:
+def _shell(rng: np.random.Generator) -> Residues:
     ops = point_group(str(rng.choice(["O", "I", "T"], p=[0.4, 0.45, 0.15])))
     radius = {12: 40.0, 24: 52.0, 60: 95.0}[len(ops)] * rng.uniform(0.85, 1.5)
     wall = rng.uniform(20, 35)
     mass = np.clip(rng.uniform(0.75, 1.0) * 4 * np.pi * radius**2 * wall / len(ops) / 1230, 12, 70)
-
-    def score(p: Points) -> Any:
-        return np.abs(np.linalg.norm(p, axis=-1) - radius)
-
-    return assembly(rng, mass, ops, score, (6, 16))
+    return assembly(rng, mass, ops, lambda p: np.abs(_norm(p) - radius), (6, 16))
 
 
-def _membrane(rng: np.random.Generator) -> tuple[Points, Points]:
+def _membrane(rng: np.random.Generator) -> Residues:
     ops = point_group(f"C{rng.choice([1, 2, 3, 4, 5, 6], p=[0.4, 0.2, 0.1, 0.15, 0.1, 0.05])}")
-    mass = np.exp(rng.uniform(np.log(100), np.log(700))) / len(ops)
+    mass = _log_uniform(rng, 100, 700) / len(ops)
     inside = min(rng.uniform(15, 45), 0.5 * mass)
     width = domain_radius(inside) * np.sqrt(len(ops)) * rng.uniform(0.7, 1.0)
     rods = fold(rng, np.array([inside]), PROTEIN, np.eye(3)[None], flat=45.0)[0]
     rods[:, 0] += width if len(ops) > 1 else 0
     side = rng.choice([-1.0, 1.0])
 
-    def score(p: Points) -> Any:  # the rest sits on one side, now and then some on the other
+    def score(p: Points) -> Any:  # the rest is on one side, sometimes with a part on the other
         outside = np.minimum(np.abs(p[..., 2] - side * 45), 20 + np.abs(p[..., 2] + side * 38))
         return np.hypot(p[..., 0] - rods[:, 0].mean(), p[..., 1]) + outside + 200 * (np.abs(p[..., 2]) < 30)
 
@@ -156,8 +139,8 @@ def _membrane(rng: np.random.Generator) -> tuple[Points, Points]:
     return np.concatenate([points, turned]), np.r_[weights, np.full(len(turned), PROTEIN.volume)]
 
 
-def _nucleoprotein(rng: np.random.Generator) -> tuple[Points, Points]:
-    mass = np.exp(rng.uniform(np.log(700), np.log(4200)))
+def _nucleoprotein(rng: np.random.Generator) -> Residues:
+    mass = _log_uniform(rng, 700, 4200)
     share = rng.uniform(0.3, 0.65)
     stretch = np.exp(rng.normal(0, 0.15, 3))
     # two subunits with a cleft between them
@@ -167,34 +150,31 @@ def _nucleoprotein(rng: np.random.Generator) -> tuple[Points, Points]:
     lean = rng.uniform(0.75, 1.3)
 
     def score(p: Points) -> Any:
-        q = p * stretch
-        return np.minimum(np.linalg.norm(q - gap * axis, axis=-1) * lean, np.linalg.norm(q + gap * axis, axis=-1))
+        return np.minimum(_norm(p * stretch - gap * axis) * lean, _norm(p * stretch + gap * axis))
 
     return assembly(rng, mass, point_group("C1"), score, nucleic=share)
 
 
-def _segment(microtubule: bool) -> Callable[[np.random.Generator], tuple[Points, Points]]:
-    def build(rng: np.random.Generator) -> tuple[Points, Points]:
-        points, weights, radius, rise, twist = random_helix(rng, microtubule)
-        count = int(rng.uniform(250, 350) / rise)
-        points[:, 0] += radius
-        turns = Rotation.from_rotvec(np.outer(np.radians(twist) * np.arange(count), [0, 0, 1])).as_matrix()
-        moved = points @ turns.transpose(0, 2, 1)
-        moved[:, :, 2] += (rise * (np.arange(count) - (count - 1) / 2))[:, None]
-        return moved.reshape(-1, 3), np.tile(weights, count)
-
-    return build
+def _segment(rng: np.random.Generator, microtubule: bool = False) -> Residues:
+    points, weights, radius, rise, twist = random_helix(rng, microtubule)
+    count = int(rng.uniform(250, 350) / rise)
+    points[:, 0] += radius
+    turns = Rotation.from_rotvec(np.outer(np.radians(twist) * np.arange(count), [0, 0, 1])).as_matrix()
+    moved = points @ turns.transpose(0, 2, 1)
+    moved[:, :, 2] += (rise * (np.arange(count) - (count - 1) / 2))[:, None]
+    return moved.reshape(-1, 3), np.tile(weights, count)
 
 
-_BUILDERS: dict[str, Callable[[np.random.Generator], tuple[Points, Points]]] = {
-    "globular": _globular,
-    "small": _small,
-    "elongated": _elongated,
-    "ring": _ring,
-    "barrel": _barrel,
-    "shell": _shell,
-    "membrane": _membrane,
-    "nucleoprotein": _nucleoprotein,
-    "filament": _segment(False),
-    "microtubule": _segment(True),
+KINDS: dict[str, tuple[float, Callable[[np.random.Generator], Residues]]] = {
+    "globular": (0.38, _globular),
+    "small": (0.08, _small),
+    "elongated": (0.10, _elongated),
+    "ring": (0.06, _ring),
+    "barrel": (0.08, _barrel),
+    "shell": (0.05, _shell),
+    "membrane": (0.07, _membrane),
+    "nucleoprotein": (0.15, _nucleoprotein),
+    "filament": (0.02, _segment),
+    "microtubule": (0.01, partial(_segment, microtubule=True)),
 }
+"""Kinds of structure: how often each is drawn, and what makes its residues."""

@@ -1,7 +1,7 @@
-"""Structures: the density of one molecule in a cubic box, on one scale whatever it came from.
+"""Structures: the density of one molecule in a cubic box, on one scale for all sources.
 
-Solvent is 0 and the interior of a protein about 1. Density maps are brought to that scale here; models of atoms
-and procedural molecules are drawn from points (`points.density_of_points`) that carry their contrast in those units.
+Solvent is 0 and the interior of a protein about 1. Density maps are brought to that scale here; atomic models and
+invented molecules are drawn from points (`points.density_of_points`) whose contrast is in those units.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cryowae.fourier.resampling import fourier_resample, low_pass
 Array = NDArray[np.float32]
 
 EDGE = 0.1
-"""Density that counts as molecule when the extent of one is measured."""
+"""Density above which a voxel belongs to the molecule when its extent is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Structure:
     Attributes
     ----------
     name
-        What it is called in lists and pictures.
+        Its name in lists and pictures.
     density
         `(n, n, n)` float32 on the CPU, the molecule about the centre `(n - 1) / 2`: solvent 0, protein about 1.
         The inscribed sphere holds the molecule, so that every rotation fits.
@@ -64,19 +64,20 @@ class Structure:
         voxel_size
             Angstrom.
         keep_centre
-            Turn about voxel `n // 2` of each axis (the middle of a membrane, the origin of a subunit) and not about
-            the middle of the molecule.
+            The centre of rotation is voxel `n // 2` of each axis (the middle of a membrane, the origin of a subunit)
+            and not the middle of the molecule.
         """
         return cls(name, torch.from_numpy(_tight(density, keep_centre)), float(voxel_size))
 
     @property
     def diameter(self) -> float:
         """Twice the largest distance from the box centre at which there is density, in angstrom."""
-        return 2 * self.voxel_size * _radius(self.density.numpy() > EDGE, (len(self.density) - 1) / 2)
+        where = np.argwhere(self.density.numpy() > EDGE) - (len(self.density) - 1) / 2
+        return float(2 * self.voxel_size * np.sqrt((where**2).sum(1).max(initial=0)))
 
     @property
     def volume(self) -> float:
-        """Volume in cubic angstrom of what is denser than half a protein's interior."""
+        """Volume in cubic angstrom of the voxels that are denser than half a protein's interior."""
         return float((self.density > 0.5).sum()) * self.voxel_size**3
 
     def resampled(self, voxel_size: float) -> Structure:
@@ -85,12 +86,12 @@ class Structure:
         Parameters
         ----------
         voxel_size
-            Angstrom. Coarser sampling cuts what it cannot hold with a soft spherical edge at its Nyquist frequency.
+            Angstrom. Coarser sampling removes what it cannot hold with a soft spherical edge at its Nyquist frequency.
 
         Returns
         -------
         structure
-            The four samplings made last are kept.
+            From a cache, if it is one of the last four samplings.
         """
         key = round(float(voxel_size), 4)
         if abs(key - self.voxel_size) < 1e-3 * self.voxel_size:
@@ -103,21 +104,15 @@ class Structure:
         return self._cache[key]
 
 
-def structure_from_map(
-    path: str | Path, *, voxel_size: float | None = None, name: str | None = None, keep_centre: bool = False
-) -> Structure:
-    """Structure from a density map, whatever its scale, with the noise of its solvent masked away.
+def structure_from_map(path: str | Path, *, voxel_size: float | None = None) -> Structure:
+    """Structure from a density map with any scale; the noise of its solvent is masked out. It is named after the file.
 
     Parameters
     ----------
     path
         `.mrc`, `.map` or either with `.gz`.
     voxel_size
-        Angstrom; says what the sampling of the file is where its header is wrong.
-    name
-        The file's name without its suffixes by default.
-    keep_centre
-        See `Structure.from_density`: for membrane proteins whose map is centred on the membrane.
+        Angstrom; replaces a wrong one in the header of the file.
 
     Raises
     ------
@@ -135,14 +130,14 @@ def structure_from_map(
     if not voxel > 0:
         raise TomogramError(f"got {path.name} with voxel size {voxel}, expected angstrom: name it {path.name}@SIZE")
     density = normalised(data, voxel)
-    return Structure.from_density(name or path.name.split(".")[0], density, voxel, keep_centre=keep_centre)
+    return Structure.from_density(path.name.split(".")[0], density, voxel)
 
 
 def normalised(density: Array, voxel_size: float) -> Array:
     """A map on the common scale: solvent 0, the mean over the inside of the molecule 1.
 
     The solvent level is the median over the faces of the box. The molecule is where the map, smoothed to about 20
-    angstrom, exceeds a third of what it reaches inside; what lies well outside is masked softly, crumbs included.
+    angstrom, exceeds a third of its level inside. Everything well outside is masked softly, small fragments included.
 
     Parameters
     ----------
@@ -179,18 +174,11 @@ def _tight(density: Array, keep_centre: bool, margin: float = 1.5) -> Array:
     return np.ascontiguousarray(padded[z, y, x], dtype=np.float32)
 
 
-def _radius(mask: NDArray[np.bool_], centre: float) -> float:
-    """Largest distance from the centre, in voxels, of what is in a mask; 0 when it is empty."""
-    where = np.argwhere(mask)
-    return float(np.sqrt(((where - centre) ** 2).sum(1).max())) if len(where) else 0.0
-
-
 def _magnified(density: Array, ratio: float) -> Array:
     """A cube magnified by `ratio` about voxel `n // 2`, which stays there, by cropping or padding its transform."""
     n = density.shape[0]
-    # a padded box that is a whole number of voxels in both samplings; odd to be magnified: no Nyquist planes to lose
-    sizes = np.arange(n + 4, n + 84)
-    sizes = sizes[sizes % 2 == 1] if ratio > 1 else sizes
+    # odd to be magnified: no Nyquist planes to lose
+    sizes = np.arange(n + 5 - n % 2, n + 84, 2) if ratio > 1 else np.arange(n + 4, n + 84)
     error = np.abs(sizes * ratio / np.rint(sizes * ratio) - 1)
     size = int(sizes[np.flatnonzero(error < 1e-3)[0]] if (error < 1e-3).any() else sizes[error.argmin()])
     target = round(size * ratio)
