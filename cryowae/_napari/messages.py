@@ -1,10 +1,10 @@
-"""What the library says in the words of the command line, in the words of the window."""
+"""Messages of the library for users of the plugin: names of fields in place of options of the command line."""
 
 from __future__ import annotations
 
 import re
 
-# Longer phrases first: each is what a message advises, and where that is found in the window.
+# Longer phrases first: what a message advises, and what the user does in the window instead.
 _WORDS = (
     (r"give --tilts FILE or --tilt-range LO HI", "give a tilt file or a tilt range above"),
     (r"--tilts FILE or --tilt-range LO HI", "a tilt file or a tilt range"),
@@ -33,15 +33,15 @@ _WORDS = (
 
 
 def in_window_words(message: object) -> str:
-    """A message with the names of the window's fields in place of options, on one line."""
+    """A message on one line, with the names of fields in place of options."""
     text = " ".join(str(message).split())
     for option, words in _WORDS:
         text = re.sub(option, words, text)
     return text
 
 
-def complain(message: object) -> None:
-    """Show an error as a notification."""
+def notify(message: object) -> None:
+    """Show an error as a notification of napari."""
     from napari.utils.notifications import show_error
 
     show_error(in_window_words(message))

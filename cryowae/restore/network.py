@@ -12,6 +12,7 @@ from torch import Tensor
 from cryowae.fourier.resampling import resample, resampling_ratio
 from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.models.weights import CLIP
+from cryowae.progress import SILENT, Progress
 from cryowae.tiling import Shape, plan_windows
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
@@ -56,6 +57,8 @@ class WindowNetwork:
     turns
         Passes through the network: the window as it is and turned by 180 degrees about z, y and x, which are as likely
         as they are and have the same wedge, or its mirror image in tilt; the mean of the answers, turned back.
+    progress
+        Is asked before each pass, so that a user can cancel between passes: a window can take a minute.
 
     Attributes
     ----------
@@ -72,8 +75,15 @@ class WindowNetwork:
         If the voxel size is too far from what the model knows.
     """
 
-    def __init__(self, model: Model, voxel_size: float, sample: Tensor, turns: int = len(HALF_TURNS)) -> None:
-        self.model, self.turns = model, turns
+    def __init__(
+        self,
+        model: Model,
+        voxel_size: float,
+        sample: Tensor,
+        turns: int = len(HALF_TURNS),
+        progress: Progress = SILENT,
+    ) -> None:
+        self.model, self.turns, self.progress = model, turns, progress
         self.ratio = resampling_ratio(voxel_size, model.voxel_sizes)
         self.stride = self.ratio.denominator * model.stride // gcd(self.ratio.numerator, model.stride)
         self.scale = 1.0
@@ -91,6 +101,7 @@ class WindowNetwork:
         z, y, x = window.shape[-3:]
         total = torch.zeros_like(shown)
         for axes in HALF_TURNS[: self.turns]:
+            self.progress.advance(0)
             total += self.model(shown.flip(axes)).float().flip(axes)
         return resample(total * (self.scale / self.turns), (z, y, x))
 

@@ -1,0 +1,182 @@
+"""Layers made from other layers: restored, a preview, the inferred part, a wedge cut out. No Qt here.
+
+Whole volumes are written to a temporary file and mapped, since they may be larger than the memory. The file is deleted
+with its layer, or when Python ends.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import weakref
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryowae._napari.layers import AXES, LayerData, item_of, layer_data, open_for_viewing, tomogram_from
+from cryowae.config.options import ItemOptions, RestoreOptions
+from cryowae.io.mrc import stem_of
+from cryowae.progress import Progress
+from cryowae.restore.result import RestoreResult
+from cryowae.tomogram import Tomogram
+from cryowae.tomogram.opening import with_tilts
+from cryowae.tomogram.volumes import Region
+
+RESTORED_FROM = "restored_from"
+"""Key of the input's name in the metadata of a restored layer."""
+
+CUT_FROM = "cut_from"
+"""Key of the original's name in the metadata of a layer out of which a wedge was cut."""
+
+
+def restore_layer(
+    layer: Any,
+    other: Any,
+    given: ItemOptions,
+    options: RestoreOptions,
+    model: str | Path,
+    output: Path | None,
+    progress: Progress,
+) -> tuple[LayerData, RestoreResult]:
+    """Restore a whole layer. The result looks like its input and is mapped from the file that was written.
+
+    Parameters
+    ----------
+    layer, other, given
+        As in `item_of`.
+    options, model
+        As in `restore_tomogram`.
+    output
+        The file to write; None for a temporary file, without a picture.
+    """
+    from cryowae.restore import restore_tomogram
+
+    item = item_of(layer, other, given)
+    item = replace(item, output=output or temporary_folder() / item.target.name)
+    options = replace(options, report=output is not None)
+    result = restore_tomogram(item, model=model, options=options, progress=progress)
+    restored = _mapped(result.path, item.tomogram)
+    made = _layer_like(layer, restored, f"{layer.name} restored", RESTORED_FROM)
+    if result.contrast == "bright" and made[1]["rendering"] == "minip":
+        made[1]["rendering"] = "mip"
+    return made, result
+
+
+def preview_layer(
+    layer: Any,
+    other: Any,
+    given: ItemOptions,
+    options: RestoreOptions,
+    model: str | Path,
+    region: Region,
+    progress: Progress,
+) -> LayerData:
+    """Restore a region of a layer, shown at its place in the layer; one pass of the network, to save time."""
+    from cryowae.restore import restore_region
+
+    item = item_of(layer, other, given)
+    options = replace(options, fast=True)
+    restored = restore_region(item, region, model=model, options=options, progress=progress)
+    look = {
+        "name": preview_name(layer.name),
+        "axis_labels": AXES,
+        "metadata": {RESTORED_FROM: layer.name},
+        **look_of(layer),
+        **place_of(layer, tuple(part.start for part in region)),
+    }
+    return restored, look, "image"
+
+
+def preview_name(name: str) -> str:
+    """Name of the preview of a layer."""
+    return f"{name} preview"
+
+
+def inferred_layer(layer: Any, tilts: tuple[float, float], progress: Progress) -> LayerData:
+    """A restored layer without its measured components, with grey limits of the same width about 0."""
+    from cryowae.restore import write_inferred
+
+    restored = with_tilts(tomogram_from(layer), tilt_range=tilts)
+    path = write_inferred(restored, temporary_folder() / "inferred.mrc", progress=progress)
+    made = _layer_like(layer, _mapped(path, restored), f"inferred only: {layer.name}")
+    middle = float(np.mean(layer.contrast_limits))
+    made[1]["contrast_limits"] = tuple(float(value) - middle for value in layer.contrast_limits)
+    return made
+
+
+def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float | None, progress: Progress) -> LayerData:
+    """Cut a wedge out of a layer. The result looks like the layer and knows its tilt range."""
+    from cryowae.simulate.cutting import simulate_wedge, wedge_of
+
+    whole = with_tilts(tomogram_from(layer), tilt_range=tilts)
+    output = temporary_folder() / f"{stem_of(whole.path)}_wedge.mrc"
+    simulate_wedge(whole, output, wedge=wedge_of(whole, soft=soft), noise=noise, progress=progress)
+    cut = _mapped(output, replace(whole, tilt_source="as it was cut"))
+    made = _layer_like(layer, cut, f"{layer.name}, {tilts[0]:+g} to {tilts[1]:+g}°", CUT_FROM)
+    if noise:
+        made[1]["contrast_limits"] = layer_data(cut)[1]["contrast_limits"]
+    return made
+
+
+def look_of(layer: Any) -> dict[str, Any]:
+    """How a layer looks, for another layer of similar values."""
+    return {
+        "contrast_limits": tuple(layer.contrast_limits),
+        "colormap": layer.colormap.name,
+        "gamma": layer.gamma,
+        "rendering": str(layer.rendering),
+    }
+
+
+def place_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:
+    """Where a layer is, in its own units, for another layer on its grid that begins at the voxel `start`."""
+    moved = np.subtract(layer.data_to_world(start), layer.data_to_world((0, 0, 0)))
+    return {
+        "scale": layer.scale,
+        "units": layer.units,
+        "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved),
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine,
+    }
+
+
+def temporary_folder() -> Path:
+    """A new folder for temporary files, where `TMPDIR` says; it is deleted when Python ends."""
+    folder = Path(_root().name) / secrets.token_hex(4)
+    folder.mkdir()
+    return folder
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is deleted when Python ends."""
+    return path.is_relative_to(_root().name)
+
+
+def delete_with(owner: Any, path: Path) -> None:
+    """Delete a temporary file and its folder when `owner` is no longer in use; other files are left alone."""
+    if is_temporary(path):
+        weakref.finalize(owner, shutil.rmtree, path.parent, ignore_errors=True)
+
+
+@cache
+def _root() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="cryowae-", ignore_cleanup_errors=True)
+
+
+def _mapped(path: Path, source: Tomogram) -> Tomogram:
+    """A file that was written, with the voxel size, the axes and the tilts of its source."""
+    opened = open_for_viewing(path, voxel_size=source.voxel_size, axes=source.axes)
+    return replace(opened, wedge=source.wedge, tilts=source.tilts, tilt_source=source.tilt_source)
+
+
+def _layer_like(layer: Any, tomogram: Tomogram, name: str, origin: str = "") -> LayerData:
+    """A tomogram with the look and the place of a layer, whose name is kept in the metadata under `origin`."""
+    data, look, kind = layer_data(tomogram, name)
+    if origin:
+        look["metadata"][origin] = layer.name
+    return data, {**look, **look_of(layer), **place_of(layer)}, kind
