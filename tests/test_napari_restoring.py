@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+import torch
 
+from cryowae._napari.derived_layers import (
+    CUT_FROM,
+    RESTORED_FROM,
+    cut_layer,
+    is_temporary,
+    preview_layer,
+    restore_layer,
+)
 from cryowae._napari.jobs import Cancelled, Watch
-from cryowae._napari.layers import item_of, layer_data, open_for_viewing
+from cryowae._napari.layers import TOMOGRAM, item_of, layer_data, open_for_viewing
 from cryowae._napari.messages import in_window_words
 from cryowae._napari.viewing import region_in_view
 from cryowae._napari.volume_widget import parse_tilt_range
-from cryowae.config.options import ItemOptions
+from cryowae.config.options import ItemOptions, RestoreOptions
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.writer import write_mrc
+from cryowae.progress import Progress
 
 pytest.importorskip("napari")
 from napari.layers import Image
@@ -119,6 +131,47 @@ def test_a_turned_file_is_restored_as_it_is_shown(tmp_path):
     assert item.tomogram.header.shape == (12, 8, 16) and np.array_equal(item.volume[:], layer.data)
 
 
+class Halving:
+    """In place of a network: half of every value."""
+
+    stride, receptive_field, voxel_sizes, name, device = 8, 8, (5.0, 20.0), "halving", torch.device("cpu")
+
+    def __call__(self, window):
+        return window * 0.5
+
+
+def test_a_layer_in_memory_is_restored_as_its_file_is(tmp_path):
+    layer = opened_layer(tmp_path)
+    copy = Image(np.array(layer.data), scale=layer.scale, units=layer.units, name="copy")
+    made = []
+    for shown in (layer, copy):
+        given = ItemOptions(tilt_range=(-60, 50), contrast="bright")
+        options = RestoreOptions(consistency="soft", report=True)
+        (data, look, _), result = restore_layer(
+            shown, partial(item_of, shown, None, given), options, Halving(), Progress()
+        )
+        made.append(data)
+        assert look["name"] == f"{shown.name} restored" and look["metadata"][RESTORED_FROM] == shown.name
+        assert look["rendering"] == "mip" and isinstance(data, np.memmap)  # bright protein: the brightest voxel
+        assert is_temporary(result.path) and not result.pictures
+    assert np.array_equal(*made) and not np.array_equal(made[0], layer.data)
+    part = (slice(0, 8), slice(2, 8), slice(4, 12))
+    previews = [
+        preview_layer(shown, partial(item_of, shown, None, given), RestoreOptions(), Halving(), part, Progress())
+        for shown in (layer, copy)
+    ]
+    assert previews[0][0].shape == (8, 6, 8) and np.array_equal(previews[0][0], previews[1][0])
+
+
+def test_the_wedge_that_is_cut_out_of_a_layer_is_what_it_knows(tmp_path):
+    layer = opened_layer(tmp_path)
+    for soft in (False, True):
+        data, look, _ = cut_layer(layer, (-40, 30), soft, None, Progress())
+        known = look["metadata"][TOMOGRAM]
+        assert (known.wedge.tilt_min, known.wedge.tilt_max) == (-40, 30) and known.tilt_source == "as it was cut"
+        assert look["metadata"][CUT_FROM] == "tomo" and data.shape == layer.data.shape
+
+
 def test_a_watch_reports_its_steps_and_stops_at_the_next_step():
     watch = Watch()
     assert watch.words() == "preparing"
@@ -138,5 +191,7 @@ def test_messages_name_fields_and_not_options():
         "no tilt angles found beside a.mrc; expected a .tlt:\n give --tilts FILE or --tilt-range LO HI"
     )
     assert said.endswith("give a tilt file or a tilt range above") and "\n" not in said
+    said = in_window_words("a thin file: give --axes xzy; lower --overlap or choose another --device: a--b.mrc, -60 60")
+    assert said.endswith("“cryowae view --axes xzy”; lower overlap or choose another device: a--b.mrc, -60 60")
     said = in_window_words("look like its halves and were not used: with --half1 and --half2 their mean is restored")
     assert "one as the tomogram and one as the other half" in said  # not the half of a whole

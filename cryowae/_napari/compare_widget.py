@@ -33,9 +33,9 @@ class CompareWidget(VolumeWidget):
         from qtpy.QtCore import QTimer
 
         super().__init__(napari_viewer)
-        self._again, self._guessed, self._filled, self._seen = False, ComparedLayers(), "", set(self.volumes())
+        self._guessed, self._filled = ComparedLayers(), ""
         self.before, self.after, self.truth = (
-            self.choice(label, nullable=True) for label in ("before", "after", "truth")
+            self.choice(role, nullable=True) for role in ("before", "after", "truth")
         )
         self.plane = RadioButtons(label="plane", choices=list(_PLANES), orientation="horizontal")
         self.beside = self.button("Side by side", self.show_beside, "All in one row; zoom, position and slice linked.")
@@ -73,12 +73,9 @@ class CompareWidget(VolumeWidget):
         self.before.value, self.after.value, self.truth.value = guessed.before, guessed.after, guessed.truth
         self._fill_tilts()
 
-    def reset_choices(self, *args: Any) -> None:
-        """Napari calls this when layers are added, removed or moved: a new restoration is chosen."""
-        super().reset_choices(*args)
-        volumes = self.volumes()
-        changed, self._seen = set(volumes) != self._seen, set(volumes)
-        if changed and guess_compared(volumes) != self._guessed:  # not if layers were only moved
+    def layers_changed(self, new: list[Any]) -> None:
+        """Choose a new restoration; otherwise the choice stays."""
+        if guess_compared(self.volumes()) != self._guessed:
             self.guess()
 
     def show_beside(self, layers: list[Any] | None = None) -> None:
@@ -122,11 +119,11 @@ class CompareWidget(VolumeWidget):
         self._viewer.bind_key("B", None, overwrite=True)
 
     def _draw(self) -> None:
-        """Draw the chosen picture in the background; changes in the meantime are drawn next."""
+        """Draw the chosen picture in the background, one at a time."""
         if self.native.parent() is None:  # closed, but napari still tells it of layers
             return
         if self.drawing.busy:
-            self._again = True
+            self._draw_later()
             return
         ask = partial(
             draw,
@@ -138,21 +135,11 @@ class CompareWidget(VolumeWidget):
             upward=str(camera_of(self._viewer).orientation2d[0]) == "up",
         )
         self.report.value = ""
-        self.drawing.start(ask, self._show_picture, self._show_error)
-
-    def _show_picture(self, picture: NDArray[np.uint8]) -> None:
-        self.canvas.show(picture)
-        self._draw_next()
+        self.drawing.start(ask, self.canvas.show, self._show_error)
 
     def _show_error(self, words: str) -> None:
         self.report.value = words
         self.canvas.clear()
-        self._draw_next()
-
-    def _draw_next(self) -> None:
-        if self._again:
-            self._again = False
-            self._timer.start()
 
     def _draw_later(self, *_: Any) -> None:
         self._timer.start()

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from cryowae._napari.layers import AXES, LayerData, item_of, layer_data, open_for_viewing, tomogram_from
-from cryowae.config.options import ItemOptions, RestoreOptions
+from cryowae._napari.layers import AXES, LayerData, layer_data, open_for_viewing, percentile_limits, tomogram_from
+from cryowae.config.options import RestoreOptions
 from cryowae.io.mrc import stem_of
 from cryowae.progress import Progress
 from cryowae.restore.result import RestoreResult
-from cryowae.tomogram import Tomogram
+from cryowae.tomogram import Item, Tomogram
 from cryowae.tomogram.opening import with_tilts
 from cryowae.tomogram.volumes import Region
 
@@ -34,42 +35,35 @@ CUT_FROM = "cut_from"
 
 
 def restore_layer(
-    layer: Any,
-    other: Any,
-    given: ItemOptions,
-    options: RestoreOptions,
-    model: str | Path,
-    output: Path | None,
-    progress: Progress,
+    layer: Any, make_item: Callable[[], Item], options: RestoreOptions, model: str | Path, progress: Progress
 ) -> tuple[LayerData, RestoreResult]:
     """Restore a whole layer. The result looks like its input and is mapped from the file that was written.
 
     Parameters
     ----------
-    layer, other, given
-        As in `item_of`.
-    options, model
+    layer
+        The tomogram, or its first half.
+    make_item
+        Gives the work with this layer, see `item_of`; called here, since it may read the whole layer. Without an
+        output, the result is a temporary file without a picture.
+    options, model, progress
         As in `restore_tomogram`.
-    output
-        The file to write; None for a temporary file, without a picture.
     """
     from cryowae.restore import restore_tomogram
 
-    item = item_of(layer, other, given)
-    item = replace(item, output=output or temporary_folder() / item.target.name)
-    options = replace(options, report=output is not None)
+    item = make_item()
+    options = replace(options, report=item.output is not None)
+    item = replace(item, output=item.output or temporary_folder() / item.target.name)
     result = restore_tomogram(item, model=model, options=options, progress=progress)
     restored = _mapped(result.path, item.tomogram)
-    made = _layer_like(layer, restored, f"{layer.name} restored", RESTORED_FROM)
-    if result.contrast == "bright" and made[1]["rendering"] == "minip":
-        made[1]["rendering"] = "mip"
-    return made, result
+    inverted = result.contrast == "bright" and layer.rendering == "minip"  # the default, for dark protein
+    changes = {"rendering": "mip"} if inverted else {}
+    return _layer_like(layer, restored, f"{layer.name} restored", RESTORED_FROM, **changes), result
 
 
 def preview_layer(
     layer: Any,
-    other: Any,
-    given: ItemOptions,
+    make_item: Callable[[], Item],
     options: RestoreOptions,
     model: str | Path,
     region: Region,
@@ -78,9 +72,8 @@ def preview_layer(
     """Restore a region of a layer, shown at its place in the layer; one pass of the network, to save time."""
     from cryowae.restore import restore_region
 
-    item = item_of(layer, other, given)
     options = replace(options, fast=True)
-    restored = restore_region(item, region, model=model, options=options, progress=progress)
+    restored = restore_region(make_item(), region, model=model, options=options, progress=progress)
     look = {
         "name": preview_name(layer.name),
         "axis_labels": AXES,
@@ -102,10 +95,8 @@ def inferred_layer(layer: Any, tilts: tuple[float, float], progress: Progress) -
 
     restored = with_tilts(tomogram_from(layer), tilt_range=tilts)
     path = write_inferred(restored, temporary_folder() / "inferred.mrc", progress=progress)
-    made = _layer_like(layer, _mapped(path, restored), f"inferred only: {layer.name}")
-    middle = float(np.mean(layer.contrast_limits))
-    made[1]["contrast_limits"] = tuple(float(value) - middle for value in layer.contrast_limits)
-    return made
+    limits = tuple(np.subtract(layer.contrast_limits, np.mean(layer.contrast_limits)).tolist())
+    return _layer_like(layer, _mapped(path, restored), f"inferred only: {layer.name}", contrast_limits=limits)
 
 
 def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float | None, progress: Progress) -> LayerData:
@@ -116,10 +107,8 @@ def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float |
     output = temporary_folder() / f"{stem_of(whole.path)}_wedge.mrc"
     simulate_wedge(whole, output, wedge=wedge_of(whole, soft=soft), noise=noise, progress=progress)
     cut = _mapped(output, replace(whole, tilt_source="as it was cut"))
-    made = _layer_like(layer, cut, f"{layer.name}, {tilts[0]:+g} to {tilts[1]:+g}°", CUT_FROM)
-    if noise:
-        made[1]["contrast_limits"] = layer_data(cut)[1]["contrast_limits"]
-    return made
+    changes = {"contrast_limits": percentile_limits(cut.data)} if noise else {}
+    return _layer_like(layer, cut, f"{layer.name}, {tilts[0]:+g} to {tilts[1]:+g}°", CUT_FROM, **changes)
 
 
 def look_of(layer: Any) -> dict[str, Any]:
@@ -134,15 +123,9 @@ def look_of(layer: Any) -> dict[str, Any]:
 
 def place_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:
     """Where a layer is, in its own units, for another layer on its grid that begins at the voxel `start`."""
+    place = {name: getattr(layer, name) for name in ("scale", "units", "rotate", "shear", "affine")}
     moved = np.subtract(layer.data_to_world(start), layer.data_to_world((0, 0, 0)))
-    return {
-        "scale": layer.scale,
-        "units": layer.units,
-        "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved),
-        "rotate": layer.rotate,
-        "shear": layer.shear,
-        "affine": layer.affine,
-    }
+    return {**place, "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved)}
 
 
 def temporary_folder() -> Path:
@@ -174,9 +157,9 @@ def _mapped(path: Path, source: Tomogram) -> Tomogram:
     return replace(opened, wedge=source.wedge, tilts=source.tilts, tilt_source=source.tilt_source)
 
 
-def _layer_like(layer: Any, tomogram: Tomogram, name: str, origin: str = "") -> LayerData:
-    """A tomogram with the look and the place of a layer, whose name is kept in the metadata under `origin`."""
+def _layer_like(layer: Any, tomogram: Tomogram, name: str, origin: str = "", **changes: Any) -> LayerData:
+    """A tomogram at the place of a layer, with its look but for `changes`; `origin` is the key of the layer's name."""
     data, look, kind = layer_data(tomogram, name)
     if origin:
         look["metadata"][origin] = layer.name
-    return data, {**look, **look_of(layer), **place_of(layer)}, kind
+    return data, {**look, **look_of(layer), **place_of(layer), **changes}, kind

@@ -111,10 +111,7 @@ class JobPanel(Container[Any]):
         return self._watch is not None
 
     def start(
-        self,
-        work: Callable[[Progress], Any],
-        then: Callable[[Any], None],
-        failed: Callable[[str], None] = notify,
+        self, work: Callable[[Progress], Any], then: Callable[[Any], None], failed: Callable[[str], None] = notify
     ) -> None:
         """Run `work` in the background, then hand what it returns to `then` in the thread of the window.
 
@@ -172,9 +169,8 @@ class JobPanel(Container[Any]):
             self._watch.cancel()
 
     def _show(self, *, running: bool) -> None:
-        self._bar.visible = running and not self._quiet
         self._bar.value = 0
-        self.stop.visible = running and not self._quiet
+        self._bar.visible = self.stop.visible = running and not self._quiet
 
 
 def _attempt(

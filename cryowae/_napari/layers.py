@@ -63,15 +63,8 @@ def percentile_limits(volume: NDArray[Any], percentiles: tuple[float, float] = _
 
 def describe_header(header: MrcHeader) -> dict[str, Any]:
     """The fields of a header that are of interest to users, in plain types."""
-    return {
-        "mode": header.mode,
-        "shape": header.shape,
-        "cell": tuple(float(header.record["cella"][axis]) for axis in "xyz"),
-        "origin": header.origin,
-        "nstart": header.nstart,
-        "labels": header.labels,
-        "extended": len(header.extended),
-    }
+    fields = {name: getattr(header, name) for name in ("mode", "shape", "origin", "nstart", "labels")}
+    return {**fields, "cell": header.record["cella"].item(), "extended": len(header.extended)}
 
 
 def open_for_viewing(path: str | Path, **options: Any) -> Tomogram:
@@ -112,7 +105,7 @@ def volumes_of(viewer: Any) -> list[Any]:
     return [layer for layer in viewer.layers if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb]
 
 
-def item_of(layer: Any, other: Any = None, given: ItemOptions | None = None) -> Item:
+def item_of(layer: Any, other: Any = None, given: ItemOptions | None = None, output: Path | None = None) -> Item:
     """The work that a user asks for: a layer with its tilts, its contrast and its other half.
 
     Parameters
@@ -124,6 +117,8 @@ def item_of(layer: Any, other: Any = None, given: ItemOptions | None = None) -> 
     given
         Tilts and contrast from the fields of a widget. Without a tilt file or a tilt range: the tilts that the layer
         knows, else those beside its file.
+    output
+        The file to write.
 
     Raises
     ------
@@ -148,7 +143,7 @@ def item_of(layer: Any, other: Any = None, given: ItemOptions | None = None) -> 
         tomogram = with_tilts(tomogram, tilts=given.tilts, tilt_range=given.tilt_range)
     if given.flip_tilt:
         tomogram = tomogram.negated()
-    return Item(tomogram, contrast=given.contrast, **halves)
+    return Item(tomogram, output, contrast=given.contrast, **halves)
 
 
 def tomogram_from(layer: Any) -> Tomogram:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox, Label
 
 from cryowae._napari.contributions import write_volume
 from cryowae._napari.derived_layers import RESTORED_FROM, is_temporary, preview_layer, preview_name, restore_layer
-from cryowae._napari.layers import LayerData, tomogram_of, voxel_size_of
-from cryowae._napari.messages import in_window_words, notify
+from cryowae._napari.layers import LayerData, item_of, tomogram_of, voxel_size_of
+from cryowae._napari.messages import in_window_words
 from cryowae._napari.viewing import region_in_view
 from cryowae._napari.volume_widget import VolumeWidget, option_field
 from cryowae.config.options import ItemOptions, RestoreOptions, help_of
-from cryowae.errors import CryowaeError
+from cryowae.errors import CryowaeError, TomogramError
 from cryowae.io.mrc import SUFFIXES
 from cryowae.io.neighbours import find_halves
 from cryowae.restore.result import RestoreResult
+from cryowae.tomogram import Item
 
 _TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"
 _VOLUMES = f"MRC volumes ({' '.join('*' + ending for ending in SUFFIXES)})"
@@ -41,7 +43,6 @@ class RestoreWidget(VolumeWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._result: Any = None
-        self._seen = self.volumes()
         self.tomogram = self.choice("tomogram", tooltip="The layer to restore, or a half.")
         self.other = self.choice("other half", nullable=True, tooltip="The mean of both halves is restored.")
         self.known = Label(label="tilts")
@@ -61,15 +62,12 @@ class RestoreWidget(VolumeWidget):
         fields = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip, self.voxel_size]
         fields += [self.contrast, self.consistency, self.wedge, self.weights, self.output, self.fast]
         self.lay_out(*fields, [self.preview, self.restore, self.save], self.job, self.report)
-        self.tomogram.changed.connect(self._choose)
-        self._choose(self.tomogram.value)
+        choose = self.guarded(self._choose)
+        self.tomogram.changed.connect(choose)
+        choose()
 
-    def reset_choices(self, *args: Any) -> None:
-        """Napari calls this when layers are added or removed: a new layer may be the other half."""
-        super().reset_choices(*args)
-        volumes = self.volumes()
-        new = [layer for layer in volumes if layer not in self._seen]
-        self._seen = volumes
+    def layers_changed(self, new: list[Any]) -> None:
+        """Choose the other half if it is among the new layers."""
         if self.other.value is None:
             self._pair(new)
 
@@ -79,25 +77,22 @@ class RestoreWidget(VolumeWidget):
         chosen = ask(FileDialogMode.OPTIONAL_FILE, "Save the result", str(suggested), _VOLUMES)
         return Path(chosen) if chosen else None
 
-    def _asked(self) -> tuple[Any, Any, ItemOptions, RestoreOptions, str | Path]:
-        """The chosen layer, its other half, what is given of them, options and weights; corrects the layer's scale."""
+    def _asked(self) -> tuple[Any, Callable[[], Item], RestoreOptions, str | Path]:
+        """The chosen layer, what makes its item, options and weights; corrects the scale of the layer."""
         layer, other = self.tomogram.value, self.other.value
         if layer is None:
             raise CryowaeError("there is no volume: open one first (File > Open, or drop it into the window)")
         wanted, has = float(self.voxel_size.value), voxel_size_of(layer.scale, layer.units)
         if abs(wanted - has) > 0.005:  # the field has two decimals
             layer.scale = layer.scale * (wanted / has)
-        given = ItemOptions(
-            tilts=_file(self.tilt_file),
-            tilt_range=self.tilts(),
-            flip_tilt=bool(self.flip.value),
-            contrast=self.contrast.value,
-        )
-        options = RestoreOptions(consistency=self.consistency.value, wedge=self.wedge.value, fast=bool(self.fast.value))
-        return layer, other if other is not layer else None, given, options, _file(self.weights) or "default"
+        tilts: dict[str, Any] = {"tilts": _file(self.tilt_file), "tilt_range": self.tilts()}
+        given = ItemOptions(**tilts, flip_tilt=self.flip.value, contrast=self.contrast.value)
+        options = RestoreOptions(consistency=self.consistency.value, wedge=self.wedge.value, fast=self.fast.value)
+        make_item = partial(item_of, layer, other if other is not layer else None, given, _file(self.output))
+        return layer, make_item, options, _file(self.weights) or "default"
 
     def _restore(self) -> None:
-        work = partial(restore_layer, *self._asked(), _file(self.output))
+        work = partial(restore_layer, *self._asked())
         self.report.value = ""
         self.job.start(work, self._add_restored)
 
@@ -142,19 +137,13 @@ class RestoreWidget(VolumeWidget):
         lines = [line for line in str(self.report.value).splitlines() if line != _UNSAVED]
         self.report.value = "\n".join([*lines, f"Saved as {paths[0]}."])
 
-    def _choose(self, layer: Any) -> None:
+    def _choose(self) -> None:
         """Show what is known of the layer, and look for its other half among the others."""
+        layer = self.tomogram.value
         if layer is None:
             self.known.value = "no volume is open"
             return
         self.other.value = None
-        try:
-            size = voxel_size_of(layer.scale, layer.units)
-            self.voxel_size.value = size
-        except CryowaeError as error:
-            notify(error)
-        except ValueError:  # outside the range of the field
-            notify(f"the layer has voxels of {size:g} Å; expected 0.01 to 10000: correct the voxel size")
         opened = tomogram_of(layer.metadata)
         if opened is None or opened.wedge is None:
             self.known.value = "none found: give a range or a file"
@@ -163,6 +152,10 @@ class RestoreWidget(VolumeWidget):
             source = re.sub(r"\S*/", "", opened.tilt_source)  # names of files without their folders
             self.known.value = f"{wedge.tilt_min:+.4g} to {wedge.tilt_max:+.4g}°, {source}"
         self._pair(self.volumes())
+        size = voxel_size_of(layer.scale, layer.units)
+        if not self.voxel_size.min <= size <= self.voxel_size.max:
+            raise TomogramError(f"the layer has voxels of {size:g} Å; expected 0.01 to 10000: correct the voxel size")
+        self.voxel_size.value = size
 
     def _pair(self, candidates: list[Any]) -> None:
         """Choose the other half of the tomogram, if it is among these layers."""

@@ -11,7 +11,7 @@ from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit, Pus
 from cryowae._napari.derived_layers import delete_with
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData, tomogram_of, volumes_of
-from cryowae._napari.messages import notify
+from cryowae._napari.messages import in_window_words, notify
 from cryowae._napari.viewing import grid_of, name_layers, show_scale_bar
 from cryowae.config.options import TomogramOptions, help_of
 from cryowae.errors import CryowaeError, TiltError
@@ -38,7 +38,7 @@ class VolumeWidget(Container[Any]):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer, self._seen = viewer, volumes_of(viewer)
         self.job = JobPanel()
         self.tilt_range = LineEdit(label="tilt range", tooltip=help_of(TomogramOptions, "tilt_range"))
         self.report = Label(value="")
@@ -62,7 +62,7 @@ class VolumeWidget(Container[Any]):
             try:
                 action()
             except CryowaeError as error:
-                failed(str(error))
+                failed(in_window_words(error))
 
         return run
 
@@ -73,6 +73,16 @@ class VolumeWidget(Container[Any]):
     def tilts(self) -> tuple[float, float] | None:
         """The tilt range in its field; raises `TiltError` if it cannot be used."""
         return parse_tilt_range(str(self.tilt_range.value))
+
+    def reset_choices(self, *args: Any) -> None:
+        """Napari calls this when layers are added, removed or moved."""
+        super().reset_choices(*args)
+        before, self._seen = self._seen, self.volumes()
+        if set(before) != set(self._seen):
+            self.layers_changed([layer for layer in self._seen if layer not in before])
+
+    def layers_changed(self, new: list[Any]) -> None:
+        """Some volumes were added or removed; `new` are those that were added."""
 
     def lay_out(self, *rows: Any, below: Any = None) -> None:
         """Arrange fields below one another, lists of buttons side by side, and a Qt widget at the end."""
@@ -128,9 +138,7 @@ def parse_tilt_range(text: str) -> tuple[float, float] | None:
     text = text.strip().replace("−", "-").replace("°", "")
     if not text:
         return None
-    numbers = re.findall(r"[-+]?\d+(?:\.\d+)?", text)
-    if len(numbers) == 1 and text[0] in "±" and not numbers[0].startswith("-"):
-        numbers = [f"-{numbers[0]}", numbers[0]]
+    numbers = re.findall(r"[-+]?\d+(?:\.\d+)?", re.sub(r"^±\s*([\d.]+)$", r"-\1 \1", text))
     if len(numbers) != 2:
         raise TiltError(
             f"got {text!r} for the tilt range; expected the lowest and the highest tilt, for example -60 60"
