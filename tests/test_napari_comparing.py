@@ -1,13 +1,13 @@
-"""What belongs together among the layers of a viewer, without a window."""
+"""Which layers of a viewer are versions of one volume, without a window."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from cryowae._napari.comparing import Versions, guess_versions, tilts_of
-from cryowae._napari.reader import read_volumes
-from cryowae._napari.restoring import CUT_FROM, RESTORED_FROM
+from cryowae._napari.comparing import ComparedLayers, guess_compared
+from cryowae._napari.contributions import read_volumes
+from cryowae._napari.derived_layers import CUT_FROM, RESTORED_FROM
 from cryowae.io.mrc import write_mrc
 
 pytest.importorskip("napari")
@@ -24,32 +24,32 @@ def viewer():
     return ViewerModel()
 
 
-def test_a_restored_layer_goes_with_what_it_was_made_of(viewer):
+def test_a_restored_layer_is_compared_with_its_input(viewer):
     layers(viewer, "truth", "cut", "other", "restored", cut={CUT_FROM: "truth"}, restored={RESTORED_FROM: "cut"})
-    found = guess_versions(viewer.layers)
+    found = guess_compared(viewer.layers)
     assert [layer.name for layer in found.layers()] == ["cut", "restored", "truth"]
     viewer.add_image(np.zeros((2, 4, 4)), name="preview", metadata={RESTORED_FROM: "other"})
-    assert guess_versions(viewer.layers) == found
+    assert guess_compared(viewer.layers) == found
     viewer.layers.remove("cut")
-    assert guess_versions(viewer.layers).before is viewer.layers[0]
+    assert guess_compared(viewer.layers).before is viewer.layers[0]
 
 
-def test_a_cut_layer_goes_with_the_whole(viewer):
+def test_a_cut_layer_is_compared_with_the_whole(viewer):
     layers(viewer, "whole", "cut", cut={CUT_FROM: "whole"})
-    found = guess_versions(viewer.layers)
+    found = guess_compared(viewer.layers)
     assert (found.before.name, found.after.name, found.truth) == ("whole", "cut", None)
 
 
-def test_files_go_together_by_name(viewer, tmp_path):
+def test_files_are_matched_by_name(viewer, tmp_path):
     for name in ("a_truth", "a", "a_restored", "b"):
         write_mrc(tmp_path / f"{name}.mrc", np.random.default_rng(0).normal(size=(4, 8, 8)), voxel_size=10)
     (tmp_path / "a.tlt").write_text("-50\n0\n60\n")
     for name in ("a_truth", "b", "a", "a_restored"):
         for data, options, _ in read_volumes(str(tmp_path / f"{name}.mrc")):
             viewer.add_image(data, **options)
-    found = guess_versions(viewer.layers)
+    found = guess_compared(viewer.layers)
     assert [layer.name for layer in found.layers()] == ["a", "a_restored", "a_truth"]
-    assert tilts_of(found) == (-50, 60)
+    assert found.tilt_range() == (-50, 60)
 
 
 def test_the_wedge_is_that_of_the_later_layer(viewer, tmp_path):
@@ -61,12 +61,13 @@ def test_the_wedge_is_that_of_the_later_layer(viewer, tmp_path):
             viewer.add_image(data, **options)
     whole, cut = viewer.layers
     (plain,) = layers(viewer, "plain")
-    assert tilts_of(Versions(whole, cut)) == (-40, 40)
-    assert tilts_of(Versions(whole, plain)) == (-60, 60)
+    assert ComparedLayers(whole, cut).tilt_range() == (-40, 40)
+    assert ComparedLayers(whole, plain).tilt_range() == (-60, 60)
 
 
-def test_anything_goes_with_anything_else_and_nothing_with_nothing(viewer):
-    assert guess_versions([]) == Versions()
+def test_layers_without_relation_are_compared_in_order(viewer):
+    assert guess_compared([]) == ComparedLayers()
     one, two = layers(viewer, "one", "two")
-    assert guess_versions([one]).layers() == [one]
-    assert guess_versions([one, two]) == Versions(one, two) and tilts_of(Versions(one, two)) is None
+    assert guess_compared([one]).layers() == [one]
+    assert guess_compared([one, two]) == ComparedLayers(one, two)
+    assert ComparedLayers(one, two).tilt_range() is None

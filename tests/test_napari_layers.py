@@ -15,24 +15,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cryowae._napari import sources
-from cryowae._napari.figure_canvas import camera_of, grid_of, show_scale_bar
+from cryowae._napari.contributions import get_reader, read_volumes, sample_scene, write_volume
+from cryowae._napari.derived_layers import delete_with, is_temporary, place_of, temporary_folder
 from cryowae._napari.layers import (
     TOMOGRAM,
-    grey_limits,
     layer_data,
     open_for_viewing,
-    place_of,
+    percentile_limits,
     require_volume,
+    tomogram_from,
     volumes_of,
     voxel_size_of,
 )
-from cryowae._napari.reader import get_reader, read_volumes
-from cryowae._napari.sample import sample_scene
-from cryowae._napari.scratch import is_scratch
-from cryowae._napari.sources import source_of
-from cryowae._napari.view import show_files
-from cryowae._napari.writer import write_volume
+from cryowae._napari.viewing import camera_of, grid_of, show_files, show_scale_bar
 from cryowae.cli import app
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.io.mrc import write_mrc
@@ -65,7 +60,7 @@ def model():
     return ViewerModel()
 
 
-def test_manifest_is_valid_and_everything_it_names_is_there():
+def test_manifest_is_valid_and_its_names_exist():
     manifest = npe2.PluginManifest.from_distribution("cryowae")
     manifest.validate_imports()
     assert manifest.name == "cryowae" and manifest.display_name == "cryowae"
@@ -77,13 +72,13 @@ def test_manifest_is_valid_and_everything_it_names_is_there():
 
 def test_importing_the_plugin_brings_neither_qt_nor_napari():
     code = (
-        "import sys, cryowae._napari.reader, cryowae._napari.writer, cryowae._napari.sample, cryowae.cli; "
+        "import sys, cryowae._napari.contributions, cryowae._napari.viewing, cryowae.cli; "
         "sys.exit(any(m.split('.')[0] in ('qtpy', 'PyQt6', 'PySide6', 'napari') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_the_reader_takes_volumes_and_leaves_the_rest():
+def test_the_reader_takes_volumes_only():
     for name in ("a.mrc", "a.REC", "a.map", "a.st", "a.mrc.gz"):
         assert get_reader(name) is not None
     assert get_reader("a.tif") is None and get_reader(["a.mrc", "a.tif"]) is None and get_reader([]) is None
@@ -109,7 +104,7 @@ def test_layer_has_scale_units_axes_greys_and_header(tmp_path):
 
 
 @pytest.mark.parametrize(("dtype", "mode"), [("f4", 2), ("f2", 12), ("i2", 2), (">f4", 2)])
-def test_what_is_saved_is_what_was_opened(tmp_path, dtype, mode):
+def test_saved_files_equal_opened_files(tmp_path, dtype, mode):
     path = save(tmp_path, dtype=dtype)
     (layer,) = read_volumes(str(path))
     target = str(tmp_path / "saved.mrc")
@@ -144,7 +139,7 @@ def test_saving_over_the_file_that_is_shown_loses_nothing(tmp_path):
     assert np.array_equal(data, before)
 
 
-def test_layers_that_are_no_volume_are_refused(tmp_path):
+def test_layers_that_are_not_volumes_are_refused(tmp_path):
     meta = {"name": "picture", "scale": (1, 1, 1)}
     with pytest.raises(TomogramError, match="'picture' holds 4 x 4 values"):
         write_volume(str(tmp_path / "a.mrc"), np.zeros((4, 4)), meta)
@@ -155,31 +150,29 @@ def test_layers_that_are_no_volume_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_pyramid_is_refused_and_not_taken_at_its_coarsest_level(tmp_path):
+def test_a_pyramid_is_refused_and_its_coarsest_level_not_used(tmp_path):
     levels = [np.zeros((n, n, n), np.float32) for n in (16, 8)]
     pyramid = napari.layers.Image(levels, multiscale=True, name="coarse", scale=(10,) * 3)
-    for act in (lambda: require_volume(pyramid.data, "coarse"), lambda: source_of(pyramid)):
+    for act in (lambda: require_volume(pyramid.data, "coarse"), lambda: tomogram_from(pyramid)):
         with pytest.raises(TomogramError, match="'coarse' is a pyramid"):
             act()
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_was_replaced_is_not_taken_for_what_is_shown(tmp_path):
+def test_a_file_that_was_replaced_does_not_change_the_layer(tmp_path):
     ((data, options, _),) = read_volumes(str(save(tmp_path)))
     shown, before = model().add_image(data, **options), np.array(data)
     os.replace(save(tmp_path, "other.mrc", seed=1), tmp_path / "tomo.mrc")
-    found = source_of(shown)
-    assert is_scratch(found.path) and found.path.name == "tomo.mrc"
-    with mrcfile.open(found.path) as file:
-        assert np.array_equal(file.data, before)
+    found = tomogram_from(shown)
+    assert found.path.name == "tomo.mrc" and np.array_equal(found.data, before)
 
 
-def test_values_that_are_no_numbers_are_refused_in_one_line(tmp_path):
+def test_values_that_are_not_finite_are_refused_in_one_line(tmp_path):
     volume = np.zeros((4, 4, 4), np.float32)
     volume[2, 1, 1] = np.nan
     layer = napari.layers.Image(volume, name="holed")
     for act in (
-        lambda: source_of(layer),
+        lambda: tomogram_from(layer),
         lambda: write_volume(str(tmp_path / "a.mrc"), volume, {"name": "holed"}),
     ):
         with pytest.raises(TomogramError, match="'holed' has NaN values"):
@@ -202,41 +195,50 @@ def test_units_become_angstrom():
     assert voxel_size_of((0.001,) * 3, ("micrometer",) * 3) == 10
 
 
-def test_source_is_the_file_or_a_new_one_where_there_is_none(tmp_path):
+def test_a_layer_becomes_a_tomogram_with_its_values_and_its_scale(tmp_path):
     path = save(tmp_path)
     viewer = model()
     ((data, options, _),) = read_volumes(str(path))
     shown = viewer.add_image(data, **options)
-    assert source_of(shown).path == path
+    found = tomogram_from(shown)
+    assert found.path == path and found.data is data and found.voxel_size == 10 and found.wedge.tilt_max == 60
     shown.scale = (12, 12, 12)  # corrected by the user
-    assert source_of(shown).voxel_size == 12
+    assert tomogram_from(shown).voxel_size == 12 and tomogram_from(shown).data is data
     made = viewer.add_image(np.array(data) * 2, scale=(1, 1, 1), units=("nm",) * 3, name="twice / it")
-    found = source_of(made)
-    assert found.path.name == "twice___it.mrc" and found.voxel_size == 10
-    with mrcfile.open(found.path) as file:
-        assert np.array_equal(file.data, made.data)
+    found = tomogram_from(made)
+    assert str(found.path) == "twice_it" and found.voxel_size == 10 and found.wedge is None
+    assert np.array_equal(found.data, made.data)
     shown.data = np.array(data) + 1  # no longer what the file holds
-    assert is_scratch(source_of(shown).path)
+    found = tomogram_from(shown)
+    assert np.array_equal(found.data, np.array(data) + 1) and found.header.origin == (10, 20, 30)
+    assert found.path == path and found.wedge.tilt_max == 60
 
 
-def test_values_in_memory_are_copied_once_until_they_change_and_the_copy_goes_with_the_layer(monkeypatch):
-    written = []
-    real = sources.write_mrc
-    monkeypatch.setattr(sources, "write_mrc", lambda path, *args, **kw: written.append(path) or real(path, *args, **kw))
+def test_values_in_memory_are_used_as_they_are_and_no_file_is_written(tmp_path):
     volume = np.random.default_rng(0).normal(size=SHAPE)
     layer = napari.layers.Image(volume, scale=(10,) * 3)
-    path = source_of(layer).path
-    assert source_of(layer).path == path and written == [path]
+    before = set(temporary_folder().parent.rglob("*"))
+    found = tomogram_from(layer)
     volume[3, 4, 5] = 7  # one voxel, in place
-    assert source_of(layer).path == path and written == [path, path]
-    with mrcfile.open(path) as file:
-        assert file.data[3, 4, 5] == 7
+    assert found.data[3, 4, 5] == 7 and tomogram_from(layer).data[3, 4, 5] == 7
+    write_mrc(tmp_path / "a.mrc", found.data, voxel_size=found.voxel_size, like=found.header)
+    assert mrcfile.validate(tmp_path / "a.mrc")  # the blank header is filled in
+    assert set(temporary_folder().parent.rglob("*.mrc")) <= before
+
+
+def test_a_temporary_file_is_deleted_with_its_layer_and_other_files_are_not(tmp_path):
+    layer = napari.layers.Image(np.zeros(SHAPE))
+    made, own = temporary_folder() / "made.mrc", tmp_path / "own.mrc"
+    for path in (made, own):
+        path.touch()
+        delete_with(layer, path)
+    assert is_temporary(made) and not is_temporary(own)
     del layer
     gc.collect()
-    assert not path.parent.exists()
+    assert not made.parent.exists() and own.exists()
 
 
-def test_what_is_made_of_a_layer_lies_where_it_lies():
+def test_derived_layers_lie_where_their_layer_lies():
     turned = {"rotate": 30, "affine": np.diag([1, 2, 1, 1])}
     for options in ({}, turned):
         layer = napari.layers.Image(np.zeros(SHAPE), scale=(1,) * 3, units=("nm",) * 3, translate=(5, -6, 7), **options)
@@ -255,11 +257,11 @@ def test_a_volume_without_voxel_size_or_with_damaged_angles_can_be_looked_at(tmp
     assert opened.wedge is None and any("b.tlt" in note for note in opened.notes)
 
 
-def test_grey_limits_of_odd_volumes():
-    assert grey_limits(np.full((4, 4, 4), 7.0)) == (6, 8)
+def test_percentile_limits_of_odd_volumes():
+    assert percentile_limits(np.full((4, 4, 4), 7.0)) == (6, 8)
     volume = np.arange(1000.0).reshape(10, 10, 10)
     volume[3] = np.nan
-    low, high = grey_limits(volume)
+    low, high = percentile_limits(volume)
     assert 0 < low < 20 and 980 < high < 999
 
 
@@ -331,7 +333,7 @@ def test_view_opens_input_beside_restored(tmp_path):
     assert viewer.layers[1].contrast_limits == flat
 
 
-def test_view_gives_before_and_after_the_same_greys_and_strangers_their_own(tmp_path):
+def test_view_gives_related_files_the_same_greys_and_others_their_own(tmp_path):
     path = save(tmp_path)
     with mrcfile.open(path) as file:
         write_mrc(tmp_path / "tomo_restored.mrc", 100 + (file.data - 100) / 4, voxel_size=10)
@@ -345,7 +347,7 @@ def test_view_gives_before_and_after_the_same_greys_and_strangers_their_own(tmp_
     assert np.ptp(before.contrast_limits) > 2 * np.ptp(after.contrast_limits)
 
 
-def test_the_scale_bar_is_shown_without_a_word_of_warning():
+def test_the_scale_bar_is_shown_without_a_warning():
     viewer = model()
     show_scale_bar(viewer)
     canvas = getattr(viewer, "canvas", None)

@@ -16,7 +16,7 @@ from typing import Any
 import napari
 from qtpy.QtTest import QTest
 
-from cryowae._napari.view import show_files
+from cryowae._napari.viewing import show_files
 
 _SIZE = (1400, 860)
 _NAME = "tomograms/empiar10499_TS01_20A_full.mrc"

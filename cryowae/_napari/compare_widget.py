@@ -1,231 +1,202 @@
-"""The compare widget: before and after beside or in place of each other, their spectra, and what was inferred."""
+"""The compare widget: before and after side by side or in place of each other, their spectra, and what was inferred."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
-from magicgui.widgets import Container, Label, LineEdit, PushButton, RadioButtons
+import numpy as np
+from magicgui.widgets import RadioButtons
+from numpy.typing import NDArray
 
-from cryowae._napari.comparing import (
-    Look,
-    Versions,
-    draw,
-    guess_versions,
-    inferred_layer,
-    shared_greys,
-    tilts_of,
-)
-from cryowae._napari.figure_canvas import camera_of, name_layers, side_by_side, stacked
+from cryowae._napari.comparing import ComparedLayers, Picture, draw, guess_compared, require_known, shared_limits
+from cryowae._napari.derived_layers import inferred_layer
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData
-from cryowae._napari.messages import complain
-from cryowae._napari.picture import Picture
-from cryowae._napari.restoring import parse_tilt_range
-from cryowae._napari.widget import VolumeWidget
-from cryowae.errors import CryowaeError, TiltError
+from cryowae._napari.viewing import camera_of, name_layers, side_by_side, stacked
+from cryowae._napari.volume_widget import VolumeWidget
 
 _PLANES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
-_PATIENCE = 300  # milliseconds of rest before a picture is drawn anew
+_PAUSE = 300  # milliseconds without a change before the picture is drawn again
 
 
 class CompareWidget(VolumeWidget):
-    """Shows versions of one volume linked, flips between them (key B), and draws what tells them apart.
+    """Shows versions of one volume linked, flips between them (key B), and draws how they differ.
 
     Parameters
     ----------
     napari_viewer
-        The viewer that it is docked in.
+        The viewer in which it is docked.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
         from qtpy.QtCore import QTimer
 
         super().__init__(napari_viewer)
-        self._again, self._guessed, self._filled, self._seen = False, Versions(), "", set[Any]()
+        self._guessed, self._filled = ComparedLayers(), ""
         self.before, self.after, self.truth = (
-            self.choice(label, nullable=True) for label in ("before", "after", "truth")
+            self.choice(role, nullable=True) for role in ("before", "after", "truth")
         )
-        self.tilt_range = LineEdit(label="tilt range", tooltip="Lowest and highest tilt in degrees, such as -60 60.")
         self.plane = RadioButtons(label="plane", choices=list(_PLANES), orientation="horizontal")
-        self.beside = PushButton(text="Side by side", tooltip="All of them in one row; pan, zoom and slice are linked.")
-        self.flip = PushButton(text="Flip (B)", tooltip="One in place of the other; press B again and again.")
-        self.greys = PushButton(text="Same greys", tooltip="One scale of greys in which both can be seen.")
-        self.inferred = PushButton(text="Inferred only", tooltip="The result without all that was measured.")
-        self.picture = RadioButtons(label="picture", choices=["spectrum", "slices", "FSC"], orientation="horizontal")
-        self.words = Label(value="")
-        self.drawing = JobPanel(quiet=True)
-        buttons = [
-            Container[Any](widgets=pair, layout="horizontal", labels=False)
-            for pair in ([self.beside, self.flip], [self.greys, self.inferred])
-        ]
+        self.beside = self.button("Side by side", self.show_beside, "All in one row; zoom, position and slice linked.")
+        self.flip = self.button("Flip (B)", self.flip_layers, "One in place of the other; press B again and again.")
+        self.greys = self.button("Same greys", self.match_greys, "One scale of greys in which both can be seen.")
+        self.inferred = self.button("Inferred only", self.show_inferred, "The result without all that was measured.")
+        self.picture = RadioButtons(label="picture", choices=get_args(Picture), orientation="horizontal")
+        self.drawing, self.canvas = JobPanel(quiet=True), PictureLabel()
         fields = [self.before, self.after, self.truth, self.tilt_range, self.plane]
-        self.canvas = Picture()
-        self.lay_out(
-            *fields, *buttons, self.job, self.picture, self.words, words=(self.words,), below=self.canvas.label
-        )
+        buttons = [[self.beside, self.flip], [self.greys, self.inferred]]
+        self.lay_out(*fields, *buttons, self.job, self.picture, self.report, below=self.canvas.label)
         self.plane.value, self.picture.value = "xy", "spectrum"
-        self._seen = set(self.volumes())
         self._timer = QTimer(self.native)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(_PATIENCE)
-        self._timer.timeout.connect(self._draw)
-        self._connect()
+        self._timer.setInterval(_PAUSE)
+        self._timer.timeout.connect(self.guarded(self._draw, self._show_error))
+        for choice in (self.before, self.after):
+            choice.changed.connect(self._fill_tilts)
+        for field in (self.truth, self.tilt_range, self.picture):
+            field.changed.connect(self._draw_later)
+        self.plane.changed.connect(self._turn)
+        napari_viewer.dims.events.point.connect(self._draw_later)
+        napari_viewer.bind_key("B", self.guarded(self.flip_layers), overwrite=True)
+        self.native.destroyed.connect(self.drawing.abandon)
         self.guess()
 
     @property
-    def versions(self) -> Versions:
+    def compared(self) -> ComparedLayers:
         """The layers that are chosen."""
-        return Versions(self.before.value, self.after.value, self.truth.value)
+        return ComparedLayers(self.before.value, self.after.value, self.truth.value)
 
     def guess(self) -> None:
-        """Choose what was restored last, what it was made of, and its truth."""
-        guessed = self._guessed = guess_versions(self.volumes())
+        """Choose the newest restoration, its input and its ground truth."""
+        guessed = self._guessed = guess_compared(self.volumes())
         self.before.value, self.after.value, self.truth.value = guessed.before, guessed.after, guessed.truth
-        self._tell_tilts()
+        self._fill_tilts()
 
-    def reset_choices(self, *args: Any) -> None:
-        """Napari calls this when layers come and go: a new restoration is looked at, other choices stay."""
-        super().reset_choices(*args)
-        volumes = self.volumes()
-        came_or_went, self._seen = set(volumes) != self._seen, set(volumes)
-        if came_or_went and guess_versions(volumes) != self._guessed:  # and not only moved, as "Side by side" does
+    def layers_changed(self, new: list[Any]) -> None:
+        """Choose a new restoration; otherwise the choice stays."""
+        if guess_compared(self.volumes()) != self._guessed:
             self.guess()
 
-    def show_beside(self, *_: Any) -> None:
-        """All versions in one row."""
-        if layers := self._two():
-            self._show_beside(layers.layers())
-
-    def flip_versions(self, *_: Any) -> None:
-        """The other one of before and after, at the same place."""
-        if versions := self._two():
-            stacked(self._viewer)
-            after = versions.before.visible and not versions.after.visible
-            for layer in self._viewer.layers:
-                layer.visible = layer is (versions.after if after else versions.before)
-            name_layers(versions.layers())
-
-    def match_greys(self, *_: Any) -> None:
-        """The same limits for all."""
-        if versions := self._two():
-            try:
-                limits = shared_greys(versions)
-            except CryowaeError as error:
-                complain(error)
-                return
-            for layer in versions.layers():
-                layer.contrast_limits = limits
-
-    def show_inferred(self, *_: Any) -> None:
-        """Make the layer of what was inferred, and show it beside the result."""
-        if versions := self._two():
-            try:
-                tilts = self._tilts()
-            except CryowaeError as error:
-                complain(error)
-                return
-            self.job.start(partial(inferred_layer, versions, tilts), partial(self._add_inferred, versions.after))
-
-    def _add_inferred(self, after: Any, layer: LayerData) -> None:
-        shown = [after, self.replace(layer)]
-        self._show_beside([layer for layer in shown if layer in self._viewer.layers])
-
-    def _show_beside(self, layers: list[Any]) -> None:
+    def show_beside(self, layers: list[Any] | None = None) -> None:
+        """Show layers in one row; by default all that are chosen."""
+        layers = layers or self.compared.require_two().layers()
         side_by_side(self._viewer, layers)
         name_layers(layers)
         self._viewer.reset_view()
 
-    def _two(self) -> Versions | None:
-        versions = self.versions
-        if versions.before is None or versions.after is None or versions.before is versions.after:
-            complain("there is nothing to compare: choose two layers, before and after")
-            return None
-        return versions
+    def flip_layers(self) -> None:
+        """Show the other one of before and after, at the same position."""
+        compared = self.compared.require_two()
+        stacked(self._viewer)
+        shown = compared.after if compared.before.visible and not compared.after.visible else compared.before
+        for layer in self._viewer.layers:
+            layer.visible = layer is shown
+        name_layers(compared.layers())
 
-    def _tilts(self) -> tuple[float, float]:
-        tilts = parse_tilt_range(str(self.tilt_range.value))
-        if tilts is None:
-            raise TiltError("no tilt range is known: give one above, for example -60 60")
-        return tilts
+    def match_greys(self) -> None:
+        """Give all layers the same grey limits."""
+        limits = shared_limits(self.compared)
+        for layer in self.compared.layers():
+            layer.contrast_limits = limits
+
+    def show_inferred(self) -> None:
+        """Make a layer of what was inferred, and show it beside the result."""
+        after, tilts = self.compared.require_two().after, require_known(self.tilts())
+
+        def add(layer: LayerData) -> None:
+            shown = [after, self.show_layer(layer, replacing=layer[1]["name"])]
+            self.show_beside([one for one in shown if one in self._viewer.layers])
+
+        self.job.start(partial(inferred_layer, after, tilts), add)
+
+    def closed(self) -> None:
+        """Disconnect everything that would use the fields."""
+        super().closed()
+        self.drawing.abandon()
+        self._timer.stop()
+        self._viewer.dims.events.point.disconnect(self._draw_later)
+        self._viewer.bind_key("B", None, overwrite=True)
 
     def _draw(self) -> None:
-        """Draw the chosen picture beside the window's thread; what changes meanwhile is drawn next."""
+        """Draw the chosen picture in the background, one at a time."""
         if self.native.parent() is None:  # closed, but napari still tells it of layers
             return
-        versions = self.versions
-        if versions.before is None or versions.after is None or len(versions.layers()) < 2:
-            self.words.value = "Choose two layers, before and after."
-            return
         if self.drawing.busy:
-            self._again = True
+            self._draw_later()
             return
-        try:
-            tilts = parse_tilt_range(str(self.tilt_range.value))
-        except TiltError as error:
-            self.words.value = str(error)
-            return
-        shape = versions.before.data.shape
-        point = versions.before.world_to_data(self._viewer.dims.point)
-        centre = tuple(min(max(round(float(p)), 0), n - 1) for p, n in zip(point[-3:], shape[-3:], strict=True))
-        look = Look(
-            versions,
+        ask = partial(
+            draw,
+            self.compared.require_two(),
             self.picture.value,
-            (centre[0], centre[1], centre[2]),
-            tilts,
-            self.canvas.width,
-            str(camera_of(self._viewer).orientation2d[0]) == "up",
+            point=self._viewer.dims.point,
+            tilts=self.tilts(),
+            width=self.canvas.width,
+            upward=str(camera_of(self._viewer).orientation2d[0]) == "up",
         )
-        self.words.value = ""
-        self.drawing.start(partial(draw, look), self._show, self._cannot)
+        self.report.value = ""
+        self.drawing.start(ask, self.canvas.show, self._show_error)
 
-    def _show(self, picture: Any) -> None:
-        self.canvas.show(picture)
-        self._next()
-
-    def _cannot(self, words: str) -> None:
-        self.words.value = words
+    def _show_error(self, words: str) -> None:
+        self.report.value = words
         self.canvas.clear()
-        self._next()
 
-    def _next(self) -> None:
-        if self._again:
-            self._again = False
-            self._timer.start()
-
-    def _later(self, *_: Any) -> None:
+    def _draw_later(self, *_: Any) -> None:
         self._timer.start()
 
     def _turn(self, plane: str) -> None:
         self._viewer.dims.order = _PLANES[plane]
         self._viewer.reset_view()
 
-    def _tell_tilts(self, *_: Any) -> None:
-        tilts = tilts_of(self.versions)
+    def _fill_tilts(self, *_: Any) -> None:
+        tilts = self.compared.tilt_range()
         text = "" if tilts is None else f"{tilts[0]:g} {tilts[1]:g}"
-        if text or self.tilt_range.value == self._filled:  # what the user typed stays
-            self.tilt_range.value = text
-            self._filled = text
-        self._later()
+        if text or self.tilt_range.value == self._filled:  # a range that the user has typed stays
+            self.tilt_range.value = self._filled = text
+        self._draw_later()
 
-    def _connect(self) -> None:
-        self.before.changed.connect(self._tell_tilts)
-        self.after.changed.connect(self._tell_tilts)
-        for field in (self.truth, self.tilt_range, self.picture):
-            field.changed.connect(self._later)
-        self.plane.changed.connect(self._turn)
-        self.beside.changed.connect(self.show_beside)
-        self.flip.changed.connect(self.flip_versions)
-        self.greys.changed.connect(self.match_greys)
-        self.inferred.changed.connect(self.show_inferred)
-        self._viewer.dims.events.point.connect(self._later)
-        self._viewer.bind_key("B", lambda _viewer: self.flip_versions(), overwrite=True)
-        self.native.destroyed.connect(self.drawing.abandon)
 
-    def closed(self) -> None:
-        """Nothing may reach for the fields any more."""
-        super().closed()
-        self.drawing.abandon()
-        self._timer.stop()
-        self._viewer.dims.events.point.disconnect(self._later)
-        self._viewer.bind_key("B", None, overwrite=True)
+class PictureLabel:
+    """A picture in a widget, never wider than the widget.
+
+    Attributes
+    ----------
+    label
+        The Qt widget.
+    values
+        `(rows, columns, 4)` from 0 to 255, of what is shown; None at first.
+    """
+
+    def __init__(self) -> None:
+        from qtpy.QtCore import Qt
+        from qtpy.QtWidgets import QLabel, QSizePolicy
+
+        self.values: NDArray[np.uint8] | None = None
+        self.label: Any = QLabel()
+        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.label.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
+
+    @property
+    def width(self) -> int:
+        """Pixels that are free."""
+        return int(self.label.width())
+
+    def show(self, values: NDArray[np.uint8]) -> None:
+        """Show a picture, made smaller if necessary."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtGui import QImage, QPixmap
+
+        self.values = np.ascontiguousarray(values)
+        rows, columns, _ = values.shape
+        image = QImage(self.values.data, columns, rows, 4 * columns, QImage.Format.Format_RGBA8888)
+        pixmap = QPixmap.fromImage(image)
+        if columns > self.width:
+            pixmap = pixmap.scaledToWidth(self.width, Qt.TransformationMode.SmoothTransformation)
+        self.label.setPixmap(pixmap)
+        self.label.setFixedHeight(pixmap.height())
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.values = None
+        self.label.clear()
+        self.label.setFixedHeight(0)

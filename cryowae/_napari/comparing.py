@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae._napari.layers import (
-    LayerData,
-    layer_data,
-    open_for_viewing,
-    place_of,
-    require_volume,
-    tomogram_of,
-    voxel_size_of,
-)
-from cryowae._napari.restoring import CUT_FROM, RESTORED_FROM
-from cryowae._napari.scratch import scratch_folder
-from cryowae._napari.sources import source_of
+from cryowae._napari.derived_layers import CUT_FROM, RESTORED_FROM
+from cryowae._napari.layers import require_volume, tomogram_of, voxel_size_of
 from cryowae.errors import CryowaeError, TiltError, TomogramError
-from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import read_mrc
 from cryowae.io.neighbours import find_halves, find_versions
 from cryowae.progress import Progress
@@ -31,15 +20,15 @@ Picture = Literal["spectrum", "slices", "FSC"]
 
 
 @dataclass(frozen=True)
-class Versions:
+class ComparedLayers:
     """The layers that are compared; None where there is none.
 
     Attributes
     ----------
     before, after
-        Such as a tomogram and its restoration.
+        For example a tomogram and its restoration.
     truth
-        What both ought to be.
+        The ground truth of both.
     """
 
     before: Any = None
@@ -47,150 +36,131 @@ class Versions:
     truth: Any = None
 
     def layers(self) -> list[Any]:
-        """Those that there are, in this order, each once."""
-        found: list[Any] = []
-        for layer in (self.before, self.after, self.truth):
-            if layer is not None and layer not in found:
-                found.append(layer)
-        return found
+        """The layers that there are, in this order, each once."""
+        return list(dict.fromkeys(one for one in (self.before, self.after, self.truth) if one is not None))
+
+    def require_two(self) -> ComparedLayers:
+        """The same; raises `CryowaeError` unless there are a layer before and another one after."""
+        if self.before is None or self.after is None or self.before is self.after:
+            raise CryowaeError("there is nothing to compare: choose two layers, before and after")
+        return self
+
+    def tilt_range(self) -> tuple[float, float] | None:
+        """The tilt range that one of the layers knows; the layer that was restored or cut is asked first."""
+        for layer in (self.after, self.before):
+            opened = None if layer is None else tomogram_of(layer.metadata)
+            if opened is not None and opened.wedge is not None:
+                return opened.wedge.tilt_min, opened.wedge.tilt_max
+        return None
+
+    def volumes(self) -> dict[str, NDArray[Any]]:
+        """The arrays by their roles; raises `CryowaeError` unless they are at least two, of one shape."""
+        self.require_two()
+        roles = {role: layer for role, layer in vars(self).items() if layer is not None}
+        volumes = {role: require_volume(layer.data, layer.name) for role, layer in roles.items()}
+        shapes = {role: " x ".join(map(str, volume.shape)) for role, volume in volumes.items()}
+        if len(set(shapes.values())) > 1:
+            text = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
+            raise TomogramError(f"the layers have different shapes ({text}); expected versions of one volume")
+        return volumes
 
 
-def guess_versions(layers: Sequence[Any]) -> Versions:
-    """What was restored or cut from what, by the layers' metadata and by the names of their files; newest first."""
+def guess_compared(layers: Sequence[Any]) -> ComparedLayers:
+    """Which layer was restored or cut from which, by metadata and by the names of files; the newest first."""
     by_name = {layer.name: layer for layer in layers}
     opened = [(tomogram_of(layer.metadata), layer) for layer in layers]
     by_path: dict[Any, Any] = {found.path: layer for found, layer in opened if found is not None}
     for layer in reversed(layers):
         source = by_name.get(layer.metadata.get(RESTORED_FROM))
-        if source is not None and source.data.shape == layer.data.shape:  # not a preview of a part
-            return Versions(source, layer, _truth_of(source, by_name, by_path))
+        if source is not None and source.data.shape == layer.data.shape:  # not the preview of a region
+            return ComparedLayers(source, layer, _truth_of(source, by_name, by_path))
     for path, layer in reversed(by_path.items()):
         named = find_versions(path)
         before, after = by_path.get(named.tomogram), by_path.get(named.restored)
         if before is not None and after is not None:
-            return Versions(before, after, by_path.get(named.truth))
+            return ComparedLayers(before, after, by_path.get(named.truth))
         if (whole := by_name.get(layer.metadata.get(CUT_FROM))) is not None:
-            return Versions(whole, layer, None)
+            return ComparedLayers(whole, layer)
     first = layers[0] if layers else None
-    return Versions(first, layers[1] if len(layers) > 1 else first, None)
+    return ComparedLayers(first, layers[1] if len(layers) > 1 else first)
 
 
-def tilts_of(versions: Versions) -> tuple[float, float] | None:
-    """The tilt range that one of the layers knows, first of all the one that was restored or cut."""
-    for layer in (versions.after, versions.before):
-        opened = None if layer is None else tomogram_of(layer.metadata)
-        if opened is not None and opened.wedge is not None:
-            return opened.wedge.tilt_min, opened.wedge.tilt_max
-    return None
+def draw(
+    compared: ComparedLayers,
+    picture: Picture,
+    progress: Progress,
+    *,
+    point: tuple[float, ...],
+    tilts: tuple[float, float] | None,
+    width: int = 440,
+    upward: bool = False,
+) -> NDArray[np.uint8]:
+    """A picture that compares layers, as `(rows, columns, 4)` values from 0 to 255.
 
-
-@dataclass(frozen=True)
-class Look:
-    """What is looked at.
-
-    Attributes
+    Parameters
     ----------
-    versions
+    compared
         The layers.
     picture
-        Of them.
-    centre
-        `(z, y, x)` voxel where the viewer is.
+        What to draw.
+    progress
+        Not used.
+    point
+        Position of the viewer, in its world coordinates.
     tilts
         Lowest and highest, degrees.
     width
-        Pixels that there are.
+        Pixels that are free for the picture.
     upward
         Whether the viewer draws the first row at the bottom.
-    """
-
-    versions: Versions
-    picture: Picture
-    centre: tuple[int, int, int]
-    tilts: tuple[float, float] | None
-    width: int = 440
-    upward: bool = False
-
-
-def draw(look: Look, _progress: Progress) -> NDArray[np.uint8]:
-    """The picture as `(rows, columns, 4)` values from 0 to 255.
 
     Raises
     ------
     CryowaeError
-        If the layers cannot be compared, or what the picture needs is not there.
+        If the layers cannot be compared, or data that the picture needs are missing.
     """
     from cryowae.report import compare_spectra
     from cryowae.report import window_panels as panels
     from cryowae.report.style import DPI, as_array
 
-    volumes = _volumes(look.versions)
-    size = voxel_size_of(look.versions.before.scale, look.versions.before.units)
-    inches = max(look.width, 380) / DPI * 1.28  # letters of 9 points are large enough at 100 pixels an inch
-    options: dict[str, Any] = {"width": inches}
-    if look.picture == "slices":
-        figure = panels.slices_panel(volumes, look.centre, voxel_size=size, upward=look.upward, **options)
-    elif look.picture == "spectrum":
-        tilts = _tilts(look)
-        comparison = compare_spectra(volumes["before"], volumes["after"], *tilts, centre=look.centre)
-        figure = panels.spectra_panel(comparison, **options)
-    elif look.versions.truth is not None:
+    volumes, before = compared.volumes(), compared.before
+    place = before.world_to_data(point)[-3:]
+    z, y, x = (min(max(round(float(p)), 0), n - 1) for p, n in zip(place, before.data.shape, strict=True))
+    inches = max(width, 380) / DPI * 1.28  # letters of 9 points are large enough at 100 pixels an inch
+    options: dict[str, Any] = {"voxel_size": voxel_size_of(before.scale, before.units), "width": inches}
+    if picture == "slices":
+        figure = panels.slices_panel(volumes, (z, y, x), upward=upward, **options)
+    elif picture == "spectrum":
+        tilts = require_known(tilts)
+        comparison = compare_spectra(volumes["before"], volumes["after"], *tilts, centre=(z, y, x))
+        figure = panels.spectra_panel(comparison, width=inches)
+    elif compared.truth is not None:
         truth = volumes.pop("truth")
-        figure = panels.truth_panel(panels.truth_curves(volumes, truth, _tilts(look)), voxel_size=size, **options)
+        figure = panels.truth_panel(panels.truth_curves(volumes, truth, require_known(tilts)), **options)
     else:
-        figure = panels.halves_panel(*_halves(look.versions), voxel_size=size, **options)
+        figure = panels.halves_panel(*_halves(compared), **options)
     figure.set_dpi(100)
     return as_array(figure)
 
 
-def inferred_layer(versions: Versions, tilts: tuple[float, float], progress: Progress) -> LayerData:
-    """The restored volume without its measured components, on the greys of the restored one."""
-    from cryowae.restore import write_inferred
-    from cryowae.tomogram import open_tomogram
-
-    layer = versions.after
-    source = source_of(layer)
-    opened = open_tomogram(
-        source.path, tilt_range=tilts, voxel_size=source.voxel_size, axes=source.axes, need_wedge=False
-    )
-    path = write_inferred(opened, scratch_folder() / "inferred.mrc", progress=progress)
-    shown = replace(open_for_viewing(path, voxel_size=source.voxel_size, axes=source.axes), wedge=Wedge.binary(*tilts))
-    data, look, kind = layer_data(shown, f"inferred only: {layer.name}")
-    middle = float(np.mean(layer.contrast_limits))
-    limits = tuple(float(value) - middle for value in layer.contrast_limits)
-    return data, {**look, **place_of(layer), "contrast_limits": limits, "colormap": layer.colormap.name}, kind
-
-
-def shared_greys(versions: Versions) -> tuple[float, float]:
+def shared_limits(compared: ComparedLayers) -> tuple[float, float]:
     """Grey limits in which both the noise of the input and the detail of its restoration are seen."""
     from cryowae.report.slices import central_slices, comparison_greys
 
-    volumes = _volumes(versions)
+    volumes = compared.volumes()
     limits = comparison_greys(central_slices(volumes["before"]), central_slices(volumes["after"]))
     return limits.low, limits.high
 
 
-def _volumes(versions: Versions) -> dict[str, NDArray[Any]]:
-    """The arrays by the names that pictures give them: those of layers are long and differ at their ends."""
-    roles = {"before": versions.before, "after": versions.after, "truth": versions.truth}
-    if versions.before is None or versions.after is None or versions.before is versions.after:
-        raise CryowaeError("there is nothing to compare: choose two layers, before and after")
-    volumes = {role: require_volume(layer.data, layer.name) for role, layer in roles.items() if layer is not None}
-    shapes = {role: " x ".join(map(str, volume.shape)) for role, volume in volumes.items()}
-    if len(set(shapes.values())) > 1:
-        text = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
-        raise TomogramError(f"the layers have different shapes ({text}); expected versions of one volume")
-    return volumes
-
-
-def _tilts(look: Look) -> tuple[float, float]:
-    if look.tilts is None:
+def require_known(tilts: tuple[float, float] | None) -> tuple[float, float]:
+    """The tilt range; raises `TiltError` if it is None."""
+    if tilts is None:
         raise TiltError("no tilt range is known: give one above, for example -60 60")
-    return look.tilts
+    return tilts
 
 
-def _halves(versions: Versions) -> tuple[NDArray[Any], NDArray[Any]]:
-    for layer in (versions.before, versions.after):
+def _halves(compared: ComparedLayers) -> tuple[NDArray[Any], NDArray[Any]]:
+    for layer in (compared.before, compared.after):
         opened = tomogram_of(layer.metadata)
         pair = None if opened is None else find_halves(opened.path)
         if opened is not None and pair is not None:
@@ -198,7 +168,7 @@ def _halves(versions: Versions) -> tuple[NDArray[Any], NDArray[Any]]:
             return first, second
     raise TomogramError(
         "there is neither a ground truth nor a pair of halves beside the file (such as NAME_EVN.mrc and NAME_ODD.mrc); "
-        "a correlation with what one network made would be no evidence"
+        "a correlation with the output of the same network would be no evidence"
     )
 
 

@@ -1,41 +1,41 @@
-"""Long work beside the window: a bar, what is left, a button that stops it, and errors as messages."""
+"""Jobs in the background: a bar, the remaining time, a button that stops them, and errors as messages."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import Any
 
 from magicgui.widgets import Container, Label, ProgressBar, PushButton
 
-from cryowae._napari.messages import complain, in_window_words
+from cryowae._napari.messages import in_window_words, notify
 from cryowae.errors import CryowaeError
 from cryowae.progress import Progress
 
-_TICK = 100  # milliseconds between two looks at the work
-_LONG = 3  # seconds without a step after which one wants to know that it still works
+_TICK = 100  # milliseconds between two updates of the bar
+_LONG = 3  # seconds without a step after which the time is shown, as a sign that it still works
 
 
 class Cancelled(Exception):
-    """The user wants no more of it."""
+    """The user has cancelled the job."""
 
 
 class Watch(Progress):
-    """Progress that one thread makes and another looks at, and that can be stopped between two steps.
+    """Progress that one thread reports and another reads, and that can stop the work between two steps.
 
     Attributes
     ----------
     task, unit, done, total
-        Of what is going on.
+        Of the current task.
     said
-        What the work had to say, one line each.
+        Messages of the work, one line each.
 
     Parameters
     ----------
     abandoned
-        Whether somebody else wants it to stop: napari, when it is closed.
+        Whether napari wants it to stop, because it is closed.
     """
 
     def __init__(self, abandoned: Callable[[], bool] = lambda: False) -> None:
@@ -46,7 +46,7 @@ class Watch(Progress):
         self._stop = Event()
 
     def cancel(self) -> None:
-        """Stop before the next step: `Cancelled` is raised where the work reports to."""
+        """Stop before the next step: `Cancelled` is raised where the work reports its progress."""
         self._stop.set()
 
     @property
@@ -68,7 +68,7 @@ class Watch(Progress):
         self._check()
 
     def words(self) -> str:
-        """The task, how far it is, and the time that is left at the rate so far."""
+        """The task, its steps that are done, and the remaining time at the rate so far."""
         if not self.task:
             return "preparing"
         text = f"{self.task}: {self.done} of {self.total} {self.unit}"
@@ -83,20 +83,13 @@ class Watch(Progress):
             raise Cancelled
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    value: Any = None
-    error: str = ""
-    cancelled: bool = False
-
-
 class JobPanel(Container[Any]):
-    """Runs one thing at a time in a thread of its own; the window stays alive.
+    """Runs one job at a time in a thread of its own; the window stays responsive.
 
     Parameters
     ----------
     quiet
-        Nothing of it is to be seen.
+        Show neither the bar nor the button.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -114,28 +107,25 @@ class JobPanel(Container[Any]):
 
     @property
     def busy(self) -> bool:
-        """Whether something is running."""
+        """Whether a job is running."""
         return self._watch is not None
 
     def start(
-        self,
-        work: Callable[[Progress], Any],
-        then: Callable[[Any], None],
-        failed: Callable[[str], None] = complain,
+        self, work: Callable[[Progress], Any], then: Callable[[Any], None], failed: Callable[[str], None] = notify
     ) -> None:
-        """Run `work` beside the window, then hand what it returns to `then`, in the window's thread.
+        """Run `work` in the background, then hand what it returns to `then` in the thread of the window.
 
-        A `CryowaeError` is handed to `failed` in one line, by default a notification; anything else is a bug, which
-        napari shows with its traceback.
+        A `CryowaeError` is handed to `failed` in one line, by default a notification. Any other exception is a bug,
+        which napari shows with its traceback.
         """
         from napari.qt.threading import create_worker
         from qtpy.QtCore import QTimer
 
         if self._watch is not None:
-            complain("something is still running: wait for it, or cancel it")
+            notify("something is still running: wait for it, or cancel it")
             return
         watch = self._watch = Watch()
-        worker = create_worker(_attempt, work, watch, _start_thread=False)
+        worker = create_worker(_attempt, work, watch, then, failed, _start_thread=False)
         watch.abandoned = lambda: bool(worker.abort_requested)
         timer = QTimer(self.native)
 
@@ -143,31 +133,23 @@ class JobPanel(Container[Any]):
             self.message.value = "\n".join(filter(None, [*map(in_window_words, watch.said), words]))
 
         def look() -> None:
-            self._bar.native.setMaximum(1000 if watch.done else 0)  # to and fro until a rate is known
+            self._bar.native.setMaximum(1000 if watch.done else 0)  # the bar moves to and fro until a rate is known
             self._bar.value = 1000 * watch.done / max(watch.total, 1)
             tell("stopping" if watch.cancelled else watch.words())
 
-        def finish(words: str) -> None:
+        def conclude(outcome: tuple[str, Callable[[], None]]) -> None:
             self._watch, self._held = None, ()
             if self._closed:
                 return
             timer.stop()
             self._show(running=False)
+            words, act = outcome
             tell(words)
-
-        def conclude(outcome: _Outcome) -> None:
-            if outcome.cancelled or self._closed:
-                finish("cancelled: nothing was kept")
-            elif outcome.error:
-                finish(outcome.error)
-                failed(outcome.error)
-            else:
-                finish("")
-                then(outcome.value)
+            act()
 
         timer.timeout.connect(look)
         worker.returned.connect(conclude)
-        worker.errored.connect(lambda _error: finish("this is a bug: please report it"))
+        worker.errored.connect(lambda _error: conclude(("this is a bug: please report it", lambda: None)))
         self._held = (worker, timer)
         self._show(running=True)
         tell("preparing")
@@ -175,27 +157,30 @@ class JobPanel(Container[Any]):
         worker.start()
 
     def cancel(self, *_: Any) -> None:
-        """Stop what is running, before its next window."""
+        """Stop the job before its next window."""
         if self._watch is not None:
             self._watch.cancel()
             self.message.value = "stopping"
 
     def abandon(self, *_: Any) -> None:
-        """Stop, and touch nothing any more: the window is gone."""
+        """Stop the job and do not touch the widgets any more: the window is closed."""
         self._closed = True
         if self._watch is not None:
             self._watch.cancel()
 
     def _show(self, *, running: bool) -> None:
-        self._bar.visible = running and not self._quiet
         self._bar.value = 0
-        self.stop.visible = running and not self._quiet
+        self._bar.visible = self.stop.visible = running and not self._quiet
 
 
-def _attempt(work: Callable[[Progress], Any], watch: Watch) -> _Outcome:
+def _attempt(
+    work: Callable[[Progress], Any], watch: Watch, then: Callable[[Any], None], failed: Callable[[str], None]
+) -> tuple[str, Callable[[], None]]:
+    """Do the work; return what to tell the user, and what to do next in the thread of the window."""
     try:
-        return _Outcome(work(watch))
+        return "", partial(then, work(watch))
     except Cancelled:
-        return _Outcome(cancelled=True)
+        return "cancelled: nothing was kept", lambda: None
     except CryowaeError as error:
-        return _Outcome(error=in_window_words(error))
+        words = in_window_words(error)
+        return words, partial(failed, words)

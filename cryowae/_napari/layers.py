@@ -1,18 +1,22 @@
-"""Tomograms as napari layers, and what a layer says of itself: pure functions, without Qt and without a viewer."""
+"""Tomograms as napari layers, and layers as tomograms: functions without Qt and without a viewer."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
+from cryowae.config.options import ItemOptions
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.header import MrcHeader
 from cryowae.io.mrc import stem_of
-from cryowae.tomogram import Tomogram, open_tomogram
+from cryowae.tomogram import Item, Tomogram, open_tomogram
+from cryowae.tomogram.opening import with_tilts
 from cryowae.tomogram.statistics import require_finite, sample_rows
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -32,8 +36,8 @@ def layer_data(tomogram: Tomogram, name: str = "") -> LayerData:
     Returns
     -------
     layer
-        The mapped array; scale and units in angstrom, labels of the axes, grey limits and the metadata: the tomogram
-        itself, by which a widget or the writer knows its file and header, and the header as plain words. In 3-D the
+        The mapped array; scale and units in angstrom, labels of the axes, grey limits, and the metadata: the tomogram
+        itself, from which widgets and the writer take file and header, and the header in plain types. In 3-D the
         darkest voxel along a ray is shown, since protein is dark.
     """
     options = {
@@ -41,7 +45,7 @@ def layer_data(tomogram: Tomogram, name: str = "") -> LayerData:
         "scale": (tomogram.voxel_size,) * 3,
         "units": ("angstrom",) * 3,
         "axis_labels": AXES,
-        "contrast_limits": grey_limits(tomogram.data),
+        "contrast_limits": percentile_limits(tomogram.data),
         "colormap": "gray",
         "rendering": "minip",
         "metadata": {TOMOGRAM: tomogram, "header": describe_header(tomogram.header)},
@@ -49,8 +53,8 @@ def layer_data(tomogram: Tomogram, name: str = "") -> LayerData:
     return tomogram.data, options, "image"
 
 
-def grey_limits(volume: NDArray[Any], percentiles: tuple[float, float] = _GREYS) -> tuple[float, float]:
-    """Percentiles of whole rows that are spread evenly over a volume, `(z, y, x)`; what is not finite is left out."""
+def percentile_limits(volume: NDArray[Any], percentiles: tuple[float, float] = _GREYS) -> tuple[float, float]:
+    """Grey limits: percentiles of the finite values in rows that are spread evenly over a volume, `(z, y, x)`."""
     sample = np.asarray(sample_rows(volume, _SAMPLE), np.float32)
     sample = sample[np.isfinite(sample)]
     low, high = np.percentile(sample, percentiles) if sample.size else (0.0, 0.0)
@@ -58,40 +62,33 @@ def grey_limits(volume: NDArray[Any], percentiles: tuple[float, float] = _GREYS)
 
 
 def describe_header(header: MrcHeader) -> dict[str, Any]:
-    """What a person may want to know of a header, in plain types."""
-    return {
-        "mode": header.mode,
-        "shape": header.shape,
-        "cell": tuple(float(header.record["cella"][axis]) for axis in "xyz"),
-        "origin": header.origin,
-        "nstart": header.nstart,
-        "labels": header.labels,
-        "extended": len(header.extended),
-    }
+    """The fields of a header that are of interest to users, in plain types."""
+    fields = {name: getattr(header, name) for name in ("mode", "shape", "origin", "nstart", "labels")}
+    return {**fields, "cell": header.record["cella"].item(), "extended": len(header.extended)}
 
 
 def open_for_viewing(path: str | Path, **options: Any) -> Tomogram:
-    """Open a volume that is to be looked at: what only a restoration must know may be missing.
+    """Open a volume to look at it: tilts and voxel size, which a restoration needs, may be missing.
 
     Parameters
     ----------
     path
         As in `open_tomogram`.
     options
-        Of `open_tomogram`. Unknown tilts are no error; a damaged file of tilts that was found by name, and a header
-        without a voxel size, become notes.
+        Of `open_tomogram`. Unknown tilts are no error. A damaged tilt file that was found by its name, or a header
+        without a voxel size, becomes a note.
 
     Raises
     ------
     TomogramError
-        If the file is no volume.
+        If the file is not a volume.
     """
     try:
         return open_tomogram(path, need_wedge=False, **options)
     except TiltError as error:
         if options.get("tilts") or options.get("tilt_range"):
             raise
-        opened = open_tomogram(path, **{**options, "tilt_range": (-60, 60)})  # no more than this keeps it from looking
+        opened = open_tomogram(path, **{**options, "tilt_range": (-60, 60)})  # so that no tilt file is searched for
         notes = (*opened.notes, str(error))
         return replace(opened, wedge=None, tilts=None, tilt_source="no tilt angles known", notes=notes)
     except TomogramError as error:
@@ -108,42 +105,80 @@ def volumes_of(viewer: Any) -> list[Any]:
     return [layer for layer in viewer.layers if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb]
 
 
-def look_of(layer: Any) -> dict[str, Any]:
-    """The look of a layer, for another one of the same values."""
-    return {
-        "contrast_limits": tuple(layer.contrast_limits),
-        "colormap": layer.colormap.name,
-        "gamma": layer.gamma,
-        "rendering": str(layer.rendering),
-    }
+def item_of(layer: Any, other: Any = None, given: ItemOptions | None = None, output: Path | None = None) -> Item:
+    """The work that a user asks for: a layer with its tilts, its contrast and its other half.
+
+    Parameters
+    ----------
+    layer
+        The tomogram, or its first half.
+    other
+        The layer of the other half: the mean of both is restored.
+    given
+        Tilts and contrast from the fields of a widget. Without a tilt file or a tilt range: the tilts that the layer
+        knows, else those beside its file.
+    output
+        The file to write.
+
+    Raises
+    ------
+    TomogramError
+        If a layer is not one volume of cubic voxels and finite values, or the halves differ in the order of their axes.
+    TiltError
+        If the tilts cannot be used.
+    """
+    given = given or ItemOptions()
+    halves: dict[str, Any] = {}
+    tomogram = tomogram_from(layer)
+    if other is not None:
+        second = tomogram_from(other)
+        if second.axes != tomogram.axes:
+            raise TomogramError(
+                f"the halves have their axes in different orders ({tomogram.axes} and {second.axes}); expected one "
+                "order: open both anew with the same axes"
+            )
+        halves = {"open_halves": (tomogram.data, second.data), "half1": tomogram.path, "half2": second.path}
+    has_file = tomogram_of(layer.metadata) is not None
+    if given.tilts or given.tilt_range or (tomogram.wedge is None and has_file):
+        tomogram = with_tilts(tomogram, tilts=given.tilts, tilt_range=given.tilt_range)
+    if given.flip_tilt:
+        tomogram = tomogram.negated()
+    return Item(tomogram, output, contrast=given.contrast, **halves)
 
 
-def place_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:
-    """The place of a layer, in its own units, for another one on its grid that begins at the voxel `start`."""
-    moved = np.subtract(layer.data_to_world(start), layer.data_to_world((0, 0, 0)))
-    return {
-        "scale": layer.scale,
-        "units": layer.units,
-        "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved),
-        "rotate": layer.rotate,
-        "shear": layer.shear,
-        "affine": layer.affine,
-    }
+def tomogram_from(layer: Any) -> Tomogram:
+    """The tomogram that a layer shows: its values and its voxel size as they are now, with the header of its file.
+
+    The array is that of the layer, not a copy. A file that the layer shows unchanged is not read.
+
+    Raises
+    ------
+    TomogramError
+        If the layer is not one volume of cubic voxels and finite values.
+    """
+    size, opened = voxel_size_of(layer.scale, layer.units), tomogram_of(layer.metadata)
+    if opened is not None and opened.data is layer.data:
+        return replace(opened, voxel_size=size, notes=())
+    data = require_finite_volume(layer.data, layer.name)
+    if opened is not None:
+        return replace(opened, data=data, voxel_size=size, notes=())
+    name = re.sub(r"[^\w-]+", "_", layer.name) or "layer"
+    return Tomogram(data, size, MrcHeader(np.zeros((), HEADER_DTYPE), b"", "<"), Path(name), None)
 
 
 def tomogram_of(metadata: dict[str, Any]) -> Tomogram | None:
-    """The opened tomogram that a layer's metadata hold, if they do."""
+    """The opened tomogram in the metadata of a layer, if there is one."""
     found = metadata.get(TOMOGRAM)
     return found if isinstance(found, Tomogram) else None
 
 
 def voxel_size_of(scale: Any, units: Any = None) -> float:
-    """Angstrom a voxel, of a layer's scale and units; a scale without units of length counts as angstrom.
+    """Voxel size in angstrom, from the scale and the units of a layer; a scale without a unit of length is angstrom.
 
     Raises
     ------
     TomogramError
-        If the voxels are no cubes.
+        If the voxels are not cubes.
     """
     sizes = [float(value) for value in scale]
     if units is not None:
@@ -157,8 +192,8 @@ def voxel_size_of(scale: Any, units: Any = None) -> float:
 
 
 def require_volume(data: Any, name: str) -> NDArray[Any]:
-    """A layer's data as an array `(z, y, x)`; raises `TomogramError` if they are something else."""
-    if hasattr(data, "shapes"):  # as an array, it would be the coarsest level
+    """The data of a layer as an array `(z, y, x)`; raises `TomogramError` if they are not one volume."""
+    if hasattr(data, "shapes"):  # np.asarray would give the coarsest level
         raise TomogramError(
             f"the layer {name!r} is a pyramid; expected one volume: add its finest level as a layer of its own"
         )
@@ -169,7 +204,7 @@ def require_volume(data: Any, name: str) -> NDArray[Any]:
 
 
 def require_finite_volume(data: Any, name: str) -> NDArray[Any]:
-    """The same, of which every value is read; raises `TomogramError` if one is NaN or infinite."""
+    """The same after every value was read; raises `TomogramError` if one is NaN or infinite."""
     volume = require_volume(data, name)
     for section in volume if volume.dtype.kind == "f" else ():
         require_finite(section, f"the layer {name!r}")
@@ -177,7 +212,7 @@ def require_finite_volume(data: Any, name: str) -> NDArray[Any]:
 
 
 def _angstrom(unit: Any) -> float:
-    """Length of a unit, which is a name or what pint makes of it; 1 if it is none of length."""
+    """Length of a unit, given by its name or as an object of pint; 1 if it is not a unit of length."""
     from pint import Unit
     from pint.errors import PintError
 

@@ -1,4 +1,4 @@
-"""The restore widget: a tomogram is chosen, its tilts are known or given, a part is tried, the whole is restored."""
+"""The restore widget: choose a tomogram and its tilts, preview a region, restore the whole, save the result."""
 
 from __future__ import annotations
 
@@ -10,27 +10,20 @@ from typing import Any
 
 from magicgui.application import use_app
 from magicgui.types import FileDialogMode
-from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSpinBox, Label, LineEdit, PushButton
+from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox, Label
 
-from cryowae._napari.layers import LayerData, tomogram_of, voxel_size_of
-from cryowae._napari.messages import complain, in_window_words
-from cryowae._napari.restoring import (
-    RESTORED_FROM,
-    Request,
-    parse_tilt_range,
-    preview_layer,
-    preview_name,
-    region_in_view,
-    restore_layer,
-)
-from cryowae._napari.scratch import is_scratch
-from cryowae._napari.widget import VolumeWidget
-from cryowae._napari.writer import write_volume
-from cryowae.config.options import RestoreOptions
-from cryowae.errors import CryowaeError
+from cryowae._napari.contributions import write_volume
+from cryowae._napari.derived_layers import RESTORED_FROM, is_temporary, preview_layer, preview_name, restore_layer
+from cryowae._napari.layers import LayerData, item_of, tomogram_of, voxel_size_of
+from cryowae._napari.messages import in_window_words
+from cryowae._napari.viewing import region_in_view
+from cryowae._napari.volume_widget import VolumeWidget, option_field
+from cryowae.config.options import ItemOptions, RestoreOptions, help_of
+from cryowae.errors import CryowaeError, TomogramError
 from cryowae.io.mrc import SUFFIXES
 from cryowae.io.neighbours import find_halves
 from cryowae.restore.result import RestoreResult
+from cryowae.tomogram import Item
 
 _TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"
 _VOLUMES = f"MRC volumes ({' '.join('*' + ending for ending in SUFFIXES)})"
@@ -39,118 +32,102 @@ _WEIGHTS = "Weights (*.safetensors);;All files (*)"
 
 
 class RestoreWidget(VolumeWidget):
-    """Asks what `cryowae restore` asks, and adds the result as a layer.
+    """Asks for the options of `cryowae restore`, and adds the result as a layer.
 
     Parameters
     ----------
     napari_viewer
-        The viewer that it is docked in.
+        The viewer in which it is docked.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self._seen: list[Any] = []
+        self._result: Any = None
         self.tomogram = self.choice("tomogram", tooltip="The layer to restore, or a half.")
         self.other = self.choice("other half", nullable=True, tooltip="The mean of both halves is restored.")
-        self.tilt_file = FileEdit(label="tilt file", nullable=True, filter=_TILT_FILES)
-        self.tilt_range = LineEdit(label="tilt range", tooltip="Lowest and highest tilt in degrees, such as -60 60.")
-        self.flip = CheckBox(text="tilts of the other sign", tooltip="As volumes of WarpTools and AreTomo may need.")
         self.known = Label(label="tilts")
+        tilts, flip = (help_of(ItemOptions, name) for name in ("tilts", "flip_tilt"))
+        self.tilt_file = FileEdit(label="tilt file", nullable=True, filter=_TILT_FILES, tooltip=tilts)
+        self.flip = CheckBox(text="tilts of the other sign", tooltip=flip)
         self.voxel_size = FloatSpinBox(label="voxel size, Å", min=0.01, max=10000, step=0.01, value=1)
-        self.contrast = ComboBox(label="protein is", choices=["auto", "dark", "bright"])
+        self.contrast = option_field(ItemOptions, "contrast", "protein is")
+        self.consistency = option_field(RestoreOptions, "consistency", "consistency")
+        self.wedge = option_field(RestoreOptions, "wedge", "wedge")
+        self.fast = option_field(RestoreOptions, "fast", "fast: one pass of the network, not four")
         self.weights = FileEdit(label="own weights", nullable=True, filter=_WEIGHTS)
-        self.consistency = ComboBox(
-            label="consistency",
-            choices=["off", "soft", "hard"],
-            tooltip="Measured components: restored; mixed with the input's by signal-to-noise; the input's.",
-        )
-        self.wedge = ComboBox(label="wedge", choices=["fill", "leave"], tooltip="leave: denoising alone.")
-        self.fast = CheckBox(text="fast: one pass of the network, not four")
         self.output = FileEdit(label="save to", nullable=True, mode=FileDialogMode.OPTIONAL_FILE, filter=_VOLUMES)
-        self.preview = PushButton(text="Preview", tooltip="Restore what is seen of the slab about this slice.")
-        self.restore = PushButton(text="Restore", tooltip="Restore the whole volume.")
-        self.save = PushButton(text="Save …", enabled=False, tooltip="Write the result as MRC, with its header.")
-        self.report = Label(value="")
+        self.preview = self.button("Preview", self._preview, "Restore what is seen of the slab about this slice.")
+        self.restore = self.button("Restore", self._restore, "Restore the whole volume.")
+        self.save = self.button("Save …", self._save, "Write the result as MRC, with its header.", enabled=False)
         fields = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip, self.voxel_size]
         fields += [self.contrast, self.consistency, self.wedge, self.weights, self.output, self.fast]
-        buttons = Container[Any](widgets=[self.preview, self.restore, self.save], layout="horizontal", labels=False)
-        self.lay_out(*fields, buttons, self.job, self.report, words=(self.known, self.report))
-        self.tomogram.changed.connect(self._choose)
-        self.preview.changed.connect(self._preview)
-        self.restore.changed.connect(self._restore)
-        self.save.changed.connect(self._save)
-        self._result: Any = None
-        self._seen = self.volumes()
-        self._choose(self.tomogram.value)
+        self.lay_out(*fields, [self.preview, self.restore, self.save], self.job, self.report)
+        choose = self.guarded(self._choose)
+        self.tomogram.changed.connect(choose)
+        choose()
 
-    def request(self) -> Request:
-        """What is asked for at the moment; raises `CryowaeError` where a field makes no sense."""
-        layer = self.tomogram.value
+    def layers_changed(self, new: list[Any]) -> None:
+        """Choose the other half if it is among the new layers."""
+        if self.other.value is None:
+            self._pair(new)
+
+    def ask_where(self, suggested: Path) -> Path | None:
+        """Ask for the name of a file to write; None if the user cancels."""
+        ask = use_app().get_obj("show_file_dialog")
+        chosen = ask(FileDialogMode.OPTIONAL_FILE, "Save the result", str(suggested), _VOLUMES)
+        return Path(chosen) if chosen else None
+
+    def _asked(self) -> tuple[Any, Callable[[], Item], RestoreOptions, str | Path]:
+        """The chosen layer, what makes its item, options and weights; corrects the scale of the layer."""
+        layer, other = self.tomogram.value, self.other.value
         if layer is None:
             raise CryowaeError("there is no volume: open one first (File > Open, or drop it into the window)")
-        self._correct_scale(layer)
-        return Request(
-            layer=layer,
-            other=self.other.value if self.other.value is not layer else None,
-            tilts=_file(self.tilt_file),
-            tilt_range=parse_tilt_range(str(self.tilt_range.value)),
-            flip_tilt=bool(self.flip.value),
-            model=_file(self.weights) or "default",
-            options=RestoreOptions(
-                contrast=self.contrast.value,
-                consistency=self.consistency.value,
-                wedge=self.wedge.value,
-                fast=bool(self.fast.value),
-            ),
-            output=_file(self.output),
-        )
+        wanted, has = float(self.voxel_size.value), voxel_size_of(layer.scale, layer.units)
+        if abs(wanted - has) > 0.005:  # the field has two decimals
+            layer.scale = layer.scale * (wanted / has)
+        tilts: dict[str, Any] = {"tilts": _file(self.tilt_file), "tilt_range": self.tilts()}
+        given = ItemOptions(**tilts, flip_tilt=self.flip.value, contrast=self.contrast.value)
+        options = RestoreOptions(consistency=self.consistency.value, wedge=self.wedge.value, fast=self.fast.value)
+        make_item = partial(item_of, layer, other if other is not layer else None, given, _file(self.output))
+        return layer, make_item, options, _file(self.weights) or "default"
 
-    def _restore(self, *_: Any) -> None:
-        self._start(lambda request: partial(restore_layer, request), self._add_restored)
-
-    def _preview(self, *_: Any) -> None:
-        def work(request: Request) -> Callable[..., Any]:
-            layer, dims = request.layer, self._viewer.dims
-            extra = dims.ndim - layer.ndim  # axes in front, of layers with more of them
-            displayed = tuple(axis - extra for axis in dims.displayed if axis >= extra)
-            point = tuple(layer.world_to_data(dims.point[extra:]))
-            region = region_in_view(layer.data.shape, point, displayed, layer.corner_pixels)
-            return partial(preview_layer, request, region)
-
-        self._start(work, self._add_preview)
-
-    def _start(self, work: Callable[[Request], Callable[..., Any]], then: Callable[[Any], None]) -> None:
-        try:
-            ready = work(self.request())
-        except CryowaeError as error:
-            complain(error)
-            return
+    def _restore(self) -> None:
+        work = partial(restore_layer, *self._asked())
         self.report.value = ""
-        self.job.start(ready, then)
+        self.job.start(work, self._add_restored)
+
+    def _preview(self) -> None:
+        asked, dims = self._asked(), self._viewer.dims
+        layer = asked[0]
+        extra = dims.ndim - layer.ndim  # leading axes, of layers with more axes
+        displayed = tuple(axis - extra for axis in dims.displayed if axis >= extra)
+        point = tuple(layer.world_to_data(dims.point[extra:]))
+        region = region_in_view(layer.data.shape, point, displayed, layer.corner_pixels)
+        self.report.value = ""
+        self.job.start(partial(preview_layer, *asked, region), self._add_preview)
 
     def _add_preview(self, layer: LayerData) -> None:
-        self.replace(layer)
-        self.report.value = "The slab lies on top of its tomogram; hide it (V) to see what was there."
+        self.show_layer(layer, replacing=layer[1]["name"])
+        self.report.value = "The slab lies on top of its tomogram; hide it (V) to see the tomogram."
 
     def _add_restored(self, done: tuple[LayerData, RestoreResult]) -> None:
         layer, result = done
-        self.remove_layer(preview_name(layer[1]["metadata"][RESTORED_FROM]))
-        self._result = self.add(layer)
+        self._result = self.show_layer(layer, replacing=preview_name(layer[1]["metadata"][RESTORED_FROM]))
         self.save.enabled = True
         lines = [
             f"{result.inferred_share:.0%} of its power was inferred: it lies in the wedge, where nothing was measured.",
             f"Tilts {result.tilt_min:+.4g} to {result.tilt_max:+.4g}°; protein is {result.contrast}.",
             f"It took {result.seconds:.0f} s.",
             *map(in_window_words, result.notes),
-            _UNSAVED if is_scratch(result.path) else f"Saved as {result.path}.",
+            _UNSAVED if is_temporary(result.path) else f"Saved as {result.path}.",
         ]
         self.report.value = "\n".join(lines)
 
-    def _save(self, *_: Any) -> None:
+    def _save(self) -> None:
         layer = self._result
         found = [one for one in self.volumes() if one.name == layer.metadata[RESTORED_FROM]]
         opened = tomogram_of(found[0].metadata) if found else None
-        folder = Path() if opened is None or is_scratch(opened.path) else opened.path.parent
+        folder = Path() if opened is None or is_temporary(opened.path) else opened.path.parent
         path = self.ask_where(folder / f"{layer.name.replace(' ', '_')}.mrc")
         if path is not None:
             data, look, _ = layer.as_layer_data_tuple()
@@ -160,25 +137,13 @@ class RestoreWidget(VolumeWidget):
         lines = [line for line in str(self.report.value).splitlines() if line != _UNSAVED]
         self.report.value = "\n".join([*lines, f"Saved as {paths[0]}."])
 
-    def ask_where(self, suggested: Path) -> Path | None:
-        """Ask for the name of a file to write; None if the user would rather not."""
-        ask = use_app().get_obj("show_file_dialog")
-        chosen = ask(FileDialogMode.OPTIONAL_FILE, "Save the result", str(suggested), _VOLUMES)
-        return Path(chosen) if chosen else None
-
-    def _choose(self, layer: Any) -> None:
+    def _choose(self) -> None:
         """Show what is known of the layer, and look for its other half among the others."""
+        layer = self.tomogram.value
         if layer is None:
             self.known.value = "no volume is open"
             return
         self.other.value = None
-        try:
-            size = voxel_size_of(layer.scale, layer.units)
-            self.voxel_size.value = size
-        except CryowaeError as error:
-            complain(error)
-        except ValueError:  # outside of the field's range
-            complain(f"the layer has voxels of {size:g} Å; expected 0.01 to 10000: correct the voxel size")
         opened = tomogram_of(layer.metadata)
         if opened is None or opened.wedge is None:
             self.known.value = "none found: give a range or a file"
@@ -187,15 +152,10 @@ class RestoreWidget(VolumeWidget):
             source = re.sub(r"\S*/", "", opened.tilt_source)  # names of files without their folders
             self.known.value = f"{wedge.tilt_min:+.4g} to {wedge.tilt_max:+.4g}°, {source}"
         self._pair(self.volumes())
-
-    def reset_choices(self, *args: Any) -> None:
-        """Napari calls this when layers come and go: a half may be the other one of what is chosen."""
-        super().reset_choices(*args)
-        volumes = self.volumes()
-        new = [layer for layer in volumes if layer not in self._seen]
-        self._seen = volumes
-        if self.other.value is None:
-            self._pair(new)
+        size = voxel_size_of(layer.scale, layer.units)
+        if not self.voxel_size.min <= size <= self.voxel_size.max:
+            raise TomogramError(f"the layer has voxels of {size:g} Å; expected 0.01 to 10000: correct the voxel size")
+        self.voxel_size.value = size
 
     def _pair(self, candidates: list[Any]) -> None:
         """Choose the other half of the tomogram, if it is among these layers."""
@@ -210,13 +170,7 @@ class RestoreWidget(VolumeWidget):
             if found is not None and found.path == partner:
                 self.other.value = candidate
 
-    def _correct_scale(self, layer: Any) -> None:
-        """Give the layer the voxel size of the field, in the layer's own units, if that is another."""
-        wanted, has = float(self.voxel_size.value), voxel_size_of(layer.scale, layer.units)
-        if abs(wanted - has) > 0.005:  # the field has two decimals
-            layer.scale = layer.scale * (wanted / has)
-
 
 def _file(field: FileEdit) -> Path | None:
-    """The one file of a field, None where it is empty."""
+    """The file of a field, None where it is empty."""
     return field.value if isinstance(field.value, Path) else None

@@ -6,7 +6,6 @@ Names, types and defaults come from the fields. The text of `--help` comes from 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import Field, fields, is_dataclass
 from functools import wraps
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+
+from cryowae.config.options import help_of
 
 _METAVARS = {Path | None: "FILE", tuple[float, float] | None: "LO HI", str: "NAME", int | None: "N", float | None: "X"}
 _CHANGED: dict[str, dict[str, Any]] = {
@@ -54,16 +55,7 @@ def _option(field: Field[Any], kind: type) -> inspect.Parameter:
     hint = get_type_hints(kind)[field.name]
     names = [f"--{field.name.replace('_', '-')}"] if hint is bool and not field.default else []
     more = {"metavar": _METAVARS.get(hint), **_CHANGED.get(field.name, {})}
-    option = typer.Option(*names, help=_help(kind, field.name), **more)
+    option = typer.Option(*names, help=help_of(kind, field.name), **more)
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[hint, option]
     )
-
-
-def _help(kind: type, name: str) -> str:
-    """What the docstrings of a dataclass and of its bases say of an attribute."""
-    for one in kind.__mro__:
-        for names, text in re.findall(r"^(\w+(?:, \w+)*)\n((?:    .*\n?)+)", inspect.getdoc(one) or "", re.MULTILINE):
-            if name in names.split(", "):
-                return " ".join(text.replace("`", "").split())
-    return ""

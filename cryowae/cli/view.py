@@ -43,7 +43,7 @@ def view(
             f"napari cannot be started ({str(error).splitlines()[0]}): install it and a Qt binding, for example "
             "pip install 'cryowae[napari]' pyqt6"
         ) from None
-    from cryowae._napari.view import show_files
+    from cryowae._napari.viewing import show_files
 
     notes = show_files(viewer, files, show=show, contrast=contrast, **vars(opening))
     for note in notes:

@@ -1,11 +1,13 @@
 """What a user may choose when a tomogram is opened and restored: one dataclass for each step.
 
 Each option has one place. The command line takes names, types and defaults from the fields, and the text of `--help`
-from the docstring.
+from the docstring. The fields of the napari plugin do the same.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,3 +132,12 @@ class RestoreOptions:
     def turns(self) -> int:
         """Passes of the network: the tomogram as it is, and turned by 180 degrees about z, y and x."""
         return 1 if self.fast else 4
+
+
+def help_of(kind: type, name: str) -> str:
+    """What the docstrings of a dataclass and of its bases say of one of its fields, on one line."""
+    for one in kind.__mro__:
+        for names, text in re.findall(r"^(\w+(?:, \w+)*)\n((?:    .*\n?)+)", inspect.getdoc(one) or "", re.MULTILINE):
+            if name in names.split(", "):
+                return " ".join(text.replace("`", "").split())
+    return ""

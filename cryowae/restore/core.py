@@ -118,7 +118,8 @@ def restore_array(
     protein = estimate_contrast(halves[0] if halves else volume, voxel_size) if contrast == "auto" else contrast
     statistics = robust_statistics(volume, where=name)
     whole = Standardised(volume, statistics.mean, statistics.sigma, 1 if protein == "bright" else -1)
-    windows = WindowNetwork(network, voxel_size, torch.from_numpy(central_block(whole, 96)), options.turns)
+    sample = torch.from_numpy(central_block(whole, 96))
+    windows = WindowNetwork(network, voxel_size, sample, options.turns, progress)
     margin = windows.margin(whole.shape)
     part = region or whole.region
     seen = whole.part(_around(part, whole.shape, margin, windows.stride))

@@ -12,6 +12,7 @@ from cryowae.fourier.resampling import resample, resampling_ratio
 from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.io.memory import free_memory
 from cryowae.models.weights import CLIP
+from cryowae.progress import SILENT, Progress
 from cryowae.tiling import Shape, plan_windows
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
@@ -57,6 +58,8 @@ class WindowNetwork:
         Passes through the network: the window as it is, and turned by 180 degrees about z, y and x. A turned specimen
         is as likely, and its wedge is the same or that of the negated tilts. The result is the mean of the answers,
         turned back.
+    progress
+        Is asked before each pass, so that a user can cancel between passes: a window can take a minute.
 
     Attributes
     ----------
@@ -73,8 +76,15 @@ class WindowNetwork:
         If the voxel size is too far from those that the model knows.
     """
 
-    def __init__(self, model: Model, voxel_size: float, sample: Tensor, turns: int = len(HALF_TURNS)) -> None:
-        self.model, self.turns = model, turns
+    def __init__(
+        self,
+        model: Model,
+        voxel_size: float,
+        sample: Tensor,
+        turns: int = len(HALF_TURNS),
+        progress: Progress = SILENT,
+    ) -> None:
+        self.model, self.turns, self.progress = model, turns, progress
         self.ratio = resampling_ratio(voxel_size, model.voxel_sizes)
         self.stride = self.ratio.denominator * model.stride // gcd(self.ratio.numerator, model.stride)
         self.scale = 1.0
@@ -92,6 +102,7 @@ class WindowNetwork:
         z, y, x = window.shape[-3:]
         total = torch.zeros_like(shown)
         for axes in HALF_TURNS[: self.turns]:
+            self.progress.advance(0)
             total += self.model(shown.flip(axes)).float().flip(axes)
         return resample(total * (self.scale / self.turns), (z, y, x))
 

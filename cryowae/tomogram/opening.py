@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,12 @@ class Tomogram:
             )
         return self.wedge
 
+    def negated(self) -> Tomogram:
+        """The same volume with the opposite sign of every tilt."""
+        wedge = None if self.wedge is None else Wedge.binary(-self.wedge.tilt_max, -self.wedge.tilt_min)
+        tilts = None if self.tilts is None else tuple(-angle for angle in reversed(self.tilts))
+        return replace(self, wedge=wedge, tilts=tilts, tilt_source=f"{self.tilt_source}, negated")
+
 
 def open_tomogram(
     path: str | Path,
@@ -116,13 +122,27 @@ def open_tomogram(
     TiltError
         If the angles cannot be used, or none are known; the message then has the range that the spectrum suggests.
     """
+    volume = read_mrc(path, voxel_size=voxel_size)
+    data = in_zyx(volume.data, axes)
+    notes = (*volume.notes, *_shape_notes(volume.path, data, axes))
+    opened = Tomogram(data, volume.voxel_size, volume.header, volume.path, None, axes=axes, notes=notes)
+    opened = with_tilts(opened, tilts=tilts, tilt_range=tilt_range)
+    if flip_tilt:
+        opened = opened.negated()
+    if need_wedge:
+        opened.require_wedge()
+    return opened
+
+
+def with_tilts(
+    tomogram: Tomogram, *, tilts: str | Path | None = None, tilt_range: tuple[float, float] | None = None
+) -> Tomogram:
+    """The same volume with other tilts; parameters and errors are those of `open_tomogram`, unknown tilts no error."""
     if tilts is not None and tilt_range is not None:
         raise TiltError(
             "both a tilt file and a tilt range were given; expected one of them: leave out --tilts or --tilt-range"
         )
-    volume = read_mrc(path, voxel_size=voxel_size)
-    data = in_zyx(volume.data, axes)
-    notes = [*volume.notes, *_shape_notes(volume.path, data, axes)]
+    path, header, notes = tomogram.path, tomogram.header, tomogram.notes
     found: TiltAngles | None = None
     low, high, source = 0.0, 0.0, "no tilt angles known"
     if tilt_range is not None:
@@ -132,22 +152,16 @@ def open_tomogram(
         low, high = found.tilt_min, found.tilt_max
         source = f"{len(found.angles)} angles in {found.source}"
         source += ", as given" if tilts is not None else ", found beside the tomogram"
-        notes.extend(found.notes)
+        notes = (*notes, *found.notes)
     angles = None if found is None else found.angles
-    if angles is not None and is_stack(path, volume.header, len(angles)) and len(volume.data) == len(angles):
-        notes.append(
-            f"{volume.path.name} has as many sections as there are tilts and looks like a tilt series, not like a "
+    if angles is not None and is_stack(path, header, len(angles)) and header.shape[0] == len(angles):
+        note = (
+            f"{path.name} has as many sections as there are tilts and looks like a tilt series, not like a "
             "volume: `cryowae reconstruct` makes a volume of it"
         )
-    if flip_tilt:
-        low, high = -high, -low
-        source += ", negated"
-        angles = None if angles is None else tuple(-angle for angle in reversed(angles))
+        notes = (*notes, note)
     wedge = Wedge.binary(low, high) if low < high else None
-    opened = Tomogram(data, volume.voxel_size, volume.header, volume.path, wedge, angles, source, axes, tuple(notes))
-    if need_wedge:
-        opened.require_wedge()
-    return opened
+    return replace(tomogram, wedge=wedge, tilts=angles, tilt_source=source, notes=notes)
 
 
 def _shape_notes(path: Path, data: NDArray[Any], axes: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from driving import cells, click, dock, open_in, save, wait
 
-from cryowae._napari.figure_canvas import camera_of, grid_of
+from cryowae._napari.viewing import camera_of, grid_of
 from cryowae.io.mrc import read_mrc, write_mrc
 
 pytestmark = pytest.mark.gui
@@ -32,7 +32,7 @@ def compared(viewer, tmp_path):
     return layers, dock(viewer, "Compare")
 
 
-def test_layers_that_only_move_leave_the_choice_alone(viewer):
+def test_moving_layers_does_not_change_the_choice(viewer):
     one, two, three = (viewer.add_image(np.zeros(SHAPE), name=name) for name in ("one", "two", "three"))
     widget = dock(viewer, "Compare")
     widget.before.value, widget.after.value = two, one
@@ -41,7 +41,7 @@ def test_layers_that_only_move_leave_the_choice_alone(viewer):
     assert (widget.before.value, widget.after.value) == (two, one)
 
 
-def test_a_range_that_was_filled_in_goes_with_its_layers(viewer, compared):
+def test_the_tilt_range_follows_its_layers_unless_it_was_typed(viewer, compared):
     (before, after, _), widget = compared
     plain = [viewer.add_image(np.zeros(SHAPE), name=name) for name in ("one", "two")]
     assert widget.tilt_range.value == "-60 60"
@@ -63,7 +63,7 @@ def drawn(qtbot, widget):
     return np.array(widget.canvas.values)
 
 
-def test_versions_are_found_and_shown_beside_each_other(viewer, compared, qtbot, said):
+def test_related_layers_are_found_and_shown_side_by_side(viewer, compared, qtbot, said):
     (before, after, truth), widget = compared
     assert (widget.before.value, widget.after.value, widget.truth.value) == (before, after, truth)
     assert widget.tilt_range.value == "-60 60"
@@ -89,7 +89,7 @@ def test_key_flips_before_and_after_in_place(viewer, compared, qtbot):
     assert [before.visible, after.visible] == seen[0][:2]
 
 
-def test_what_was_seen_whole_is_flipped_whole_and_a_place_is_kept(viewer, compared):
+def test_flipping_keeps_a_whole_view_whole_and_a_zoomed_view_in_place(viewer, compared):
     _, widget = compared
     camera = camera_of(viewer)
     click(widget.beside)
@@ -102,7 +102,7 @@ def test_what_was_seen_whole_is_flipped_whole_and_a_place_is_kept(viewer, compar
     assert camera.zoom == pytest.approx(3 * small) and tuple(camera.center) == pytest.approx((0, 100, 120))
 
 
-def test_closing_the_dock_leaves_nothing_that_listens(viewer, compared, qtbot):
+def test_closing_the_dock_disconnects_everything(viewer, compared, qtbot):
     (before, after, _), widget = compared
     click(widget.flip)
     shown = [before.visible, after.visible]
@@ -122,7 +122,7 @@ def test_pictures_follow_the_choice_and_the_slice(viewer, compared, qtbot, said)
     pictures = {}
     for name in ("spectrum", "slices", "FSC"):
         widget.picture.value = name
-        widget._later()
+        widget._draw_later()
         pictures[name] = drawn(qtbot, widget)
         assert pictures[name].shape[1] >= 380 and pictures[name][..., :3].std() > 10
     assert len({picture.tobytes() for picture in pictures.values()}) == 3 and not said
@@ -174,7 +174,7 @@ def test_inferred_only_is_the_wedge_of_the_result(viewer, compared, qtbot, said)
     assert low == pytest.approx(-high) and high - low == pytest.approx(np.ptp(after.contrast_limits))
 
 
-def test_what_cannot_be_compared_is_said(viewer, tmp_path, qtbot, said):
+def test_layers_that_cannot_be_compared_are_an_error(viewer, tmp_path, qtbot, said):
     path = save(tmp_path, tilts=False)
     open_in(viewer, path)
     widget = dock(viewer, "Compare")
@@ -188,18 +188,18 @@ def test_what_cannot_be_compared_is_said(viewer, tmp_path, qtbot, said):
     assert len(said) == 1 and "no tilt range is known" in said[0]
     click(widget.greys)
     assert len(said) == 2 and "different shapes" in said[1]
-    widget._later()
-    qtbot.waitUntil(lambda: "different shapes" in widget.words.value, timeout=10000)
+    widget._draw_later()
+    qtbot.waitUntil(lambda: "different shapes" in widget.report.value, timeout=10000)
     assert len(said) == 2  # a picture that cannot be drawn says so in its place
 
 
 def test_a_truth_alone_is_not_enough(compared, qtbot):
     _, widget = compared
     widget.before.value = None
-    qtbot.waitUntil(lambda: widget.words.value.startswith("Choose two layers"), timeout=10000)
+    qtbot.waitUntil(lambda: "choose two layers" in widget.report.value, timeout=10000)
 
 
-def test_halves_have_a_curve(viewer, tmp_path, qtbot, said):
+def test_halves_beside_the_file_have_a_curve(viewer, tmp_path, qtbot, said):
     full, restored, truth = three(tmp_path)
     truth.unlink()
     for name in ("x_EVN.mrc", "x_ODD.mrc"):
@@ -209,11 +209,11 @@ def test_halves_have_a_curve(viewer, tmp_path, qtbot, said):
         open_in(viewer, path)
     widget = dock(viewer, "Compare")
     widget.picture.value = "FSC"
-    assert drawn(qtbot, widget).shape[0] > 200 and not widget.words.value
+    assert drawn(qtbot, widget).shape[0] > 200 and not widget.report.value
     widget.before.value = open_in(viewer, tmp_path / "copy.mrc")
     widget.after.value = viewer.layers["copy"]
     widget.after.value = viewer.add_image(np.array(viewer.layers[0].data), scale=(10,) * 3, name="plain")
-    qtbot.waitUntil(lambda: "neither a ground truth nor" in widget.words.value, timeout=20000)
+    qtbot.waitUntil(lambda: "neither a ground truth nor" in widget.report.value, timeout=20000)
 
 
 def test_a_wedge_is_cut_and_compared(viewer, tmp_path, qtbot, said):
@@ -253,7 +253,7 @@ def test_a_cut_beside_others_has_a_place_of_its_own(viewer, compared, qtbot, sai
     qtbot.waitUntil(lambda: not made.exists(), timeout=5000)
 
 
-def test_docks_below_one_another_are_no_taller_than_the_window(viewer, compared, qtbot):
+def test_docks_below_one_another_are_not_taller_than_the_window(viewer, compared, qtbot):
     window = viewer.window._qt_window
     viewer.window._qt_window.show()
     window.resize(1100, 700)
@@ -263,7 +263,7 @@ def test_docks_below_one_another_are_no_taller_than_the_window(viewer, compared,
     assert window.height() <= 720
 
 
-def test_simulating_nonsense_is_a_message(viewer, tmp_path, qtbot, said):
+def test_an_impossible_wedge_is_a_notification(viewer, tmp_path, qtbot, said):
     widget = dock(viewer, "Simulate wedge")
     click(widget.cut)
     open_in(viewer, save(tmp_path, tilts=False))

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from driving import click, dock, open_in, save, wait
 
-from cryowae._napari import scratch
+from cryowae._napari import derived_layers
 from cryowae._napari.restore_widget import RestoreWidget
 
 pytestmark = pytest.mark.gui
 
 
-def scratch_files() -> set[Path]:
-    return {path for path in Path(scratch._root().name).rglob("*") if path.is_file()}
+def temporary_files() -> set[Path]:
+    return {path for path in Path(derived_layers._root().name).rglob("*") if path.is_file()}
 
 
-def test_restore_from_click_to_result_and_to_a_saved_file(viewer, qtbot, tmp_path, weights, said):
+def test_restore_from_a_click_to_a_saved_file(viewer, qtbot, tmp_path, weights, said):
     path = save(tmp_path)
     layer = open_in(viewer, path)
     layer.contrast_limits, layer.translate = (70, 120), (0, 200, 0)
@@ -70,7 +70,7 @@ def test_result_is_saved_by_a_button_and_opened_again(viewer, qtbot, tmp_path, w
     assert np.array_equal(again.data, result.data) and np.array_equal(again.scale, result.scale)
 
 
-def test_nobody_is_sent_to_a_folder_that_will_be_gone(viewer, qtbot, tmp_path, weights, said, monkeypatch):
+def test_no_temporary_folder_is_suggested_to_save_to(viewer, qtbot, tmp_path, weights, said, monkeypatch):
     layer = open_in(viewer, save(tmp_path))
     simulate = dock(viewer, "Simulate wedge")
     click(simulate.cut)
@@ -84,10 +84,10 @@ def test_nobody_is_sent_to_a_folder_that_will_be_gone(viewer, qtbot, tmp_path, w
     monkeypatch.setattr(RestoreWidget, "ask_where", lambda _self, suggested: asked.append(suggested))
     widget.tomogram.value = layer  # what is chosen now is not what was restored
     click(widget.save)
-    assert not said and not scratch.is_scratch(asked[0].absolute()) and asked[0].parent != tmp_path
+    assert not said and not derived_layers.is_temporary(asked[0].absolute()) and asked[0].parent != tmp_path
 
 
-def test_result_can_go_to_a_file_at_once(viewer, qtbot, tmp_path, weights, said):
+def test_result_can_be_written_to_a_file_at_once(viewer, qtbot, tmp_path, weights, said):
     open_in(viewer, save(tmp_path))
     widget = dock(viewer, "Restore")
     widget.weights.value, widget.output.value, widget.fast.value = weights, tmp_path / "out.mrc", True
@@ -136,7 +136,7 @@ def test_preview_beside_a_layer_of_more_axes(viewer, qtbot, tmp_path, weights, s
     assert not said and shown.data.shape == (8, 40, 48) and shown.translate[0] == 260
 
 
-def test_voxels_larger_than_the_field_can_hold_are_a_message(viewer, said):
+def test_voxels_beyond_the_range_of_the_field_are_a_notification(viewer, said):
     layer = viewer.add_image(np.zeros((4, 4, 4)), scale=(1, 1, 1), units=("mm",) * 3)
     widget = dock(viewer, "Restore")
     assert widget.tomogram.value is layer and len(said) == 1 and "expected 0.01 to 10000" in said[0]
@@ -175,7 +175,7 @@ def begin(viewer, qtbot, tmp_path, weights, held):
 
 
 def test_cancel_stops_before_the_next_pass_and_leaves_nothing(viewer, qtbot, tmp_path, weights, said, held):
-    kept = scratch_files()
+    kept = temporary_files()
     widget = begin(viewer, qtbot, tmp_path, weights, held)
     click(widget.restore)  # not twice at once
     assert len(said) == 1 and "still running" in said.pop()
@@ -187,7 +187,7 @@ def test_cancel_stops_before_the_next_pass_and_leaves_nothing(viewer, qtbot, tmp
     assert not said and len(viewer.layers) == 1 and "cancelled" in widget.job.message.value
     assert len(held[2]) == 1  # no further pass of the network
     assert sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
-    assert scratch_files() == kept
+    assert temporary_files() == kept
 
 
 def test_closing_napari_cancels(make_napari_viewer, qtbot, tmp_path, weights, said, held):
@@ -209,7 +209,7 @@ def test_closing_the_dock_cancels(viewer, qtbot, tmp_path, weights, said, held):
     assert sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
 
 
-def test_hiding_the_dock_does_not(viewer, qtbot, tmp_path, weights, said, held):
+def test_hiding_the_dock_does_not_cancel(viewer, qtbot, tmp_path, weights, said, held):
     widget = begin(viewer, qtbot, tmp_path, weights, held)
     widget.native.parent().setFloating(True)
     widget.native.parent().hide()
@@ -218,7 +218,7 @@ def test_hiding_the_dock_does_not(viewer, qtbot, tmp_path, weights, said, held):
     assert not said and (tmp_path / "out.mrc").is_file()
 
 
-def test_what_the_work_has_to_say_is_shown(viewer, qtbot):
+def test_messages_of_the_work_are_shown(viewer, qtbot):
     from threading import Event
 
     panel, go_on = dock(viewer, "Restore").job, Event()
@@ -247,7 +247,7 @@ def test_what_the_work_has_to_say_is_shown(viewer, qtbot):
         ({"tilt_range": "-60 60", "voxel_size": 900}, "got a voxel size of 900 Å"),
     ],
 )
-def test_errors_are_messages_in_words_of_the_window(viewer, qtbot, tmp_path, weights, said, fields, message):
+def test_errors_are_notifications_that_name_fields(viewer, qtbot, tmp_path, weights, said, fields, message):
     open_in(viewer, save(tmp_path, tilts=False))
     widget = dock(viewer, "Restore")
     assert widget.known.value.startswith("none found")
@@ -259,13 +259,13 @@ def test_errors_are_messages_in_words_of_the_window(viewer, qtbot, tmp_path, wei
     assert len(viewer.layers) == 1 and widget.restore.enabled
 
 
-def test_no_volume_is_a_message_too(viewer, said):
+def test_a_missing_volume_is_a_notification(viewer, said):
     widget = dock(viewer, "Restore")
     click(widget.preview)
     assert len(said) == 1 and "there is no volume" in said[0]
 
 
-def test_halves_find_each_other(viewer, qtbot, tmp_path, weights, said):
+def test_the_other_half_is_chosen_by_name(viewer, qtbot, tmp_path, weights, said):
     one = open_in(viewer, save(tmp_path, "tomo_EVN.mrc", seed=1))
     other = open_in(viewer, save(tmp_path, "tomo_ODD.mrc", seed=2))
     widget = dock(viewer, "Restore")
@@ -283,7 +283,7 @@ def test_halves_find_each_other(viewer, qtbot, tmp_path, weights, said):
     assert np.corrcoef(restored.ravel(), ((one.data + other.data) / 2).ravel())[0, 1] > 0.8
 
 
-def test_a_half_that_is_opened_later_is_found_too_and_once(viewer, tmp_path):
+def test_a_half_that_is_opened_later_is_chosen_once(viewer, tmp_path):
     open_in(viewer, save(tmp_path, "tomo_EVN.mrc", seed=1))
     partner = save(tmp_path, "tomo_ODD.mrc", seed=2)
     widget = dock(viewer, "Restore")
@@ -295,13 +295,15 @@ def test_a_half_that_is_opened_later_is_found_too_and_once(viewer, tmp_path):
     assert widget.other.value is None
 
 
-def test_a_layer_that_no_file_holds_can_be_restored(viewer, qtbot, tmp_path, weights, said):
+def test_a_layer_in_memory_is_restored_and_not_copied_to_a_file(viewer, qtbot, tmp_path, weights, said):
     volume = np.random.default_rng(0).normal(size=(16, 24, 32)).astype(np.float32)
     viewer.add_image(volume, scale=(1, 1, 1), units=("nm",) * 3, name="mine")
     widget = dock(viewer, "Restore")
     assert widget.voxel_size.value == 10
     widget.weights.value, widget.tilt_range.value = weights, "-50 to 60"
+    kept = temporary_files()
     click(widget.restore)
     wait(qtbot, widget)
     assert not said and "mine restored" in viewer.layers
+    assert {path.name for path in temporary_files() - kept} == {"mine_restored.mrc"}
     assert "+60" in widget.report.value and "-50" in widget.report.value

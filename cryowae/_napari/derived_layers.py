@@ -1,0 +1,165 @@
+"""Layers made from other layers: restored, a preview, the inferred part, a wedge cut out. No Qt here.
+
+Whole volumes are written to a temporary file and mapped, since they may be larger than the memory. The file is deleted
+with its layer, or when Python ends.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryowae._napari.layers import AXES, LayerData, layer_data, open_for_viewing, percentile_limits, tomogram_from
+from cryowae.config.options import RestoreOptions
+from cryowae.io.mrc import stem_of
+from cryowae.progress import Progress
+from cryowae.restore.result import RestoreResult
+from cryowae.tomogram import Item, Tomogram
+from cryowae.tomogram.opening import with_tilts
+from cryowae.tomogram.volumes import Region
+
+RESTORED_FROM = "restored_from"
+"""Key of the input's name in the metadata of a restored layer."""
+
+CUT_FROM = "cut_from"
+"""Key of the original's name in the metadata of a layer out of which a wedge was cut."""
+
+
+def restore_layer(
+    layer: Any, make_item: Callable[[], Item], options: RestoreOptions, model: str | Path, progress: Progress
+) -> tuple[LayerData, RestoreResult]:
+    """Restore a whole layer. The result looks like its input and is mapped from the file that was written.
+
+    Parameters
+    ----------
+    layer
+        The tomogram, or its first half.
+    make_item
+        Gives the work with this layer, see `item_of`; called here, since it may read the whole layer. Without an
+        output, the result is a temporary file without a picture.
+    options, model, progress
+        As in `restore_tomogram`.
+    """
+    from cryowae.restore import restore_tomogram
+
+    item = make_item()
+    options = replace(options, report=item.output is not None)
+    item = replace(item, output=item.output or temporary_folder() / item.target.name)
+    result = restore_tomogram(item, model=model, options=options, progress=progress)
+    restored = _mapped(result.path, item.tomogram)
+    inverted = result.contrast == "bright" and layer.rendering == "minip"  # the default, for dark protein
+    changes = {"rendering": "mip"} if inverted else {}
+    return _layer_like(layer, restored, f"{layer.name} restored", RESTORED_FROM, **changes), result
+
+
+def preview_layer(
+    layer: Any,
+    make_item: Callable[[], Item],
+    options: RestoreOptions,
+    model: str | Path,
+    region: Region,
+    progress: Progress,
+) -> LayerData:
+    """Restore a region of a layer, shown at its place in the layer; one pass of the network, to save time."""
+    from cryowae.restore import restore_region
+
+    options = replace(options, fast=True)
+    restored = restore_region(make_item(), region, model=model, options=options, progress=progress)
+    look = {
+        "name": preview_name(layer.name),
+        "axis_labels": AXES,
+        "metadata": {RESTORED_FROM: layer.name},
+        **look_of(layer),
+        **place_of(layer, tuple(part.start for part in region)),
+    }
+    return restored, look, "image"
+
+
+def preview_name(name: str) -> str:
+    """Name of the preview of a layer."""
+    return f"{name} preview"
+
+
+def inferred_layer(layer: Any, tilts: tuple[float, float], progress: Progress) -> LayerData:
+    """A restored layer without its measured components, with grey limits of the same width about 0."""
+    from cryowae.restore import write_inferred
+
+    restored = with_tilts(tomogram_from(layer), tilt_range=tilts)
+    path = write_inferred(restored, temporary_folder() / "inferred.mrc", progress=progress)
+    limits = tuple(np.subtract(layer.contrast_limits, np.mean(layer.contrast_limits)).tolist())
+    return _layer_like(layer, _mapped(path, restored), f"inferred only: {layer.name}", contrast_limits=limits)
+
+
+def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float | None, progress: Progress) -> LayerData:
+    """Cut a wedge out of a layer. The result looks like the layer and knows its tilt range."""
+    from cryowae.simulate.missing_wedge import simulate_wedge, wedge_of
+
+    whole = with_tilts(tomogram_from(layer), tilt_range=tilts)
+    output = temporary_folder() / f"{stem_of(whole.path)}_wedge.mrc"
+    simulate_wedge(whole, output, wedge=wedge_of(whole, soft=soft), noise=noise, progress=progress)
+    cut = _mapped(output, replace(whole, tilt_source="as it was cut"))
+    changes = {"contrast_limits": percentile_limits(cut.data)} if noise else {}
+    return _layer_like(layer, cut, f"{layer.name}, {tilts[0]:+g} to {tilts[1]:+g}°", CUT_FROM, **changes)
+
+
+def look_of(layer: Any) -> dict[str, Any]:
+    """How a layer looks, for another layer of similar values."""
+    return {
+        "contrast_limits": tuple(layer.contrast_limits),
+        "colormap": layer.colormap.name,
+        "gamma": layer.gamma,
+        "rendering": str(layer.rendering),
+    }
+
+
+def place_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:
+    """Where a layer is, in its own units, for another layer on its grid that begins at the voxel `start`."""
+    place = {name: getattr(layer, name) for name in ("scale", "units", "rotate", "shear", "affine")}
+    moved = np.subtract(layer.data_to_world(start), layer.data_to_world((0, 0, 0)))
+    return {**place, "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved)}
+
+
+def temporary_folder() -> Path:
+    """A new folder for temporary files, where `TMPDIR` says; it is deleted when Python ends."""
+    folder = Path(_root().name) / secrets.token_hex(4)
+    folder.mkdir()
+    return folder
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is deleted when Python ends."""
+    return path.is_relative_to(_root().name)
+
+
+def delete_with(owner: Any, path: Path) -> None:
+    """Delete a temporary file and its folder when `owner` is no longer in use; other files are left alone."""
+    if is_temporary(path):
+        weakref.finalize(owner, shutil.rmtree, path.parent, ignore_errors=True)
+
+
+@cache
+def _root() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="cryowae-", ignore_cleanup_errors=True)
+
+
+def _mapped(path: Path, source: Tomogram) -> Tomogram:
+    """A file that was written, with the voxel size, the axes and the tilts of its source."""
+    opened = open_for_viewing(path, voxel_size=source.voxel_size, axes=source.axes)
+    return replace(opened, wedge=source.wedge, tilts=source.tilts, tilt_source=source.tilt_source)
+
+
+def _layer_like(layer: Any, tomogram: Tomogram, name: str, origin: str = "", **changes: Any) -> LayerData:
+    """A tomogram at the place of a layer, with its look but for `changes`; `origin` is the key of the layer's name."""
+    data, look, kind = layer_data(tomogram, name)
+    if origin:
+        look["metadata"][origin] = layer.name
+    return data, {**look, **look_of(layer), **place_of(layer), **changes}, kind

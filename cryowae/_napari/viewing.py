@@ -1,0 +1,219 @@
+"""How a viewer shows volumes: files side by side, grid, camera and scale bar, and the region that is seen. No Qt here.
+
+napari has moved the grid, the camera and the overlays between its versions; only this module knows where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from cryowae._napari.comparing import guess_compared, shared_limits
+from cryowae._napari.layers import layer_data, open_for_viewing, percentile_limits
+from cryowae.errors import ConfigError, CryowaeError
+from cryowae.io.neighbours import find_versions
+from cryowae.tomogram.volumes import Region
+
+Show = Literal["slices", "volume", "plane"]
+Protein = Literal["dark", "bright"]
+
+_DEPTH = (0.02, 5.0)  # percentiles between which a volume of dark protein goes from bright to black
+
+
+def show_files(
+    viewer: Any, files: Sequence[str | Path], *, show: Show = "slices", contrast: Protein = "dark", **opening: Any
+) -> list[str]:
+    """Open files in a viewer. With a single file its restoration or its input, and its ground truth, are opened too.
+
+    Parameters
+    ----------
+    viewer
+        napari's `Viewer` or `ViewerModel`.
+    files
+        MRC volumes.
+    show
+        `slices`, or 3-D: `volume` shows the densest voxel along each ray, `plane` a plane that can be dragged.
+    contrast
+        Is protein dark or bright in the files? In 3-D dark protein is drawn bright, since the canvas is black.
+    opening
+        Options of `open_tomogram`.
+
+    Returns
+    -------
+    notes
+        What the user should know, one line each.
+
+    Raises
+    ------
+    CryowaeError
+        If a file cannot be opened.
+    """
+    for got, known in ((show, get_args(Show)), (contrast, get_args(Protein))):
+        if got not in known:
+            raise ConfigError(f"got {got!r}, expected one of: {', '.join(known)}")
+    paths = [Path(name) for name in files]
+    asked = list(paths)
+    if len(paths) == 1:
+        related = find_versions(paths[0]).paths()
+        paths = list(related) if paths[0] in related else paths
+    notes: list[str] = []
+    layers = []
+    for path in paths:
+        try:
+            tomogram = open_for_viewing(path, **opening)
+        except CryowaeError:
+            if path in asked:
+                raise
+            continue  # a related file that cannot be opened is not an error
+        notes += [note for note in tomogram.notes if note not in notes]
+        data, options, _ = layer_data(tomogram)
+        options["rendering"] = "minip" if contrast == "dark" else "mip"
+        layers.append(viewer.add_image(data, **options, depiction="plane" if show == "plane" else "volume"))
+    if len(layers) > 1 and len({layer.data.shape for layer in layers}) == 1:
+        side_by_side(viewer, layers)
+        name_layers(layers)
+        if len(asked) == 1:
+            _share_limits(layers)
+    for layer in layers:
+        layer.plane.position = tuple(n // 2 for n in layer.data.shape)
+    show_scale_bar(viewer)
+    draw_as_3dmod(viewer)
+    if show != "plane":
+        _colour_by_depth(viewer, layers, contrast)
+    viewer.dims.ndisplay = 2 if show == "slices" else 3
+    return notes
+
+
+def region_in_view(
+    shape: tuple[int, int, int],
+    point: tuple[float, ...],
+    displayed: tuple[int, ...],
+    corners: Any,
+    *,
+    thickness: int = 8,
+    most: int = 256,
+) -> Region:
+    """The slab about the current slice, as far as it is seen.
+
+    Parameters
+    ----------
+    shape
+        `(z, y, x)` of the layer.
+    point
+        Position of the viewer, in voxels.
+    displayed
+        Axes that are shown.
+    corners
+        `(2, 3)` first and last voxel that are seen, as `layer.corner_pixels` gives them.
+    thickness
+        Voxels along the axis that is not shown.
+    most
+        Most voxels along each axis that is shown, about the middle of what is seen.
+    """
+    parts = []
+    for axis, n in enumerate(shape):
+        low, high = 0, n
+        if axis not in displayed or len(displayed) != 2:
+            length = thickness if axis not in displayed else most // 2
+            low = round(point[axis]) - length // 2
+            high = low + length
+        elif corners[1][axis] > corners[0][axis]:
+            low, high = int(corners[0][axis]), int(corners[1][axis]) + 1
+        if high - low > most:
+            low = (low + high - most) // 2
+            high = low + most
+        length = min(high - low, n)
+        low = min(max(low, 0), n - length)
+        parts.append(slice(low, low + length))
+    return parts[0], parts[1], parts[2]
+
+
+def grid_of(viewer: Any) -> Any:
+    """The grid in which layers are shown side by side (napari 0.9: of the canvas; before: of the viewer)."""
+    canvas = getattr(viewer, "canvas", None)
+    return viewer.grid if canvas is None else canvas.grid
+
+
+def camera_of(viewer: Any) -> Any:
+    """The camera (napari 0.9: of the scene; before: of the viewer)."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
+def show_scale_bar(viewer: Any) -> None:
+    """Show a scale bar, in nanometres where napari has a choice (from 0.9 on it writes kÅ)."""
+    canvas = getattr(viewer, "canvas", None)
+    bar = (viewer if canvas is None else canvas.overlays).scale_bar
+    if not isinstance(getattr(type(getattr(bar, "__wrapped__", bar)), "unit", None), property):
+        bar.unit = "0.1 nm"  # the unit of the scale is angstrom
+    bar.visible = True
+
+
+def draw_as_3dmod(viewer: Any) -> None:
+    """The first row at the bottom and the first section at the back, so that x, y and z are right-handed.
+
+    By default napari draws the first row at the top, which shows the mirror image of a volume in 3-D.
+    """
+    camera_of(viewer).orientation = ("towards", "up", "right")
+
+
+def side_by_side(viewer: Any, layers: Sequence[Any]) -> None:
+    """Show only these layers, in one row in this order, with linked zoom, position and slice."""
+    for layer in list(viewer.layers):
+        layer.visible = layer in layers
+    for layer in layers:  # one after the other to the end of the list
+        viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+    grid = grid_of(viewer)
+    grid.stride = 1
+    grid.shape = (1, -1)  # as many columns as layers; before 0.9 hidden layers take a column too
+    grid.enabled = True
+
+
+def stacked(viewer: Any) -> None:
+    """Show layers on top of each other again, at the same position, or whole if they were seen whole."""
+    grid, camera = grid_of(viewer), camera_of(viewer)
+    if not grid.enabled:
+        return
+    place = camera.center, camera.zoom, camera.angles
+    viewer.reset_view()
+    whole = camera.zoom > 0.99 * place[1]
+    grid.enabled = False
+    viewer.reset_view()
+    if not whole:
+        camera.center, camera.zoom = place[:2]
+    camera.angles = place[2]
+
+
+def name_layers(layers: Sequence[Any]) -> None:
+    """Write the names of layers into their views, where napari can (from 0.7 on)."""
+    for layer in layers:
+        overlay = getattr(layer, "name_overlay", None)
+        if overlay is not None:
+            overlay.visible = True
+            overlay.font_size = 8  # small enough for long names
+
+
+def _share_limits(layers: list[Any]) -> None:
+    """The same grey limits before and after, where the names say that files are of one tomogram."""
+    compared = guess_compared(layers)
+    if compared.before is not compared.after:
+        limits = shared_limits(compared)
+        for layer in layers:
+            layer.contrast_limits = limits
+
+
+def _colour_by_depth(viewer: Any, layers: list[Any], contrast: Protein) -> None:
+    """Slices have the greys of the file; in 3-D protein is bright and ice is black."""
+    dark = contrast == "dark"
+    flat = [tuple(layer.contrast_limits) for layer in layers]
+    deep = [percentile_limits(layer.data, _DEPTH if dark else (100 - _DEPTH[1], 100 - _DEPTH[0])) for layer in layers]
+
+    def recolour(*_: Any) -> None:
+        inside = viewer.dims.ndisplay == 3
+        for layer, limits in zip(layers, deep if inside else flat, strict=True):
+            layer.colormap = "gray_r" if inside and dark else "gray"
+            layer.contrast_limits = limits
+
+    viewer.dims.events.ndisplay.connect(recolour)
+    recolour()
