@@ -72,13 +72,13 @@ def dock(viewer: Any, name: str) -> Any:
 
 
 def click(button: Any, until: Callable[[], bool] = lambda: True) -> None:
-    """Press a button and wait for what it began."""
+    """Press a button and wait until a condition holds."""
     button.native.click()
     settle(until)
 
 
 def settle(until: Callable[[], bool] = lambda: True) -> None:
-    """Let the window work until something is so, and a moment longer."""
+    """Let the window process events until a condition holds, and a moment longer."""
     QTest.qWait(600)
     while not until():
         QTest.qWait(100)

@@ -44,7 +44,7 @@ def restore_layer(
     layer
         The tomogram, or its first half.
     make_item
-        Gives the work with this layer, see `item_of`; called here, since it may read the whole layer. Without an
+        Gives the work with this layer, see `item_from`; called here, since it may read the whole layer. Without an
         output, the result is a temporary file without a picture.
     options, model, progress
         As in `restore_tomogram`.

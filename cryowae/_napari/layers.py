@@ -105,7 +105,7 @@ def volumes_of(viewer: Any) -> list[Any]:
     return [layer for layer in viewer.layers if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb]
 
 
-def item_of(layer: Any, other: Any = None, given: ItemOptions | None = None, output: Path | None = None) -> Item:
+def item_from(layer: Any, other: Any = None, given: ItemOptions | None = None, output: Path | None = None) -> Item:
     """The work that a user asks for: a layer with its tilts, its contrast and its other half.
 
     Parameters

@@ -14,7 +14,7 @@ from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox, Label
 
 from cryowae._napari.contributions import write_volume
 from cryowae._napari.derived_layers import RESTORED_FROM, is_temporary, preview_layer, preview_name, restore_layer
-from cryowae._napari.layers import LayerData, item_of, tomogram_of, voxel_size_of
+from cryowae._napari.layers import LayerData, item_from, tomogram_of, voxel_size_of
 from cryowae._napari.messages import in_window_words
 from cryowae._napari.viewing import region_in_view
 from cryowae._napari.volume_widget import VolumeWidget, option_field
@@ -88,7 +88,7 @@ class RestoreWidget(VolumeWidget):
         tilts: dict[str, Any] = {"tilts": _file(self.tilt_file), "tilt_range": self.tilts()}
         given = ItemOptions(**tilts, flip_tilt=self.flip.value, contrast=self.contrast.value)
         options = RestoreOptions(consistency=self.consistency.value, wedge=self.wedge.value, fast=self.fast.value)
-        make_item = partial(item_of, layer, other if other is not layer else None, given, _file(self.output))
+        make_item = partial(item_from, layer, other if other is not layer else None, given, _file(self.output))
         return layer, make_item, options, _file(self.weights) or "default"
 
     def _restore(self) -> None:

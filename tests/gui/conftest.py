@@ -22,10 +22,10 @@ def _why_not() -> str:
         return "Qt did not answer within two minutes"
     if probe.returncode == 0:
         return ""
-    return (probe.stdout.strip().splitlines() or probe.stderr.strip().splitlines() or ["Qt ended without a word"])[0]
+    return (probe.stdout.strip().splitlines() or probe.stderr.strip().splitlines() or ["Qt ended without a message"])[0]
 
 
-@pytest.hookimpl(trylast=True)  # after -m has left out what is not asked for
+@pytest.hookimpl(trylast=True)  # after -m has removed the tests that are not asked for
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("gui")]
     if not marked:

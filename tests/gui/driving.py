@@ -1,4 +1,4 @@
-"""What a user does, in words: open a file, open a widget, press a button, wait."""
+"""What a user does: open a file, open a widget, press a button, wait."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def click(widget) -> None:
 
 
 def wait(qtbot, widget, seconds: float = 60) -> None:
-    """Until the work of a widget is done."""
+    """Wait until the job of a widget is done."""
     qtbot.waitUntil(lambda: not widget.job.busy, timeout=int(1000 * seconds))
 
 

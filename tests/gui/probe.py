@@ -1,6 +1,6 @@
-"""Whether a window with OpenGL can be shown here; says why not and ends with 1 otherwise.
+"""Check that a window with OpenGL can be shown here; otherwise print the reason and exit with 1.
 
-A program of its own, since Qt ends its process where there is no display, and pytest-qt all tests where it cannot load.
+A program of its own: without a display Qt ends its process, and pytest-qt ends all tests where Qt cannot be loaded.
 """
 
 from __future__ import annotations

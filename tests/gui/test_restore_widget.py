@@ -12,6 +12,7 @@ from driving import click, dock, open_in, save, wait
 
 from cryowae._napari import derived_layers
 from cryowae._napari.restore_widget import RestoreWidget
+from cryowae.config.options import ItemOptions, RestoreOptions, help_of
 
 pytestmark = pytest.mark.gui
 
@@ -134,6 +135,18 @@ def test_preview_beside_a_layer_of_more_axes(viewer, qtbot, tmp_path, weights, s
     wait(qtbot, widget)
     shown = viewer.layers["tomo preview"]
     assert not said and shown.data.shape == (8, 40, 48) and shown.translate[0] == 260
+
+
+def test_choices_and_tooltips_are_those_of_the_options(viewer):
+    widget = dock(viewer, "Restore")
+    for field, kind, name, choices in (
+        (widget.contrast, ItemOptions, "contrast", ("auto", "dark", "bright")),
+        (widget.consistency, RestoreOptions, "consistency", ("off", "soft", "hard")),
+        (widget.wedge, RestoreOptions, "wedge", ("fill", "leave")),
+    ):
+        assert tuple(field.choices) == choices and field.value == choices[0]
+        assert field.tooltip == help_of(kind, name) != ""
+    assert "quarter of the time" in widget.fast.tooltip and not widget.fast.value
 
 
 def test_voxels_beyond_the_range_of_the_field_are_a_notification(viewer, said):

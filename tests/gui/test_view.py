@@ -39,7 +39,7 @@ def own_settings(folder):
     return os.environ | {"NAPARI_CONFIG": str(folder / "settings.yaml")}
 
 
-def test_the_command_opens_a_window_with_what_belongs_together(tmp_path):
+def test_the_command_opens_a_window_with_related_files(tmp_path):
     path = save(tmp_path, "x.mrc")
     shutil.copy(path, tmp_path / "x_restored.mrc")
     command = [sys.executable, "-c", CODE, "view", str(path), "--show", "volume", "--axes", "zyx"]
@@ -48,7 +48,7 @@ def test_the_command_opens_a_window_with_what_belongs_together(tmp_path):
     assert done.stdout.splitlines() == ["['x', 'x_restored'] 3 ['Compare (cryowae)']", "True True"]
 
 
-def test_a_file_that_is_none_is_one_line(tmp_path):
+def test_a_file_that_is_not_a_volume_is_one_line(tmp_path):
     (tmp_path / "x.mrc").write_bytes(b"nothing of the kind")
     command = [sys.executable, "-c", CODE, "view", str(tmp_path / "x.mrc")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=own_settings(tmp_path))
