@@ -11,7 +11,7 @@ from cachetools import cached
 from wedges import WEDGES, random_volume
 
 from cryowae.errors import TiltError
-from cryowae.fourier.masks import mask_cache
+from cryowae.fourier.grids import mask_cache
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.fourier.wedge import Wedge
 

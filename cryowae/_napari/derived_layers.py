@@ -22,7 +22,7 @@ from cryowae._napari.layers import AXES, LayerData, layer_data, open_for_viewing
 from cryowae.config.options import RestoreOptions
 from cryowae.io.mrc import stem_of
 from cryowae.progress import Progress
-from cryowae.restore.result import RestoreResult
+from cryowae.restore.tomograms import RestoreResult
 from cryowae.tomogram import Item, Tomogram
 from cryowae.tomogram.opening import with_tilts
 from cryowae.tomogram.volumes import Region

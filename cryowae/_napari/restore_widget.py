@@ -22,7 +22,7 @@ from cryowae.config.options import ItemOptions, RestoreOptions, help_of
 from cryowae.errors import CryowaeError, TomogramError
 from cryowae.io.mrc import SUFFIXES
 from cryowae.io.neighbours import find_halves
-from cryowae.restore.result import RestoreResult
+from cryowae.restore.tomograms import RestoreResult
 from cryowae.tomogram import Item
 
 _TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"

@@ -18,8 +18,7 @@ from cachetools import cached
 from torch import Tensor
 
 from cryowae.errors import TiltError
-from cryowae.fourier.grids import Device
-from cryowae.fourier.masks import hermitian_mask, mask_cache
+from cryowae.fourier.grids import Device, hermitian_mask, mask_cache
 
 RotationRows = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 

@@ -3,8 +3,7 @@
 from cryowae.config.options import RestoreOptions
 from cryowae.restore.core import Restored, restore_array
 from cryowae.restore.inferred import write_inferred
-from cryowae.restore.result import RestoreResult
-from cryowae.restore.tomograms import restore_region, restore_tomogram
+from cryowae.restore.tomograms import RestoreResult, restore_region, restore_tomogram
 
 __all__ = [
     "RestoreOptions",

@@ -16,12 +16,11 @@ from cryowae.errors import ConfigError, OutputError
 from cryowae.io.mrc import SUFFIXES, MrcWriter, in_zyx, read_mrc, stem_of
 from cryowae.io.outputs import check_output
 from cryowae.models.weights import load_model
-from cryowae.progress import SILENT, Progress
+from cryowae.progress import SILENT, Outcome, Progress
 from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_halves_fsc, draw_restoration
 from cryowae.restore.core import restore_array
 from cryowae.restore.inferred import write_inferred
 from cryowae.restore.network import Model
-from cryowae.restore.result import RestoreResult
 from cryowae.tomogram import Tomogram
 from cryowae.tomogram.item import Item, item_of
 from cryowae.tomogram.volumes import Region, Volume
@@ -122,6 +121,48 @@ def restore_tomogram(
         seconds=time.perf_counter() - began,
         network_voxels_per_voxel=cost,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreResult(Outcome):
+    """What a restoration wrote and measured. The time includes the pictures.
+
+    Attributes
+    ----------
+    path
+        The restored volume.
+    pictures
+        The PNGs that were drawn: the restoration, and the correlation of the halves if there are any.
+    halves
+        The restored halves, if they were asked for.
+    inferred
+        The part of the result that lies in the missing wedge, if it was asked for.
+    voxel_size
+        Angstrom.
+    tilt_min, tilt_max, tilt_source
+        Degrees, and where they came from.
+    contrast
+        `dark` or `bright`: contrast of the protein in input and result.
+    inferred_share
+        Share of the result's power in the missing wedge, where nothing was measured. The rest was denoised.
+    measured_correlation
+        Correlation with the input over the measured components.
+    network_voxels_per_voxel
+        Voxels that went through the network, per voxel of the tomogram, over all passes.
+    """
+
+    path: Path
+    pictures: tuple[Path, ...]
+    halves: tuple[Path, ...]
+    inferred: Path | None
+    voxel_size: float
+    tilt_min: float
+    tilt_max: float
+    tilt_source: str
+    contrast: str
+    inferred_share: float
+    measured_correlation: float
+    network_voxels_per_voxel: float
 
 
 def restore_region(

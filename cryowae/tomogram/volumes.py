@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import TomogramError
+from cryowae.fourier.grids import axis_slabs
 
 Region = tuple[slice, slice, slice]
 """`(z, y, x)` slices with a start and a stop inside the volume, and no step."""
@@ -99,8 +100,7 @@ class Standardised:
 
 def slabs(shape: tuple[int, ...]) -> list[slice]:
     """Slices along z of bounded size that together cover the volume."""
-    step = max(1, _SLAB_VOXELS // (shape[1] * shape[2]))
-    return [slice(z, min(z + step, shape[0])) for z in range(0, shape[0], step)]
+    return axis_slabs(shape[0], _SLAB_VOXELS // (shape[1] * shape[2]))
 
 
 def require_content(volume: Volume, path: str | Path) -> None:
