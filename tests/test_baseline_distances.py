@@ -11,8 +11,8 @@ from cryowae.baselines.bandwidth import MISMATCHES, draw_sweep, sweep_bandwidths
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
 from cryowae.baselines.mixture import GaussianMixture
 from cryowae.baselines.principal import PrincipalComponents
-from cryowae.baselines.rows import read_rows
 from cryowae.data.images import signed
+from cryowae.train.rows import read_rows
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from interrupting import Interrupt
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.features import LeNet, LeNetFeatures, train_lenet
 from cryowae.baselines.inception import InceptionFeatures
-from cryowae.baselines.rows import Rows, read_rows
 from cryowae.errors import CheckpointError, ImagesError
+from cryowae.train.rows import Rows, read_rows
 
 
 def test_a_lenet_learns_and_is_known_by_its_hash(lenet, tmp_path):

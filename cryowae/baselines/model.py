@@ -20,6 +20,38 @@ from cryowae.models.weights import pick_device
 CLASSES = 10
 
 
+@dataclass(frozen=True)
+class Composition:
+    """What a model is composed of.
+
+    Attributes
+    ----------
+    family
+        Whose row of `TRUNKS` it has.
+    heads
+        Of the encoder, each as long as the style; none for a model without an encoder.
+    discriminated
+        Whether discriminators look at its codes.
+    critic
+        Whether a critic looks at its images.
+    """
+
+    family: str
+    heads: tuple[str, ...] = ("style",)
+    discriminated: bool = False
+    critic: bool = False
+
+
+COMPOSITIONS = {
+    "ae": Composition("wae"),
+    "vae": Composition("vae", ("mean", "log_variance")),
+    "wae-mmd": Composition("wae"),
+    "wae-gan": Composition("wae", discriminated=True),
+    "aae": Composition("wae", discriminated=True),
+    "wgan-gp": Composition("wgan-gp", (), critic=True),
+}
+
+
 class Baseline(nn.Module):
     """The networks of one configuration.
 
@@ -40,23 +72,21 @@ class Baseline(nn.Module):
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
         self.config = config
-        half = config.precision == "bfloat16"
-        family = config.model if config.model in ("vae", "wgan-gp") else "wae"
-        trunk: Trunk = TRUNKS[config.data, family]
+        half, made_of = config.precision == "bfloat16", COMPOSITIONS[config.model]
+        trunk: Trunk = TRUNKS[config.data, made_of.family]
         self.style = config.code or trunk.code
         self.classes = CLASSES if config.labels else 0
         self.channels, self.size = trunk.channels, trunk.size
-        self.encoder: Encoder | None = None
+        heads = dict.fromkeys(made_of.heads, self.style) | ({"label": self.classes} if self.classes else {})
+        self.encoder = Encoder(trunk, heads, half) if heads else None
         self.opponents = nn.ModuleDict()
-        if config.model == "wgan-gp":
+        if made_of.critic:
             self.opponents["critic"] = critic(trunk, half)
-        else:
-            self.encoder = Encoder(trunk, self._heads(), half)
-        if config.model in ("wae-gan", "aae"):
+        if made_of.discriminated:
             self.opponents["style"] = discriminator(self.classes + self.style, trunk.discriminator)
             if self.classes:
                 self.opponents["label"] = discriminator(self.classes, trunk.discriminator)
-        self.decoder = Decoder(trunk, self.classes + self.style, config.model == "wgan-gp", half)
+        self.decoder = Decoder(trunk, self.classes + self.style, made_of.critic, half)
         self.decoder.first.requires_grad_(config.train_first)
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # a quarter faster on CPUs
 
@@ -72,7 +102,7 @@ class Baseline(nn.Module):
     def drawn_code(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """As `encode`, but a VAE's code is drawn from its posterior; the generator is on the CPU."""
         assert self.encoder is not None
-        if self.config.model != "vae":
+        if "mean" not in self.encoder.heads:
             return self.encode(images)
         found = self.encoder(images)
         return draw_posterior(found["mean"], found["log_variance"], generator)
@@ -94,11 +124,6 @@ class Baseline(nn.Module):
     def device(self) -> torch.device:
         """Where it computes."""
         return self.decoder.first.weight.device
-
-    def _heads(self) -> dict[str, int]:
-        if self.config.model == "vae":
-            return {"mean": self.style, "log_variance": self.style}
-        return {"style": self.style} | ({"label": self.classes} if self.classes else {})
 
 
 def draw_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from cryowae.baselines.digits import RestoredDigits
 from cryowae.baselines.model import SavedBaseline
-from cryowae.baselines.restoration import Restored
 from cryowae.data.images import signed, unsigned
 from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, place, save, write
 
@@ -72,7 +72,7 @@ def panels(saved: SavedBaseline, seed: int = 0) -> dict[str, Tensor]:
     return found
 
 
-def draw_restored(restored: Restored, path: str | Path) -> Path:
+def draw_restored(restored: RestoredDigits, path: str | Path) -> Path:
     """Draw held-out digits by every method, their scores, and decoded samples of the prior of every match."""
     rows: list[tuple[str, str, Tensor]] = []
     for name, images in restored.images.items():

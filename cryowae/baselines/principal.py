@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.rows import Rows
 from cryowae.data.images import signed, unsigned
 from cryowae.progress import SILENT, Progress
+from cryowae.train.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,12 @@ from cryowae.baselines.curves import mark_chance
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.experiment import run_baseline
 from cryowae.baselines.model import read_baseline
-from cryowae.baselines.rows import read_rows
 from cryowae.config import BaselineConfig
 from cryowae.errors import OutputError
 from cryowae.progress import SILENT, Progress
 from cryowae.report.curves import count_in_decades
 from cryowae.report.style import FAINT, SERIES, WIDTH, house_style, new_figure, place, save
+from cryowae.train.rows import read_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

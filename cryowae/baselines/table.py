@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cryowae.baselines.rows import read_rows, write_rows
 from cryowae.errors import ConfigError
 from cryowae.io.text import write_text
+from cryowae.train.rows import read_rows, write_rows
 
 _KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "epochs", "changed")
 _HEADINGS = {

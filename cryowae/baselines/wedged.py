@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -11,6 +12,7 @@ from torch.nn.functional import pad
 from cryowae.fourier.grids import frequency_grid, hermitian_weights, radius
 from cryowae.fourier.wedge import Wedge
 from cryowae.metrics.regions import EROSION, inside
+from cryowae.objectives.protocols import Batch, BatchSource
 
 WINDOW = 48
 """Edge in pixels of what is seen; a digit of 32 stands in its middle."""
@@ -77,6 +79,32 @@ class Wedged:
             "obs": (inside("measured", self.wedge, k, 0) & scored)[:, 0],
             "mw": (inside("missing", self.wedge, k, EROSION / WINDOW) & scored)[:, 0],
         }
+
+
+class WedgedDigits(BatchSource):
+    """Random digits behind a wedge, and what is seen of them.
+
+    Parameters
+    ----------
+    digits
+        `(n, 1, 32, 32)` uint8, where they are to be served.
+    wedged
+        Says what is seen.
+    count
+        Digits of a batch.
+    seed
+        Every step draws from this seed and its own number.
+    """
+
+    def __init__(self, digits: Tensor, wedged: Wedged, count: int, seed: int) -> None:
+        self._digits, self._wedged, self._count, self._seed = digits, wedged, count, seed
+
+    def batch(self, step: int) -> Batch:
+        """Digits and observations of step number `step`."""
+        generator = torch.Generator().manual_seed(int(np.random.default_rng([self._seed, step]).integers(2**62)))
+        chosen = torch.randint(len(self._digits), (self._count,), generator=generator).to(self._digits.device)
+        truth, seen = self._wedged.pairs(self._digits[chosen], generator)
+        return Batch(seen, truth)
 
 
 def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cryowae.errors import ImagesError
+from cryowae.objectives.protocols import Batch, BatchSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,46 @@ class ImageSet:
     def to(self, device: torch.device) -> ImageSet:
         """The same set on a device."""
         return ImageSet(self.name, self.images.to(device), None if self.labels is None else self.labels.to(device))
+
+
+class ImageEpochs(BatchSource):
+    """Batches of images in random order, all of them once in an epoch but for an incomplete last batch.
+
+    Parameters
+    ----------
+    images
+        `(n, c, size, size)` uint8, where they are to be served.
+    count
+        Images of a batch.
+    seed
+        The order of an epoch follows from it and from the number of the epoch.
+
+    Attributes
+    ----------
+    epoch
+        Steps of an epoch.
+
+    Raises
+    ------
+    ImagesError
+        If there is not one batch of images.
+    """
+
+    def __init__(self, images: Tensor, count: int, seed: int) -> None:
+        self._images, self._count, self._seed = images, count, seed
+        self._order: tuple[int, Tensor] | None = None
+        self.epoch = len(images) // count
+        if not self.epoch:
+            raise ImagesError(f"got {len(images)} images to train on, expected at least a batch of {count}")
+
+    def batch(self, step: int) -> Batch:
+        """The images of step number `step`, in [-1, 1]."""
+        epoch, within = divmod(step, self.epoch)
+        if self._order is None or self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(self._seed * 10_007 + epoch)
+            self._order = epoch, torch.randperm(len(self._images), generator=generator)
+        chosen = self._order[1][within * self._count : (within + 1) * self._count]
+        return Batch(signed(self._images[chosen.to(self._images.device)]))
 
 
 def signed(images: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -24,35 +23,13 @@ from cryowae.config import DataConfig
 from cryowae.data.scenes import SimulatedScene, simulate_scene
 from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.models.weights import CLIP
+from cryowae.objectives.protocols import Batch, BatchSource
 from cryowae.specimen.library import load_library
 from cryowae.specimen.structures import Structure
 from cryowae.tomogram.statistics import FAR
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Subtomograms of one training step.
-
-    Attributes
-    ----------
-    observation, other
-        `(n, 1, z, y, x)` two independent noisy halves, in units of the tomogram's standard deviation, protein bright.
-    truth
-        `(n, 1, z, y, x)` the structure in the same units, 0 in the solvent.
-    scale
-        `(n,)` standard deviation of the structure over its whole scene, same units; `faint` is added in squares.
-    tilts
-        `(tilt_min, tilt_max)` of each sample, degrees.
-    """
-
-    observation: Tensor
-    other: Tensor
-    truth: Tensor
-    scale: Tensor
-    tilts: tuple[tuple[float, float], ...]
-
-
-class SyntheticPairs:
+class SyntheticPairs(BatchSource):
     """Serves batches by step number; use as a context manager, which stops the background processes.
 
     Parameters
@@ -80,9 +57,6 @@ class SyntheticPairs:
         else:
             self._library = load_library(config.structures)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -103,11 +77,11 @@ class SyntheticPairs:
         present, level, gain, shift = (number[:, None, None, None, None] for number in (present, level, gain, shift))
         seen = present * signal
         return Batch(
-            (gain * (seen + level * first) + shift).clamp(-CLIP, CLIP),
-            gain * (seen + level * second) + shift,
-            gain * present * truth,
-            scale,
-            tuple(draw.tilts for draw in draws),
+            observation=(gain * (seen + level * first) + shift).clamp(-CLIP, CLIP),
+            truth=gain * present * truth,
+            other=gain * (seen + level * second) + shift,
+            scale=scale,
+            tilts=tuple(draw.tilts for draw in draws),
         )
 
     def _draw(self, scene: SimulatedScene, rng: np.random.Generator) -> _Draw:

@@ -1,5 +1,5 @@
-"""Training of the autoencoder: `train(config, output)`."""
+"""Training: one loop for volumes and images; `train(config, output)` trains the 3-D autoencoder."""
 
-from cryowae.train.loop import train
+from cryowae.train.volumes import train
 
 __all__ = ["train"]

@@ -31,11 +31,11 @@ def evaluate(
     """Measure a trained model again, as at the end of its run: with other features, or on another machine."""
     from cryowae.baselines.evaluate import Evaluation
     from cryowae.baselines.model import read_baseline
-    from cryowae.baselines.rows import Rows
     from cryowae.data.celeba import read_celeba
     from cryowae.data.mnist import read_mnist
     from cryowae.io.space import check_output
     from cryowae.models.weights import pick_device
+    from cryowae.train.rows import Rows
 
     if output:
         check_output(output, overwrite=overwrite)

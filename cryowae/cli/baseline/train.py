@@ -81,8 +81,8 @@ def celeba(
 ) -> None:
     """Train a model on CelebA's first 100 000 faces, or on a folder of its layout."""
     config = _config("celeba", model, preset, [*_given(epochs, seed, images), *(assignments or [])])
-    from cryowae.baselines.run import check_run
     from cryowae.data.celeba import read_celeba
+    from cryowae.train.state import check_run
 
     check_run(_folder(config, output), resume, overwrite)  # before the pictures are read, which takes minutes
 
@@ -128,12 +128,13 @@ def restore(
     seed: Seed = 0,
     images: Images = 0,
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = RUNS / "restore",
+    resume: Resume = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Restore digits from noise and a missing wedge by the network and the objective of the 3-D model."""
+    from cryowae.baselines.digits import KINDS, restore_digits
     from cryowae.baselines.pictures import draw_restored
-    from cryowae.baselines.restoration import KINDS, restore_digits
     from cryowae.baselines.wedged import Wedged
     from cryowae.data.mnist import read_mnist
     from cryowae.io.space import check_output, make_folder
@@ -143,7 +144,7 @@ def restore(
     if set(match or ()) - set(KINDS):
         raise ConfigError(f"got --match {' '.join(match or ())}, expected {', '.join(KINDS)}")
     wedged = Wedged(*require_tilt_range(*(tilt_range or (-60.0, 60.0))), snr)
-    check_output(make_folder(output) / "scores.csv", overwrite=overwrite)
+    check_output(make_folder(output) / "scores.csv", overwrite=overwrite or resume)
     train, held = read_mnist(data).halves(images)
     with progress() as shown:
         found = restore_digits(
@@ -154,6 +155,8 @@ def restore(
             wedged=wedged,
             steps=steps,
             seed=seed,
+            resume=resume,
+            overwrite=overwrite,
             device=device,
             progress=shown,
         )

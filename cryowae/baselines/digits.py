@@ -6,24 +6,26 @@ The network, the match of its codes and its cost are those of `cryowae train`, w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
 from torch import Tensor
+from torch.optim import AdamW
 
 from cryowae.baselines.filters import Affine, Wiener
-from cryowae.baselines.rows import Rows
-from cryowae.baselines.wedged import Wedged, scores
-from cryowae.config import MatchConfig
+from cryowae.baselines.wedged import Wedged, WedgedDigits, scores
+from cryowae.config.files import Frozen
 from cryowae.data.images import ImageSet
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
-from cryowae.models.discriminator import LatentDiscriminator
 from cryowae.models.weights import pick_device
-from cryowae.objectives.match import LatentMatch, prior_codes
-from cryowae.objectives.restoration import supervised
-from cryowae.progress import SILENT, Progress
+from cryowae.objectives.autoencoder import AutoencoderObjective
+from cryowae.objectives.optimiser import Optimiser, rise_and_fall
+from cryowae.objectives.term import make_terms
+from cryowae.train.loop import Plan, RunOptions, run_training
+from cryowae.train.rows import Rows
 
 Kind = Literal["none", "mmd", "adversarial"]
 KINDS: tuple[Kind, ...] = ("none", "mmd", "adversarial")
@@ -31,16 +33,31 @@ SHAPE = AutoencoderShape(
     spatial_dims=2, widths=(32, 64, 96), codes=(2, 8, 32), down=(1, 1, 2), up=(1, 1), decode=(1, 1, 1)
 )
 """Codes of 1.5 numbers a pixel in all, about as many as the 3-D model has a voxel."""
-WEIGHTS: dict[Kind, float] = {"none": 0.0, "mmd": 0.01, "adversarial": 0.01}
-"""Lambda beside a squared error in units of the digits' variance, a mean over pixels."""
+MATCHES: dict[Kind, dict[str, dict[str, float]]] = {
+    "none": {},
+    "mmd": {"mmd": {"weight": 0.01, "positions": 16, "neighbourhood": 2}},
+    "adversarial": {"adversary": {"weight": 0.01, "neighbourhood": 2}},
+}
+"""The term of each kind of match, beside a squared error in units of the digits' variance, a mean over pixels."""
 FILTERS = 20_000
 """Digits from which the filters beside the networks are made."""
 BATCH = 32
 RATE = 2e-3
 
 
+class RestorerConfig(Frozen):
+    """What one network was trained for: kind of match, tilts in degrees, signal-to-noise ratio, steps and seed."""
+
+    match: Kind
+    tilt_min: float
+    tilt_max: float
+    snr: float
+    steps: int
+    seed: int
+
+
 @dataclass(frozen=True, eq=False)
-class Restored:
+class RestoredDigits:
     """What came out.
 
     Attributes
@@ -68,9 +85,8 @@ def restore_digits(
     wedged: Wedged | None = None,
     steps: int = 2000,
     seed: int = 0,
-    device: str = "auto",
-    progress: Progress = SILENT,
-) -> Restored:
+    **options: Unpack[RunOptions],
+) -> RestoredDigits:
     """Train one network for each kind of match, and hold all to the input and to a Wiener filter.
 
     Parameters
@@ -78,19 +94,17 @@ def restore_digits(
     digits, held
         To train on, and to score on: its first 1000.
     output
-        Folder for `scores.csv`, and `log_KIND.csv` of each training.
+        Folder for `scores.csv`, and what `train_restorer` writes of each training.
     kinds
         How the codes are matched to the normal prior: not, by MMD, by a discriminator.
     wedged
         What is seen of a digit; +-60 degrees at a signal-to-noise ratio of .5 if not given.
     steps, seed
         Length of each training, and the seed of weights, order and noise.
-    device
-        `auto`, `cpu`, `cuda` or `mps`.
-    progress
-        Told every step.
+    options
+        As in `cryowae.train.loop.RunOptions`; `resume` goes on with the trainings that have begun in the folder.
     """
-    place, wedged = torch.device(pick_device(device)), wedged or Wedged()
+    place, wedged = torch.device(pick_device(options.get("device", "auto"))), wedged or Wedged()
     digits, held = digits.to(place), held.part(0, 1000).to(place)
     generator = torch.Generator().manual_seed(seed + 1)
     truth = wedged.truth(held.images)
@@ -104,9 +118,8 @@ def restore_digits(
     answers = {"input": noise} | {name: answer(noise) for name, answer in filters.items()}
     samples: dict[str, Tensor] = {}
     for kind in kinds:
-        network = train_restorer(
-            digits, wedged, kind, output / f"log_{kind}.csv", steps=steps, seed=seed, device=place, progress=progress
-        )
+        config = RestorerConfig(match=kind, steps=steps, seed=seed, **asdict(wedged))
+        network = train_restorer(config, digits, output, **options)
         with torch.inference_mode():
             images[kind], answers[kind] = (network(observed) for observed in (seen, noise))
             codes = [torch.randn(10, *c.shape[1:], generator=generator) for c in network.encode(seen[:1])]
@@ -117,54 +130,30 @@ def restore_digits(
         ratio = float(answer.std() / images[method].std())
         found[method] = {**scores(truth, images[method], wedged), "noise": ratio}
         rows.write(number, {"method": method, "steps": steps, "seed": seed, "snr": wedged.snr, **found[method]})
-    return Restored(found, images, samples)
+    return RestoredDigits(found, images, samples)
 
 
 def train_restorer(
-    digits: ImageSet,
-    wedged: Wedged,
-    kind: Kind,
-    log: Path,
-    *,
-    steps: int,
-    seed: int,
-    device: torch.device,
-    progress: Progress = SILENT,
+    config: RestorerConfig, digits: ImageSet, output: Path, **options: Unpack[RunOptions]
 ) -> Autoencoder:
-    """One network, trained to give the digit behind an observation; in evaluation mode."""
-    torch.manual_seed(seed)
+    """One network, trained to give the digit behind an observation; in evaluation mode.
+
+    It leaves `log_KIND.csv`, `last_KIND.safetensors` and `config_KIND.yaml` in the folder `output`. With `resume` it
+    starts where there is nothing to go on with.
+    """
+    kind, device = config.match, digits.images.device
+    torch.manual_seed(config.seed)
     network = Autoencoder(SHAPE).to(device)
-    config = MatchConfig(kind=kind, weight=WEIGHTS[kind], positions=16, neighbourhood=2)
-    discriminator = LatentDiscriminator(2, SHAPE.codes).to(device) if kind == "adversarial" else None
-    match = LatentMatch(config, discriminator)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, betas=(0.9, 0.99))
-    opponent = None
-    if discriminator is not None:
-        opponent = torch.optim.AdamW(discriminator.parameters(), lr=config.discriminator_rate, betas=(0.5, 0.9))
-    generator = torch.Generator().manual_seed(seed)
-    unit = torch.ones(BATCH, device=device)
-    rows = Rows(log)
-    progress.begin(f"restoring digits, match {kind}", steps, "steps")
-    for number in range(1, steps + 1):
-        optimiser.param_groups[0]["lr"] = RATE * min(number / 100, 1) * max(1 - (number - 1) / steps, 0.01)
-        chosen = torch.randint(len(digits), (BATCH,), generator=generator).to(device)
-        truth, seen = wedged.pairs(digits.images[chosen], generator)
-        with torch.autocast(device.type, torch.bfloat16):
-            codes = network.encode(seen)
-            restored = network.decode(codes)
-        prior, own = prior_codes(config, codes, None, generator)
-        error, matched = supervised(restored, truth, unit), match(own, prior, generator)
-        optimiser.zero_grad(set_to_none=True)
-        (error + matched.loss).backward()
-        optimiser.step()
-        if opponent is not None:
-            opponent.zero_grad(set_to_none=True)
-            match.discriminate(own, prior).backward()
-            opponent.step()
-        named = {f"match_{2 ** (i + 1)}": distance for i, distance in enumerate(matched.distances)}
-        rows.add({"supervised": float(error.detach()), **named})
-        if number % 50 == 0 or number == steps:
-            rows.write_means(number, {})
-        progress.advance()
-    progress.end()
+    objective = AutoencoderObjective(
+        network,
+        make_terms({"supervised": 1.0, **MATCHES[kind]}),
+        Optimiser(optimiser=AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, betas=(0.9, 0.99))),
+        torch.Generator().manual_seed(config.seed),
+        precision=partial(torch.autocast, device.type, torch.bfloat16),
+    )
+    schedule = partial(rise_and_fall, steps=config.steps, warmup=100)
+    plan = Plan(f"restoring digits, match {kind}", config, config.steps, schedule, suffix=f"_{kind}")
+    source = WedgedDigits(digits.images, Wedged(config.tilt_min, config.tilt_max, config.snr), BATCH, config.seed)
+    options["resume"] = options.get("resume", False) and (output / f"last_{kind}.safetensors").exists()
+    run_training(plan, source, objective, output, **options)
     return network.eval().requires_grad_(False)

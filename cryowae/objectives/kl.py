@@ -1,0 +1,29 @@
+"""The divergence of a random encoder from the normal prior (Kingma & Welling 2014)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cryowae.objectives.protocols import Values
+from cryowae.objectives.term import Pass, Term
+
+
+class Kl(Term):
+    """The Kullback-Leibler divergence of every code, as for a VAE; it logs their sum (`match`)."""
+
+    def cost(self, made: Pass) -> tuple[Tensor, Values]:
+        each = [gaussian_divergence(mean.flatten(1), log.flatten(1)) for mean, log in made.posterior]
+        divergence = torch.stack(each).sum()
+        return self.weight * divergence, {"match": float(divergence.detach())}
+
+
+def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence from N(0, I), summed over the code, mean over the batch (Kingma & Welling 2014, B).
+
+    Parameters
+    ----------
+    mean, log_variance
+        `(n, d)` of the encoder's independent Gaussians.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
