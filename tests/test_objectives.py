@@ -8,12 +8,12 @@ from torch.testing import assert_close
 from cryowae.errors import ConfigError
 from cryowae.fourier.wedge import Wedge
 from cryowae.models.discriminator import LatentDiscriminator
+from cryowae.objectives import Batch, StepInfo
 from cryowae.objectives.adversary import Adversary, discriminator_loss, fooling_loss
 from cryowae.objectives.fidelity import fidelity
 from cryowae.objectives.gradient import gradient
 from cryowae.objectives.latent import SCALES, block_kernel, code_samples, mmd, null_quantile
 from cryowae.objectives.mmd import Mmd
-from cryowae.objectives.protocols import Batch, StepInfo
 from cryowae.objectives.supervised import Supervised, supervised
 from cryowae.objectives.term import Pass
 
@@ -164,7 +164,7 @@ def test_discriminator_losses_at_indifference():
 
 
 def test_a_term_without_its_data_says_so(generator):
-    with pytest.raises(ConfigError, match="needs a truth, and the source of the batches has none"):
+    with pytest.raises(ConfigError, match="needs `truth` in every batch, and this source has none"):
         Supervised().cost(passed([torch.zeros(1, 1, 2, 2, 2)], generator))
 
 

@@ -17,10 +17,9 @@ from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import load_model
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.train import train
+from cryowae.train import make_objective, train
 from cryowae.train.interrupts import watch_signals
 from cryowae.train.parallel import Team
-from cryowae.train.volumes import make_objective
 
 TINY = {
     "name": "tiny",
@@ -306,7 +305,7 @@ import sys, torch
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
 from cryowae.objectives.autoencoder import _WithCodes
 from cryowae.objectives.mmd import Mmd
-from cryowae.objectives.protocols import Batch, StepInfo
+from cryowae.objectives import Batch, StepInfo
 from cryowae.objectives.term import Pass
 from cryowae.train.parallel import Team
 

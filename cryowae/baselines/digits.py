@@ -1,6 +1,6 @@
 """The 3-D method in two dimensions: the pyramid-code autoencoder restores digits from noise and a missing wedge.
 
-The network, the match of its codes and its cost are those of `cryowae train`, with `spatial_dims=2`.
+The network, the terms of its objective and the loop are those of `cryowae train`, with `spatial_dims=2`.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ KINDS: tuple[Kind, ...] = ("none", "mmd", "adversarial")
 SHAPE = AutoencoderShape(
     spatial_dims=2, widths=(32, 64, 96), codes=(2, 8, 32), down=(1, 1, 2), up=(1, 1), decode=(1, 1, 1)
 )
-"""Codes of 1.5 numbers a pixel in all, about as many as the 3-D model has a voxel."""
+"""The codes have 1.5 numbers per pixel in all, about as many as those of the 3-D model per voxel."""
 MATCHES: dict[Kind, dict[str, dict[str, float]]] = {
     "none": {},
     "mmd": {"mmd": {"weight": 0.01, "positions": 16, "neighbourhood": 2}},
     "adversarial": {"adversary": {"weight": 0.01, "neighbourhood": 2}},
 }
-"""The term of each kind of match, beside a squared error in units of the digits' variance, a mean over pixels."""
+"""The latent term of each kind of match; the squared error beside it is in units of the variance of digits."""
 FILTERS = 20_000
-"""Digits from which the filters beside the networks are made."""
+"""Digits to which the filters are fitted."""
 BATCH = 32
 RATE = 2e-3
 
 
 class RestorerConfig(Frozen):
-    """What one network was trained for: kind of match, tilts in degrees, signal-to-noise ratio, steps and seed."""
+    """The training of one network: kind of match, tilts in degrees, signal-to-noise ratio, steps and seed."""
 
     match: Kind
     tilt_min: float
@@ -58,13 +58,13 @@ class RestorerConfig(Frozen):
 
 @dataclass(frozen=True, eq=False)
 class RestoredDigits:
-    """What came out.
+    """Digits that were restored, and their scores.
 
     Attributes
     ----------
     scores
         By method (`input`, `wiener`, `affine`, and each kind of match), of `cryowae.baselines.wedged.scores`, and
-        `noise`: the standard deviation of the answer to noise alone over that of the answer to digits.
+        `noise`: the standard deviation of restored noise over that of restored digits.
     images
         By method, and `truth`: `(n, 1, WINDOW, WINDOW)` held-out digits.
     samples
@@ -87,22 +87,22 @@ def restore_digits(
     seed: int = 0,
     **options: Unpack[RunOptions],
 ) -> RestoredDigits:
-    """Train one network for each kind of match, and hold all to the input and to a Wiener filter.
+    """Train one network for each kind of match, and compare them with the input, a Wiener filter and an affine map.
 
     Parameters
     ----------
     digits, held
-        To train on, and to score on: its first 1000.
+        For training; for scores, of which the first 1000 are used.
     output
         Folder for `scores.csv`, and what `train_restorer` writes of each training.
     kinds
-        How the codes are matched to the normal prior: not, by MMD, by a discriminator.
+        How the codes are matched to the normal prior: `none`, `mmd`, or `adversarial` by a discriminator.
     wedged
-        What is seen of a digit; +-60 degrees at a signal-to-noise ratio of .5 if not given.
+        How digits are observed; +-60 degrees at a signal-to-noise ratio of .5 if not given.
     steps, seed
         Length of each training, and the seed of weights, order and noise.
     options
-        As in `cryowae.train.loop.RunOptions`; `resume` goes on with the trainings that have begun in the folder.
+        As in `cryowae.train.loop.RunOptions`; `resume` goes on with the runs in the folder.
     """
     place, wedged = torch.device(pick_device(options.get("device", "auto"))), wedged or Wedged()
     digits, held = digits.to(place), held.part(0, 1000).to(place)
@@ -139,7 +139,7 @@ def train_restorer(
     """One network, trained to give the digit behind an observation; in evaluation mode.
 
     It leaves `log_KIND.csv`, `last_KIND.safetensors` and `config_KIND.yaml` in the folder `output`. With `resume` it
-    starts where there is nothing to go on with.
+    starts anew if there is no run in the folder.
     """
     kind, device = config.match, digits.images.device
     torch.manual_seed(config.seed)

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from cryowae.baselines.curves import draw_evaluation, draw_log
 from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.labels import choose_labelled
 from cryowae.baselines.model import Baseline, SavedBaseline, read_baseline
-from cryowae.baselines.objective import baseline_objective
+from cryowae.baselines.objective import baseline_objective, choose_labelled
 from cryowae.baselines.pictures import draw_baseline
 from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageEpochs, ImageSet

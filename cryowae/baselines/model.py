@@ -1,4 +1,4 @@
-"""A baseline as one thing: encoder, decoder, what opposes them, and how codes are drawn."""
+"""A baseline: encoder, decoder, discriminators or critic, and the prior of its codes."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Composition:
-    """What a model is composed of.
+    """The parts of a model.
 
     Attributes
     ----------
     family
-        Whose row of `TRUNKS` it has.
+        Its row in `TRUNKS`.
     heads
-        Of the encoder, each as long as the style; none for a model without an encoder.
+        Outputs of the encoder, each as long as the style; none for a model without an encoder.
     discriminated
-        Whether discriminators look at its codes.
+        Whether it has discriminators of its codes.
     critic
-        Whether a critic looks at its images.
+        Whether it has a critic of its images.
     """
 
     family: str
@@ -91,7 +91,7 @@ class Baseline(nn.Module):
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # a quarter faster on CPUs
 
     def encode(self, images: Tensor) -> Tensor:
-        """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`: the mean of a VAE, class probabilities first."""
+        """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`, class probabilities first; of a VAE, the mean."""
         assert self.encoder is not None
         found = self.encoder(images)
         if "label" in found:
@@ -108,7 +108,7 @@ class Baseline(nn.Module):
         return draw_posterior(found["mean"], found["log_variance"], generator)
 
     def prior(self, count: int, generator: torch.Generator) -> Tensor:
-        """`(count, classes + style)` of the prior: a class with equal chances, and normal numbers."""
+        """`(count, classes + style)` samples of the prior: a class with equal probabilities, and normal numbers."""
         style = torch.randn(count, self.style, generator=generator)
         if self.classes:
             label = torch.randint(self.classes, (count,), generator=generator)
@@ -134,7 +134,7 @@ def draw_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generato
 
 @dataclass(frozen=True, eq=False)
 class SavedBaseline:
-    """A trained baseline: the model, held-out images to show, and what its file says of the run."""
+    """A trained baseline: the model, held-out images for pictures, and the metadata of its file."""
 
     model: Baseline
     examples: Tensor
@@ -164,6 +164,6 @@ def read_baseline(path: Path, device: str = "auto") -> SavedBaseline:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise CheckpointError(f"{path} holds another network than it says; train it again") from error
+        raise CheckpointError(f"{path} holds a network that does not fit its metadata; train it again") from error
     model.to(pick_device(device)).eval().requires_grad_(False)
     return SavedBaseline(model, torch.from_numpy(tensors["examples"]), metadata)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy, one_hot, pad
 from torch.optim import Adam
 
-from cryowae.baselines.labels import draw_labelled
 from cryowae.baselines.model import Baseline, draw_posterior
 from cryowae.config import BaselineConfig
-from cryowae.data.images import ImageSet
-from cryowae.errors import ConfigError
+from cryowae.data.images import ImageSet, signed
+from cryowae.errors import ImagesError
+from cryowae.objectives import Batch, Stateful, StepInfo
 from cryowae.objectives.adversary import discriminator_loss, fooling_loss
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.objectives.critic import critic_loss, gradient_penalty
+from cryowae.objectives.critic import CriticObjective
 from cryowae.objectives.kl import Kl
 from cryowae.objectives.mmd import Mmd
 from cryowae.objectives.optimiser import Optimiser
-from cryowae.objectives.protocols import Batch, Stateful, StepInfo, Values
-from cryowae.objectives.term import Pass, Term
+from cryowae.objectives.term import Cost, Pass, Term
+
+Labelled = tuple[Tensor, Tensor]
+"""Images in [-1, 1] and their classes."""
 
 
 def baseline_objective(
@@ -41,7 +42,20 @@ def baseline_objective(
     """
     torch.manual_seed(config.seed)
     model = Baseline(config).to(device)
-    return CriticObjective(model) if model.encoder is None else BaselineObjective(model, told)
+    return BaselineObjective(model, told) if model.encoder is not None else critic_objective(model)
+
+
+def critic_objective(model: Baseline) -> CriticObjective:
+    """The objective of a WGAN."""
+    config, critic = model.config, model.opponents["critic"]
+    moving, opponent = (
+        Optimiser(**{name: Adam(parameters, lr=config.rate, betas=config.betas)})
+        for name, parameters in (("optimiser", _own(model)), ("opponent", [*critic.parameters()]))
+    )
+    generator = torch.Generator().manual_seed(config.seed + 1)
+    return CriticObjective(
+        model, critic, moving, opponent, generator, config.critic_steps, config.penalty, config.one_sided
+    )
 
 
 class BaselineObjective(AutoencoderObjective):
@@ -72,9 +86,6 @@ class BaselineObjective(AutoencoderObjective):
         found = dict(super().parts)
         return {"model": found.pop("network"), **found}
 
-    def step(self, batch: Batch, info: StepInfo) -> Values:
-        return _finite(super().step(batch, info), info)
-
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         model, images = self.network, batch.observation
         n, classes = len(images), model.classes
@@ -101,49 +112,6 @@ class BaselineObjective(AutoencoderObjective):
         )
 
 
-class CriticObjective:
-    """The WGAN with gradient penalty: the critic moves in every step, the generator at every `critic_steps`-th.
-
-    Parameters
-    ----------
-    model
-        In training mode, where it is to be trained.
-    """
-
-    def __init__(self, model: Baseline) -> None:
-        config = model.config
-        self.network, self.critic = model, model.opponents["critic"]
-        self.optimiser = Optimiser(optimiser=Adam(_own(model), lr=config.rate, betas=config.betas))
-        self.opponent = Optimiser(opponent=Adam(self.critic.parameters(), lr=config.rate, betas=config.betas))
-        self.generator = torch.Generator().manual_seed(config.seed + 1)
-
-    @property
-    def parts(self) -> Mapping[str, Stateful]:
-        """Both networks, and their optimisers."""
-        return {"model": self.network, **self.optimiser.parts, **self.opponent.parts}
-
-    def step(self, batch: Batch, info: StepInfo) -> Values:
-        """Move the critic, and the generator if it is its turn."""
-        model, config, images = self.network, self.network.config, batch.observation
-        with torch.no_grad():
-            made = model.decode(model.prior(len(images), self.generator))
-        shares = torch.rand(len(images), generator=self.generator).to(images.device)
-        distance = critic_loss(self.critic(images), self.critic(made))
-        penalty = gradient_penalty(self.critic, images, made, shares, config.one_sided)
-        self._move(self.opponent, distance + config.penalty * penalty, info)
-        values = {"wasserstein": -float(distance.detach()), "penalty": float(penalty.detach())}
-        if (info.number + 1) % config.critic_steps == 0:
-            loss = -self.critic(model.decode(model.prior(len(images), self.generator))).mean()
-            self._move(self.optimiser, loss, info)
-            values["generator"] = float(loss.detach())
-        return _finite(values, info)
-
-    def _move(self, optimiser: Optimiser, loss: Tensor, info: StepInfo) -> None:
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step(info.share)
-
-
 class Reconstruction(Term):
     """The squared error of `reconstruction_cost` against the images that the network saw."""
 
@@ -151,7 +119,7 @@ class Reconstruction(Term):
         super().__init__()
         self._how = reduction, clipped
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
+    def cost(self, made: Pass) -> Cost:
         loss = reconstruction_cost(made.restored, made.batch.observation, *self._how)
         return loss, {"reconstruction": float(loss.detach())}
 
@@ -170,12 +138,12 @@ class Discriminators(Term):
         rate, betas = config.discriminator_rate, config.discriminator_betas
         self.optimiser = Optimiser(opponent=Adam(self._judges.parameters(), lr=rate, betas=betas))
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
+    def cost(self, made: Pass) -> Cost:
         pairs = zip(self._judges.values(), made.codes, strict=True)
         match = torch.stack([fooling_loss([judge(code)]) for judge, code in pairs]).sum()
         return self.weight * match, {"match": float(match.detach())}
 
-    def oppose(self, made: Pass) -> tuple[Tensor, Values]:
+    def oppose(self, made: Pass) -> Cost:
         assert made.drawn_prior is not None
         losses, values = [], {}
         for (name, judge), code, drawn in zip(self._judges.items(), made.codes, made.drawn_prior, strict=True):
@@ -188,7 +156,7 @@ class Discriminators(Term):
 class Supervision(Term):
     """The cross-entropy of the classes that are told."""
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
+    def cost(self, made: Pass) -> Cost:
         known = cross_entropy(made.extra["answers"], made.extra["classes"])
         return self.weight * known, {"supervision": float(known.detach())}
 
@@ -205,17 +173,38 @@ def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: b
     return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()
 
 
-def _kl(model: Baseline) -> Term:
-    return Kl(model.config.weight)
+def choose_labelled(images: ImageSet, count: int, seed: int) -> ImageSet:
+    """The images whose class is told: `count` of them, as many of each of ten classes, chosen by the seed.
+
+    Raises
+    ------
+    ImagesError
+        If a class has too few.
+    """
+    assert images.labels is not None
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(images.labels.device)
+    fewest = int(images.labels.bincount(minlength=10).min())
+    if count > 10 * fewest:
+        raise ImagesError(f"got labels={count}, as many of each class, expected at most {10 * fewest} here")
+    classes = images.labels[order]
+    chosen = torch.cat([order[classes == label][: count // 10] for label in range(10)])
+    return ImageSet(images.name, images.images[chosen], images.labels[chosen])
 
 
-def _mmd(model: Baseline) -> Term:
-    return Mmd(model.config.weight, kernel=model.config.kernel, scales=model.config.scales)
+def draw_labelled(told: ImageSet, count: int, shift: int, generator: torch.Generator) -> Labelled:
+    """Random images whose class is told, each moved by up to `shift` pixels over black, and their classes."""
+    chosen = torch.randint(len(told), (count,), generator=generator)
+    moves = torch.randint(2 * shift + 1, (count, 2), generator=generator).tolist()
+    assert told.labels is not None
+    chosen = chosen.to(told.images.device)
+    wide, size = pad(signed(told.images[chosen]), [shift] * 4, value=-1.0), told.images.shape[-1]
+    moved = [image[:, y : y + size, x : x + size] for image, (y, x) in zip(wide, moves, strict=True)]
+    return torch.stack(moved), told.labels[chosen]
 
 
 _MATCHES: dict[str, Callable[[Baseline], Term]] = {
-    "vae": _kl,
-    "wae-mmd": _mmd,
+    "vae": lambda model: Kl(model.config.weight),
+    "wae-mmd": lambda model: Mmd(model.config.weight, kernel=model.config.kernel, scales=model.config.scales),
     "wae-gan": Discriminators,
     "aae": Discriminators,
 }
@@ -226,9 +215,3 @@ def _own(model: Baseline) -> list[nn.Parameter]:
     """Trained parameters of encoder and decoder."""
     theirs = {id(p) for p in model.opponents.parameters()}
     return [p for p in model.parameters() if p.requires_grad and id(p) not in theirs]
-
-
-def _finite(values: Values, info: StepInfo) -> Values:
-    if not all(math.isfinite(value) for value in values.values()):
-        raise ConfigError(f"the objective is not finite at step {info.number}: {values}; lower the rates")
-    return values

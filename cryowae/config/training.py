@@ -1,4 +1,4 @@
-"""What a training run may choose."""
+"""The configuration of a training run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class ModelConfig(Frozen):
 
 
 class DataConfig(Frozen):
-    """Simulated subtomograms: how they look and how they are served.
+    """Simulated subtomograms: their content, and how they are served.
 
-    `structures` names files below the folder of real data; `procedural` is the share of invented structures.
+    `structures` names files in the folder of real data; `procedural` is the share of invented structures.
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
     `faint` is the contrast, in standard deviations of the tomogram, below which structures count less in the objective.
-    `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary. `ctf` is the share of
-    those others that a microscope with a contrast transfer function sees, half of them with its phases corrected;
-    `ice` and `beads` the shares of them with uneven ice and with gold. `empty` is the share of samples that are noise
-    alone, `vacant` that of scenes without molecules, `membranes`, `vesicles` and `filaments` those of scenes with some.
+    `plain` is the share of scenes with `voxel_size`, `tilts` and no low-pass; in the others these vary. Of the others,
+    `ctf` is the share with a contrast transfer function (half of them with corrected phases), `ice` and `beads` are the
+    shares with uneven ice and with gold. `empty` is the share of samples that are noise alone, `vacant` that of scenes
+    without molecules; `membranes`, `vesicles` and `filaments` are the shares of scenes with some.
     """
 
     structures: tuple[str, ...] = ()
@@ -60,17 +60,17 @@ class DataConfig(Frozen):
 
 Terms = dict[str, float | dict[str, Any]]
 _DEFAULT: Terms = {"supervised": 1.0, "mmd": 1e-3}
-_MATCHES = {"mmd": "mmd", "adversarial": "adversary"}  # kinds of `match` in version 0.3, and the terms of today
+_MATCHES = {"mmd": "mmd", "adversarial": "adversary"}  # `match.kind` of version 0.3, and the name of the term
 
 
 class TrainConfig(Frozen):
     """One training run.
 
-    `rate` is that of AdamW, `kernel_rate` that of Muon; 0 leaves everything to AdamW. `objective` has a term a line,
+    `rate` is that of AdamW, `kernel_rate` that of Muon; 0 leaves everything to AdamW. `objective` has a line per term,
     `NAME: WEIGHT` or `NAME: {weight: WEIGHT, ...}` with its options; `NAME: null` leaves a term out. A NAME is a file
-    of `cryowae/objectives`, or `package.module:Class`. `objective: package.module:Class` is an objective from outside,
-    `source: package.module:Class` a source of batches in place of simulated subtomograms. Both are made with this
-    configuration and the `Team` of processes; `options` are for them.
+    in `cryowae/objectives`, or `package.module:Class`. `objective: package.module:Class` is an objective from outside
+    the package, `source: package.module:Class` a source of batches instead of simulated subtomograms. Both get this
+    configuration and the `Team` of processes; `options` are free for them to use.
 
     The keys of version 0.3, `supervised`, `gradient`, `fidelity` and `match`, are read as terms of `objective`.
     """
@@ -102,7 +102,7 @@ class TrainConfig(Frozen):
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """Read a training configuration, by its file or by the name of one that ships with the package.
+    """Read a training configuration from a file, or a shipped one by its name.
 
     Parameters
     ----------
@@ -117,19 +117,21 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
         If there is no such file, it is not YAML, or a name or value in it is not known.
     """
     values, source = read_values(name_or_path, "")
-    values = _translated(values)  # so that overrides by old names and by new ones both change the terms of the file
+    values = _translated(
+        values
+    )  # before the overrides, so that these change the terms of the file by old and by new names
     for override in overrides:
         assign(values, override)
     return parse_config(values, source)
 
 
 def parse_config(values: dict[str, Any], source: str) -> TrainConfig:
-    """Check plain values, as read from YAML or from a checkpoint, and say in one line what is wrong with them."""
+    """Check plain values, as read from YAML or from a checkpoint; raises `ConfigError` with one line."""
     return check(TrainConfig, values, source)
 
 
 def _translated(values: dict[str, Any]) -> dict[str, Any]:
-    """Values in which the keys of version 0.3 have become terms of the objective, and terms that are null are gone."""
+    """Turn the keys of version 0.3 into terms of the objective, and remove terms that are null."""
     terms = values.get("objective", _DEFAULT)
     if not isinstance(terms, dict):
         return values

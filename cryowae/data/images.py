@@ -1,4 +1,4 @@
-"""Sets of small images for the 2-D baselines, kept as they are stored: 8 bits a value."""
+"""Sets of small images for the 2-D baselines, kept in memory as they are stored, with 8 bits per value."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 from cryowae.errors import ImagesError
-from cryowae.objectives.protocols import Batch, BatchSource
+from cryowae.objectives import Batch, BatchSource
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images, and what they show.
+    """Images, and their classes if known.
 
     Attributes
     ----------
     name
-        Of the set.
+        Name of the data set.
     images
         `(n, c, size, size)` uint8.
     labels
-        `(n,)` int64 classes, or None.
+        `(n,)` int64 class of each image, or None.
     """
 
     name: str
@@ -40,17 +40,17 @@ class ImageSet:
         return ImageSet(self.name, self.images[first:last], labels)
 
     def halves(self, images: int = 0) -> tuple[ImageSet, ImageSet]:
-        """The first four fifths, to train on, and the last fifth, held out; of the first `images` if given.
+        """The first four fifths, for training, and the last fifth, held out. Only the first `images` count, if given.
 
         Raises
         ------
         ImagesError
-            If there are too few to hold any out.
+            If there are fewer than 20.
         """
         count = min(images or len(self), len(self))
         if count < 20:
             raise ImagesError(
-                f"got {count} images of {self.name}, expected at least 20: four fifths train, the rest test"
+                f"got {count} images of {self.name}, expected at least 20: four fifths for training, the rest held out"
             )
         return self.part(0, count * 4 // 5), self.part(count * 4 // 5, count)
 
@@ -65,11 +65,11 @@ class ImageEpochs(BatchSource):
     Parameters
     ----------
     images
-        `(n, c, size, size)` uint8, where they are to be served.
+        `(n, c, size, size)` uint8, on the device of the batches.
     count
         Images of a batch.
     seed
-        The order of an epoch follows from it and from the number of the epoch.
+        With the number of the epoch, it gives the order of the images.
 
     Attributes
     ----------
@@ -105,12 +105,12 @@ def signed(images: Tensor) -> Tensor:
 
 
 def unsigned(images: Tensor) -> Tensor:
-    """Floats to uint8: what lies beyond [-1, 1] is cut, the rest rounded."""
+    """Floats in [-1, 1] to uint8; values beyond are clipped."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def named_folder(given: Path | None, variable: str, what: str) -> Path:
-    """The folder that was given, or that an environment variable names.
+    """The folder that was given, or the one that an environment variable names.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def named_folder(given: Path | None, variable: str, what: str) -> Path:
     """
     name = str(given) if given is not None else os.environ.get(variable, "")
     if not name:
-        raise ImagesError(f"nothing says where {what} is; give --data FOLDER, or set {variable}")
+        raise ImagesError(f"no folder was given for {what}; give --data FOLDER, or set {variable}")
     if not Path(name).is_dir():
-        raise ImagesError(f"{name} is not a folder, expected that of {what}; mend --data or {variable}")
+        raise ImagesError(f"{name} is not a folder, expected the folder of {what}; correct --data or {variable}")
     return Path(name)

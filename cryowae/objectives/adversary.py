@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from cryowae.objectives import Stateful
 from cryowae.objectives.optimiser import Optimiser
 from cryowae.objectives.prior import LatentTerm, PriorName
-from cryowae.objectives.protocols import Stateful, Values
-from cryowae.objectives.term import Pass, Weight, code_names
+from cryowae.objectives.term import Cost, Pass, Weight, code_names
 
 
 class Adversary(LatentTerm):
@@ -51,7 +51,7 @@ class Adversary(LatentTerm):
     def parts(self) -> Mapping[str, Stateful]:
         return {"discriminator": self.discriminator}
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
+    def cost(self, made: Pass) -> Cost:
         own, prior = self._seen = self.matched(made)
         self.discriminator.requires_grad_(False)
         logits = self.discriminator([c.float() for c in own])
@@ -59,7 +59,7 @@ class Adversary(LatentTerm):
         right = [float((scale < 0).float().mean()) for scale in logits]
         return self.weight * fooling_loss(logits), dict(zip(code_names("match", own), right, strict=True))
 
-    def oppose(self, made: Pass) -> tuple[Tensor, Values]:
+    def oppose(self, made: Pass) -> Cost:
         own, prior = ([c.detach().float() for c in codes] for codes in self._seen)
         return discriminator_loss(self.discriminator(prior), self.discriminator(own)), {}
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cryowae.objectives import Batch, Stateful, StepInfo, Values, require_finite
 from cryowae.objectives.optimiser import Optimiser
-from cryowae.objectives.protocols import Batch, Stateful, StepInfo, Values
 from cryowae.objectives.term import Pass, Term, channels_last
 
 
@@ -93,13 +93,11 @@ class AutoencoderObjective:
             self.optimiser.step(info.share)
         for term in self.terms.values():
             if term.optimiser is not None:
-                term.optimiser.zero_grad()
                 loss, said = term.oppose(made)
-                loss.backward()
-                term.optimiser.step(info.share if term.follows_schedule else 1.0)
+                term.optimiser.descend(loss, info.share if term.follows_schedule else 1.0)
                 values |= said
         self._update_average(info.number + 1)
-        return values
+        return values if self._clip else require_finite(values, info)  # what is clipped leaves such steps out
 
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         """What the network makes of a batch."""

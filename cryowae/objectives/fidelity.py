@@ -6,17 +6,16 @@ import torch
 from torch import Tensor
 
 from cryowae.fourier.wedge import Wedge
-from cryowae.objectives.protocols import Values
-from cryowae.objectives.term import Pass, Term
+from cryowae.objectives.term import Cost, Pass, Term
 
 
 class Fidelity(Term):
     """The squared error of `fidelity`; needs a second half and the tilts of every sample, and no truth."""
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
+    def cost(self, made: Pass) -> Cost:
         shape, device = made.restored.shape[-3:], str(made.restored.device)
-        measured = torch.stack([Wedge.binary(*tilts).mask(shape, device) for tilts in made.batch.tilts])[:, None]
-        loss = self.weight * fidelity(made.restored, made.other, measured)
+        measured = torch.stack([Wedge.binary(*tilts).mask(shape, device) for tilts in made.needed("tilts")])[:, None]
+        loss = self.weight * fidelity(made.restored, made.needed("other"), measured)
         return loss, {"fidelity": float(loss.detach())}
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cryowae.objectives.protocols import Values
-from cryowae.objectives.term import Pass, Term
+from cryowae.objectives.term import Cost, Pass, Term
 
 
 class Gradient(Term):
-    """The squared error of `gradient`; needs a truth."""
+    """The squared error of `gradient` as a term.
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
-        loss = self.weight * gradient(made.restored, made.truth, made.scale)
+    It needs a truth in every batch. It logs its cost, weight included.
+
+    Parameters
+    ----------
+    weight
+        Multiplies the error; see `gradient` for its effect.
+    """
+
+    def cost(self, made: Pass) -> Cost:
+        loss = self.weight * gradient(made.restored, made.needed("truth"), made.scale)
         return loss, {"gradient": float(loss.detach())}
 
 

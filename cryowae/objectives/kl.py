@@ -5,14 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cryowae.objectives.protocols import Values
-from cryowae.objectives.term import Pass, Term
+from cryowae.objectives.term import Cost, Pass, Term
 
 
 class Kl(Term):
-    """The Kullback-Leibler divergence of every code, as for a VAE; it logs their sum (`match`)."""
+    """The sum of the Kullback-Leibler divergences of all codes, as for a VAE.
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
+    It needs an encoder that is random (`Pass.posterior`). It logs the divergence without the weight (`match`).
+
+    Parameters
+    ----------
+    weight
+        Multiplies the divergence. Beside a squared error that is a sum over values, a weight of 1 gives the evidence
+        bound with a variance of 1/2 for each value; other weights give a beta-VAE.
+    """
+
+    def cost(self, made: Pass) -> Cost:
         each = [gaussian_divergence(mean.flatten(1), log.flatten(1)) for mean, log in made.posterior]
         divergence = torch.stack(each).sum()
         return self.weight * divergence, {"match": float(divergence.detach())}

@@ -3,8 +3,8 @@
 With the inverse multiquadratic or the Gaussian kernel (Gretton et al. 2012; Tolstikhin et al. 2018, section 4 and
 appendix).
 
-Positions of one volume are dependent samples, and the plain U-statistic over them is biased: it takes the likeness of
-neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*: only pairs from different volumes count.
+Positions of one volume are dependent samples, and the plain U-statistic over them is biased: it takes the correlation
+of neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*: only pairs of different volumes count.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def block_kernel(
     Returns
     -------
     kernel
-        `(blocks, blocks)`; the diagonal mixes dependent samples and is not to be used.
+        `(blocks, blocks)`; the diagonal mixes dependent samples and must not be used.
     """
     blocks, m, d = samples.shape
     flat = samples.reshape(-1, d).float()
@@ -92,12 +92,12 @@ def mmd(kernel: Tensor, first: Tensor, paired: bool = False) -> Tensor:
         `(blocks,)` bool: True for the blocks of one law, False for those of the other.
     paired
         Whether block `i` of one law depends on block `i` of the other (codes of a volume and of its own ground
-        truth); such pairs are left out too.
+        truth). Such pairs are left out too.
 
     Returns
     -------
     distance
-        Scalar, unbiased, hence negative about half the time when the laws agree. Do not clamp it.
+        Scalar, unbiased, so it is negative about half of the time when the laws agree. Do not clamp it.
     """
     a, b = first.nonzero()[:, 0], (~first).nonzero()[:, 0]
     within = _off_diagonal(kernel[a][:, a]) + _off_diagonal(kernel[b][:, b])

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from cryowae.objectives.latent import SCALES, block_kernel, code_samples, mmd, null_quantile
 from cryowae.objectives.prior import LatentTerm, PriorName
-from cryowae.objectives.protocols import Values
-from cryowae.objectives.term import Pass, Weight, code_names
+from cryowae.objectives.term import Cost, Pass, Weight, code_names
 
 
 class Mmd(LatentTerm):
@@ -45,7 +44,7 @@ class Mmd(LatentTerm):
         super().__init__(weight, prior)
         self._positions, self._neighbourhood, self._kernel, self._scales = positions, neighbourhood, kernel, scales
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
+    def cost(self, made: Pass) -> Cost:
         own, prior = self.matched(made)
         shuffles = torch.Generator().manual_seed(made.info.number)
         distances, values = [], {}

@@ -1,8 +1,9 @@
 """Optimisers that act as one at a share of their full rates, and schedules of that share.
 
-Muon moves the kernels in the middle of a network, AdamW all the rest. A convolution is a matrix from what a kernel sees
-to what it says. Muon (Jordan et al. 2024) makes the step of each matrix orthogonal, so that directions with a small
-gradient are learned as fast as those with a large one. What it gains is in docs/ablation.md.
+Muon moves the kernels in the middle of a network, AdamW all the rest. A convolution is a matrix: its rows are the
+output channels, its columns all inputs of the kernel. Muon (Jordan et al. 2024) makes the step of each matrix
+orthogonal, so that directions with a small gradient are learned as fast as those with a large one. The gain is in
+docs/ablation.md.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ class Optimiser:
         """Forget the gradients."""
         for part in self.parts.values():
             part.zero_grad(set_to_none=True)
+
+    def descend(self, loss: Tensor, share: float) -> None:
+        """One step down a loss, at this share of the full rates."""
+        self.zero_grad()
+        loss.backward()
+        self.step(share)
 
     def _groups(self) -> Iterable[dict[str, Any]]:
         return (group for part in self.parts.values() for group in part.param_groups)
@@ -100,13 +107,13 @@ def cosine(step: int, steps: int) -> float:
 
 
 def _matrix(kernel: Tensor) -> Tensor:
-    """`(out, everything that it sees)` of a kernel whose channels are last: the same memory, not a copy."""
+    """A kernel with channels last as a matrix `(outputs, inputs)`: a view of the same memory, not a copy."""
     return kernel.movedim(1, -1).reshape(len(kernel), -1)
 
 
 def _by_fan_in(parameters: list[nn.Parameter], rate: float) -> list[dict[str, Any]]:
-    # Adam moves every weight by about its rate, so a layer's output moves by the rate times what it sums over: wide
-    # kernels get a smaller share of the rate, as the square root of their fan-in above 64
+    # Adam moves every weight by about its rate, so a layer's output moves by the rate times the number of its inputs:
+    # kernels with many inputs get a smaller rate, divided by the square root of their fan-in over 64
     shares: dict[float, list[nn.Parameter]] = {}
     for parameter in parameters:
         fan_in = parameter[0].numel() if parameter.ndim > 1 else 1

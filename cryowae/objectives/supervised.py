@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cryowae.objectives.protocols import Values
-from cryowae.objectives.term import Pass, Term
+from cryowae.objectives.term import Cost, Pass, Term
 
 
 class Supervised(Term):
-    """The squared error of `supervised`; needs a truth."""
+    """The squared error of `supervised` as a term.
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
-        loss = self.weight * supervised(made.restored, made.truth, made.scale)
+    It needs a truth in every batch, and a scale where faint scenes must count as much as strong ones. It logs its cost,
+    weight included.
+
+    Parameters
+    ----------
+    weight
+        Multiplies the error.
+    """
+
+    def cost(self, made: Pass) -> Cost:
+        loss = self.weight * supervised(made.restored, made.needed("truth"), made.scale)
         return loss, {"supervised": float(loss.detach())}
 
 

@@ -20,10 +20,12 @@ from torch import Tensor
 
 from cryowae.config.files import Frozen, check
 from cryowae.errors import ConfigError
+from cryowae.objectives import Batch, Stateful, StepInfo, Values, load_class
 from cryowae.objectives.optimiser import Optimiser
-from cryowae.objectives.protocols import Batch, Stateful, StepInfo, Values, load_class
 
 Weight = Annotated[float, Field(ge=0)]
+Cost = tuple[Tensor, Values]
+"""A scalar loss, its weight included, and what to log."""
 
 
 @dataclass(frozen=True)
@@ -67,30 +69,25 @@ class Pass:
     drawn_prior: Sequence[Tensor] | None = None
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
-    @property
-    def truth(self) -> Tensor:
-        """The truth of the batch; an error where its source has none."""
-        return _there(self.batch.truth, "truth")
-
-    @property
-    def other(self) -> Tensor:
-        """The second half of the data; an error where its source has none."""
-        return _there(self.batch.other, "second half")
+    def needed(self, name: str) -> Any:
+        """`truth`, `other` or `tilts` of the batch; raises `ConfigError` if the source of the batches has none."""
+        values = getattr(self.batch, name)
+        if values is None or len(values) == 0:
+            raise ConfigError(f"a term of the objective needs `{name}` in every batch, and this source has none")
+        return values
 
     @property
     def scale(self) -> Tensor:
         """`(n,)` the scale of each sample; 1 where its source has none."""
-        return (
-            torch.ones(len(self.codes[0]), device=self.restored.device)
-            if self.batch.scale is None
-            else self.batch.scale
-        )
+        known, restored = self.batch.scale, self.restored
+        return torch.ones(len(restored), device=restored.device) if known is None else known
 
     @cached_property
     def clean_codes(self) -> list[Tensor]:
-        """Codes of the truth under the averaged network, without gradient."""
+        """Codes of the truth under the averaged network (or the network itself), without gradient."""
+        network = self.network if self.average is None else self.average
         with torch.no_grad(), self.precision():
-            codes: list[Tensor] = self.average.encode(channels_last(self.truth))
+            codes: list[Tensor] = network.encode(channels_last(self.needed("truth")))
         return codes
 
 
@@ -121,12 +118,12 @@ class Term:
         """What must be saved for an exact resume, by name."""
         return {}
 
-    def cost(self, made: Pass) -> tuple[Tensor, Values]:
-        """Scalar that is added to the objective, its weight included, and what to log."""
+    def cost(self, made: Pass) -> Cost:
+        """What is added to the objective."""
         raise NotImplementedError
 
-    def oppose(self, made: Pass) -> tuple[Tensor, Values]:
-        """Loss of the opponent after the network has moved, and what to log. Only called if there is an optimiser."""
+    def oppose(self, made: Pass) -> Cost:
+        """The loss of the opponent, once the network has moved. It is only called if there is an optimiser."""
         raise NotImplementedError
 
 
@@ -138,9 +135,7 @@ def make_terms(objective: Mapping[str, float | Mapping[str, Any]]) -> dict[str, 
     ConfigError
         If there is no term of a name, or it has no such option or value.
     """
-    return {
-        name: _make(name, {"weight": o} if isinstance(o, int | float) else dict(o)) for name, o in objective.items()
-    }
+    return {name: _make(name, o if isinstance(o, Mapping) else {"weight": o}) for name, o in objective.items()}
 
 
 def code_names(name: str, codes: Sequence[Tensor]) -> list[str]:
@@ -153,7 +148,7 @@ def channels_last(values: Tensor) -> Tensor:
     return values.contiguous(memory_format=torch.channels_last_3d) if values.ndim == 5 else values
 
 
-def _make(name: str, options: dict[str, Any]) -> Term:
+def _make(name: str, options: Mapping[str, Any]) -> Term:
     own = "".join(word.capitalize() for word in name.split("_"))
     try:
         kind = load_class(name if ":" in name else f"cryowae.objectives.{name}:{own}")
@@ -163,12 +158,6 @@ def _make(name: str, options: dict[str, Any]) -> Term:
         key: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
         for key, parameter in inspect.signature(kind, eval_str=True).parameters.items()
     }
-    checked = check(create_model(own, __base__=Frozen, **fields), options, f"objective.{name}")
+    checked = check(create_model(own, __base__=Frozen, **fields), dict(options), f"objective.{name}")
     term: Term = kind(**dict(checked))
     return term
-
-
-def _there(values: Tensor | None, what: str) -> Tensor:
-    if values is None:
-        raise ConfigError(f"a term of the objective needs a {what}, and the source of the batches has none")
-    return values

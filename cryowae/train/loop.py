@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cryowae.config.files import Frozen
 from cryowae.io.space import make_folder
 from cryowae.io.text import write_text
-from cryowae.objectives.protocols import BatchSource, Objective, StepInfo
+from cryowae.objectives import BatchSource, Objective, StepInfo
 from cryowae.progress import SILENT, Progress
 from cryowae.train.interrupts import watch_signals
 from cryowae.train.rows import Rows

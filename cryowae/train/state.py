@@ -19,7 +19,7 @@ from torch import nn
 from cryowae.config.files import Frozen, check
 from cryowae.errors import CheckpointError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.objectives.protocols import Objective
+from cryowae.objectives import Objective
 
 _REST = "state"
 
