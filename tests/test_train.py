@@ -202,6 +202,16 @@ def test_a_signal_waits_for_the_end_of_a_step(number, tmp_path, monkeypatch):
         assert (arrays[f"ema.{name}"] == value.numpy()).all(), name
 
 
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with watch_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_second_signal_does_not_wait_and_leaves_no_whole_state():
     with watch_signals() as watched:
         with pytest.raises(KeyboardInterrupt), watched.held():
@@ -265,6 +275,7 @@ def test_overrides_by_old_and_new_names_change_the_terms_of_both_kinds_of_files(
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
+        ({}, "the objective has no terms"),
         ({"supervized": 1}, "objective.supervized is no term of an objective"),
         ({"mmd": {"wait": 1}}, "objective.mmd: wait is not known, expected one of: weight, prior, positions"),
         ({"mmd": {"prior": "odd"}}, "objective.mmd: prior: input should be 'normal' or 'structure', got 'odd'"),
@@ -273,8 +284,9 @@ def test_overrides_by_old_and_new_names_change_the_terms_of_both_kinds_of_files(
     ],
 )
 def test_terms_that_make_no_sense(terms, message):
+    chosen = TrainConfig.model_validate({"name": "a", "model": TINY["model"], "objective": terms})
     with pytest.raises(ConfigError, match=message):
-        objective(objective=terms)
+        make_objective(chosen, Team("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -75,16 +75,13 @@ class AutoencoderObjective:
     def step(self, batch: Batch, info: StepInfo) -> Values:
         """Move every parameter once; return the terms and what else is to be logged."""
         made = self.forward(batch, info)
-        losses: list[Tensor] = []
-        values: Values = {}
-        for term in self.terms.values():
-            loss, said = term.cost(made)
-            losses.append(loss)
-            values |= said
-        loss = torch.stack(losses).sum()
+        costs = [term.cost(made) for term in self.terms.values()]
+        loss = torch.stack([loss for loss, _ in costs]).sum()
         self.optimiser.zero_grad()
         loss.backward()
-        values = {"loss": float(loss.detach())} | values
+        values = {"loss": float(loss.detach())}
+        for _, said in costs:
+            values |= said
         finite = True
         if self._clip:
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
@@ -97,7 +94,7 @@ class AutoencoderObjective:
                 term.optimiser.descend(loss, info.share if term.follows_schedule else 1.0)
                 values |= said
         self._update_average(info.number + 1)
-        return values if self._clip else require_finite(values, info)  # what is clipped leaves such steps out
+        return values if self._clip else require_finite(values, info)  # with clipping such steps are left out
 
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         """What the network makes of a batch."""

@@ -133,8 +133,10 @@ def make_terms(objective: Mapping[str, float | Mapping[str, Any]]) -> dict[str, 
     Raises
     ------
     ConfigError
-        If there is no term of a name, or it has no such option or value.
+        If there is no term at all or none of a name, or it has no such option or value.
     """
+    if not objective:
+        raise ConfigError("the objective has no terms, expected at least one, such as `supervised: 1.0`")
     return {name: _make(name, o if isinstance(o, Mapping) else {"weight": o}) for name, o in objective.items()}
 
 

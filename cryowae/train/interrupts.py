@@ -47,9 +47,12 @@ class Interrupts:
 
 @contextmanager
 def watch_signals() -> Iterator[Interrupts]:
-    """Watch for signals in this block; outside the main thread, where Python has none, there is nothing to watch."""
-    found = Interrupts()
-    watched = _NUMBERS if threading.current_thread() is threading.main_thread() else []
+    """Watch for signals in this block, except for those that are ignored, as SIGHUP is under `nohup`.
+
+    Python handles signals in the main thread alone; in any other thread nothing is watched.
+    """
+    found, main = Interrupts(), threading.current_thread() is threading.main_thread()
+    watched = [number for number in _NUMBERS if main and signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, found.note) for number in watched}
     try:
         yield found
