@@ -12,8 +12,8 @@ from baseline_parts import blobs
 from typer.testing import CliRunner
 
 from cryowae.baselines.model import read_baseline
-from cryowae.baselines.rows import Rows, read_rows
 from cryowae.cli import app
+from cryowae.train.rows import Rows, read_rows
 
 TOOLS = Path(__file__).parent.parent / "tools"
 

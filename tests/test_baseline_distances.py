@@ -13,9 +13,9 @@ from cryowae.baselines.distances import frechet_distance, kernel_distance, slice
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.gaussian_models import fit_mixture, principal_components
 from cryowae.baselines.plots import draw_bandwidths
-from cryowae.baselines.rows import read_rows
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import ConfigError
+from cryowae.train.rows import read_rows
 
 
 @pytest.fixture

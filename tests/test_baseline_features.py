@@ -15,8 +15,8 @@ from interrupting import Interrupt
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.features import ACCURACY, LeNet, LeNetFeatures, accuracy_warning, train_lenet
 from cryowae.baselines.inception import InceptionFeatures
-from cryowae.baselines.rows import Rows, read_rows
 from cryowae.errors import CheckpointError, ImagesError
+from cryowae.train.rows import Rows, read_rows
 
 
 def test_a_lenet_is_trained_and_named_by_its_hash(lenet, tmp_path):

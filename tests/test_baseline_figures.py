@@ -11,10 +11,10 @@ from cryowae.baselines.comparison import collect, write_table
 from cryowae.baselines.evaluate import Evaluation, measure_references
 from cryowae.baselines.features import LeNetFeatures
 from cryowae.baselines.model import Baseline
-from cryowae.baselines.rows import Rows, read_rows
-from cryowae.baselines.steps import mmd_of_codes
 from cryowae.data.images import ImageSet
 from cryowae.errors import ConfigError
+from cryowae.objectives.latent import block_kernel, mmd
+from cryowae.train.rows import Rows, read_rows
 
 
 class Brightness:
@@ -63,7 +63,8 @@ def test_null_quantiles_are_those_of_matched_codes(monkeypatch):
     distances = iter([0.0, *(float(i) for i in torch.randperm(20, generator=generator))])
     monkeypatch.setattr("cryowae.baselines.evaluate.sliced_wasserstein", lambda *_: next(distances))
     found = Evaluation(tiles(100, 0, 256), tiles(100, 0, 256))(model)
-    draws = [float(mmd_of_codes(*torch.randn(2, 100, 8, generator=generator), "imq")) for _ in range(300)]
+    codes, own = torch.randn(300, 200, 1, 8, generator=generator), torch.arange(200) < 100
+    draws = [float(mmd(block_kernel(both), own)) for both in codes]
     assert found["mmd_null95"] == pytest.approx(float(torch.tensor(draws).quantile(0.95)), rel=0.3)
     assert found["sliced"] == 0 and 18 <= found["sliced_null95"] < 19
 

@@ -14,10 +14,12 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, nll_loss, one_hot
 from torch.optim import SGD
 
+from cryowae.baselines import objective as objectives
 from cryowae.baselines.model import Baseline
-from cryowae.baselines.state import BaselineState
-from cryowae.baselines.steps import step
+from cryowae.baselines.objective import BaselineObjective, baseline_objective, critic_objective
 from cryowae.config import baseline_config
+from cryowae.objectives import Batch, StepInfo
+from cryowae.objectives.optimiser import Optimiser
 
 COUNT, SEED = 6, 5
 IMAGES = (torch.rand(COUNT, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 3 - 1.5).clamp(-1, 1)
@@ -48,10 +50,15 @@ def fixed(model: str, *overrides: str) -> tuple[Baseline, torch.Tensor]:
 def moves(model: Baseline, number: int = 0, told=None) -> dict[str, torch.Tensor]:
     """How a step of gradient descent at a rate of 1 changes each parameter, by name."""
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    theirs = list(model.opponents.parameters())
-    own = [p for p in model.parameters() if not any(p is other for other in theirs)]
-    optimisers = {"model": SGD(own, 1.0)} | ({"opponents": SGD(theirs, 1.0)} if theirs else {})
-    step(model, optimisers, number, IMAGES, told, torch.Generator().manual_seed(SEED))
+    made = BaselineObjective(model, told) if model.encoder else critic_objective(model)
+    made.generator.manual_seed(SEED)
+    holders = [made, *(term for term in getattr(made, "terms", {}).values() if term.optimiser)]
+    for holder in holders:
+        for name in ("optimiser", "opponent"):
+            if hasattr(holder, name):
+                groups = [p for part in getattr(holder, name).parts.values() for p in part.param_groups[0]["params"]]
+                setattr(holder, name, Optimiser(plain=SGD(groups, 1.0)))
+    made.step(Batch(IMAGES), StepInfo(number))
     return {name: p.detach() - before[name] for name, p in model.named_parameters()}
 
 
@@ -115,7 +122,7 @@ def latent_terms(network: Baseline, prior: torch.Tensor):
 
 
 @pytest.mark.parametrize(("name", "overrides"), CASES)
-def test_an_autoencoder_moves_down_its_objective(name, overrides):
+def test_an_autoencoder_moves_down_its_objective(name, overrides, monkeypatch):
     model, prior = fixed(name, *overrides)
     network, config = copy.deepcopy(model), model.config
     code, match, theirs = latent_terms(network, prior)
@@ -125,6 +132,7 @@ def test_an_autoencoder_moves_down_its_objective(name, overrides):
     errors = away.square().sum((1, 2, 3))
     loss = errors.mean() / (1 if config.reduction == "sum" else 32 * 32) + config.weight * match
     told = TOLD if network.classes else None
+    monkeypatch.setattr(objectives, "draw_labelled", lambda *_: TOLD)
     if told:
         loss = loss + config.supervision * nll_loss(network.encoder(told[0])["label"].log_softmax(1), told[1])
     by_hand = slopes(network, loss, "model")
@@ -167,23 +175,22 @@ def test_the_critic_moves_down_its_objective_and_then_the_generator(one_sided):
 def test_a_match_pulls_codes_to_the_prior(name):
     """Codes about 3 along every axis: where nearly the match alone counts, they come back to 0."""
     overrides = ["weight=1e5", "reduction=mean", "rate=3e-3", "discriminator_rate=1e-2"]
-    state = BaselineState.fresh(baseline_config("mnist", name, "fixed", overrides), torch.device("cpu"))
-    model = state.model.train()
+    made = baseline_objective(baseline_config("mnist", name, "fixed", overrides), torch.device("cpu"))
+    model = made.network
     model.encoder.heads["mean" if name == "vae" else "style"].bias.data += 3
     away = []
     for number in range(24):
         with torch.no_grad():
             away.append(float(model.encode(IMAGES).mean(0).norm()))
-        step(model, state.optimisers, number, IMAGES, None, state.generator)
+        made.step(Batch(IMAGES), StepInfo(number))
     assert away[-1] < 0.5 * away[0]
 
 
 def test_a_critic_learns_to_tell_and_a_generator_to_be_taken_for_real():
     config = baseline_config("mnist", "wgan-gp", "fixed", ["critic_steps=1", "rate=1e-3"])
-    for still, figure, sign in (("model", "wasserstein", 1), ("opponents", "generator", -1)):
-        state = BaselineState.fresh(config, torch.device("cpu"))
-        state.optimisers[still] = SGD(state.optimisers[still].param_groups[0]["params"], 0.0)
-        images, found = IMAGES[:3], []
-        for number in range(4):
-            found.append(step(state.model.train(), state.optimisers, number, images, None, state.generator)[figure])
+    for still, figure, sign in (("optimiser", "wasserstein", 1), ("opponent", "generator", -1)):
+        made = baseline_objective(config, torch.device("cpu"))
+        (part,) = getattr(made, still).parts.values()
+        setattr(made, still, Optimiser(plain=SGD(part.param_groups[0]["params"], 0.0)))
+        found = [made.step(Batch(IMAGES[:3]), StepInfo(number))[figure] for number in range(4)]
         assert sign * (found[-1] - found[0]) > 0.002, figure

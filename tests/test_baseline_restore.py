@@ -8,13 +8,13 @@ import matplotlib.image
 import pytest
 import torch
 
+from cryowae.baselines.digits import restore_digits
 from cryowae.baselines.filters import Affine, Wiener
 from cryowae.baselines.mosaics import draw_restored
-from cryowae.baselines.restoration import restore_digits
-from cryowae.baselines.rows import read_rows
-from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, scores
+from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, WedgedDigits, scores
 from cryowae.data.images import ImageSet
 from cryowae.data.mnist import read_mnist
+from cryowae.train.rows import read_rows
 
 
 @pytest.fixture
@@ -60,6 +60,13 @@ def test_some_of_what_is_learned_from_is_noise_alone(generator):
     assert float(vacant.float().mean()) == pytest.approx(VACANT, abs=0.03)
     power = seen.flatten(1).square().sum(1)
     assert float(power[vacant].max()) < 1e-3 < 1 < float(power[~vacant].min())
+
+
+def test_a_batch_of_digits_depends_on_seed_and_step_alone():
+    digits = bars(60).images
+    batches = [WedgedDigits(digits, Wedged(), 8, seed).batch(step) for seed, step in ((0, 3), (0, 3), (0, 4), (1, 3))]
+    same = [torch.equal(batches[0].observation, other.observation) for other in batches]
+    assert same == [True, True, False, False] and batches[0].truth.shape == (8, 1, WINDOW, WINDOW)
 
 
 def test_noise_has_its_power_where_it_was_measured_and_none_in_the_wedge(generator):
@@ -143,6 +150,8 @@ def test_every_match_restores_and_leaves_its_files(tmp_path):
     assert found.samples["mmd"].shape == (10, 1, WINDOW, WINDOW)
     assert "match_8" in read_rows(tmp_path / "log_adversarial.csv")[-1]
     assert "match_8" not in read_rows(tmp_path / "log_none.csv")[-1]
+    again = restore_digits(bars(40), bars(12, seed=1), tmp_path, steps=1, resume=True, device="cpu")
+    assert again.scores == found.scores  # nothing was left to train
     picture = matplotlib.image.imread(draw_restored(found, tmp_path / "restored.png"))
     assert picture.shape[0] > 500 and picture.std() > 0.05
 

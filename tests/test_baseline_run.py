@@ -12,16 +12,15 @@ from interrupting import Interrupt
 
 from cryowae.baselines.comparison import collect, sweep_weights
 from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.experiment import run_baseline
+from cryowae.baselines.experiment import run_baseline, train_baseline
 from cryowae.baselines.features import LeNetFeatures
 from cryowae.baselines.model import Baseline, read_baseline
 from cryowae.baselines.mosaics import baseline_mosaics, mosaic
 from cryowae.baselines.plots import draw_weights
-from cryowae.baselines.rows import read_rows
-from cryowae.baselines.run import train_baseline
 from cryowae.data.images import signed
 from cryowae.errors import CheckpointError, ConfigError, ImagesError, OutputError
 from cryowae.io.checkpoint import read_checkpoint
+from cryowae.train.rows import read_rows
 
 
 @pytest.mark.parametrize(
@@ -35,7 +34,7 @@ def test_a_run_leaves_its_files_and_figures(model, labels, tmp_path, lenet):
     pictures = {"samples.png", "curves.png"}
     if model != "wgan-gp":  # measured after both epochs
         pictures.add("evaluation.png")
-    assert names == {"weights.safetensors", "last.safetensors", "log.csv", "evaluation.csv"} | pictures
+    assert names == {"weights.safetensors", "last.safetensors", "config.yaml", "log.csv", "evaluation.csv"} | pictures
     assert all(matplotlib.image.imread(tmp_path / name).std() > 0.05 for name in pictures)
     assert figures["lenet"].startswith("lenet-") and float(figures["lenet_fd_sample"]) > 0
     assert ("mse" in figures) == ("power_ratio" in figures) == (model != "wgan-gp")
@@ -88,12 +87,16 @@ def test_runs_are_not_lost_and_not_mixed(tmp_path):
     train_baseline(config("ae", "epochs=1"), digits, tmp_path, device="cpu")
     with pytest.raises(OutputError, match="holds a run already"):
         train_baseline(config("ae"), digits, tmp_path)
-    for other, message in (("rate=1", "another configuration"), ("epochs=3", "resume with --epochs 1, or start anew")):
-        with pytest.raises(CheckpointError, match=message):
+    for other, message in (
+        ("rate=1", "rate was 0.001 and is 1.0"),
+        ("epochs=3", r"\(epochs was 1 and is 3\)"),
+    ):
+        with pytest.raises(CheckpointError, match=f"another configuration .*{message}"):
             train_baseline(config("ae", "epochs=1", other), digits, tmp_path, resume=True, device="cpu")
     with pytest.raises(KeyboardInterrupt):  # before the new run has anything, the old one is neither drawn nor resumed
         train_baseline(config("ae"), digits, tmp_path, overwrite=True, device="cpu", progress=Interrupt(1))
-    assert not list(tmp_path.glob("*.safetensors"))
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert read_checkpoint(tmp_path / "last.safetensors")[1]["step"] == 1
 
 
 def test_half_precision_is_for_training_alone(tmp_path):

@@ -5,20 +5,17 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.config import MatchConfig
+from cryowae.errors import ConfigError
 from cryowae.fourier.wedge import Wedge
 from cryowae.models.discriminator import LatentDiscriminator
-from cryowae.objectives.latent import (
-    SCALES,
-    block_kernel,
-    code_samples,
-    discriminator_loss,
-    fooling_loss,
-    mmd,
-    null_quantile,
-)
-from cryowae.objectives.match import LatentMatch, prior_codes
-from cryowae.objectives.restoration import fidelity, gradient, supervised
+from cryowae.objectives import Batch, StepInfo
+from cryowae.objectives.adversary import Adversary, discriminator_loss, fooling_loss
+from cryowae.objectives.fidelity import fidelity
+from cryowae.objectives.gradient import gradient
+from cryowae.objectives.latent import SCALES, block_kernel, code_samples, mmd, null_quantile
+from cryowae.objectives.mmd import Mmd
+from cryowae.objectives.supervised import Supervised, supervised
+from cryowae.objectives.term import Pass
 
 
 @pytest.fixture
@@ -28,6 +25,15 @@ def generator():
 
 def first(n: int) -> torch.Tensor:
     return torch.arange(2 * n) < n
+
+
+def passed(codes, generator, clean=None) -> Pass:
+    """A forward pass that made these codes; `clean` are those of the truth."""
+    observation = torch.zeros(len(codes[0]), 1, 8, 8, 8)
+    made = Pass(Batch(observation), codes, observation, None, generator, StepInfo(0))
+    if clean is not None:
+        made.__dict__["clean_codes"] = clean
+    return made
 
 
 def correlated(n: int, c: int, size: int, generator: torch.Generator) -> torch.Tensor:
@@ -103,12 +109,11 @@ def test_neighbourhood_samples_are_cubes(generator):
 
 def test_mmd_pulls_codes_to_the_prior(generator):
     codes = torch.nn.Parameter(1 + 0.3 * torch.randn(8, 2, 4, 4, 4, generator=generator))
-    match = LatentMatch(MatchConfig(weight=1.0, positions=32))
+    match = Mmd(weight=1.0, positions=32)
     optimiser = torch.optim.Adam([codes], lr=0.05)
     for _ in range(60):
-        prior, own = prior_codes(match.config, [codes], None, generator)
         optimiser.zero_grad()
-        match(own, prior, generator).loss.backward()
+        match.cost(passed([codes], generator))[0].backward()
         optimiser.step()
     assert abs(float(codes.detach().mean())) < 0.45
     assert 0.75 < float(codes.detach().std()) < 1.25
@@ -117,30 +122,37 @@ def test_mmd_pulls_codes_to_the_prior(generator):
 def test_structure_prior_cannot_be_met_by_shrinking(generator):
     """Codes and prior are compared at the prior's own scale, so a smaller encoder gains nothing."""
     clean, noisy = torch.randn(8, 2, 4, 4, 4, generator=generator), torch.randn(8, 2, 4, 4, 4, generator=generator) + 1
-    match = LatentMatch(MatchConfig(prior="structure", weight=1.0))
+    match = Mmd(prior="structure", weight=1.0)
     distances = []
     for scale in (1.0, 1e-2):
-        prior, own = prior_codes(match.config, [scale * noisy], [scale * clean], generator)
-        distances.append(match(own, prior, torch.Generator().manual_seed(0)).distances[0])
+        made = passed([scale * noisy], torch.Generator().manual_seed(0), [scale * clean])
+        distances.append(match.cost(made)[1]["match_2"])
     assert distances[1] == pytest.approx(distances[0], rel=1e-3)
     assert distances[0] > 0.05
 
 
 def test_the_discriminator_learns_and_the_encoder_fools_it(generator):
     torch.manual_seed(0)
-    match = LatentMatch(MatchConfig(kind="adversarial", weight=1.0), LatentDiscriminator(3, (2,), neighbourhood=2))
-    optimiser = torch.optim.Adam(match.discriminator.parameters(), lr=3e-3)
+
+    class Network:
+        def discriminator(self, neighbourhood):
+            return LatentDiscriminator(3, (2,), neighbourhood=neighbourhood)
+
+    match = Adversary(weight=1.0, neighbourhood=2, rate=3e-3)
+    match.prepare(Network())
     codes = [0.3 * torch.randn(8, 2, 4, 4, 4, generator=generator) + 1]
     for _ in range(80):
-        prior, own = prior_codes(match.config, codes, None, generator)
-        optimiser.zero_grad()
-        match.discriminate(own, prior).backward()
-        optimiser.step()
-    assert float(match.discriminate(codes, [torch.randn_like(codes[0])]).detach()) < 0.3
+        made = passed(codes, generator)
+        match.cost(made)
+        match.optimiser.zero_grad()
+        match.oppose(made)[0].backward()
+        match.optimiser.step(1.0)
+    match.cost(made := passed(codes, generator))
+    assert float(match.oppose(made)[0].detach()) < 0.3
     moving = codes[0].clone().requires_grad_()
-    found = match([moving], [torch.randn_like(moving)], generator)
-    found.loss.backward()
-    assert found.distances[0] > 0.9
+    loss, values = match.cost(passed([moving], generator))
+    loss.backward()
+    assert values["match_2"] > 0.9
     assert moving.grad is not None
     assert all(p.grad is None or p.requires_grad for p in match.discriminator.parameters())
 
@@ -149,6 +161,11 @@ def test_discriminator_losses_at_indifference():
     zero = [torch.zeros(2, 1, 3, 3, 3)]
     assert float(discriminator_loss(zero, zero)) == pytest.approx(np.log(2))
     assert float(fooling_loss(zero)) == pytest.approx(np.log(2))
+
+
+def test_a_term_without_its_data_says_so(generator):
+    with pytest.raises(ConfigError, match="needs `truth` in every batch, and this source has none"):
+        Supervised().cost(passed([torch.zeros(1, 1, 2, 2, 2)], generator))
 
 
 def test_supervised_error_is_in_units_of_the_contrast():

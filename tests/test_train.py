@@ -1,7 +1,9 @@
 """Training: it learns, resumes to the bit, and several processes give the gradient of one."""
 
 import csv
+import io
 import os
+import signal
 import subprocess
 import sys
 
@@ -14,8 +16,10 @@ from cryowae.config import TrainConfig, load_config
 from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import load_model
-from cryowae.train import train
-from cryowae.train.state import TrainingState
+from cryowae.objectives.autoencoder import AutoencoderObjective
+from cryowae.train import make_objective, train
+from cryowae.train.interrupts import watch_signals
+from cryowae.train.parallel import Team
 
 TINY = {
     "name": "tiny",
@@ -43,6 +47,10 @@ def config(**changes: object) -> TrainConfig:
     return TrainConfig.model_validate({**TINY, **changes})
 
 
+def objective(**changes: object) -> AutoencoderObjective:
+    return make_objective(config(**changes), Team("cpu"))
+
+
 @pytest.mark.parametrize(
     "match",
     [
@@ -58,6 +66,7 @@ def test_every_objective_trains_and_leaves_its_files(match, tmp_path):
     assert names == {
         "weights.safetensors",
         "last.safetensors",
+        "config.yaml",
         "log.csv",
         "curves.png",
         "prior.png",
@@ -84,8 +93,11 @@ def test_resuming_gives_the_weights_of_a_run_without_the_break(tmp_path):
     )
     assert about["step"] == 4
     assert straight.keys() == broken.keys()
-    for name in straight:
+    for name in straight.keys() - {"state"}:
         assert (straight[name] == broken[name]).all(), name
+    kept = [torch.load(io.BytesIO(run["state"].tobytes()), weights_only=True) for run in (straight, broken)]
+    assert kept[0]["parts"].keys() == {"optimiser", "muon", "adversary.opponent"}
+    assert_close(kept[1], kept[0], rtol=0, atol=0)
     rows = [(tmp_path / run / "log.csv").read_text().splitlines() for run in ("straight", "broken")]
     assert [line.split(",")[0] for line in rows[0]] == [line.split(",")[0] for line in rows[1]]
 
@@ -102,24 +114,25 @@ def test_the_loss_falls(tmp_path):
 @pytest.mark.parametrize("kernel_rate", [0.006, 0.0])
 @pytest.mark.parametrize("kind", ["mmd", "adversarial"])
 def test_every_parameter_is_in_exactly_one_optimiser(kind, kernel_rate):
-    state = TrainingState.fresh(config(match={"kind": kind}, kernel_rate=kernel_rate), torch.device("cpu"))
-    optimisers = [*state.optimiser.parts.values()] + ([state.opponent] if state.opponent is not None else [])
+    made = objective(match={"kind": kind}, kernel_rate=kernel_rate)
+    optimisers = [part for part in made.parts.values() if isinstance(part, torch.optim.Optimizer)]
     held = [
         p.data_ptr() for o in optimisers for group in o.param_groups for p in group["params"]
     ]  # Muon sees kernels flat
     assert len(held) == len(set(held)) and len(optimisers) == 1 + (kernel_rate > 0) + (kind == "adversarial")
-    modules = [state.network] + ([state.match.discriminator] if state.match.discriminator is not None else [])
+    modules = [part for name, part in made.parts.items() if isinstance(part, torch.nn.Module) and name != "ema"]
+    assert len(modules) == 1 + (kind == "adversarial")
     assert set(held) == {p.data_ptr() for m in modules for p in m.parameters()}
 
 
 def test_a_step_moves_every_kernel_along_an_orthogonal_matrix():
-    state = TrainingState.fresh(config(), torch.device("cpu"))
+    state = objective()
     kernel = state.network.decoder[0][0].first.weight
     before = kernel.detach().clone()
     for parameter in state.network.parameters():
         parameter.grad = torch.randn_like(parameter)
     state.optimiser.step(0.5)
-    step = ((before - kernel) / (0.5 * state.config.kernel_rate)).detach().flatten(1)
+    step = ((before - kernel) / (0.5 * config().kernel_rate)).detach().flatten(1)
     singular = torch.linalg.svdvals(step)
     assert float(singular.min()) > 0.5 and float(singular.max()) < 1.5  # five Newton-Schulz steps are that exact
     state.optimiser.zero_grad()
@@ -132,34 +145,148 @@ def test_a_run_is_not_overwritten_and_nothing_is_not_resumed(tmp_path):
     train(config(steps=1, save_every=1), tmp_path)
     with pytest.raises(OutputError, match="holds a run already"):
         train(config(steps=1), tmp_path)
-    with pytest.raises(CheckpointError, match="another configuration"):
-        train(config(rate=1e-5), tmp_path, resume=True)
+    changed = r"another configuration \(rate was 0.002 and is 1e-05, objective.mmd.positions was 8 and is 9\)"
+    with pytest.raises(CheckpointError, match=changed):
+        train(config(rate=1e-5, save_every=1, match={"positions": 9}), tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="holds weights alone"):
+        (tmp_path / "last.safetensors").write_bytes((tmp_path / "weights.safetensors").read_bytes())
+        train(config(), tmp_path, resume=True)
 
 
-def test_a_run_of_a_version_with_one_optimiser_is_not_resumed(tmp_path):
-    state = TrainingState.fresh(config(kernel_rate=0.0), torch.device("cpu"))
-    state.save(tmp_path / "last.safetensors")
+def test_a_run_can_be_made_longer(tmp_path):
+    train(config(steps=2), tmp_path)
+    train(config(steps=3), tmp_path, resume=True)
+    assert read_checkpoint(tmp_path / "last.safetensors")[1]["step"] == 3
+    with (tmp_path / "log.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "3"]
+
+
+def test_a_run_of_version_0_3_is_not_resumed_and_gives_its_weights(tmp_path):
+    train(config(steps=1), tmp_path)
     arrays, metadata = read_checkpoint(tmp_path / "last.safetensors")
-    del metadata["config"]["kernel_rate"]  # which version 0.2 did not know
-    write_checkpoint(tmp_path / "old.safetensors", arrays, metadata)
-    with pytest.raises(CheckpointError, match="another configuration"):
-        TrainingState.fresh(config(), torch.device("cpu")).load(tmp_path / "old.safetensors")
+    old = {name: array for name, array in arrays.items() if name != "state"} | {"optimiser.0.step": arrays["state"]}
+    write_checkpoint(tmp_path / "last.safetensors", old, metadata | {"plain": {"optimiser": {}}})
+    with pytest.raises(CheckpointError, match=r"is a run of version 0\.3, .* start anew"):
+        train(config(), tmp_path, resume=True)
+    model = load_model(tmp_path / "last.safetensors", half=False)
+    assert_close(
+        model.network.head.state_dict(),
+        load_model(tmp_path / "weights.safetensors").network.head.state_dict(),
+        atol=1e-3,
+        rtol=1e-3,
+    )
+    objective(start_from=str(tmp_path / "last.safetensors"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_end_of_a_step(number, tmp_path, monkeypatch):
+    """The checkpoint holds the network after the step in whose middle the signal came."""
+    settings, inside = config(), []
+    whole = AutoencoderObjective._update_average
+
+    def interrupted(made, steps):
+        if steps == 3:
+            signal.raise_signal(number)
+            inside.append(made)
+        whole(made, steps)
+
+    monkeypatch.setattr(AutoencoderObjective, "_update_average", interrupted)
+    before = signal.getsignal(number)
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as raised:
+        train(settings, tmp_path)
+    assert raised.type is KeyboardInterrupt or raised.value.code == 128 + number
+    assert signal.getsignal(number) == before and len(inside) == 1
+    arrays, about = read_checkpoint(tmp_path / "last.safetensors")
+    assert about["step"] == 3
+    for name, value in inside[0].average.state_dict().items():
+        assert (arrays[f"ema.{name}"] == value.numpy()).all(), name
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with watch_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_does_not_wait_and_leaves_no_whole_state():
+    with watch_signals() as watched:
+        with pytest.raises(KeyboardInterrupt), watched.held():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        assert not watched.whole
 
 
 def test_a_run_can_start_from_weights(tmp_path):
     weights = train(config(steps=2, save_every=2), tmp_path)
-    state = TrainingState.fresh(config(start_from=str(weights), seed=9), torch.device("cpu"))
+    state = objective(start_from=str(weights), seed=9)
     stored, _ = read_checkpoint(weights)
     for name, tensor in state.network.state_dict().items():
         assert_close(tensor, torch.from_numpy(stored[f"network.{name}"]).float())
     other = {**TINY["model"], "widths": [8, 8, 12]}
     with pytest.raises(CheckpointError, match="another network"):
-        TrainingState.fresh(config(start_from=str(weights), model=other), torch.device("cpu"))
+        objective(start_from=str(weights), model=other)
 
 
 def test_shipped_configurations_are_read_and_overridden():
     loaded = load_config("cryowae-3", ["data.batch=2", "rate=1e-4", "match.kind=adversarial"])
-    assert (loaded.data.batch, loaded.rate, loaded.match.kind) == (2, 1e-4, "adversarial")
+    assert (loaded.data.batch, loaded.rate, loaded.objective["adversary"]) == (
+        2,
+        1e-4,
+        {"prior": "normal", "weight": 0.01},
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({}, {"supervised": 1.0, "mmd": 1e-3}),
+        ({"gradient": 4, "fidelity": 0}, {"supervised": 1.0, "mmd": 1e-3, "gradient": 4.0}),
+        ({"supervised": 2, "match": {"kind": "none"}}, {"supervised": 2.0}),
+        (
+            {"match": {"kind": "mmd", "prior": "structure", "positions": 9, "discriminator_rate": 1}},
+            {"supervised": 1.0, "mmd": {"weight": 1e-3, "prior": "structure", "positions": 9}},
+        ),
+        (
+            {"match": {"kind": "adversarial", "weight": 0.1, "positions": 9, "discriminator_rate": 1}},
+            {"supervised": 1.0, "adversary": {"weight": 0.1, "rate": 1}},
+        ),
+        ({"objective": {"gradient": 1, "mmd": None}}, {"gradient": 1.0}),
+    ],
+)
+def test_keys_of_version_0_3_are_terms(old, new):
+    assert TrainConfig.model_validate({"name": "a", **old}).objective == new
+
+
+def test_overrides_by_old_and_new_names_change_the_terms_of_both_kinds_of_files(tmp_path):
+    (tmp_path / "old.yaml").write_text("name: a\ngradient: 1\nmatch: {weight: .5, positions: 9}\n")
+    (tmp_path / "new.yaml").write_text(
+        "name: a\nobjective: {supervised: 1, mmd: {weight: .5, positions: 9}, gradient: 1}\n"
+    )
+    for name in ("old", "new"):
+        for overrides in (["gradient=3", "match.weight=.2"], ["objective.gradient=3", "objective.mmd.weight=.2"]):
+            found = load_config(tmp_path / f"{name}.yaml", overrides).objective
+            assert found == {"supervised": 1.0, "gradient": 3.0, "mmd": {"weight": 0.2, "positions": 9}}
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({}, "the objective has no terms"),
+        ({"supervized": 1}, "objective.supervized is no term of an objective"),
+        ({"mmd": {"wait": 1}}, "objective.mmd: wait is not known, expected one of: weight, prior, positions"),
+        ({"mmd": {"prior": "odd"}}, "objective.mmd: prior: input should be 'normal' or 'structure', got 'odd'"),
+        ({"gradient": -1}, "objective.gradient: weight: input should be greater than or equal to 0, got -1"),
+        ({"nothing.here:Term": 1}, "nothing.here:Term cannot be imported"),
+    ],
+)
+def test_terms_that_make_no_sense(terms, message):
+    chosen = TrainConfig.model_validate({"name": "a", "model": TINY["model"], "objective": terms})
+    with pytest.raises(ConfigError, match=message):
+        make_objective(chosen, Team("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -187,24 +314,27 @@ def test_an_unknown_configuration_names_those_that_there_are():
 
 _GRADIENT = """
 import sys, torch
-from cryowae.config import MatchConfig
 from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
-from cryowae.objectives.match import LatentMatch, prior_codes
-from cryowae.train.loop import _WithCodes
+from cryowae.objectives.autoencoder import _WithCodes
+from cryowae.objectives.mmd import Mmd
+from cryowae.objectives import Batch, StepInfo
+from cryowae.objectives.term import Pass
 from cryowae.train.parallel import Team
 
 torch.manual_seed(0)
 net = Autoencoder(AutoencoderShape(widths=(4, 4), codes=(2, 2), down=(1, 1), up=(1,), decode=(1, 1)))
 x = torch.randn(8, 1, 8, 8, 8)
 prior = [torch.randn(8, 2, 4, 4, 4), torch.randn(8, 2, 2, 2, 2)]
-match = LatentMatch(MatchConfig(weight=1.0, positions=8))
+match = Mmd(weight=1.0, positions=8)
 with Team("cpu") as team:
     size = 8 // team._size
     mine = slice(team.rank * size, (team.rank + 1) * size)
     model = team.share(_WithCodes(net))
     restored, codes = model(x[mine])
-    loss = restored.square().mean() + match(codes, [p[mine] for p in prior], torch.Generator().manual_seed(1)).loss
-    loss.backward()
+    drawn = [p[mine] for p in prior]
+    generator = torch.Generator().manual_seed(1)
+    made = Pass(Batch(x[mine]), codes, restored, net, generator, StepInfo(0), drawn_prior=drawn)
+    (restored.square().mean() + match.cost(made)[0]).backward()
     if team.leads:
         torch.save([p.grad for p in net.parameters()], sys.argv[1])
 """

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryowae.baselines.rows import write_rows
 from cryowae.objectives.latent import SCALES, block_kernel, mmd
 from cryowae.progress import SILENT, Progress
+from cryowae.train.rows import write_rows
 
 Kernel = Literal["imq", "gaussian"]
 Sampler = Callable[[int, int, torch.Generator], Tensor]

@@ -11,11 +11,11 @@ import numpy as np
 from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.experiment import run_baseline
 from cryowae.baselines.model import read_baseline
-from cryowae.baselines.rows import read_rows, write_rows
 from cryowae.config import BaselineConfig
 from cryowae.errors import ConfigError, OutputError
 from cryowae.io.outputs import write_text
 from cryowae.progress import SILENT, Progress
+from cryowae.train.rows import read_rows, write_rows
 
 _KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "epochs", "changed")
 _HEADINGS = {

@@ -15,11 +15,11 @@ from cryowae.baselines.features import Extractor, LeNetFeatures
 from cryowae.baselines.gaussian_models import fit_mixture, principal_components, require_sklearn
 from cryowae.baselines.inception import InceptionFeatures
 from cryowae.baselines.model import Baseline
-from cryowae.baselines.rows import Rows
 from cryowae.data.images import ImageSet, signed, unsigned
 from cryowae.models.weights import pick_device
 from cryowae.objectives.latent import block_kernel, mmd, null_quantile
 from cryowae.progress import SILENT, Progress
+from cryowae.train.rows import Rows
 
 Figures = dict[str, float | str]
 

@@ -1,4 +1,4 @@
-"""What digits behind a wedge can be restored by without a network: a Wiener filter, and the best affine answer."""
+"""Restoration of digits behind a wedge without a network: a Wiener filter, and the best affine map."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryowae.fourier.grids import hermitian_weights
 
 @dataclass(frozen=True, eq=False)
 class Wiener:
-    """The linear filter of least error on measured components, from digits whose truth is known.
+    """The linear filter with the least squared error on measured components, fitted to digits with known truth.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Wiener:
 
     @classmethod
     def fit(cls, truth: Tensor, observed: Tensor, wedged: Wedged) -> Wiener:
-        """`sum Re(X Y*) / sum |Y|²` per ring, over measured components; nothing in the wedge."""
+        """`sum Re(X Y*) / sum |Y|²` per ring, over measured components; 0 in the wedge."""
         measured = wedged.wedge.mask_plane((WINDOW, WINDOW))
         weight, ring = measured * hermitian_weights(WINDOW), rings()
         x, y = (torch.fft.rfft2(images.cpu()) for images in (truth, observed))
@@ -40,15 +40,15 @@ class Wiener:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """The affine answer of least squared error (Kay 1993, chapter 12): all that mean and covariance of digits tell.
+    """The affine map with the least squared error (Kay 1993, chapter 12), from the mean and covariance of digits.
 
-    It knows where digits stand and which strokes go together, so that it fills some of the wedge. What a network has
-    beyond it, it has learned from more than two moments.
+    It knows the position of digits and the correlation between their pixels, so it fills some of the wedge. A network
+    that is better has learned more than these two moments.
 
     Attributes
     ----------
     matrix, offset
-        `(pixels, pixels)` and `(pixels,)`: the answer to `y` is `y @ matrix + offset`.
+        `(pixels, pixels)` and `(pixels,)`: `y` is restored as `y @ matrix + offset`.
     """
 
     matrix: Tensor
@@ -56,7 +56,7 @@ class Affine:
 
     @classmethod
     def fit(cls, truth: Tensor, observed: Tensor) -> Affine:
-        """Least squares over pairs of which there are several times as many as there are pixels."""
+        """Least squares over pairs; there must be several times as many as pixels."""
         x, y = truth.flatten(1), observed.flatten(1)
         x_mean, y_mean = x.mean(0), y.mean(0)
         x, y = x - x_mean, y - y_mean

@@ -1,4 +1,4 @@
-"""A baseline as one thing: encoder, decoder, what opposes them, and how codes are drawn."""
+"""A baseline: encoder, decoder, discriminators or critic, and the prior of its codes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,38 @@ from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import pick_device
 
 CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Composition:
+    """The parts of a model.
+
+    Attributes
+    ----------
+    family
+        Its row in `TRUNKS`.
+    heads
+        Outputs of the encoder, each as long as the style; none for a model without an encoder.
+    discriminated
+        Whether it has discriminators of its codes.
+    critic
+        Whether it has a critic of its images.
+    """
+
+    family: str
+    heads: tuple[str, ...] = ("style",)
+    discriminated: bool = False
+    critic: bool = False
+
+
+COMPOSITIONS = {
+    "ae": Composition("wae"),
+    "vae": Composition("vae", ("mean", "log_variance")),
+    "wae-mmd": Composition("wae"),
+    "wae-gan": Composition("wae", discriminated=True),
+    "aae": Composition("wae", discriminated=True),
+    "wgan-gp": Composition("wgan-gp", (), critic=True),
+}
 
 
 class Baseline(nn.Module):
@@ -40,28 +72,26 @@ class Baseline(nn.Module):
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
         self.config = config
-        half = config.precision == "bfloat16"
-        family = config.model if config.model in ("vae", "wgan-gp") else "wae"
-        trunk: Trunk = TRUNKS[config.data, family]
+        half, made_of = config.precision == "bfloat16", COMPOSITIONS[config.model]
+        trunk: Trunk = TRUNKS[config.data, made_of.family]
         self.style = config.code or trunk.code
         self.classes = CLASSES if config.labels else 0
         self.channels, self.size = trunk.channels, trunk.size
-        self.encoder: Encoder | None = None
+        heads = dict.fromkeys(made_of.heads, self.style) | ({"label": self.classes} if self.classes else {})
+        self.encoder = Encoder(trunk, heads, half) if heads else None
         self.opponents = nn.ModuleDict()
-        if config.model == "wgan-gp":
+        if made_of.critic:
             self.opponents["critic"] = critic(trunk, half)
-        else:
-            self.encoder = Encoder(trunk, self._heads(), half)
-        if config.model in ("wae-gan", "aae"):
+        if made_of.discriminated:
             self.opponents["style"] = discriminator(self.classes + self.style, trunk.discriminator)
             if self.classes:
                 self.opponents["label"] = discriminator(self.classes, trunk.discriminator)
-        self.decoder = Decoder(trunk, self.classes + self.style, config.model == "wgan-gp", half)
+        self.decoder = Decoder(trunk, self.classes + self.style, made_of.critic, half)
         self.decoder.first.requires_grad_(config.train_first)
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # a quarter faster on CPUs
 
     def encode(self, images: Tensor) -> Tensor:
-        """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`: the mean of a VAE, class probabilities first."""
+        """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`, class probabilities first; of a VAE, the mean."""
         assert self.encoder is not None
         found = self.encoder(images)
         if "label" in found:
@@ -72,13 +102,13 @@ class Baseline(nn.Module):
     def drawn_code(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """As `encode`, but a VAE's code is drawn from its posterior; the generator is on the CPU."""
         assert self.encoder is not None
-        if self.config.model != "vae":
+        if "mean" not in self.encoder.heads:
             return self.encode(images)
         found = self.encoder(images)
         return draw_posterior(found["mean"], found["log_variance"], generator)
 
     def prior(self, count: int, generator: torch.Generator) -> Tensor:
-        """`(count, classes + style)` of the prior: a class with equal chances, and normal numbers."""
+        """`(count, classes + style)` samples of the prior: a class with equal probabilities, and normal numbers."""
         style = torch.randn(count, self.style, generator=generator)
         if self.classes:
             label = torch.randint(self.classes, (count,), generator=generator)
@@ -95,11 +125,6 @@ class Baseline(nn.Module):
         """Where it computes."""
         return self.decoder.first.weight.device
 
-    def _heads(self) -> dict[str, int]:
-        if self.config.model == "vae":
-            return {"mean": self.style, "log_variance": self.style}
-        return {"style": self.style} | ({"label": self.classes} if self.classes else {})
-
 
 def draw_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
     """A sample of each Gaussian (Kingma & Welling 2014, 2.4)."""
@@ -109,7 +134,7 @@ def draw_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generato
 
 @dataclass(frozen=True, eq=False)
 class SavedBaseline:
-    """A trained baseline: the model, held-out images to show, and what its file says of the run."""
+    """A trained baseline: the model, held-out images for pictures, and the metadata of its file."""
 
     model: Baseline
     examples: Tensor
@@ -139,6 +164,6 @@ def read_baseline(path: Path, device: str = "auto") -> SavedBaseline:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise CheckpointError(f"{path} holds another network than it says; train it again") from error
+        raise CheckpointError(f"{path} holds a network that does not fit its metadata; train it again") from error
     model.to(pick_device(device)).eval().requires_grad_(False)
     return SavedBaseline(model, torch.from_numpy(tensors["examples"]), metadata)

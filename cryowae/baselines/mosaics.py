@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
+from cryowae.baselines.digits import RestoredDigits
 from cryowae.baselines.model import SavedBaseline
-from cryowae.baselines.restoration import Restored
 from cryowae.data.images import signed, unsigned
 from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, place, save, write
 
@@ -84,7 +84,7 @@ def baseline_mosaics(saved: SavedBaseline, seed: int = 0) -> dict[str, Tensor]:
     return found
 
 
-def draw_restored(restored: Restored, path: str | Path) -> Path:
+def draw_restored(restored: RestoredDigits, path: str | Path) -> Path:
     """Draw held-out digits as restored by every method, their scores, and decoded prior samples for every match."""
     rows: list[tuple[str, str, Tensor]] = []
     for name, images in restored.images.items():

@@ -1,6 +1,6 @@
-"""The networks of the 2-D baselines, whose codes are flat: a table of shapes, and what is built from it.
+"""The networks of the 2-D baselines, whose codes are vectors: a table of shapes, and the modules built from it.
 
-The shapes are those that give the parameter counts of the report's Table 1 exactly; the tests hold all six. The trunk
+The shapes give exactly the parameter counts of the report's Table 1; the tests check all six. The trunk
 is DCGAN's (Radford et al. 2016): convolutions of four pixels and stride 2, batch normalisation, ReLU.
 """
 
@@ -21,11 +21,11 @@ class Trunk:
     Attributes
     ----------
     channels, size
-        Of the images: 1 or 3, and the edge in pixels.
+        Channels of the images, 1 or 3, and their edge in pixels.
     code
-        Numbers in a code.
+        Length of a code.
     down
-        Channels after each convolution that halves the size: the encoder's, or the critic's.
+        Channels after each convolution that halves the size, in the encoder or the critic.
     start
         Channels of the field that the decoder's first Linear makes, at twice the size at which `down` ends.
     up
@@ -44,7 +44,7 @@ class Trunk:
 
     @property
     def flat(self) -> int:
-        """Numbers at the end of `down`."""
+        """Number of values after `down`."""
         return self.down[-1] * (self.size >> len(self.down)) ** 2
 
     @property
@@ -62,13 +62,13 @@ TRUNKS = {
     ("celeba", "wae"): Trunk(3, 64, 64, _LARGE, 1024, (512, 256, 128), (512,) * 4),
     ("celeba", "wgan-gp"): Trunk(3, 64, 128, _LARGE, 1024, (512, 256, 128)),
 }
-"""By data set and family; `ae`, `wae-mmd`, `wae-gan` and `aae` share the family `wae`."""
+"""By data set and family; `ae`, `wae-mmd`, `wae-gan` and `aae` are of the family `wae`."""
 
 
 class Halved(nn.Sequential):
-    """Layers whose convolutions are computed in bfloat16 while they are trained, if `half`; float32 goes in and out.
+    """Layers whose convolutions are computed in bfloat16 in training, if `half`; input and output are float32.
 
-    Weights, batch statistics and everything outside stay in float32, and evaluation is in float32 throughout.
+    Weights, batch statistics and all other layers stay in float32, and evaluation is in float32.
     """
 
     def __init__(self, half: bool, *layers: nn.Module) -> None:
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
     trunk
         Widths.
     code
-        Numbers in a code, if not the trunk's.
+        Length of the code, if it is not that of the trunk.
     normalised_start
         Batch normalisation and ReLU after the first Linear.
     half
@@ -138,7 +138,7 @@ class Decoder(nn.Module):
         self.rest = Halved(half, *layers, nn.Conv2d(trunk.up[-1], trunk.channels, 3, padding=1))
 
     def forward(self, code: Tensor) -> Tensor:
-        """`(n, code)` to `(n, channels, size, size)`, not bounded: [-1, 1] is learned."""
+        """`(n, code)` to `(n, channels, size, size)`, not bounded; the range [-1, 1] is learned."""
         images: Tensor = self.rest(self.first(code))
         return images
 

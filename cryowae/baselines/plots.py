@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from cryowae.baselines.bandwidth import Seen
-from cryowae.baselines.rows import read_rows
 from cryowae.report.style import FAINT, SERIES, WIDTH, count_in_decades, house_style, new_figure, place, save
+from cryowae.train.rows import read_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

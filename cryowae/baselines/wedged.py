@@ -1,9 +1,10 @@
-"""Digits as a tilt series would show them: noise, and a wedge of their Fourier transform that is empty."""
+"""Digits as a tilt series would show them: with noise, and with an empty wedge in Fourier space."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -11,18 +12,19 @@ from torch.nn.functional import pad
 from cryowae.fourier.grids import frequency_grid, hermitian_weights, radius
 from cryowae.fourier.wedge import Wedge
 from cryowae.metrics.regions import EROSION, inside
+from cryowae.objectives import Batch, BatchSource
 
 WINDOW = 48
-"""Edge in pixels of what is seen; a digit of 32 stands in its middle."""
+"""Edge of an observation in pixels; the digit of 32 pixels is in its middle."""
 CANVAS = 2 * WINDOW
-"""Edge on which noise and wedge are applied, so that the long tails along z are cut and not wrapped around."""
+"""Edge on which noise and wedge are applied, so that the long tails along z are cut off instead of wrapped around."""
 DEVIATION = 0.2029
 """Standard deviation over its window of the mean MNIST training digit, whose values are 0 to 1."""
 VACANT = 0.1
-"""Share of what is trained on that shows noise and no digit, so that noise alone has an answer."""
+"""Share of the training samples that are noise without a digit, so that the answer to noise is learned."""
 _RING = 1 / 24  # cycles per pixel, two frequency steps of the window
-_LOWEST, _HIGHEST = 1 / 12, 1 / 4  # no telling the wedge from the rest below; little of a digit above
-_FEWEST = 4  # components of a ring that counts
+_LOWEST, _HIGHEST = 1 / 12, 1 / 4  # below, the wedge cannot be told from the rest; above, digits have little power
+_FEWEST = 4  # components that a ring must have
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,17 @@ class Wedged:
     snr: float = 0.5
 
     def truth(self, digits: Tensor) -> Tensor:
-        """`(n, 1, 32, 32)` uint8 digits to `(n, 1, WINDOW, WINDOW)`, 0 about them and unit variance in the mean."""
+        """`(n, 1, 32, 32)` uint8 digits to `(n, 1, WINDOW, WINDOW)`, padded by 0, with unit variance on average."""
         return pad(digits.float() / (255 * DEVIATION), [(WINDOW - digits.shape[-1]) // 2] * 4)
 
     def pairs(self, digits: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What to learn from: `truth` of uint8 digits, `VACANT` of which are taken away, and what is seen of it."""
+        """Training pairs of uint8 digits: their `truth`, empty for a share `VACANT` of them, and the observation."""
         there = torch.rand(len(digits), 1, 1, 1, generator=generator) >= VACANT
         truth = self.truth(digits) * there.to(digits.device)
         return truth, self.observe(truth, generator)
 
     def observe(self, truth: Tensor, generator: torch.Generator) -> Tensor:
-        """What is seen of `(n, 1, WINDOW, WINDOW)`, of the same shape; the generator draws the noise, on the CPU."""
+        """Observations of `(n, 1, WINDOW, WINDOW)`, in the same shape; the generator draws the noise, on the CPU."""
         noise = torch.randn(len(truth), 1, CANVAS, CANVAS, generator=generator).to(truth.device) * self.snr**-0.5
         edge = (CANVAS - WINDOW) // 2
         mask = self.wedge.mask_plane((CANVAS, CANVAS), truth.device)
@@ -61,14 +63,14 @@ class Wedged:
 
     @property
     def wedge(self) -> Wedge:
-        """What is measured, with sharp edges."""
+        """The measured region, with sharp edges."""
         return Wedge.binary(self.tilt_min, self.tilt_max)
 
     def regions(self) -> dict[str, Tensor]:
-        """`(WINDOW, WINDOW // 2 + 1)` bool: components that were measured, and those well inside of the wedge.
+        """`(WINDOW, WINDOW // 2 + 1)` bool: measured components, and components well inside the wedge.
 
-        The latter lie 2.5 frequency steps off all that was measured, as for volumes (`cryowae.metrics`): the Hann
-        window under which digits are scored smears it that far.
+        The latter are 2.5 frequency steps or more from all measured ones, as for volumes (`cryowae.metrics`), since the
+        Hann window that is applied before scoring spreads these that far.
         """
         shape = (WINDOW, 1, WINDOW)
         distance, k = radius(shape), frequency_grid(shape)
@@ -79,6 +81,32 @@ class Wedged:
         }
 
 
+class WedgedDigits(BatchSource):
+    """Batches of random digits and their observations.
+
+    Parameters
+    ----------
+    digits
+        `(n, 1, 32, 32)` uint8, on the device of the batches.
+    wedged
+        How they are observed.
+    count
+        Digits of a batch.
+    seed
+        The random numbers of a step follow from it and from the number of the step.
+    """
+
+    def __init__(self, digits: Tensor, wedged: Wedged, count: int, seed: int) -> None:
+        self._digits, self._wedged, self._count, self._seed = digits, wedged, count, seed
+
+    def batch(self, step: int) -> Batch:
+        """Digits and observations of step number `step`."""
+        generator = torch.Generator().manual_seed(int(np.random.default_rng([self._seed, step]).integers(2**62)))
+        chosen = torch.randint(len(self._digits), (self._count,), generator=generator).to(self._digits.device)
+        truth, seen = self._wedged.pairs(self._digits[chosen], generator)
+        return Batch(seen, truth)
+
+
 def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:
     """How close restored digits are to the true ones.
 
@@ -87,7 +115,7 @@ def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:
     truth, restored
         `(n, 1, WINDOW, WINDOW)`.
     wedged
-        Says what was measured.
+        Which components were measured.
 
     Returns
     -------

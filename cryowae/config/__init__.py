@@ -3,13 +3,12 @@
 from cryowae.config.baseline import BaselineConfig, baseline_config, parse_baseline
 from cryowae.config.scene import ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig, load_scene
 from cryowae.config.suite import MethodConfig, SuiteConfig, SuiteScene, load_suite
-from cryowae.config.training import DataConfig, MatchConfig, ModelConfig, TrainConfig, load_config, parse_config
+from cryowae.config.training import DataConfig, ModelConfig, TrainConfig, load_config, parse_config
 
 __all__ = [
     "BaselineConfig",
     "DataConfig",
     "ImagingConfig",
-    "MatchConfig",
     "MethodConfig",
     "ModelConfig",
     "MoleculesConfig",

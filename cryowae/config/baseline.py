@@ -1,4 +1,4 @@
-"""What a 2-D baseline may choose, and the two presets of every model."""
+"""The configuration of a 2-D baseline, and the two presets of every model."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Betas = tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, 
 class BaselineConfig(Frozen):
     """One run of a 2-D baseline.
 
-    `reduction` is what the squared error is over the values of an image, their `mean` or their `sum`; over the batch it
-    is averaged in both cases. With `output` clipped it is no error to be blacker than black or whiter than white, since
-    images are clipped when they are written. `weight` multiplies the latent term beside it: the KL divergence (VAE),
-    the squared MMD, or the cross-entropy of the fooled discriminators. The MMD's `kernel` is a sum over `scales`, its
-    widths over the expected squared distance of two samples of the prior. `code` is the length of the code, 0 for that
-    of the report's Table 1; with `labels` it is that of the style. `labels` is the number of training images whose
-    class an AAE is told, 0 for none; they are moved by up to `shift` pixels along both axes, anew each time, and
-    `supervision` is the weight of the cross-entropy on them. `critic_steps`, `penalty` and `one_sided` are the WGAN's.
-    `cosine` lets the rates fall to zero. With `precision` bfloat16 the convolutions are computed in it while training,
-    which halves the time on processors that have it; nothing else is.
+    `reduction`: the squared error is the `mean` or the `sum` over the values of an image, and the mean over the batch.
+    With `output` clipped, values beyond [-1, 1] are not penalised where the image is at that limit, since images are
+    clipped when they are written. `weight` multiplies the latent term: the KL divergence (VAE), the squared MMD, or the
+    cross-entropy of the fooled discriminators. The `kernel` of the MMD is a sum over `scales`: its widths, divided by
+    the expected squared distance of two samples of the prior. `code` is the length of the code, 0 for that of the
+    report's Table 1; with `labels` it is the length of the style. `labels` is the number of training images whose class
+    is given to an AAE, 0 for none. They are moved by up to `shift` random pixels along both axes in every step, and
+    `supervision` is the weight of their cross-entropy. `critic_steps`, `penalty` and `one_sided` belong to the WGAN.
+    `cosine` lets the rates fall to zero. With `precision` bfloat16 the convolutions use it in training, which halves
+    the time on processors that support it; everything else is float32.
 
-    Two errors of the report can be repeated: `train_first` false leaves the first Linear of the decoder as it was
-    drawn, and `reconstruct` train measures reconstructions with the statistics of their batch.
+    Two errors of the report can be repeated: `train_first` false does not train the first Linear of the decoder, and
+    `reconstruct` train measures reconstructions with the statistics of their batch.
 
-    `images` is how many images to use, 0 for all; the first four fifths are trained on and the rest is held out.
+    `images` is the number of images to use, 0 for all; the first four fifths are for training, the rest is held out.
     """
 
     data: DataName
@@ -66,7 +66,7 @@ class BaselineConfig(Frozen):
     evaluate_every: int = Field(10, ge=1)
 
     def changed(self) -> str:
-        """The settings that are not the preset's, such as `kernel=gaussian`, but for those that tables name."""
+        """The settings that differ from the preset, such as `kernel=gaussian`, without those that tables show."""
         named = {"seed", "images", "epochs", "evaluate_every", "weight", "code", "labels"}
         preset = baseline_config(self.data, self.model, self.preset).model_dump(mode="json", exclude=named)
         own = self.model_dump(mode="json", exclude=named)
@@ -75,9 +75,9 @@ class BaselineConfig(Frozen):
     @model_validator(mode="after")
     def _labels_fit(self) -> BaselineConfig:
         if self.labels and (self.model, self.data) != ("aae", "mnist"):
-            raise ValueError("labels are for the model aae on mnist, expected 0 for any other")
+            raise ValueError("labels are for the model aae on mnist; expected 0 for all others")
         if self.labels % 10:
-            raise ValueError("expected as many labels of each digit, a multiple of 10")
+            raise ValueError("expected a multiple of 10, the same number of labels for each digit")
         return self
 
 
@@ -103,7 +103,7 @@ def baseline_config(data: str, model: str, preset: str, overrides: Sequence[str]
     chosen = {**values["all"], **values[model], "data": data, "model": model, "preset": preset}
     for override in overrides:
         if override.partition("=")[0] in ("data", "model", "preset"):
-            raise ConfigError(f"got {override!r}, which chooses other settings; give it as an option, not by --set")
+            raise ConfigError(f"got {override!r}, which selects the preset; give it as an option, not by --set")
         assign(chosen, override)
     return check(BaselineConfig, chosen, source)
 

@@ -1,4 +1,4 @@
-"""What a training run may choose."""
+"""The configuration of a training run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from cryowae.config.files import Frozen, check, read_values
+from cryowae.config.files import Frozen, assign, check, read_values
 
 
 class ModelConfig(Frozen):
@@ -22,15 +22,15 @@ class ModelConfig(Frozen):
 
 
 class DataConfig(Frozen):
-    """Simulated subtomograms: how they look and how they are served.
+    """Simulated subtomograms: their content, and how they are served.
 
-    `structures` names files below the folder of real data; `procedural` is the share of invented structures.
+    `structures` names files in the folder of real data; `procedural` is the share of invented structures.
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
     `faint` is the contrast, in standard deviations of the tomogram, below which structures count less in the objective.
-    `plain` is the share of scenes at `voxel_size`, `tilts` and no low-pass; the others vary. `ctf` is the share of
-    those others that a microscope with a contrast transfer function sees, half of them with its phases corrected;
-    `ice` and `beads` the shares of them with uneven ice and with gold. `empty` is the share of samples that are noise
-    alone, `vacant` that of scenes without molecules, `membranes`, `vesicles` and `filaments` those of scenes with some.
+    `plain` is the share of scenes with `voxel_size`, `tilts` and no low-pass; in the others these vary. Of the others,
+    `ctf` is the share with a contrast transfer function (half of them with corrected phases), `ice` and `beads` are the
+    shares with uneven ice and with gold. `empty` is the share of samples that are noise alone, `vacant` that of scenes
+    without molecules; `membranes`, `vesicles` and `filaments` are the shares of scenes with some.
     """
 
     structures: tuple[str, ...] = ()
@@ -58,19 +58,22 @@ class DataConfig(Frozen):
     workers: int = Field(1, ge=0)
 
 
-class MatchConfig(Frozen):
-    """How the codes are matched to a prior."""
-
-    kind: Literal["none", "mmd", "adversarial"] = "mmd"
-    prior: Literal["normal", "structure"] = "normal"
-    weight: float = Field(1e-3, ge=0)
-    positions: int = Field(64, ge=1)
-    neighbourhood: int = Field(1, ge=1, le=4)
-    discriminator_rate: float = Field(5e-4, gt=0)
+Terms = dict[str, float | dict[str, Any]]
+_DEFAULT: Terms = {"supervised": 1.0, "mmd": 1e-3}
+_MATCHES = {"mmd": "mmd", "adversarial": "adversary"}  # `match.kind` of version 0.3, and the name of the term
 
 
 class TrainConfig(Frozen):
-    """One training run; `kernel_rate` is that of Muon, 0 leaves everything to AdamW, whose rate is `rate`."""
+    """One training run.
+
+    `rate` is that of AdamW, `kernel_rate` that of Muon; 0 leaves everything to AdamW. `objective` has a line per term,
+    `NAME: WEIGHT` or `NAME: {weight: WEIGHT, ...}` with its options; `NAME: null` leaves a term out. A NAME is a file
+    in `cryowae/objectives`, or `package.module:Class`. `objective: package.module:Class` is an objective from outside
+    the package, `source: package.module:Class` a source of batches instead of simulated subtomograms. Both get this
+    configuration and the `Team` of processes; `options` are free for them to use.
+
+    The keys of version 0.3, `supervised`, `gradient`, `fidelity` and `match`, are read as terms of `objective`.
+    """
 
     name: str
     seed: int = 0
@@ -83,19 +86,23 @@ class TrainConfig(Frozen):
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     threads: int = Field(0, ge=0)
-    supervised: float = Field(1.0, ge=0)
-    gradient: float = Field(0.0, ge=0)
-    fidelity: float = Field(0.0, ge=0)
+    objective: Terms | str = _DEFAULT
+    source: str = ""
+    options: dict[str, Any] = Field({})
     start_from: str = ""
     log_every: int = Field(20, ge=1)
     save_every: int = Field(250, ge=1)
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    match: MatchConfig = MatchConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _translate(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return _translated(values)
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """Read a training configuration, by its file or by the name of one that ships with the package.
+    """Read a training configuration from a file, or a shipped one by its name.
 
     Parameters
     ----------
@@ -109,10 +116,39 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
     ConfigError
         If there is no such file, it is not YAML, or a name or value in it is not known.
     """
-    values, source = read_values(name_or_path, "", overrides)
+    values, source = read_values(name_or_path, "")
+    values = _translated(
+        values
+    )  # before the overrides, so that these change the terms of the file by old and by new names
+    for override in overrides:
+        assign(values, override)
     return parse_config(values, source)
 
 
 def parse_config(values: dict[str, Any], source: str) -> TrainConfig:
-    """Check plain values, as read from YAML or from a checkpoint, and say in one line what is wrong with them."""
+    """Check plain values, as read from YAML or from a checkpoint; raises `ConfigError` with one line."""
     return check(TrainConfig, values, source)
+
+
+def _translated(values: dict[str, Any]) -> dict[str, Any]:
+    """Turn the keys of version 0.3 into terms of the objective, and remove terms that are null."""
+    terms = values.get("objective", _DEFAULT)
+    if not isinstance(terms, dict):
+        return values
+    terms, values = dict(terms), dict(values)
+    for name in ("supervised", "gradient", "fidelity"):
+        if name in values:
+            terms[name] = values.pop(name) or None
+    if isinstance(values.get("match"), dict):
+        match = values.pop("match")
+        now = next((name for name in _MATCHES.values() if name in terms), "mmd")
+        options = terms.pop(now, {})
+        options = {**(options if isinstance(options, dict) else {"weight": options}), **match}
+        kind, rate = options.pop("kind", now), options.pop("discriminator_rate", None)
+        term = _MATCHES.get(kind, kind)
+        if term == "adversary":
+            options.pop("positions", None)
+            options |= {} if rate is None else {"rate": rate}
+        if term != "none":
+            terms[term] = options
+    return {**values, "objective": {name: options for name, options in terms.items() if options is not None}}

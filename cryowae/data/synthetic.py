@@ -1,8 +1,8 @@
 """Simulated pairs on the fly: a subtomogram with wedge and noise, its other half, and the structure behind both.
 
-Scenes are made in the background, wait in memory, and never touch the disk. Since reconstruction is linear, every
-subtomogram is mixed anew of a place in a scene's signal, two other places in its noise, and a signal-to-noise ratio.
-What step `i` gets depends on the seed and `i` alone, so that a run can be resumed.
+Scenes are simulated in the background and kept in memory, not on disk. Reconstruction is linear, so every
+subtomogram is a new mixture: a crop of the signal of a scene, and two crops of its noise from other places, at a random
+signal-to-noise ratio. The batch of step `i` depends on the seed and `i` alone, so that a run can be resumed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -24,68 +22,38 @@ from cryowae.config import DataConfig
 from cryowae.data.scene_draws import SimulatedScene, training_scene
 from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.models.weights import CLIP
+from cryowae.objectives import Batch, BatchSource
 from cryowae.specimen.library import load_library
 from cryowae.specimen.structures import Structure
 from cryowae.tomogram.statistics import FAR
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Subtomograms of one training step.
-
-    Attributes
-    ----------
-    observation, other
-        `(n, 1, z, y, x)` two independent noisy halves, in units of the tomogram's standard deviation, protein bright.
-    truth
-        `(n, 1, z, y, x)` the structure in the same units, 0 in the solvent.
-    scale
-        `(n,)` standard deviation of the structure over its whole scene, same units; `faint` is added in squares.
-    tilts
-        `(tilt_min, tilt_max)` of each sample, degrees.
-    """
-
-    observation: Tensor
-    other: Tensor
-    truth: Tensor
-    scale: Tensor
-    tilts: tuple[tuple[float, float], ...]
-
-
-class SyntheticPairs:
+class SyntheticPairs(BatchSource):
     """Serves batches by step number; use as a context manager, which stops the background processes.
 
     Parameters
     ----------
     config
-        What to simulate; `workers` processes make scenes ahead of need, 0 makes them when they are needed.
+        What to simulate; `workers` processes make scenes in advance; with 0 they are made when they are needed.
     seed
         Starts the stream of scenes and of samples.
     device
         Where batches go; scenes are kept and, without workers, made there too.
     rank
-        Number of this process among those that train together: each sees scenes of its own.
+        Number of this process among those that train together; each has scenes of its own.
     """
 
     def __init__(self, config: DataConfig, seed: int, device: str = "cpu", rank: int = 0) -> None:
         self.config, self.device, self.seed = config, device, seed + 7919 * rank
         self._scenes: dict[int, SimulatedScene] = {}
         self._pending: dict[int, Future[bytes]] = {}
-        self._library: list[Structure] = []
+        self._library = load_library(config.structures)
         self._executor: ProcessPoolExecutor | None = None
         if config.workers:
-            self._executor = ProcessPoolExecutor(
-                config.workers, multiprocessing.get_context("spawn"), _start_worker, (config.structures,)
-            )
-        else:
-            self._library = load_library(config.structures)
+            spawn = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(config.workers, spawn, _start_worker, (pickle.dumps(self._library),))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
 
@@ -103,11 +71,11 @@ class SyntheticPairs:
         present, level, gain, shift = (number[:, None, None, None, None] for number in (present, level, gain, shift))
         seen = present * signal
         return Batch(
-            (gain * (seen + level * first) + shift).clamp(-CLIP, CLIP),
-            gain * (seen + level * second) + shift,
-            gain * present * truth,
-            scale,
-            tuple(draw.tilts for draw in draws),
+            observation=(gain * (seen + level * first) + shift).clamp(-CLIP, CLIP),
+            truth=gain * present * truth,
+            other=gain * (seen + level * second) + shift,
+            scale=scale,
+            tilts=tuple(draw.tilts for draw in draws),
         )
 
     def _draw(self, scene: SimulatedScene, rng: np.random.Generator) -> _Draw:
@@ -124,23 +92,19 @@ class SyntheticPairs:
         return _Draw(volumes.flip(HALF_TURNS[turn]), numbers, scene.thin, tilts)
 
     def _serve(self, first: int) -> list[SimulatedScene]:
-        wanted = range(first, first + self.config.pool)
-        for index in [i for i in self._scenes if i < first]:
-            del self._scenes[index]
-        ahead = range(first, first + self.config.pool + 2 * self.config.workers)
+        end = first + self.config.pool
+        for index in range(first, end + 2 * self.config.workers):
+            if self._executor and index not in self._scenes and index not in self._pending:
+                self._pending[index] = self._executor.submit(_work, self.config, self.seed, index)
+        kept = {index: scene for index, scene in self._scenes.items() if index >= first}
+        self._scenes = kept | {index: self._make(index) for index in range(first, end) if index not in kept}
+        return [self._scenes[index] for index in range(first, end)]
+
+    def _make(self, index: int) -> SimulatedScene:
         if self._executor is None:
-            for index in wanted:
-                if index not in self._scenes:
-                    self._scenes[index] = training_scene(self.config, self.seed, index, self._library, self.device)
-        else:
-            for index in ahead:
-                if index not in self._scenes and index not in self._pending:
-                    self._pending[index] = self._executor.submit(_work, self.config, self.seed, index)
-            for index in wanted:
-                if index not in self._scenes:
-                    scene: SimulatedScene = pickle.loads(self._pending.pop(index).result())
-                    self._scenes[index] = scene.to(self.device)
-        return [self._scenes[index] for index in wanted]
+            return training_scene(self.config, self.seed, index, self._library, self.device)
+        scene: SimulatedScene = pickle.loads(self._pending.pop(index).result())
+        return scene.to(self.device)
 
 
 def _corner(shape: Sequence[int], size: int, rng: np.random.Generator) -> tuple[slice, ...]:
@@ -153,7 +117,7 @@ _REVERSING = (1, 3)  # half turns about z and about x reverse the sign of every 
 
 @dataclass(frozen=True)
 class _Draw:
-    """What chance chose for one sample: crops `(4, z, y, x)` of the truth, the signal and two noises, and the numbers
+    """The random choices of one sample: crops `(4, z, y, x)` of the truth, the signal and two noises, and the numbers
     by which they are mixed: share of the signal, noise level, gain, shift, and the truth's standard deviation.
     """
 
@@ -164,9 +128,9 @@ class _Draw:
 
 
 def _spread(tomograms: Tensor) -> Tensor:
-    """Standard deviation of each of `(n, voxels)` as restoration measures it, without waiting for the device.
+    """Standard deviation of each of `(n, voxels)` as restoration measures it, without synchronising the device.
 
-    `robust_statistics` goes on until nothing changes; in the noise of training five rounds give the same to 1e-6.
+    `robust_statistics` iterates until it converges; on training data five iterations give the same to 1e-6.
     """
     mean = tomograms.median(1, keepdim=True).values
     sigma = 1.4826 * (tomograms - mean).abs().median(1, keepdim=True).values
@@ -181,12 +145,12 @@ def _spread(tomograms: Tensor) -> Tensor:
 _LIBRARY: list[Structure] = []
 
 
-def _start_worker(names: Sequence[str]) -> None:
+def _start_worker(library: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    _LIBRARY.extend(load_library(names))
+    _LIBRARY.extend(pickle.loads(library))
 
 
 def _work(config: DataConfig, seed: int, index: int) -> bytes:
-    # as bytes, since tensors would go through /dev/shm, of which a container often has no more than 64 MB
+    # as bytes, since tensors would go through /dev/shm, which is often limited to 64 MB in a container
     return pickle.dumps(training_scene(config, seed, index, _LIBRARY))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from cryowae.models.blocks import Residual, ShuffleDown, ShuffleUp, convolution
+from cryowae.models.discriminator import LatentDiscriminator
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ class Autoencoder(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         return self.decode(self.encode(observation))
+
+    def discriminator(self, neighbourhood: int = 2) -> LatentDiscriminator:
+        """A new discriminator of codes such as this network's, on its device."""
+        made = LatentDiscriminator(self.shape.spatial_dims, self.shape.codes, neighbourhood=neighbourhood)
+        return made.to(next(self.parameters()).device)
 
 
 def _blocks(spatial_dims: int, width: int, count: int) -> nn.Sequential:

@@ -103,15 +103,11 @@ def load_model(
     """
     place = torch.device(pick_device(device))
     path = find_weights(name_or_path)
-    tensors, metadata = read_checkpoint(path)
-    prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
+    weights, metadata = read_network(path)
     try:
         shape = AutoencoderShape.from_dict({"spatial_dims": 3, **metadata["config"]["model"]})
         sizes = metadata["config"]["data"]["voxel_sizes"]
         network = Autoencoder(shape)
-        weights = {
-            k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)
-        }
         network.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
@@ -121,6 +117,18 @@ def load_model(
     sha = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     half = _is_fast_in_half(place) if half is None else half
     return RestorationModel(network, path.stem, sha, (float(sizes[0]), float(sizes[1])), metadata, place, half)
+
+
+def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The float32 weights of a network and the metadata of its file: of weights alone, or of the checkpoint of a run.
+
+    Of a checkpoint, the running average of the weights is taken if there is one.
+    """
+    tensors, metadata = read_checkpoint(path)
+    prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
+    return {
+        k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)
+    }, metadata
 
 
 def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: int) -> None:

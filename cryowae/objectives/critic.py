@@ -1,11 +1,70 @@
-"""What a critic is trained by: the Wasserstein distance in its dual form, and a penalty that keeps its slope at one."""
+"""The WGAN with gradient penalty: the Wasserstein distance in its dual form, by a critic whose slope is kept at one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from cryowae.objectives import Batch, Stateful, StepInfo, Values, require_finite
+from cryowae.objectives.optimiser import Optimiser
+
+
+class CriticObjective:
+    """Moves the critic in every step, the generator of images at every so many-th.
+
+    Parameters
+    ----------
+    network
+        A module with `decode`, and `prior(count, generator)` which draws codes; it may hold the critic too.
+    critic
+        Images to one number each.
+    optimiser, opponent
+        Move the parameters of the generator of images, and those of the critic.
+    generator
+        Source of randomness, on the CPU.
+    every
+        Steps of the critic to one of the generator of images.
+    penalty, one_sided
+        Weight and kind of the gradient penalty.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        critic: nn.Module,
+        optimiser: Optimiser,
+        opponent: Optimiser,
+        generator: torch.Generator,
+        every: int = 5,
+        penalty: float = 10.0,
+        one_sided: bool = False,
+    ) -> None:
+        self.network, self.critic, self.optimiser, self.opponent = network, critic, optimiser, opponent
+        self.generator, self._every, self._penalty, self._one_sided = generator, every, penalty, one_sided
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """The networks, and their optimisers."""
+        return {"model": self.network, **self.optimiser.parts, **self.opponent.parts}
+
+    def step(self, batch: Batch, info: StepInfo) -> Values:
+        """Move the critic, and the generator of images if it is its turn."""
+        images, count = batch.observation, len(batch.observation)
+        with torch.no_grad():
+            made = self.network.decode(self.network.prior(count, self.generator))
+        shares = torch.rand(count, generator=self.generator).to(images.device)
+        distance = critic_loss(self.critic(images), self.critic(made))
+        penalty = gradient_penalty(self.critic, images, made, shares, self._one_sided)
+        self.opponent.descend(distance + self._penalty * penalty, info.share)
+        values = {"wasserstein": -float(distance.detach()), "penalty": float(penalty.detach())}
+        if (info.number + 1) % self._every == 0:
+            loss = -self.critic(self.network.decode(self.network.prior(count, self.generator))).mean()
+            self.optimiser.descend(loss, info.share)
+            values["generator"] = float(loss.detach())
+        return require_finite(values, info)
 
 
 def critic_loss(on_real: Tensor, on_made: Tensor) -> Tensor:

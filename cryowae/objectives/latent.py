@@ -1,11 +1,10 @@
-"""Distances between the law of the codes and the prior.
+"""The maximum mean discrepancy between the law of the codes and the prior.
 
-The maximum mean discrepancy with the inverse multiquadratic or the Gaussian kernel (Gretton et al. 2012; Tolstikhin et
-al. 2018, section 4 and appendix), the two losses of a latent discriminator (Makhzani et al. 2016), and the divergence
-of a Gaussian encoder (Kingma & Welling 2014).
+With the inverse multiquadratic or the Gaussian kernel (Gretton et al. 2012; Tolstikhin et al. 2018, section 4 and
+appendix).
 
-Positions of one volume are dependent samples, and the plain U-statistic over them is biased: it takes the likeness of
-neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*: only pairs from different volumes count.
+Positions of one volume are dependent samples, and the plain U-statistic over them is biased: it takes the correlation
+of neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*: only pairs of different volumes count.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -70,7 +68,7 @@ def block_kernel(
     Returns
     -------
     kernel
-        `(blocks, blocks)`; the diagonal mixes dependent samples and is not to be used.
+        `(blocks, blocks)`; the diagonal mixes dependent samples and must not be used.
     """
     blocks, m, d = samples.shape
     flat = samples.reshape(-1, d).float()
@@ -94,12 +92,12 @@ def mmd(kernel: Tensor, first: Tensor, paired: bool = False) -> Tensor:
         `(blocks,)` bool: True for the blocks of one law, False for those of the other.
     paired
         Whether block `i` of one law depends on block `i` of the other (codes of a volume and of its own ground
-        truth); such pairs are left out too.
+        truth). Such pairs are left out too.
 
     Returns
     -------
     distance
-        Scalar, unbiased, hence negative about half the time when the laws agree. Do not clamp it.
+        Scalar, unbiased, so it is negative about half of the time when the laws agree. Do not clamp it.
     """
     a, b = first.nonzero()[:, 0], (~first).nonzero()[:, 0]
     within = _off_diagonal(kernel[a][:, a]) + _off_diagonal(kernel[b][:, b])
@@ -122,28 +120,6 @@ def null_quantile(
     b, rest = kernel.sum() - a - 2 * between, n - blocks
     values = a / (blocks * (blocks - 1)) + b / (rest * (rest - 1)) - 2 * between / (blocks * rest)
     return float(values.quantile(level))
-
-
-def discriminator_loss(on_prior: Sequence[Tensor], on_codes: Sequence[Tensor]) -> Tensor:
-    """Cross-entropy of a discriminator that should say yes to the prior, mean over positions and scales."""
-    terms = [softplus(-p).mean() + softplus(c).mean() for p, c in zip(on_prior, on_codes, strict=True)]
-    return torch.stack(terms).mean() / 2
-
-
-def fooling_loss(on_codes: Sequence[Tensor]) -> Tensor:
-    """What the encoder pays for being recognised (the non-saturating form of Goodfellow et al. 2014)."""
-    return torch.stack([softplus(-c).mean() for c in on_codes]).mean()
-
-
-def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Kullback-Leibler divergence from N(0, I), summed over the code, mean over the batch (Kingma & Welling 2014, B).
-
-    Parameters
-    ----------
-    mean, log_variance
-        `(n, d)` of the encoder's independent Gaussians.
-    """
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
 
 
 def _off_diagonal(matrix: Tensor) -> Tensor:

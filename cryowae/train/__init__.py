@@ -1,5 +1,165 @@
-"""Training of the autoencoder: `train(config, output)`."""
+"""Training of the 3-D autoencoder on simulated subtomograms: a configuration in, weights and pictures out.
 
-from cryowae.train.loop import train
+`torchrun --nproc-per-node N -m cryowae train CONFIG` trains on several GPUs; one process needs nothing.
+"""
 
-__all__ = ["train"]
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor
+
+from cryowae.config import TrainConfig
+from cryowae.data.synthetic import SyntheticPairs
+from cryowae.errors import CheckpointError
+from cryowae.models.autoencoder import Autoencoder, AutoencoderShape, interpolate_codes
+from cryowae.models.weights import find_weights, read_network, write_weights
+from cryowae.objectives import Batch, BatchSource, Objective, load_class
+from cryowae.objectives.autoencoder import AutoencoderObjective
+from cryowae.objectives.optimiser import KernelOptimiser, rise_and_fall
+from cryowae.objectives.term import make_terms
+from cryowae.progress import SILENT
+from cryowae.report import draw_training_curves, draw_volumes_grid
+from cryowae.train.loop import Plan, RunOptions, run_training
+from cryowae.train.parallel import Team
+
+
+def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> Path:
+    """Train an autoencoder on simulated subtomograms.
+
+    Parameters
+    ----------
+    config
+        What to train, on what, how long.
+    output
+        Folder for `weights.safetensors` (what `restore --model` takes), `last.safetensors` (what `resume` takes),
+        `config.yaml`, `log.csv`, `curves.png`, `prior.png` and `interpolation.png`.
+    options
+        `resume` and `overwrite` (False), `device` ("auto") and `progress`, as in `cryowae.train.loop.RunOptions`. When
+        a run is resumed, more `steps` may be asked for; every other value of `config` must be as it was.
+
+    Returns
+    -------
+    weights
+        Path of the averaged weights; an objective from outside writes its own, if any.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds a run and neither `resume` nor `overwrite` was asked for.
+    CheckpointError
+        If there is nothing to resume, or it is a run of another configuration.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    if not config.source:
+        told = f"{config.name}: the first step waits for {config.data.pool} simulated scenes"
+        options.get("progress", SILENT).say(told)
+    with Team(options.get("device", "auto")) as team:
+        objective, source = make_objective(config, team), make_source(config, team)
+        schedule = partial(rise_and_fall, steps=config.steps, warmup=config.warmup)
+        plan = Plan(
+            f"training {config.name}",
+            config,
+            config.steps,
+            schedule,
+            config.log_every,
+            config.save_every,
+            notes=lambda done: {"lr": config.rate * schedule(done - 1)},
+            finish=_Gallery(config, objective, source, output),
+        )
+        run_training(plan, source, objective, output, team.leads, **options)
+    return output / "weights.safetensors"
+
+
+def make_source(config: TrainConfig, team: Team) -> BatchSource:
+    """The source of the batches that a configuration names; simulated subtomograms if it names none."""
+    if config.source:
+        source: BatchSource = load_class(config.source)(config, team)
+        return source
+    return SyntheticPairs(config.data, config.seed, str(team.device), team.rank)
+
+
+def make_objective(config: TrainConfig, team: Team) -> Objective:
+    """The objective of a configuration; its weights are drawn from the seed or read from `start_from`."""
+    torch.manual_seed(config.seed)
+    if isinstance(config.objective, str):
+        objective: Objective = load_class(config.objective)(config, team)
+        return objective
+    shape = AutoencoderShape(spatial_dims=3, **config.model.model_dump())
+    network, average = (Autoencoder(shape).placed(team.device) for _ in range(2))
+    if config.start_from:
+        _start(network, find_weights(config.start_from))
+    average.load_state_dict(network.state_dict())
+    average.requires_grad_(False)
+    half = config.precision == "bfloat16"
+    return AutoencoderObjective(
+        network,
+        make_terms(config.objective),
+        KernelOptimiser(network, config.rate, config.kernel_rate, config.decay),
+        torch.Generator().manual_seed(config.seed + 1),
+        average=average,
+        ema=config.ema,
+        clip=config.clip,
+        precision=partial(torch.autocast, team.device.type, torch.bfloat16, enabled=half),
+        share=team.share,
+    )
+
+
+def _start(network: Autoencoder, path: Path) -> None:
+    try:
+        network.load_state_dict(read_network(path)[0])
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path} holds another network than the configuration's; change `model` or `start_from`"
+        ) from error
+
+
+class _Gallery:
+    """Writes the weights of a run, and draws its curves and what its network decodes."""
+
+    def __init__(self, config: TrainConfig, objective: Objective, source: BatchSource, folder: Path) -> None:
+        self._config, self._objective, self._source, self._folder = config, objective, source, folder
+
+    @torch.no_grad()
+    def __call__(self, done: int) -> None:
+        if (self._folder / "log.csv").exists():
+            draw_training_curves(self._folder / "log.csv", self._folder / "curves.png")
+        network = getattr(self._objective, "average", None)
+        if isinstance(network, Autoencoder):
+            write_weights(self._folder / "weights.safetensors", network, self._config, done)
+            self._draw(network)
+
+    def _draw(self, network: Autoencoder) -> None:
+        """Draw decoded samples of the prior, and the way from the codes of one volume to those of another."""
+        batch, generator = self._examples, torch.Generator().manual_seed(self._config.seed + 2)
+        device = next(network.parameters()).device
+        codes = [c[:2] for c in network.encode(batch.observation[:2].to(device))]
+        prior = [torch.randn(4, *c.shape[1:], generator=generator).to(device) for c in codes]
+        terms: Mapping[str, Any] = getattr(self._objective, "terms", {})
+        if batch.truth is not None and any(getattr(term, "structured", False) for term in terms.values()):
+            prior = network.encode(batch.truth.to(device))
+        made = [_array(volume) for volume in network.decode(prior)]
+        draw_volumes_grid(made, ["sample of the prior"] * len(made), self._folder / "prior.png")
+        if len(codes[0]) == 2:
+            path = interpolate_codes([c[:1] for c in codes], [c[1:] for c in codes], 5)
+            steps = [_array(network.decode(step)[0]) for step in path]
+            shown = [f"{share:.0%}" for share in torch.linspace(0, 1, 5).tolist()]
+            draw_volumes_grid(steps, shown, self._folder / "interpolation.png")
+
+    @cached_property
+    def _examples(self) -> Batch:
+        if self._config.source:
+            batch: Batch = self._source.batch(0)
+            return batch
+        small = self._config.data.model_copy(update={"workers": 0, "pool": 1})
+        with SyntheticPairs(small, self._config.seed + 1) as pairs:
+            return pairs.batch(0)
+
+
+def _array(volume: Tensor) -> Tensor:
+    return volume[0].float().cpu()

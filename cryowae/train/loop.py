@@ -1,48 +1,81 @@
-"""The training loop, read from top to bottom.
-
-`torchrun --nproc-per-node N -m cryowae train CONFIG` trains on several GPUs; one process needs nothing.
-"""
+"""The training loop, read from top to bottom: for volumes and images, for every source and objective."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
-import torch
-from torch import nn
+import yaml
+from numpy.typing import NDArray
 
-from cryowae.config import TrainConfig
-from cryowae.data.synthetic import Batch, SyntheticPairs
-from cryowae.errors import CheckpointError, OutputError
-from cryowae.fourier.wedge import Wedge
-from cryowae.models.autoencoder import Autoencoder
-from cryowae.models.weights import write_weights
-from cryowae.objectives.match import prior_codes
-from cryowae.objectives.restoration import fidelity, gradient, supervised
+from cryowae.config.files import Frozen
+from cryowae.io.outputs import make_folder, write_text
+from cryowae.objectives import BatchSource, Objective, StepInfo
 from cryowae.progress import SILENT, Progress
-from cryowae.train.parallel import Team
-from cryowae.train.record import Record
-from cryowae.train.state import TrainingState
+from cryowae.train.interrupts import watch_signals
+from cryowae.train.rows import Rows
+from cryowae.train.state import check_run, load_state, save_state
 
 
-def train(
-    config: TrainConfig,
-    output: Path,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    device: str = "auto",
-    progress: Progress = SILENT,
-) -> Path:
-    """Train an autoencoder on simulated subtomograms.
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is, and what it leaves where.
 
-    Parameters
+    Attributes
     ----------
+    title
+        Of the run, for the progress.
     config
-        What to train, on what, how long.
-    output
-        Folder for `weights.safetensors` (what `restore --model` takes), `last.safetensors` (what `resume` takes),
-        `log.csv`, `curves.png`, `prior.png` and `interpolation.png`.
+        Of the run. It is written into its folder, and a run only goes on with the same one.
+    steps
+        How many.
+    schedule
+        The share of the full learning rates at a step.
+    log_every, save_every
+        Steps between rows of the log, and between checkpoints. The last step has both.
+    epoch
+        Steps of an epoch, each of which ends with a row and a checkpoint; 0 for none.
+    notes
+        What else a row of the log says after a step.
+    finish
+        Called with the number of steps done before every checkpoint: to measure, draw, write weights.
+    kind
+        What the checkpoint's metadata call it.
+    keep
+        Further arrays to keep in the checkpoint.
+    free
+        Names in `config` that may change when a run goes on.
+    suffix
+        Of the names of all files, where several runs share a folder.
+    """
+
+    title: str
+    config: Frozen
+    steps: int
+    schedule: Callable[[int], float] = lambda step: 1.0
+    log_every: int = 50
+    save_every: int = 500
+    epoch: int = 0
+    notes: Callable[[int], Mapping[str, object]] = lambda steps: {}
+    finish: Callable[[int], None] = lambda steps: None
+    kind: str = "training"
+    keep: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    free: tuple[str, ...] = ("steps",)
+    suffix: str = ""
+
+    def ends(self, steps: int, every: int) -> bool:
+        """Whether something that is done every so many steps, every epoch and at the end is due."""
+        return steps % every == 0 or steps == self.steps or (self.epoch > 0 and steps % self.epoch == 0)
+
+
+class RunOptions(TypedDict, total=False):
+    """How a run is started.
+
+    Attributes
+    ----------
     resume
         Go on from `last.safetensors`; on the CPU the weights end as if there had been no break.
     overwrite
@@ -51,111 +84,87 @@ def train(
         `auto`, `cpu`, `cuda` or `mps`.
     progress
         Told every step.
+    """
 
-    Returns
-    -------
-    weights
-        Path of the averaged weights.
+    resume: bool
+    overwrite: bool
+    device: str
+    progress: Progress
+
+
+def run_training(
+    plan: Plan,
+    source: BatchSource,
+    objective: Objective,
+    output: Path,
+    writes: bool = True,
+    **options: Unpack[RunOptions],
+) -> None:
+    """Train.
+
+    Parameters
+    ----------
+    plan
+        How long, and what to leave.
+    source
+        Serves the batches.
+    objective
+        Moves the parameters.
+    output
+        Folder for `last.safetensors` (what `resume` takes), `log.csv` and `config.yaml`.
+    writes
+        Whether this process writes the files; one of several that train together does.
+    options
+        As in `RunOptions`; the device is that of the objective.
 
     Raises
     ------
     OutputError
         If the folder holds a run and neither `resume` nor `overwrite` was asked for.
     CheckpointError
-        If there is nothing to resume.
+        If there is nothing to resume, or it is a run of another configuration.
+    KeyboardInterrupt, SystemExit
+        After Ctrl-C, SIGTERM or SIGHUP, between two steps. The checkpoint is up to date then.
     """
-    last, weights = output / "last.safetensors", output / "weights.safetensors"
-    if last.exists() and not (resume or overwrite):
-        raise OutputError(f"{output} holds a run already; give --resume to go on with it, or --overwrite to lose it")
-    if resume and not last.exists():
-        raise CheckpointError(f"nothing to resume in {output}: no {last.name}; start without --resume")
-    output.mkdir(parents=True, exist_ok=True)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    with Team(device) as team:
-        state = TrainingState.fresh(config, team.device)
-        if resume:
-            state.load(last)
-        model = team.share(_WithCodes(state.network))
-        record = Record(output, state, keep=resume)
-        progress.begin(f"training {config.name}", config.steps - state.step, "steps")
-        with SyntheticPairs(config.data, config.seed, str(team.device), team.rank) as pairs:
-            try:
-                while state.step < config.steps:
-                    began = time.perf_counter()
-                    values = _step(state, model, pairs.batch(state.step))
-                    state.step += 1
-                    state.update_average()
-                    if team.leads:
-                        record.add(state, values, time.perf_counter() - began)
-                        if state.step % config.save_every == 0 or state.step == config.steps:
-                            state.save(last)
-                            record.draw(state)
-                            write_weights(weights, state.average, config, state.step)
-                    progress.advance()
-            except KeyboardInterrupt:
-                if team.leads:
-                    state.save(last)
-                raise
-        progress.end()
-    return weights
+    resume, progress = options.get("resume", False), options.get("progress", SILENT)
+    last, weights, table, settings = (
+        output / name.replace(".", f"{plan.suffix}.")
+        for name in ("last.safetensors", "weights.safetensors", "log.csv", "config.yaml")
+    )
+    check_run(output, resume, options.get("overwrite", False), last.name)
+    done = load_state(last, objective, plan.config, plan.free) if resume else 0
+    rows = Rows(table, done if resume else None)
+    if writes:
+        make_folder(output)
+        write_text(settings, yaml.safe_dump(plan.config.model_dump(mode="json"), sort_keys=False))
+        for old in () if resume else (last, weights):  # or a stop right now would leave those of another run
+            old.unlink(missing_ok=True)
 
+    def save() -> None:
+        if writes:
+            save_state(last, objective, done, plan.config, plan.kind, plan.keep)
 
-def _step(state: TrainingState, model: nn.Module, batch: Batch) -> dict[str, float]:
-    config = state.config
-    observation = batch.observation.contiguous(memory_format=torch.channels_last_3d)
-    with _precision(config, observation.device):
-        restored, codes = model(observation)
-        clean = _clean_codes(state, batch) if config.match.prior == "structure" else None
-    prior, own = prior_codes(config.match, codes, clean, state.generator)
-    terms = {"supervised": config.supervised * supervised(restored, batch.truth, batch.scale)}
-    if config.gradient:
-        terms["gradient"] = config.gradient * gradient(restored, batch.truth, batch.scale)
-    if config.fidelity:
-        masks = [Wedge.binary(*t).mask(observation.shape[-3:], str(observation.device)) for t in batch.tilts]
-        measured = torch.stack(masks)[:, None]
-        terms["fidelity"] = config.fidelity * fidelity(restored, batch.other, measured)
-    match = state.match(own, prior, state.generator)
-    loss = torch.stack([*terms.values(), match.loss]).sum()
-    state.optimiser.zero_grad()
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
-    if torch.isfinite(norm):
-        state.optimiser.step(_schedule(state.step, config))
-    if state.opponent is not None:
-        state.opponent.zero_grad(set_to_none=True)
-        state.match.discriminate(own, prior).backward()
-        state.opponent.step()
-    values = {"loss": float(loss.detach()), "gradient_norm": float(norm)}
-    values |= {name: float(term.detach()) for name, term in terms.items()}
-    values |= {f"match_{2 ** (i + 1)}": d for i, d in enumerate(match.distances)}
-    if match.kernels and (state.step + 1) % config.log_every == 0:
-        generator = torch.Generator().manual_seed(state.step)
-        values |= {f"null95_{2 ** (i + 1)}": q for i, q in enumerate(state.match.null_quantiles(match, generator))}
-    return values
-
-
-class _WithCodes(nn.Module):
-    """One forward pass that returns the density and the codes, for data-parallel training."""
-
-    def __init__(self, network: Autoencoder) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, observation: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        codes = self.network.encode(observation)
-        return self.network.decode(codes), codes
-
-
-@torch.no_grad()
-def _clean_codes(state: TrainingState, batch: Batch) -> list[torch.Tensor]:
-    return state.average.encode(batch.truth.contiguous(memory_format=torch.channels_last_3d))
-
-
-def _schedule(step: int, config: TrainConfig) -> float:
-    # warm-up, then a straight line to zero
-    return min((step + 1) / max(config.warmup, 1), 1.0) * max(1.0 - step / config.steps, 0.01)
-
-
-def _precision(config: TrainConfig, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    progress.begin(plan.title, plan.steps - done, "steps")
+    with watch_signals() as interrupts, source:
+        try:
+            while done < plan.steps:
+                began = time.perf_counter()
+                info = StepInfo(done, plan.schedule(done), plan.ends(done + 1, plan.log_every))
+                batch = source.batch(done)
+                with interrupts.held():
+                    values = objective.step(batch, info)
+                    done += 1
+                if writes:
+                    rows.add({**values, "seconds": time.perf_counter() - began})
+                    if info.logged:
+                        rows.write_means(done, plan.notes(done))
+                    if plan.ends(done, plan.save_every):
+                        plan.finish(done)
+                        save()
+                progress.advance()
+        except (KeyboardInterrupt, SystemExit):
+            if interrupts.whole:
+                save()
+                progress.say(f"interrupted after step {done}; --resume goes on from there")
+            raise
+    progress.end()

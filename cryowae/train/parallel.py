@@ -1,9 +1,8 @@
-"""Several processes that train one network: `torchrun` starts them and its environment variables name them."""
+"""Several processes that train one network; `torchrun` starts them and numbers them by environment variables."""
 
 from __future__ import annotations
 
 import os
-from types import TracebackType
 from typing import Self
 
 import torch
@@ -15,7 +14,7 @@ from cryowae.models.weights import pick_device
 
 
 class Team:
-    """The processes of this run; a team of one where `torchrun` did not start it.
+    """The processes of this run; one alone if `torchrun` did not start it.
 
     Attributes
     ----------
@@ -34,7 +33,9 @@ class Team:
         if self.device.type == "cuda":
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(self.device)
-            torch.backends.cudnn.benchmark = True  # all steps have one shape: look once for the fastest convolutions
+            torch.backends.cudnn.benchmark = (
+                True  # all steps have the same shapes, so the fastest convolutions are searched once
+            )
         self.leads = self.rank == 0
 
     def __enter__(self) -> Self:
@@ -42,12 +43,10 @@ class Team:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._size > 1:
             dist.destroy_process_group()
 
     def share(self, model: nn.Module) -> nn.Module:
-        """The module, its gradients averaged over the team."""
+        """The module, with gradients that are averaged over all processes."""
         return DistributedDataParallel(model) if self._size > 1 else model

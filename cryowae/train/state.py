@@ -1,119 +1,130 @@
-"""All that a training run must remember, and its checkpoints.
+"""The checkpoint of a run, from which it goes on as if there had been no break (on the CPU to the bit).
 
-A checkpoint holds the network, its running average, the optimisers and the position of every random stream, so that
-a run that was interrupted ends with the weights of one that was not (on the CPU to the bit).
+Networks are named arrays, so that the file also serves as weights. The rest, the optimisers and the position of the
+random stream, is one array of bytes that `torch.save` wrote and `torch.load` reads with `weights_only`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import io
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from cryowae.config import TrainConfig, parse_config
-from cryowae.errors import CheckpointError
+from cryowae.config.files import Frozen, check
+from cryowae.errors import CheckpointError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
-from cryowae.models.discriminator import LatentDiscriminator
-from cryowae.models.weights import find_weights
-from cryowae.objectives.match import LatentMatch
-from cryowae.train.optimiser import Optimiser
-from cryowae.train.packing import pack, unpack
+from cryowae.objectives import Objective
+
+_REST = "state"
 
 
-@dataclass
-class TrainingState:
-    """Network, average, matching, optimisers and step.
+def save_state(
+    path: Path, objective: Objective, step: int, config: Frozen, kind: str, more: Mapping[str, NDArray[Any]]
+) -> None:
+    """Write all that a run must remember.
 
-    Every parameter is moved by exactly one: the autoencoder's by `optimiser`, the discriminator's, where there is one,
-    by `opponent`.
+    Parameters
+    ----------
+    path
+        The file.
+    objective
+        Has the parts and the random generator.
+    step
+        Steps that are done.
+    config
+        Of the run.
+    kind
+        What the file's metadata call it.
+    more
+        Further arrays to keep.
     """
-
-    config: TrainConfig
-    network: Autoencoder
-    average: Autoencoder
-    match: LatentMatch
-    optimiser: Optimiser
-    opponent: torch.optim.Optimizer | None
-    generator: torch.Generator
-    step: int = 0
-    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
-
-    @classmethod
-    def fresh(cls, config: TrainConfig, device: torch.device) -> TrainingState:
-        """A new run, its weights drawn from the config's seed or read from `start_from`."""
-        torch.manual_seed(config.seed)
-        shape = AutoencoderShape(spatial_dims=3, **config.model.model_dump())
-        network, average = (Autoencoder(shape).placed(device) for _ in range(2))
-        if config.start_from:
-            _start(network, find_weights(config.start_from))
-        average.load_state_dict(network.state_dict())
-        average.requires_grad_(False)
-        discriminator = None
-        if config.match.kind == "adversarial":
-            codes, seen = config.model.codes, config.match.neighbourhood
-            discriminator = LatentDiscriminator(3, codes, neighbourhood=seen).to(device)
-        optimiser = Optimiser(network, config)
-        opponent = None
-        if discriminator is not None:
-            rate = config.match.discriminator_rate
-            opponent = torch.optim.AdamW(discriminator.parameters(), lr=rate, betas=(0.5, 0.9))
-        generator = torch.Generator().manual_seed(config.seed + 1)
-        match = LatentMatch(config.match, discriminator)
-        return cls(config, network, average, match, optimiser, opponent, generator)
-
-    @torch.no_grad()
-    def update_average(self) -> None:
-        """Move the running average of the weights; it follows faster in the first steps."""
-        keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            slow.lerp_(fast, 1 - keep)
-
-    def save(self, path: Path) -> None:
-        """Write all of it."""
-        arrays, plain = pack(self._parts())
-        metadata = {
-            "kind": "training",
-            "step": self.step,
-            "config": self.config.model_dump(mode="json"),
-            "plain": plain,
-        }
-        write_checkpoint(path, {"generator": self.generator.get_state().numpy(), **arrays}, metadata)
-
-    def load(self, path: Path) -> None:
-        """Take over where `save` left off.
-
-        Raises
-        ------
-        CheckpointError
-            If the file is not a training checkpoint, or of another network or another configuration.
-        """
-        tensors, metadata = read_checkpoint(path)
-        if metadata.get("kind") != "training":
-            raise CheckpointError(f"{path} holds weights alone, expected the checkpoint of a run (last.safetensors)")
-        stored = parse_config(metadata["config"], str(path))
-        same = stored.model_copy(update={"steps": self.config.steps}) == self.config
-        if not same or metadata["plain"].keys() != self._parts().keys():  # runs of version 0.2 had one optimiser
-            raise CheckpointError(f"{path} was written under another configuration; resume with its own, or start anew")
-        self.step = int(metadata["step"])
-        self.generator.set_state(torch.from_numpy(tensors.pop("generator")))
-        unpack(self._parts(), tensors, metadata["plain"])
-
-    def _parts(self) -> dict[str, Any]:
-        parts: dict[str, Any] = {"network": self.network, "ema": self.average, **self.optimiser.parts}
-        if self.match.discriminator is not None and self.opponent is not None:
-            parts |= {"discriminator": self.match.discriminator, "opponent": self.opponent}
-        return parts
+    arrays, rest = dict(more), {}
+    for name, part in objective.parts.items():
+        state = part.state_dict()
+        if isinstance(part, nn.Module):
+            arrays |= {f"{name}.{key}": value.detach().cpu().numpy() for key, value in state.items()}
+        else:
+            rest[name] = state
+    buffer = io.BytesIO()
+    torch.save({"parts": rest, "generator": objective.generator.get_state()}, buffer)
+    arrays[_REST] = np.frombuffer(buffer.getvalue(), np.uint8)
+    write_checkpoint(path, arrays, {"kind": kind, "step": step, "config": config.model_dump(mode="json")})
 
 
-def _start(network: Autoencoder, path: Path) -> None:
-    tensors, _ = read_checkpoint(path)
-    prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
-    weights = {k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)}
-    own = network.state_dict()
-    if weights.keys() != own.keys() or any(weights[k].shape != own[k].shape for k in own):
-        raise CheckpointError(f"{path} holds another network than the configuration's; mend `model` or `start_from`")
-    network.load_state_dict(weights)
+def load_state(path: Path, objective: Objective, config: Frozen, free: Collection[str] = ()) -> int:
+    """Give an objective the state that `save_state` wrote.
+
+    Parameters
+    ----------
+    path, objective, config
+        As in `save_state`.
+    free
+        Names in the configuration that may have changed, such as the number of steps.
+
+    Returns
+    -------
+    step
+        Steps that are done.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not the checkpoint of a run, or is that of another configuration.
+    """
+    arrays, metadata = read_checkpoint(path)
+    if "plain" in metadata:
+        raise CheckpointError(
+            f"{path} is a run of version 0.3, which cannot go on in this one; finish it with 0.3, or start anew"
+        )
+    if _REST not in arrays:
+        raise CheckpointError(f"{path} holds weights alone, expected the checkpoint of a run (last.safetensors)")
+    stored = check(type(config), metadata["config"], str(path))
+    if changed := _differences(stored, config, free):
+        raise CheckpointError(
+            f"{path} was written under another configuration ({changed}); resume with its own, or start anew"
+        )
+    state = torch.load(io.BytesIO(arrays[_REST].tobytes()), map_location="cpu", weights_only=True)
+    for name, part in objective.parts.items():
+        if isinstance(part, nn.Module):
+            own = {key: arrays.get(f"{name}.{key}") for key in part.state_dict()}
+            part.load_state_dict({key: torch.from_numpy(value) for key, value in own.items() if value is not None})
+        else:
+            part.load_state_dict(state["parts"][name])
+    objective.generator.set_state(state["generator"])
+    return int(metadata["step"])
+
+
+def check_run(output: Path, resume: bool, overwrite: bool, last: str = "last.safetensors") -> None:
+    """Whether a run can begin, or go on, in a folder.
+
+    Raises
+    ------
+    OutputError
+        If it holds a run and neither `resume` nor `overwrite` was asked for.
+    CheckpointError
+        If there is nothing to resume.
+    """
+    there = (output / last).exists()
+    if there and not (resume or overwrite):
+        raise OutputError(f"{output} holds a run already; give --resume to go on with it, or --overwrite to replace it")
+    if resume and not there:
+        raise CheckpointError(f"nothing to resume in {output}: no {last}; start without --resume")
+
+
+def _differences(stored: Frozen, own: Frozen, free: Collection[str]) -> str:
+    was, now = (_flat(config.model_dump(mode="json", exclude=set(free))) for config in (stored, own))
+    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    return ", ".join(f"{name} was {was.get(name)} and is {now.get(name)}" for name in names)
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+    return found

@@ -130,26 +130,27 @@ def restore(
     seed: arguments.Seed = 0,
     images: arguments.Images = 0,
     output: arguments.OutputFolder = RUNS / "restore",
+    resume: arguments.Resume = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Restore digits with noise and a missing wedge, with the network and the objective of the 3-D model."""
+    from cryowae.baselines.digits import KINDS, restore_digits
     from cryowae.baselines.mosaics import draw_restored
-    from cryowae.baselines.restoration import KINDS, restore_digits
     from cryowae.baselines.wedged import Wedged
     from cryowae.data.mnist import read_mnist
     from cryowae.io.tilts import require_tilt_range
+    from cryowae.train.loop import RunOptions
 
     kinds = [kind for kind in KINDS if kind in (match or KINDS)]
     if set(match or ()) - set(KINDS):
         raise ConfigError(f"got --match {' '.join(match or ())}, expected {', '.join(KINDS)}")
     wedged = Wedged(*require_tilt_range(*(tilt_range or (-60.0, 60.0))), snr)
-    scores = new_file(output / "scores.csv", overwrite)
+    scores = new_file(output / "scores.csv", overwrite or resume)
     sets = read_mnist(data).halves(images)
     with progress() as shown:
-        found = restore_digits(
-            *sets, output, kinds=kinds, wedged=wedged, steps=steps, seed=seed, device=device, progress=shown
-        )
+        run = RunOptions(resume=resume, overwrite=overwrite, device=device, progress=shown)
+        found = restore_digits(*sets, output, kinds=kinds, wedged=wedged, steps=steps, seed=seed, **run)
     for method, values in found.scores.items():
         typer.echo(f"{method:12}" + "".join(f"  {name} {value:.3f}" for name, value in values.items()))
     typer.echo(str(scores))
@@ -167,7 +168,7 @@ def _config(
 
 def _train(config: BaselineConfig, judges: JudgeOptions, output: Path | None, resume: bool, overwrite: bool) -> None:
     from cryowae.baselines.experiment import run_baseline
-    from cryowae.baselines.run import check_run
+    from cryowae.train.state import check_run
 
     labels = f"-{config.labels}" if config.labels else ""
     folder = output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"

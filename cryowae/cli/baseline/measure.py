@@ -31,7 +31,7 @@ def evaluate(
 ) -> None:
     """Measure a trained model again, as at the end of its run: with other features, or on another machine."""
     from cryowae.baselines.model import read_baseline
-    from cryowae.baselines.rows import Rows
+    from cryowae.train.rows import Rows
 
     if output:
         check_output(output, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""A table that grows while a run goes on, and is cut back to where a resumed one starts."""
+"""The table of a run, which gets a row from time to time; a resumed run cuts it back to its first step."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Rows:
             self._sums[name].append(value)
 
     def write_means(self, step: int, more: Mapping[str, object]) -> None:
-        """Write a row of the means of what was noted since the last."""
+        """Write a row with the means of the values since the last row."""
         self.write(step, {**more, **{name: sum(v) / len(v) for name, v in self._sums.items()}})
         self._sums.clear()
 
     def write(self, step: int, values: Mapping[str, object]) -> None:
-        """Write a row; of one of the same step, what is not given anew is kept."""
+        """Write a row. If the step has one already, its other values are kept."""
         row = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in values.items()}
         same = next((r for r in self._rows if r["step"] == str(step)), {})
         self._rows = [r for r in self._rows if r is not same] + [{**same, "step": str(step), **row}]

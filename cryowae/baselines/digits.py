@@ -1,0 +1,159 @@
+"""The 3-D method in two dimensions: the pyramid-code autoencoder restores digits from noise and a missing wedge.
+
+The network, the terms of its objective and the loop are those of `cryowae train`, with `spatial_dims=2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, Unpack
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+
+from cryowae.baselines.filters import Affine, Wiener
+from cryowae.baselines.wedged import Wedged, WedgedDigits, scores
+from cryowae.config.files import Frozen
+from cryowae.data.images import ImageSet
+from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+from cryowae.models.weights import pick_device
+from cryowae.objectives.autoencoder import AutoencoderObjective
+from cryowae.objectives.optimiser import Optimiser, rise_and_fall
+from cryowae.objectives.term import make_terms
+from cryowae.train.loop import Plan, RunOptions, run_training
+from cryowae.train.rows import Rows
+
+Kind = Literal["none", "mmd", "adversarial"]
+KINDS: tuple[Kind, ...] = ("none", "mmd", "adversarial")
+SHAPE = AutoencoderShape(
+    spatial_dims=2, widths=(32, 64, 96), codes=(2, 8, 32), down=(1, 1, 2), up=(1, 1), decode=(1, 1, 1)
+)
+"""The codes have 1.5 numbers per pixel in all, about as many as those of the 3-D model per voxel."""
+MATCHES: dict[Kind, dict[str, dict[str, float]]] = {
+    "none": {},
+    "mmd": {"mmd": {"weight": 0.01, "positions": 16, "neighbourhood": 2}},
+    "adversarial": {"adversary": {"weight": 0.01, "neighbourhood": 2}},
+}
+"""The latent term of each kind of match; the squared error beside it is in units of the variance of digits."""
+FILTERS = 20_000
+"""Digits to which the filters are fitted."""
+BATCH = 32
+RATE = 2e-3
+
+
+class RestorerConfig(Frozen):
+    """The training of one network: kind of match, tilts in degrees, signal-to-noise ratio, steps and seed."""
+
+    match: Kind
+    tilt_min: float
+    tilt_max: float
+    snr: float
+    steps: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class RestoredDigits:
+    """Digits that were restored, and their scores.
+
+    Attributes
+    ----------
+    scores
+        By method (`input`, `wiener`, `affine`, and each kind of match), of `cryowae.baselines.wedged.scores`, and
+        `noise`: the standard deviation of restored noise over that of restored digits.
+    images
+        By method, and `truth`: `(n, 1, WINDOW, WINDOW)` held-out digits.
+    samples
+        By kind, decoded codes of the normal prior.
+    """
+
+    scores: dict[str, dict[str, float]]
+    images: dict[str, Tensor]
+    samples: dict[str, Tensor]
+
+
+def restore_digits(
+    digits: ImageSet,
+    held: ImageSet,
+    output: Path,
+    *,
+    kinds: Sequence[Kind] = KINDS,
+    wedged: Wedged | None = None,
+    steps: int = 2000,
+    seed: int = 0,
+    **options: Unpack[RunOptions],
+) -> RestoredDigits:
+    """Train one network for each kind of match, and compare them with the input, a Wiener filter and an affine map.
+
+    Parameters
+    ----------
+    digits, held
+        For training; for scores, of which the first 1000 are used.
+    output
+        Folder for `scores.csv`, and what `train_restorer` writes of each training.
+    kinds
+        How the codes are matched to the normal prior: `none`, `mmd`, or `adversarial` by a discriminator.
+    wedged
+        How digits are observed; +-60 degrees at a signal-to-noise ratio of .5 if not given.
+    steps, seed
+        Length of each training, and the seed of weights, order and noise.
+    options
+        As in `cryowae.train.loop.RunOptions`; `resume` goes on with the runs in the folder.
+    """
+    place, wedged = torch.device(pick_device(options.get("device", "auto"))), wedged or Wedged()
+    digits, held = digits.to(place), held.part(0, 1000).to(place)
+    generator = torch.Generator().manual_seed(seed + 1)
+    truth = wedged.truth(held.images)
+    seen, noise = wedged.observe(truth, generator), wedged.observe(torch.zeros_like(truth), generator)
+    known = wedged.pairs(digits.images[:FILTERS], generator)
+    filters: dict[str, Callable[[Tensor], Tensor]] = {
+        "wiener": Wiener.fit(*known, wedged),
+        "affine": Affine.fit(*known),
+    }
+    images = {"truth": truth, "input": seen} | {name: answer(seen) for name, answer in filters.items()}
+    answers = {"input": noise} | {name: answer(noise) for name, answer in filters.items()}
+    samples: dict[str, Tensor] = {}
+    for kind in kinds:
+        config = RestorerConfig(match=kind, steps=steps, seed=seed, **asdict(wedged))
+        network = train_restorer(config, digits, output, **options)
+        with torch.inference_mode():
+            images[kind], answers[kind] = (network(observed) for observed in (seen, noise))
+            codes = [torch.randn(10, *c.shape[1:], generator=generator) for c in network.encode(seen[:1])]
+            samples[kind] = network.decode([c.to(place) for c in codes])
+    found = {}
+    rows = Rows(output / "scores.csv")
+    for number, (method, answer) in enumerate(answers.items()):
+        ratio = float(answer.std() / images[method].std())
+        found[method] = {**scores(truth, images[method], wedged), "noise": ratio}
+        rows.write(number, {"method": method, "steps": steps, "seed": seed, "snr": wedged.snr, **found[method]})
+    return RestoredDigits(found, images, samples)
+
+
+def train_restorer(
+    config: RestorerConfig, digits: ImageSet, output: Path, **options: Unpack[RunOptions]
+) -> Autoencoder:
+    """One network, trained to give the digit behind an observation; in evaluation mode.
+
+    It leaves `log_KIND.csv`, `last_KIND.safetensors` and `config_KIND.yaml` in the folder `output`. With `resume` it
+    starts anew if there is no run in the folder.
+    """
+    kind, device = config.match, digits.images.device
+    torch.manual_seed(config.seed)
+    network = Autoencoder(SHAPE).to(device)
+    objective = AutoencoderObjective(
+        network,
+        make_terms({"supervised": 1.0, **MATCHES[kind]}),
+        Optimiser(optimiser=AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, betas=(0.9, 0.99))),
+        torch.Generator().manual_seed(config.seed),
+        precision=partial(torch.autocast, device.type, torch.bfloat16),
+    )
+    schedule = partial(rise_and_fall, steps=config.steps, warmup=100)
+    plan = Plan(f"restoring digits, match {kind}", config, config.steps, schedule, suffix=f"_{kind}")
+    source = WedgedDigits(digits.images, Wedged(config.tilt_min, config.tilt_max, config.snr), BATCH, config.seed)
+    options["resume"] = options.get("resume", False) and (output / f"last_{kind}.safetensors").exists()
+    run_training(plan, source, objective, output, **options)
+    return network.eval().requires_grad_(False)

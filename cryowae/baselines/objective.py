@@ -1,0 +1,217 @@
+"""The objectives of the baselines: an autoencoder with terms that its model has, or a critic and a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot, pad
+from torch.optim import Adam
+
+from cryowae.baselines.model import Baseline, draw_posterior
+from cryowae.config import BaselineConfig
+from cryowae.data.images import ImageSet, signed
+from cryowae.errors import ImagesError
+from cryowae.objectives import Batch, Stateful, StepInfo
+from cryowae.objectives.adversary import discriminator_loss, fooling_loss
+from cryowae.objectives.autoencoder import AutoencoderObjective
+from cryowae.objectives.critic import CriticObjective
+from cryowae.objectives.kl import Kl
+from cryowae.objectives.mmd import Mmd
+from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives.term import Cost, Pass, Term
+
+Labelled = tuple[Tensor, Tensor]
+"""Images in [-1, 1] and their classes."""
+
+
+def baseline_objective(
+    config: BaselineConfig, device: torch.device, told: ImageSet | None = None
+) -> BaselineObjective | CriticObjective:
+    """The objective of a new run, its weights drawn from the config's seed.
+
+    Parameters
+    ----------
+    config
+        Of the model.
+    device
+        Where to compute.
+    told
+        The images whose class an AAE is told.
+    """
+    torch.manual_seed(config.seed)
+    model = Baseline(config).to(device)
+    return BaselineObjective(model, told) if model.encoder is not None else critic_objective(model)
+
+
+def critic_objective(model: Baseline) -> CriticObjective:
+    """The objective of a WGAN."""
+    config, critic = model.config, model.opponents["critic"]
+    moving, opponent = (
+        Optimiser(**{name: Adam(parameters, lr=config.rate, betas=config.betas)})
+        for name, parameters in (("optimiser", _own(model)), ("opponent", [*critic.parameters()]))
+    )
+    generator = torch.Generator().manual_seed(config.seed + 1)
+    return CriticObjective(
+        model, critic, moving, opponent, generator, config.critic_steps, config.penalty, config.one_sided
+    )
+
+
+class BaselineObjective(AutoencoderObjective):
+    """The cost of the reconstruction, the match of the codes, and the classes that are told.
+
+    Parameters
+    ----------
+    model
+        In training mode, where it is to be trained.
+    told
+        The images whose class is told.
+    """
+
+    network: Baseline
+
+    def __init__(self, model: Baseline, told: ImageSet | None = None) -> None:
+        config, self._told = model.config, told
+        terms: dict[str, Term] = {"reconstruction": Reconstruction(config.reduction, config.output == "clipped")}
+        if config.model in _MATCHES:
+            terms["match"] = _MATCHES[config.model](model)
+        if told is not None:
+            terms["supervision"] = Supervision(config.supervision)
+        moving = Optimiser(optimiser=Adam(_own(model), lr=config.rate, betas=config.betas))
+        super().__init__(model, terms, moving, torch.Generator().manual_seed(config.seed + 1))
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        found = dict(super().parts)
+        return {"model": found.pop("network"), **found}
+
+    def forward(self, batch: Batch, info: StepInfo) -> Pass:
+        model, images = self.network, batch.observation
+        n, classes = len(images), model.classes
+        assert model.encoder is not None
+        extra = {}
+        if self._told is not None:
+            told, extra["classes"] = draw_labelled(self._told, n, model.config.shift, self.generator)
+            images = torch.cat([images, told])
+        found = model.encoder(images)
+        posterior = [(found["mean"], found["log_variance"])] if "mean" in found else []
+        style = draw_posterior(*posterior[0], self.generator) if posterior else found["style"][:n]
+        drawn = model.prior(n, self.generator)
+        code, codes, prior = style, [style], [drawn]
+        if self._told is not None:
+            extra["answers"] = found["label"][n:]
+            label = found["label"][:n].softmax(1)
+            code = torch.cat([label, style], 1)
+            # a style is judged together with its class, so that styles are normal in every class
+            codes = [torch.cat([one_hot(label.argmax(1), classes), style], 1), label]
+            prior = [drawn, drawn[:, :classes]]
+        restored = model.decode(code)
+        return Pass(
+            batch, codes, restored, model, self.generator, info, posterior=posterior, drawn_prior=prior, extra=extra
+        )
+
+
+class Reconstruction(Term):
+    """The squared error of `reconstruction_cost` against the images that the network saw."""
+
+    def __init__(self, reduction: str, clipped: bool) -> None:
+        super().__init__()
+        self._how = reduction, clipped
+
+    def cost(self, made: Pass) -> Cost:
+        loss = reconstruction_cost(made.restored, made.batch.observation, *self._how)
+        return loss, {"reconstruction": float(loss.detach())}
+
+
+class Discriminators(Term):
+    """Discriminators of the style and, where classes are told, of the label; the encoder is trained to fool them.
+
+    It logs the cost of the encoder (`match`) and the share of right answers of each discriminator (`accuracy`).
+    """
+
+    follows_schedule = True
+
+    def __init__(self, model: Baseline) -> None:
+        config, self._judges = model.config, model.opponents
+        super().__init__(config.weight)
+        rate, betas = config.discriminator_rate, config.discriminator_betas
+        self.optimiser = Optimiser(opponent=Adam(self._judges.parameters(), lr=rate, betas=betas))
+
+    def cost(self, made: Pass) -> Cost:
+        pairs = zip(self._judges.values(), made.codes, strict=True)
+        match = torch.stack([fooling_loss([judge(code)]) for judge, code in pairs]).sum()
+        return self.weight * match, {"match": float(match.detach())}
+
+    def oppose(self, made: Pass) -> Cost:
+        assert made.drawn_prior is not None
+        losses, values = [], {}
+        for (name, judge), code, drawn in zip(self._judges.items(), made.codes, made.drawn_prior, strict=True):
+            on_prior, on_code = judge(drawn), judge(code.detach())
+            losses.append(discriminator_loss([on_prior], [on_code]))
+            values[f"accuracy_{name}"] = float((on_prior > 0).float().mean() + (on_code < 0).float().mean()) / 2
+        return torch.stack(losses).sum(), values
+
+
+class Supervision(Term):
+    """The cross-entropy of the classes that are told."""
+
+    def cost(self, made: Pass) -> Cost:
+        known = cross_entropy(made.extra["answers"], made.extra["classes"])
+        return self.weight * known, {"supervision": float(known.detach())}
+
+
+def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: bool = False) -> Tensor:
+    """Squared error, `mean` or `sum` over the values of an image, mean over the batch.
+
+    If `clipped`, values beyond [-1, 1] are not penalised where the image is at that end: they are written as it is.
+    """
+    if clipped:
+        alike = ((images <= -1) & (made < -1)) | ((images >= 1) & (made > 1))
+        made = torch.where(alike, images, made)
+    squares = (made - images).square().flatten(1)
+    return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()
+
+
+def choose_labelled(images: ImageSet, count: int, seed: int) -> ImageSet:
+    """The images whose class is told: `count` of them, as many of each of ten classes, chosen by the seed.
+
+    Raises
+    ------
+    ImagesError
+        If a class has too few.
+    """
+    assert images.labels is not None
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(images.labels.device)
+    fewest = int(images.labels.bincount(minlength=10).min())
+    if count > 10 * fewest:
+        raise ImagesError(f"got labels={count}, as many of each class, expected at most {10 * fewest} here")
+    classes = images.labels[order]
+    chosen = torch.cat([order[classes == label][: count // 10] for label in range(10)])
+    return ImageSet(images.name, images.images[chosen], images.labels[chosen])
+
+
+def draw_labelled(told: ImageSet, count: int, shift: int, generator: torch.Generator) -> Labelled:
+    """Random images whose class is told, each moved by up to `shift` pixels over black, and their classes."""
+    chosen = torch.randint(len(told), (count,), generator=generator)
+    moves = torch.randint(2 * shift + 1, (count, 2), generator=generator).tolist()
+    assert told.labels is not None
+    chosen = chosen.to(told.images.device)
+    wide, size = pad(signed(told.images[chosen]), [shift] * 4, value=-1.0), told.images.shape[-1]
+    moved = [image[:, y : y + size, x : x + size] for image, (y, x) in zip(wide, moves, strict=True)]
+    return torch.stack(moved), told.labels[chosen]
+
+
+_MATCHES: dict[str, Callable[[Baseline], Term]] = {
+    "vae": lambda model: Kl(model.config.weight),
+    "wae-mmd": lambda model: Mmd(model.config.weight, kernel=model.config.kernel, scales=model.config.scales),
+    "wae-gan": Discriminators,
+    "aae": Discriminators,
+}
+"""The term that matches the codes of each model to the prior; `ae` has none."""
+
+
+def _own(model: Baseline) -> list[nn.Parameter]:
+    """Trained parameters of encoder and decoder."""
+    theirs = {id(p) for p in model.opponents.parameters()}
+    return [p for p in model.parameters() if p.requires_grad and id(p) not in theirs]

@@ -1,0 +1,75 @@
+"""The latent discriminator as a term of the objective (Makhzani et al. 2016; Tolstikhin et al. 2018, WAE-GAN)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from cryowae.objectives import Stateful
+from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives.prior import LatentTerm, PriorName
+from cryowae.objectives.term import Cost, Pass, Weight, code_names
+
+
+class Adversary(LatentTerm):
+    """A discriminator tells codes of observations from those of the prior, and the encoder is trained to fool it.
+
+    It logs the discriminator's share of right answers on codes of observations, per scale (`match`).
+
+    Parameters
+    ----------
+    weight, prior
+        As in `LatentTerm`.
+    neighbourhood
+        Edge of the cube of codes that one decision sees.
+    rate
+        Of the discriminator's AdamW; it is constant.
+    """
+
+    def __init__(
+        self,
+        weight: Weight = 1e-3,
+        prior: PriorName = "normal",
+        neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1,
+        rate: Annotated[float, Field(gt=0)] = 5e-4,
+    ) -> None:
+        super().__init__(weight, prior)
+        self._neighbourhood, self._rate = neighbourhood, rate
+        self._seen: tuple[list[Tensor], list[Tensor]] = ([], [])
+
+    def prepare(self, network: Any) -> None:
+        self.discriminator = network.discriminator(self._neighbourhood)
+        parameters = self.discriminator.parameters()
+        self.optimiser = Optimiser(opponent=torch.optim.AdamW(parameters, lr=self._rate, betas=(0.5, 0.9)))
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        return {"discriminator": self.discriminator}
+
+    def cost(self, made: Pass) -> Cost:
+        own, prior = self._seen = self.matched(made)
+        self.discriminator.requires_grad_(False)
+        logits = self.discriminator([c.float() for c in own])
+        self.discriminator.requires_grad_(True)
+        right = [float((scale < 0).float().mean()) for scale in logits]
+        return self.weight * fooling_loss(logits), dict(zip(code_names("match", own), right, strict=True))
+
+    def oppose(self, made: Pass) -> Cost:
+        own, prior = ([c.detach().float() for c in codes] for codes in self._seen)
+        return discriminator_loss(self.discriminator(prior), self.discriminator(own)), {}
+
+
+def discriminator_loss(on_prior: Sequence[Tensor], on_codes: Sequence[Tensor]) -> Tensor:
+    """Cross-entropy of a discriminator that should say yes to the prior, mean over positions and scales."""
+    terms = [softplus(-p).mean() + softplus(c).mean() for p, c in zip(on_prior, on_codes, strict=True)]
+    return torch.stack(terms).mean() / 2
+
+
+def fooling_loss(on_codes: Sequence[Tensor]) -> Tensor:
+    """Cost of the encoder when its codes are recognised (the non-saturating form of Goodfellow et al. 2014)."""
+    return torch.stack([softplus(-c).mean() for c in on_codes]).mean()

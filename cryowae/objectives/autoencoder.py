@@ -1,0 +1,124 @@
+"""The objective of an autoencoder: a sum of terms, each of which may train an opponent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cryowae.objectives import Batch, Stateful, StepInfo, Values, require_finite
+from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives.term import Pass, Term, channels_last
+
+
+class AutoencoderObjective:
+    """Moves an autoencoder down the sum of its terms, then each opponent down its own loss.
+
+    Every parameter is moved by exactly one optimiser.
+
+    Parameters
+    ----------
+    network
+        A module with `encode` (observation to codes) and `decode`.
+    terms
+        By name.
+    optimiser
+        Moves the network; not the opponents, which the terms move.
+    generator
+        Source of randomness, on the CPU.
+    average
+        A second network for the running average of the weights, if one is wanted.
+    ema
+        How much of the average is kept in every step; in the first steps it follows faster.
+    clip
+        Largest norm of the gradient; 0 does not clip.
+    precision
+        Makes the context in which the networks are evaluated.
+    share
+        Wraps the forward pass, so that several processes average their gradients.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        terms: Mapping[str, Term],
+        optimiser: Optimiser,
+        generator: torch.Generator,
+        *,
+        average: nn.Module | None = None,
+        ema: float = 0.0,
+        clip: float = 0.0,
+        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        share: Callable[[nn.Module], nn.Module] = lambda module: module,
+    ) -> None:
+        self.network, self.average, self.terms, self.optimiser = network, average, terms, optimiser
+        self.generator = generator
+        self._ema, self._clip, self._precision = ema, clip, precision
+        self._shared = share(_WithCodes(network))
+        for term in terms.values():
+            term.prepare(network)
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """Networks, optimisers, and what the terms keep."""
+        found: dict[str, Stateful] = {"network": self.network, **self.optimiser.parts}
+        if self.average is not None:
+            found["ema"] = self.average
+        for name, term in self.terms.items():
+            own = {**term.parts, **(term.optimiser.parts if term.optimiser else {})}
+            found |= {f"{name}.{part}": kept for part, kept in own.items()}
+        return found
+
+    def step(self, batch: Batch, info: StepInfo) -> Values:
+        """Move every parameter once; return the terms and what else is to be logged."""
+        made = self.forward(batch, info)
+        costs = [term.cost(made) for term in self.terms.values()]
+        loss = torch.stack([loss for loss, _ in costs]).sum()
+        self.optimiser.zero_grad()
+        loss.backward()
+        values = {"loss": float(loss.detach())}
+        for _, said in costs:
+            values |= said
+        finite = True
+        if self._clip:
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
+            values["gradient_norm"], finite = float(norm), bool(torch.isfinite(norm))
+        if finite:
+            self.optimiser.step(info.share)
+        for term in self.terms.values():
+            if term.optimiser is not None:
+                loss, said = term.oppose(made)
+                term.optimiser.descend(loss, info.share if term.follows_schedule else 1.0)
+                values |= said
+        self._update_average(info.number + 1)
+        return values if self._clip else require_finite(values, info)  # with clipping such steps are left out
+
+    def forward(self, batch: Batch, info: StepInfo) -> Pass:
+        """What the network makes of a batch."""
+        with self._precision():
+            restored, codes = self._shared(channels_last(batch.observation))
+        return Pass(
+            batch, codes, restored, self.network, self.generator, info, average=self.average, precision=self._precision
+        )
+
+    @torch.no_grad()
+    def _update_average(self, steps: int) -> None:
+        if self.average is not None:
+            keep = min(self._ema, (1 + steps) / (10 + steps))
+            for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                slow.lerp_(fast, 1 - keep)
+
+
+class _WithCodes(nn.Module):
+    """One forward pass that returns the restored density and the codes, as data-parallel training needs it."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, observation: Tensor) -> tuple[Tensor, list[Tensor]]:
+        codes = self.network.encode(observation)
+        return self.network.decode(codes), codes

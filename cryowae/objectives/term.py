@@ -1,0 +1,165 @@
+"""Terms: the parts of which the objective of an autoencoder is the sum.
+
+Each term is a class in a file of its own. In a configuration it is one line, `NAME: WEIGHT` or `NAME: {weight: ...}`
+with its other options: `mmd` is the class `Mmd` of `cryowae.objectives.mmd`, and `package.module:Class` is a term from
+outside the package. The options are the arguments of its constructor, checked against their annotations.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field, create_model
+from torch import Tensor
+
+from cryowae.config.files import Frozen, check
+from cryowae.errors import ConfigError
+from cryowae.objectives import Batch, Stateful, StepInfo, Values, load_class
+from cryowae.objectives.optimiser import Optimiser
+
+Weight = Annotated[float, Field(ge=0)]
+Cost = tuple[Tensor, Values]
+"""A scalar loss, its weight included, and what to log."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one forward pass made of a batch, and what a term may need beside it.
+
+    Attributes
+    ----------
+    batch
+        What the network saw.
+    codes
+        One `(n, c, ...)` per scale, fine to coarse; `(n, d)` where codes have no positions.
+    restored
+        The decoded codes, in the shape of the observation.
+    network, average
+        The network that is trained, and the running average of its weights (None where there is none). Both have
+        `encode` and `decode`. A term may call them again: on a rotated volume, or with other draws of the codes.
+    generator
+        Source of randomness, on the CPU.
+    info
+        Number of the step, and whether it is logged.
+    precision
+        Makes the context in which the networks are evaluated.
+    posterior
+        Mean and log-variance of each code, where the encoder is random.
+    drawn_prior
+        Samples of the model's prior in the shapes of `codes`, where the model draws them itself.
+    extra
+        What else an encoder says, by name.
+    """
+
+    batch: Batch
+    codes: Sequence[Tensor]
+    restored: Tensor
+    network: Any
+    generator: torch.Generator
+    info: StepInfo
+    average: Any = None
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext
+    posterior: Sequence[tuple[Tensor, Tensor]] = ()
+    drawn_prior: Sequence[Tensor] | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def needed(self, name: str) -> Any:
+        """`truth`, `other` or `tilts` of the batch; raises `ConfigError` if the source of the batches has none."""
+        values = getattr(self.batch, name)
+        if values is None or len(values) == 0:
+            raise ConfigError(f"a term of the objective needs `{name}` in every batch, and this source has none")
+        return values
+
+    @property
+    def scale(self) -> Tensor:
+        """`(n,)` the scale of each sample; 1 where its source has none."""
+        known, restored = self.batch.scale, self.restored
+        return torch.ones(len(restored), device=restored.device) if known is None else known
+
+    @cached_property
+    def clean_codes(self) -> list[Tensor]:
+        """Codes of the truth under the averaged network (or the network itself), without gradient."""
+        network = self.network if self.average is None else self.average
+        with torch.no_grad(), self.precision():
+            codes: list[Tensor] = network.encode(channels_last(self.needed("truth")))
+        return codes
+
+
+class Term:
+    """One part of an objective.
+
+    Attributes
+    ----------
+    weight
+        Multiplies its cost.
+    optimiser
+        Of its opponent; None for a term without one.
+    follows_schedule
+        Whether the rate of the opponent follows the schedule of the run, or is constant.
+    """
+
+    optimiser: Optimiser | None = None
+    follows_schedule = False
+
+    def __init__(self, weight: Weight = 1.0) -> None:
+        self.weight = weight
+
+    def prepare(self, network: Any) -> None:
+        """Make what depends on the network, such as an opponent; called once, before the first step."""
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """What must be saved for an exact resume, by name."""
+        return {}
+
+    def cost(self, made: Pass) -> Cost:
+        """What is added to the objective."""
+        raise NotImplementedError
+
+    def oppose(self, made: Pass) -> Cost:
+        """The loss of the opponent, once the network has moved. It is only called if there is an optimiser."""
+        raise NotImplementedError
+
+
+def make_terms(objective: Mapping[str, float | Mapping[str, Any]]) -> dict[str, Term]:
+    """The terms of a configuration, by name.
+
+    Raises
+    ------
+    ConfigError
+        If there is no term at all or none of a name, or it has no such option or value.
+    """
+    if not objective:
+        raise ConfigError("the objective has no terms, expected at least one, such as `supervised: 1.0`")
+    return {name: _make(name, o if isinstance(o, Mapping) else {"weight": o}) for name, o in objective.items()}
+
+
+def code_names(name: str, codes: Sequence[Tensor]) -> list[str]:
+    """Names for the log of one figure per code: `match_2`, `match_4` ... by scale, or `match` for a flat code."""
+    return [name if code.ndim == 2 else f"{name}_{2 ** (i + 1)}" for i, code in enumerate(codes)]
+
+
+def channels_last(values: Tensor) -> Tensor:
+    """Volumes in the memory layout in which 3-D convolutions are fastest; images as they are."""
+    return values.contiguous(memory_format=torch.channels_last_3d) if values.ndim == 5 else values
+
+
+def _make(name: str, options: Mapping[str, Any]) -> Term:
+    own = "".join(word.capitalize() for word in name.split("_"))
+    try:
+        kind = load_class(name if ":" in name else f"cryowae.objectives.{name}:{own}")
+    except ConfigError as error:
+        raise ConfigError(f"objective.{name} is no term of an objective: {error}") from error
+    fields: dict[str, Any] = {
+        key: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        for key, parameter in inspect.signature(kind, eval_str=True).parameters.items()
+    }
+    checked = check(create_model(own, __base__=Frozen, **fields), dict(options), f"objective.{name}")
+    term: Term = kind(**dict(checked))
+    return term
