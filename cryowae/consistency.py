@@ -1,4 +1,4 @@
-"""Data consistency: how much of what was measured goes back into the restored volume.
+"""Data consistency: measured components of the input are put back into the restored volume.
 
 A restored volume `Y` and the observation `X` are combined component by component,
 
@@ -6,8 +6,8 @@ A restored volume `Y` and the observation `X` are combined component by componen
 
 with `M` the wedge's mask (1 = measured), `w` the weight of the observation in each Fourier shell (0 off, 1 hard, from
 the signal-to-noise ratio soft) and `v` 1 to fill the wedge and 0 to leave it empty. This needs Fourier transforms of
-the whole volume. When these do not fit into the memory allowed they go through a scratch file in two passes: along y
-and x for slabs of z, then along z for slabs of y, and back.
+the whole volume. If they do not fit into the memory allowed, they go through a scratch file in two passes: along y and
+x for slabs of z, then along z for slabs of y, and back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHELLS = 32
 
 _EDGES = shell_edges(0.5 / SHELLS)
 _EDGES[-1] *= 1 + 2**-23  # the next float32: the last shell holds 0.5 cycles per voxel too
-_FEW = 20  # components that a shell needs to be judged
+_FEW = 20  # components; shells with fewer take the weight of the next shell
 _FAR_ALONG_Y = 0.35  # cycles per voxel
 _RING = (0.3, 0.5)
 
@@ -57,8 +57,8 @@ def mix_measured(
     restored
         `(z, y, x)`, overwritten; an array or a mapped file.
     observed
-        `(z, y, x)` on the same scale, read in slabs of z; None stands for zeros: with weights of 1, what was measured
-        is taken out, and what was inferred is left.
+        `(z, y, x)` on the same scale, read in slabs of z. None stands for zeros: with weights of 1, the measured
+        components are removed, and the inferred ones stay.
     wedge
         What was measured.
     weights
@@ -66,23 +66,23 @@ def mix_measured(
     fill
         Keep what the restored volume has inside the wedge; otherwise it is emptied.
     scratch_folder
-        Where a scratch file may lie; the system's folder for temporary files if not given.
+        Folder for a scratch file; the system's folder for temporary files if not given.
     max_bytes
         Transforms that need more than this go through the scratch file.
     slab_bytes
-        Memory for what is worked on at a time.
+        Memory for the slabs that are processed at a time.
 
     Raises
     ------
     OutputError
-        When there is no room for the scratch file.
+        If there is no room for the scratch file.
     """
     if observed is not None and tuple(observed.shape) != restored.shape:
         raise ValueError(f"observed {tuple(observed.shape)} and restored {restored.shape} differ in shape")
     w = np.broadcast_to(np.asarray(weights, dtype=np.float32), SHELLS)
     if fill and not w.any():
         return
-    sources: list[Volume] = []  # only what has a share in the result is transformed
+    sources: list[Volume] = []  # only volumes with a share in the result are transformed
     if w.any() and observed is not None:
         sources.append(observed)
     if fill or (w < 1).any():
@@ -117,7 +117,7 @@ def mix_measured(
 
 
 def weights_from_halves(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) -> NDArray[np.float64]:
-    """Weight of the mean of two halves in each shell, by their Fourier shell correlation `F` over what was measured.
+    """Weight of the mean of two halves in each shell, by their Fourier shell correlation `F` over measured components.
 
     The mean has the spectral signal-to-noise ratio `2 F / (1 - F)` and therefore the Wiener weight `2 F / (1 + F)`
     (Rosenthal and Henderson 2003, J. Mol. Biol. 333, 721). Shells in which `F` is below twice its standard error for
@@ -144,9 +144,10 @@ def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float
 
     `P` is the power of the shell's measured components and `N` that of the noise among them. The noise of a tilt
     series passes the detector and interpolation along y, and the filter of the reconstruction in the plane of z and x,
-    so that its power is a product, `n(kz, kx) m(ky)`. `n` is read where `|ky|` is at least 0.35 cycles per voxel and
-    `m` where the other two make 0.3 to 0.5: hardly any signal is left there. What is, counts as noise, which makes
-    the weights too low rather than too high; where a tomogram was low-passed, they mean little: give the halves.
+    so that its power is a product, `n(kz, kx) m(ky)`. `n` is measured where `|ky|` is at least 0.35 cycles per voxel,
+    and `m` where the radius in the plane of kz and kx is 0.3 to 0.5: there is hardly any signal there. The signal that
+    remains counts as noise, so that the weights are too low rather than too high. If a tomogram was low-passed, the
+    weights mean little: give the halves.
 
     Parameters
     ----------
@@ -166,12 +167,12 @@ def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float
 
 
 def _noise(power: Tensor, shape: tuple[int, ...], wedge: Wedge) -> Tensor:
-    """Power of the noise, `n(kz, kx) m(ky)`, by the power where no signal is expected."""
+    """Power of the noise, `n(kz, kx) m(ky)`, from the components without signal."""
     nz, ny, nx = shape
     far = torch.fft.fftfreq(ny).abs() >= _FAR_ALONG_Y
     radius = (torch.fft.fftfreq(nz)[:, None].square() + torch.fft.rfftfreq(nx).square()).sqrt()
     ring = (wedge.mask_plane((nz, nx)) > 0.5) & (radius >= _RING[0]) & (radius < _RING[1])
-    if not far.any() or not ring.any():  # a volume of a voxel or two: all of it is noise
+    if not far.any() or not ring.any():  # a volume of one or two voxels is all noise
         return power
     along = power.permute(1, 0, 2)[:, ring].mean(1)
     plane = power[:, far].mean(1) / along[far].mean().clamp(min=torch.finfo(power.dtype).tiny)
@@ -190,12 +191,12 @@ def _radius(shape: tuple[int, ...], rows: slice = slice(None), device: Device = 
 
 
 def _measured(shape: tuple[int, ...], wedge: Wedge) -> Tensor:
-    """How much each component counts: measured or not, and alone or for its conjugate too."""
+    """Weight of each component: 0 if not measured, else 1, or 2 if it stands for its conjugate too."""
     return wedge.mask(shape) * hermitian_weights(shape[2])
 
 
 def _continued(weights: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shells of too few components to tell, such as the innermost, take the weight of the next one outside."""
+    """Shells with too few components, such as the innermost, take the weight of the next shell outside."""
     for i in reversed(range(SHELLS - 1)):
         if count[i] < _FEW:
             weights[i] = weights[i + 1]
@@ -203,7 +204,7 @@ def _continued(weights: NDArray[np.float64], count: NDArray[np.float64]) -> NDAr
 
 
 def _spectrum(volume: NDArray[Any]) -> Tensor:
-    # a Hann window on every axis, or the block's faces leak into all shells
+    # a Hann window on every axis: without it, the faces of the block leak into all shells
     block = torch.from_numpy(np.array(volume, dtype=np.float32))
     block = block - block.mean()
     for axis, n in enumerate(block.shape):

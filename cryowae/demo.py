@@ -1,4 +1,4 @@
-"""The whole way in miniature: simulate a crowded scene, restore it with the shipped weights, score both."""
+"""A demonstration: simulate a crowded scene, restore it with the shipped weights, score and draw both."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from cryowae.config import ImagingConfig, MoleculesConfig, SceneConfig
 from cryowae.imaging.projection import even_tilts
-from cryowae.io.mrc import MrcWriter, read_mrc
+from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.io.outputs import check_output, make_folder
+from cryowae.io.tilts import write_tilts
 from cryowae.metrics import Scores, format_table, score
 from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
@@ -30,14 +31,14 @@ SNR = 0.1
 """Variance of the noise-free projections over that of the noise added to them."""
 
 MARGIN = 0.02
-"""By how much the result must beat the input: clipping alone improves it a little."""
+"""By how much the result must be better than the input: clipping alone improves it a little."""
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demonstration made and how good it is.
+    """The files and the scores of a demonstration.
 
     Attributes
     ----------
@@ -48,7 +49,7 @@ class DemoResult:
     table
         The same as text.
     seconds
-        Time of it all.
+        Total time.
     """
 
     tomogram: Path
@@ -92,9 +93,9 @@ def run_demo(
     device
         Where the network runs: `auto`, `cpu`, `cuda` or `mps`.
     overwrite
-        Replace the files of an earlier demonstration.
+        Overwrite the files of an earlier demonstration.
     progress
-        Told what is going on.
+        Is told of every step.
 
     Raises
     ------
@@ -115,9 +116,8 @@ def run_demo(
         progress.say(f"simulating a scene of {size} voxels of {VOXEL_SIZE:g} Å at SNR {SNR:g}")
         density, seen = simulate(seed)
         for path, volume in ((truth, density), (tomogram, seen)):
-            with MrcWriter(path, SHAPE, voxel_size=VOXEL_SIZE, overwrite=overwrite, label="simulated scene") as writer:
-                writer.data[:] = volume
-        angles.write_text("".join(f"{angle:.2f}\n" for angle in even_tilts(*TILTS)))
+            write_mrc(path, volume, voxel_size=VOXEL_SIZE, overwrite=overwrite, label="simulated scene")
+        write_tilts(angles, even_tilts(*TILTS))
         progress.say(f"restoring it with {network.name}")
         options = RestoreOptions(device=device, overwrite=overwrite, report=False)
         done = restore_tomogram(tomogram, restored, model=network, options=options, progress=progress)

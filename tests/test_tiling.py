@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.progress import Progress
-from cryowae.tiling import apply_tiled, plan_windows, read_window
+from cryowae.tiling import Tiling, apply_tiled, plan_windows, read_window
 
 SHAPES = [(7, 9, 11), (5, 40, 50), (1, 1, 1), (24, 37, 52), (64, 64, 64), (3, 100, 17)]
 
@@ -53,14 +53,14 @@ def identity(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("window", [None, 16, 32, (8, 24, 40)])
 def test_identity_model_returns_the_input(shape, window):
     volume, out = noise(shape), np.full(shape, 7, dtype=np.float32)
-    apply_tiled(identity, volume, out, window=window, max_voxels=40**3)
+    apply_tiled(identity, volume, out, Tiling(window=window, max_voxels=40**3))
     assert np.abs(out - volume).max() < 1e-5
 
 
 @pytest.mark.parametrize("shape", [(24, 37, 52), (5, 64, 90), (64, 64, 64)])
 def test_margin_of_the_receptive_field_gives_the_one_pass_answer(shape):
     model, volume, out = Strided().eval(), noise(shape), np.empty(shape, dtype=np.float32)
-    plan = apply_tiled(model, volume, out, stride=4, margin=model.receptive_field, max_voxels=32 * 32 * 32)
+    plan = apply_tiled(model, volume, out, Tiling(stride=4, margin=model.receptive_field, max_voxels=32 * 32 * 32))
     assert len(plan) > 1
     pad = [p for n in reversed(shape) for p in (0, -n % 4)]
     padded = torch.nn.functional.pad(torch.from_numpy(volume)[None, None], pad, mode="reflect")
@@ -74,7 +74,7 @@ def test_windows_give_what_those_of_monai_give(shape):
     """MONAI weights windows by Gaussians: errors at inner faces nearly vanish, except along the volume's own faces."""
     inferers = pytest.importorskip("monai.inferers")
     model, volume, out = Strided().eval(), noise(shape), np.empty(shape, dtype=np.float32)
-    apply_tiled(model, volume, out, stride=4, margin=model.receptive_field, window=32)
+    apply_tiled(model, volume, out, Tiling(stride=4, margin=model.receptive_field, window=32))
     batch = torch.from_numpy(volume)[None, None]
     with torch.inference_mode():
         theirs, seams = (
@@ -89,8 +89,8 @@ def test_windows_give_what_those_of_monai_give(shape):
 def test_a_margin_too_small_leaves_a_seam():
     model, volume = Strided().eval(), noise((16, 16, 96))
     answers = [np.empty_like(volume) for _ in range(2)]
-    apply_tiled(model, volume, answers[0], stride=4)
-    apply_tiled(model, volume, answers[1], stride=4, window=(16, 16, 32), overlap=0)
+    apply_tiled(model, volume, answers[0], Tiling(stride=4))
+    apply_tiled(model, volume, answers[1], Tiling(stride=4, window=(16, 16, 32), overlap=0))
     difference = np.abs(answers[0] - answers[1]).max(axis=(0, 1))
     assert difference[28:36].max() > 1e-3 and difference[12:20].max() < 1e-5
 
@@ -98,7 +98,7 @@ def test_a_margin_too_small_leaves_a_seam():
 @pytest.mark.parametrize("shape", [*SHAPES, (256, 512, 512), (1200, 4096, 4096), (80, 300, 320)])
 @pytest.mark.parametrize("margin", [0, 8, 24])
 def test_plan_covers_the_volume_with_windows_on_the_stride(shape, margin):
-    plan = plan_windows(shape, stride=8, margin=margin, max_voxels=2**23)
+    plan = plan_windows(shape, Tiling(stride=8, margin=margin, max_voxels=2**23))
     assert math.prod(plan.window) <= 2**23
     for axis in range(3):
         starts, w, m = plan.starts[axis], plan.window[axis], plan.margin[axis]
@@ -109,7 +109,7 @@ def test_plan_covers_the_volume_with_windows_on_the_stride(shape, margin):
 
 
 def test_weights_sum_to_one_and_vanish_in_the_margin():
-    plan = plan_windows((16, 16, 200), window=(16, 16, 64), overlap=40)
+    plan = plan_windows((16, 16, 200), Tiling(window=(16, 16, 64), overlap=40))
     rows = np.zeros(200)
     for start, weight in zip(plan.starts[2], plan.weights(2), strict=True):
         rows[start : start + 64] += weight
@@ -130,7 +130,7 @@ def test_weights_sum_to_one_and_vanish_in_the_margin():
     ],
 )
 def test_no_more_than_two_network_voxels_per_voxel(shape, cost):
-    assert plan_windows(shape).network_voxels_per_voxel <= cost
+    assert plan_windows(shape, Tiling()).network_voxels_per_voxel <= cost
 
 
 def test_reflection_continues_volumes_shorter_than_the_padding():
@@ -142,7 +142,7 @@ def test_constant_regions_stay_constant():
     volume = noise((16, 48, 48))
     volume[:, :, 20:] = -3
     out = np.empty_like(volume)
-    apply_tiled(identity, volume, out, window=24)
+    apply_tiled(identity, volume, out, Tiling(window=24))
     assert np.abs(out[:, :, 20:] + 3).max() < 1e-5
 
 
@@ -158,7 +158,7 @@ def test_reads_integers_and_mapped_files_block_by_block(tmp_path):
             return volume[key]
 
     out = np.memmap(tmp_path / "out", dtype=np.float32, mode="w+", shape=volume.shape)
-    plan = apply_tiled(identity, Mapped(), out, window=16)
+    plan = apply_tiled(identity, Mapped(), out, Tiling(window=16))
     assert np.abs(out - volume).max() < 1e-5 * 100
     assert len(asked) == len(plan) and max(asked) <= 16**3
 
@@ -179,7 +179,7 @@ def test_out_of_memory_halves_the_window_and_says_so(error):
 
     volume, diary = noise((48, 64, 64)), Diary()
     out = np.empty_like(volume)
-    plan = apply_tiled(greedy, volume, out, margin=8, progress=diary)
+    plan = apply_tiled(greedy, volume, out, Tiling(margin=8), progress=diary)
     assert np.abs(out - volume).max() < 1e-5
     assert math.prod(plan.window) <= 30**3
     assert diary.said and all("Out of memory" in line for line in diary.said)
@@ -208,4 +208,4 @@ def test_other_errors_of_the_model_are_not_swallowed():
 )
 def test_impossible_windows_are_refused(options, words):
     with pytest.raises(ConfigError, match=words):
-        plan_windows((64, 64, 64), **options)
+        plan_windows((64, 64, 64), Tiling(**options))

@@ -13,9 +13,9 @@ from cryowae.cli.terminal import progress
 
 
 def demo(
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = Path("demo"),
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the files.")] = Path("demo"),
     model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or a .safetensors file.")] = "default",
-    seed: Annotated[int, typer.Option(help="Of the scene and its noise.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the scene and its noise.")] = 1,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:

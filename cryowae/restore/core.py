@@ -7,7 +7,7 @@ It works window by window, so that the memory it needs does not grow with the vo
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from cryowae.io.memory import scratch_array
 from cryowae.models.weights import CLIP, load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.restore.network import Model, WindowNetwork
-from cryowae.tiling import apply_tiled
+from cryowae.tiling import Tiling, apply_tiled
 from cryowae.tomogram.estimate import estimate_contrast
 from cryowae.tomogram.statistics import robust_statistics
 from cryowae.tomogram.volumes import Region, Standardised, Volume, central_block, slabs
@@ -120,24 +120,13 @@ def restore_array(
     whole = Standardised(volume, statistics.mean, statistics.sigma, 1 if protein == "bright" else -1)
     sample = torch.from_numpy(central_block(whole, 96))
     windows = WindowNetwork(network, voxel_size, sample, options.turns, progress)
-    margin = windows.margin(whole.shape)
+    tiling = replace(windows.tiling(whole.shape), window=options.window, overlap=options.overlap)
     part = region or whole.region
-    seen = whole.part(_around(part, whole.shape, margin, windows.stride))
+    seen = whole.part(_around(part, whole.shape, tiling))
     inner = tuple(slice(p.start - s.start, p.stop - s.start) for p, s in zip(part, seen.region, strict=True))
     result = np.empty(tuple(p.stop - p.start for p in part), np.float32) if out is None else out
     with _sums(result, seen.shape, scratch) as total:
-        plan = apply_tiled(
-            windows,
-            seen,
-            total,
-            device=network.device,
-            stride=windows.stride,
-            margin=margin,
-            max_voxels=windows.max_voxels(),
-            window=options.window,
-            overlap=options.overlap,
-            progress=progress,
-        )
+        plan = apply_tiled(windows, seen, total, tiling, device=network.device, progress=progress)
         weights = _weights(whole, halves, wedge, options.consistency)
         fill = options.wedge == "fill"
         mix_measured(total, seen, wedge, weights, fill=fill, scratch_folder=scratch, progress=progress)
@@ -153,10 +142,10 @@ def restore_array(
     return Restored(result, protein, windows.notes, plan.network_voxels_per_voxel * windows.turns)
 
 
-def _around(part: Region, shape: tuple[int, ...], margin: int, stride: int) -> Region:
+def _around(part: Region, shape: tuple[int, ...], tiling: Tiling) -> Region:
     """A region with its margin, from a multiple of the stride: windows start where they start in the whole volume."""
     z, y, x = (
-        slice(max(0, p.start - margin) // stride * stride, min(n, p.stop + margin))
+        slice(max(0, p.start - tiling.margin) // tiling.stride * tiling.stride, min(n, p.stop + tiling.margin))
         for p, n in zip(part, shape, strict=True)
     )
     return z, y, x

@@ -13,7 +13,7 @@ from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.io.memory import free_memory
 from cryowae.models.weights import CLIP
 from cryowae.progress import SILENT, Progress
-from cryowae.tiling import Shape, plan_windows
+from cryowae.tiling import Shape, Tiling, plan_windows
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
 _BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network
@@ -114,14 +114,14 @@ class WindowNetwork:
             most = min(most, _free_bytes(self.model.device) // _BYTES_PER_VOXEL[kind])
         return max(int(most / self.ratio**3), self.stride**3)
 
-    def margin(self, shape: Shape) -> int:
-        """Voxels to discard around a window: the widest margin with at most two network voxels per voxel."""
+    def tiling(self, shape: Shape) -> Tiling:
+        """The windows of a tomogram: the widest margin, in its voxels, with at most two network voxels per voxel."""
         for widest in MARGINS:
             margin = int(min(widest, self.model.receptive_field) / self.ratio)
-            plan = plan_windows(shape, stride=self.stride, margin=margin, max_voxels=self.max_voxels())
-            if plan.network_voxels_per_voxel <= _DEAR:
+            tiling = Tiling(self.stride, margin, self.max_voxels())
+            if plan_windows(shape, tiling).network_voxels_per_voxel <= _DEAR:
                 break
-        return margin
+        return tiling
 
     def _resampled(self, volume: Tensor) -> Tensor:
         z, y, x = (max(1, int(n * self.ratio)) for n in volume.shape[-3:])

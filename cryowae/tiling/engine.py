@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from cryowae.errors import TomogramError
 from cryowae.progress import SILENT, Progress
-from cryowae.tiling.plan import Shape, WindowPlan, plan_windows
+from cryowae.tiling.plan import Shape, Tiling, WindowPlan, plan_windows
 from cryowae.tomogram.volumes import Volume
 
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate")
@@ -26,13 +27,9 @@ def apply_tiled(
     model: Callable[[torch.Tensor], torch.Tensor],
     volume: Volume,
     out: NDArray[np.float32],
+    tiling: Tiling | None = None,
     *,
     device: torch.device | str = "cpu",
-    stride: int = 8,
-    margin: int = 24,
-    max_voxels: int = 2**24,
-    window: int | Shape | None = None,
-    overlap: int | None = None,
     progress: Progress = SILENT,
 ) -> WindowPlan:
     """Send a volume through a network, window by window.
@@ -42,13 +39,15 @@ def apply_tiled(
     Parameters
     ----------
     model
-        Takes and returns `(1, 1, z, y, x)` float tensors on `device`, each axis a multiple of `stride`.
+        Takes and returns `(1, 1, z, y, x)` float tensors on `device`, each axis a multiple of the stride.
     volume
         `(z, y, x)`, read block by block.
     out
         `(z, y, x)` float32, written; an array or a mapped file.
-    stride, margin, max_voxels, window, overlap
-        As in `plan_windows`.
+    tiling
+        What the windows must fulfil.
+    device, progress
+        Where the model computes; is told of every window.
 
     Returns
     -------
@@ -63,8 +62,9 @@ def apply_tiled(
     shape = (out.shape[0], out.shape[1], out.shape[2])
     if tuple(volume.shape) != shape:
         raise ValueError(f"volume {tuple(volume.shape)} and output {shape} differ in shape")
+    tiling = tiling or Tiling()
     while True:
-        plan = plan_windows(shape, stride=stride, margin=margin, max_voxels=max_voxels, window=window, overlap=overlap)
+        plan = plan_windows(shape, tiling)
         weights = [plan.weights(axis) for axis in range(3)]
         for section in range(shape[0]):
             out[section] = 0
@@ -91,14 +91,14 @@ def apply_tiled(
         finally:
             progress.end()
         _release(torch.device(device))
-        smaller = plan_windows(shape, stride=stride, margin=margin, max_voxels=prod(plan.window) // 2)
+        tiling = replace(tiling, max_voxels=prod(plan.window) // 2, window=None, overlap=None)
+        smaller = plan_windows(shape, tiling)
         if prod(smaller.window) >= prod(plan.window):
             raise TomogramError(
                 f"a window of only {_words(plan.window)} voxels does not fit into the memory of {device}: "
                 "close other programs that use it, or choose another --device"
             )
         progress.say(f"Out of memory with windows of {_words(plan.window)}; going on with {_words(smaller.window)}.")
-        window, overlap, max_voxels = None, None, prod(plan.window) // 2
 
 
 def read_window(volume: Volume, start: Shape, size: Shape) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ overlaps is blended linearly.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
@@ -69,23 +69,12 @@ class WindowPlan:
         return [row[s : s + w].astype(np.float32) for row, s in zip(rows, starts, strict=True)]
 
 
-def plan_windows(
-    shape: Shape,
-    *,
-    stride: int = 8,
-    margin: int = 24,
-    max_voxels: int = 2**24,
-    window: int | Shape | None = None,
-    overlap: int | None = None,
-) -> WindowPlan:
-    """The cheapest windows that fit into a budget.
+@dataclass(frozen=True)
+class Tiling:
+    """What windows must fulfil.
 
-    An axis that is taken whole needs no margin. Thin tomograms are therefore cut along y and x only.
-
-    Parameters
+    Attributes
     ----------
-    shape
-        `(z, y, x)` of the volume.
     stride
         Total stride of the network, voxels.
     margin
@@ -98,27 +87,45 @@ def plan_windows(
         stride, never longer than the padded axis. Windows that are too short for the margin overlap by half.
     overlap
         Least overlap of neighbouring windows in voxels; overrules `margin`, which becomes `(overlap - stride) / 2`.
+    """
+
+    stride: int = 8
+    margin: int = 24
+    max_voxels: int = 2**24
+    window: int | Shape | None = None
+    overlap: int | None = None
+
+
+def plan_windows(shape: Shape, tiling: Tiling) -> WindowPlan:
+    """The cheapest windows that fit into a budget.
+
+    An axis that is taken whole needs no margin. Thin tomograms are therefore cut along y and x only.
+
+    Parameters
+    ----------
+    shape
+        `(z, y, x)` of the volume.
+    tiling
+        What the windows must fulfil.
 
     Raises
     ------
     ConfigError
         For lengths that are not positive, or an overlap that is not shorter than the window.
     """
-    if stride < 1 or margin < 0 or min(shape) < 1:
-        raise ConfigError(f"got shape {shape}, stride {stride}, margin {margin}: expected positive lengths")
+    stride, window, overlap = tiling.stride, tiling.window, tiling.overlap
+    if stride < 1 or tiling.margin < 0 or min(shape) < 1:
+        raise ConfigError(f"got shape {shape}, stride {stride}, margin {tiling.margin}: expected positive lengths")
     if overlap is not None and overlap < 0:
         raise ConfigError(f"got an overlap of {overlap} voxels: expected 0 or more")
     padded = tuple(_round_up(n, stride) for n in shape)
     if window is None:
-        choice = _cheapest(padded, stride, margin, overlap, max_voxels)
+        choice = _cheapest(padded, tiling)
     else:
         lengths = (window,) * 3 if isinstance(window, int) else tuple(window)
         if len(lengths) != 3 or min(lengths) < 1:
             raise ConfigError(f"got windows of {window} voxels: expected one or three positive lengths")
-        choice = [
-            _axis(p, min(p, _round_up(w, stride)), stride, margin, overlap)
-            for p, w in zip(padded, lengths, strict=True)
-        ]
+        choice = [_axis(p, min(p, _round_up(w, stride)), tiling) for p, w in zip(padded, lengths, strict=True)]
     z, y, x = choice
     return WindowPlan(
         shape, stride, (z.window, y.window, x.window), (z.margin, y.margin, x.margin), (z.starts, y.starts, x.starts)
@@ -132,7 +139,8 @@ class _Axis:
     starts: tuple[int, ...]
 
 
-def _axis(padded: int, window: int, stride: int, margin: int, overlap: int | None) -> _Axis:
+def _axis(padded: int, window: int, tiling: Tiling) -> _Axis:
+    stride, margin, overlap = tiling.stride, tiling.margin, tiling.overlap
     if window >= padded:
         return _Axis(padded, 0, (0,))
     shared = min(2 * margin + stride, window // 2 // stride * stride) if overlap is None else overlap
@@ -148,28 +156,30 @@ def _axis(padded: int, window: int, stride: int, margin: int, overlap: int | Non
     return _Axis(window, max(shared - stride, 0) // 2, starts)
 
 
-def _axis_options(padded: int, stride: int, margin: int, overlap: int | None) -> list[_Axis]:
+def _axis_options(padded: int, tiling: Tiling) -> list[_Axis]:
     # for each number of windows only the shortest windows are of interest
-    shared = 2 * margin + stride if overlap is None else overlap
+    stride, shared = tiling.stride, tiling.overlap
+    if shared is None:
+        shared = 2 * tiling.margin + stride
     shortest = max(2 * stride, _round_up(shared + stride, stride))
     best: dict[int, _Axis] = {1: _Axis(padded, 0, (0,))}
     for window in range(min(padded - stride, 2048 // stride * stride), shortest - 1, -stride):
-        option = _axis(padded, window, stride, margin, shared)
+        option = _axis(padded, window, replace(tiling, overlap=shared))
         best[len(option.starts)] = option
     return list(best.values())
 
 
-def _cheapest(padded: Sequence[int], stride: int, margin: int, overlap: int | None, max_voxels: int) -> list[_Axis]:
-    options = [_axis_options(p, stride, margin, overlap) for p in padded]
+def _cheapest(padded: Sequence[int], tiling: Tiling) -> list[_Axis]:
+    options = [_axis_options(p, tiling) for p in padded]
     sizes = [np.array([o.window for o in axis], dtype=float) for axis in options]
     costs = [np.array([o.window * len(o.starts) for o in axis], dtype=float) for axis in options]
     size = sizes[0][:, None, None] * sizes[1][:, None] * sizes[2]
     cost = costs[0][:, None, None] * costs[1][:, None] * costs[2]
-    cost = np.where(size <= max_voxels, cost, np.inf)
+    cost = np.where(size <= tiling.max_voxels, cost, np.inf)
     if not np.isinf(cost).all():  # the smallest of the windows that are within one percent of the cheapest
         best = np.argmin(np.where(cost <= 1.01 * cost.min(), size, np.inf))
-    elif margin > 0 and overlap is None:
-        return _cheapest(padded, stride, max(margin - stride, 0), None, max_voxels)
+    elif tiling.margin > 0 and tiling.overlap is None:
+        return _cheapest(padded, replace(tiling, margin=max(tiling.margin - tiling.stride, 0)))
     else:
         best = np.argmin(size)
     return [axis[int(i)] for axis, i in zip(options, np.unravel_index(best, size.shape), strict=True)]
