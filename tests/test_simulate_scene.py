@@ -60,7 +60,7 @@ def files(tmp_path_factory):
 
 
 def hashes(made):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in made.paths.all()}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in made.paths}
 
 
 def test_a_vesicle_is_a_closed_shell_of_two_leaflets_at_its_radius():

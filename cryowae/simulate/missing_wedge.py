@@ -23,8 +23,7 @@ from cryowae.io.mrc import MrcWriter, require_name, stem_of
 from cryowae.io.outputs import check_output
 from cryowae.progress import SILENT, Outcome, Progress
 from cryowae.report import draw_wedge
-from cryowae.simulate.acquisition import project_tomogram
-from cryowae.simulate.orientation import AxisAngle, rotate_tomogram
+from cryowae.simulate.tomogram_slabs import AxisAngle, project_tomogram, rotate_tomogram
 from cryowae.tomogram import Tomogram, open_tomogram
 from cryowae.tomogram.statistics import sample_rows
 
@@ -168,19 +167,10 @@ def simulate_wedge(
         # always zyx: a reversed axis of the file would move zero frequency
         masked = files.enter_context(writer(mask, axes="zyx", label=f"mask, k = 0 at n // 2, {_label(wedge)}")).data
         share = _fill_mask(wedge, masked)
-        draw_wedge(
-            picture,
-            specimen.data,
-            result,
-            (wedge.tilt_min, wedge.tilt_max),
-            voxel_size=tomogram.voxel_size,
-            title=stem_of(tomogram.path),
-            note=label,
-        )
-    seconds = time.monotonic() - started
-    return WedgeResult(
-        path, mask, picture, turned, rotation, wedge, share, sigma, notes=tomogram.notes, seconds=seconds
-    )
+        tilts, size, name = (wedge.tilt_min, wedge.tilt_max), tomogram.voxel_size, stem_of(tomogram.path)
+        draw_wedge(picture, specimen.data, result, tilts, voxel_size=size, title=name, note=label)
+    notes, seconds = tomogram.notes, time.monotonic() - started
+    return WedgeResult(path, mask, picture, turned, rotation, wedge, share, sigma, notes=notes, seconds=seconds)
 
 
 def _filter(

@@ -6,9 +6,10 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import torch
 import yaml
@@ -25,8 +26,7 @@ from cryowae.specimen.builder import Specimen, build_specimen, observe_specimen,
 from cryowae.specimen.library import load_library
 
 
-@dataclass(frozen=True)
-class ScenePaths:
+class ScenePaths(NamedTuple):
     """The files of a scene.
 
     Attributes
@@ -63,10 +63,6 @@ class ScenePaths:
         volumes = (folder / f"{name}{part}.mrc" for part in ("_truth", "", "_half1", "_half2", "_labels"))
         texts = (folder / f"{name}{ending}" for ending in (".tlt", "_particles.star", ".yaml", ".png"))
         return cls(*volumes, *texts)
-
-    def all(self) -> list[Path]:
-        """In the order above."""
-        return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True)
@@ -125,7 +121,7 @@ def simulate_scene(
     require_possible(config)
     folder = make_folder(output)
     paths = ScenePaths.within(folder, config.name)
-    for path in paths.all():
+    for path in paths:
         check_output(path, overwrite=overwrite)
     if config.molecules.library:
         progress.say(f"reading {len(config.molecules.library)} structures")
@@ -137,7 +133,7 @@ def simulate_scene(
     with TemporaryDirectory(prefix=f".{config.name}.", suffix=".partial", dir=folder) as scratch:
         made = ScenePaths.within(Path(scratch), config.name)
         _write(made, specimen, config)
-        for source, target in zip(made.all(), paths.all(), strict=True):
+        for source, target in zip(made, paths, strict=True):
             os.replace(source, target)
     asked = (("vesicles", config.vesicles, specimen.vesicles), ("beads", config.beads, specimen.beads))
     notes = tuple(f"{len(found)} of {wanted} {what} found room" for what, wanted, found in asked if len(found) < wanted)

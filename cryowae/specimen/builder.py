@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 
 from cryowae.config import SceneConfig
 from cryowae.errors import ConfigError
-from cryowae.imaging.microscope import tilt_transfers
+from cryowae.imaging.microscope import Microscope
 from cryowae.imaging.observation import ForwardModel, Observation
 from cryowae.imaging.projection import tilt_angles
 from cryowae.io.memory import require_memory
@@ -203,7 +203,7 @@ def require_possible(config: SceneConfig) -> None:
     """
     _require_large(config)
     angles = tilt_angles(config.imaging)
-    next(tilt_transfers(config.imaging, angles, (2, 2), config.voxel_size), None)
+    Microscope(config.imaging, angles, config.voxel_size).require_possible()
     depth, rows, width = config.shape
     section = depth * config.extent[2]
     require_memory(
