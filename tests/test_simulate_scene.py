@@ -19,8 +19,8 @@ from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.simulate.scene_files import simulate_scene
 from cryowae.specimen.builder import build_specimen, observe_specimen
 from cryowae.specimen.canvas import BEAD, MEMBRANE
-from cryowae.specimen.ice import uneven_ice
 from cryowae.specimen.library import load_library
+from cryowae.specimen.surroundings import uneven_ice
 
 MOLECULES = {"procedural": 3, "occupancy": 0.08, "jitter": 0.2}
 SMALL = SceneConfig.model_validate(

@@ -16,8 +16,8 @@ from torch import Tensor
 from cryowae.config import DataConfig, ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig
 from cryowae.imaging.projection import even_tilts
 from cryowae.specimen.builder import build_specimen, observe_specimen
-from cryowae.specimen.spheres import GOLD
 from cryowae.specimen.structures import Structure
+from cryowae.specimen.surroundings import GOLD
 
 _VOXEL_SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.5, 15.0, 17.0, 20.0)
 _BEAD_TRUTH = 3.0  # where protein is 1; with the real density of gold, beads would dominate the objective

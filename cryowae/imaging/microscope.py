@@ -175,9 +175,8 @@ class Microscope:
         try:
             from torch_ctf import calculate_ctf_2d
         except ImportError:
-            raise ConfigError(
-                'the contrast transfer function needs torch-ctf, which is not installed: pip install "cryowae[simulate]"'
-            ) from None
+            missing = "the contrast transfer function needs torch-ctf, which is not installed"
+            raise ConfigError(f'{missing}: pip install "cryowae[simulate]"') from None
         focus, size = torch.tensor(float(defocus), device=self.device), (2 * shape[0], 2 * shape[1])
         lens = self.imaging.model_dump(include={"voltage", "amplitude_contrast", "phase_shift"})
         lens |= {"spherical_aberration": self.imaging.cs, "astigmatism": 0.0, "astigmatism_angle": 0.0}

@@ -24,14 +24,12 @@ from cryowae.imaging.observation import ForwardModel, Observation
 from cryowae.imaging.projection import tilt_angles
 from cryowae.io.memory import require_memory
 from cryowae.specimen.canvas import Canvas, Particle
-from cryowae.specimen.filaments import add_filament
-from cryowae.specimen.ice import uneven_ice
 from cryowae.specimen.library import load_library
 from cryowae.specimen.membranes import add_membrane, add_vesicle
 from cryowae.specimen.placement import place_molecules
 from cryowae.specimen.procedural import procedural_structure
-from cryowae.specimen.spheres import GOLD, Sphere, add_bead, gold_density
 from cryowae.specimen.structures import Structure
+from cryowae.specimen.surroundings import GOLD, Sphere, add_bead, add_filament, gold_density, uneven_ice
 
 SMALLEST = 16
 """Minimum size of a scene along each axis, in voxels."""

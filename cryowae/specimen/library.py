@@ -1,17 +1,40 @@
-"""The library of known structures for scenes: density maps and atomic models in files."""
+"""The library of known structures for scenes: density maps and atomic models in files.
+
+An atomic model gets the density that an electron microscope sees in ice, protein about 1.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cryowae.errors import ConfigError, TomogramError
-from cryowae.specimen.atomic import structure_from_model
-from cryowae.specimen.structures import Structure, normalised, structure_from_map
+from cryowae.specimen.structures import Structure, density_of_points, normalised
 
 FINEST = 7.5
 """Voxel size in angstrom at which atomic models are rendered; scenes resample from there."""
+
+ENVELOPE = 0.56
+"""Mean density inside a molecular envelope at 20 angstrom, grooves and cavities included, where close-packed protein
+is 1 (.53 to .64 over nine complexes from tubulin to the ribosome). Maps are scaled by it (`normalised`), so models are
+too."""
+
+PROTEIN_CONTRAST = 0.0727 * ENVELOPE
+"""What counts as 1, in angstrom per cubic angstrom: a residue has 22.6 in 135, less the 0.0955 of vitreous ice."""
+
+CONTRAST = {"H": 0.0, "C": 1.40, "N": 1.40, "O": 0.71, "S": 2.7, "P": 4.3, "SE": 6.0, "MG": 4.0, "ZN": 5.0, "FE": 6.0}
+"""Scattering amplitude at zero angle of an atom and the hydrogens it carries on average (electron scattering factors
+of Peng et al., Acta Cryst. A52, 1996), less that of the ice in the volume that it takes (Tsai et al., J. Mol. Biol.
+290, 1999), in angstrom. A residue has 9.8 in 135 cubic angstrom, a nucleotide 28 in 281: nucleic acid is 1.4 times as
+dense."""
+
+OTHER = 4.0
+"""Contrast of an atom not in the table (ions, mostly)."""
 
 
 def data_folder() -> Path:
@@ -45,6 +68,65 @@ def load_library(names: Sequence[str]) -> list[Structure]:
         If a file holds no structure.
     """
     return [_load(name) for name in names]
+
+
+def structure_from_map(path: str | Path, *, voxel_size: float | None = None) -> Structure:
+    """Structure from a density map with any scale; the noise of its solvent is masked out. It is named after the file.
+
+    Parameters
+    ----------
+    path
+        `.mrc`, `.map` or either with `.gz`.
+    voxel_size
+        Angstrom; replaces a wrong one in the header of the file.
+
+    Raises
+    ------
+    TomogramError
+        If the file holds no volume, nothing but a constant, or no voxel size and none is given.
+    """
+    import mrcfile
+
+    path = Path(path)
+    with mrcfile.open(path, permissive=True) as mrc:
+        data = None if mrc.data is None else np.array(mrc.data, dtype=np.float32)
+        voxel = float(mrc.voxel_size.x) if voxel_size is None else float(voxel_size)
+    if data is None or data.ndim != 3 or not np.isfinite(data).all() or data.max() == data.min():
+        raise TomogramError(f"got {path.name} without a density in it, expected a map in three dimensions")
+    if not voxel > 0:
+        raise TomogramError(f"got {path.name} with voxel size {voxel}, expected angstrom: name it {path.name}@SIZE")
+    density = normalised(data, voxel)
+    return Structure.from_density(path.name.split(".")[0], density, voxel)
+
+
+def structure_from_model(path: str | Path, voxel_size: float, *, assembly: str | None = None) -> Structure:
+    """Structure from an atomic model, at a resolution of two voxels.
+
+    Parameters
+    ----------
+    path
+        PDB or mmCIF, or either with `.gz`.
+    voxel_size
+        Angstrom.
+    assembly
+        Name of the biological assembly to build ("1" for the first of most files), for models that hold one
+        asymmetric unit, such as capsids; the atoms as they are in the file by default.
+
+    Returns
+    -------
+    structure
+        Named after the file. Waters and all models but the first are left out.
+
+    Raises
+    ------
+    TomogramError
+        If the file cannot be read, holds no atoms, or has no such assembly.
+    """
+    path = Path(path)
+    points, weights = _atoms(path, assembly)
+    centre = (points.min(0) + points.max(0)) / 2
+    density = density_of_points(points - centre, weights, voxel_size)
+    return Structure.from_density(path.name.split(".")[0], density, voxel_size)
 
 
 def _load(name: str) -> Structure:
@@ -93,3 +175,52 @@ def _find(file: str) -> Path:
             f"no structure {file!r} in {data_folder()} or in {Path.cwd()}; correct its name or CRYOWAE_DATA"
         )
     return path
+
+
+def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Positions `(n, 3)` `(z, y, x)` in angstrom, and each atom's integral of density in cubic angstrom."""
+    import gemmi
+
+    try:
+        structure = gemmi.read_structure(str(path), merge_chain_parts=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TomogramError(
+            f"got {path.name}, which cannot be read as PDB or mmCIF ({error}): check the file"
+        ) from error
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
+        raise TomogramError(f"got {path.name} without atoms, expected an atomic model in PDB or mmCIF")
+    structure.remove_waters()
+    model = structure[0]
+    if assembly is not None:
+        found = {one.name: one for one in structure.assemblies}
+        if assembly not in found:
+            raise TomogramError(
+                f"got assembly {assembly!r} of {path.name}, expected one that the file describes: "
+                + (", ".join(found) or "none")
+            )
+        operators = [operator for part in found[assembly].generators for operator in part.operators]
+        for operator, matrix in zip(operators, _remark_350(structure.raw_remarks, assembly), strict=False):
+            operator.transform.mat.fromlist(matrix[:, :3].tolist())
+            operator.transform.vec.fromlist(matrix[:, 3].tolist())
+        model = gemmi.make_assembly(found[assembly], model, gemmi.HowToNameCopiedChain.Dup)
+    atoms = [place.atom for place in model.all()]
+    contrast = np.array([CONTRAST.get(atom.element.name.upper(), OTHER) for atom in atoms])
+    occupancy = np.array([atom.occ for atom in atoms])
+    # alternate conformations share one place; files that state no occupancy at all mean full
+    filled = occupancy if occupancy.max() > 0 else np.ones(len(atoms))
+    return np.array([atom.pos.tolist()[::-1] for atom in atoms]), contrast * filled / PROTEIN_CONTRAST
+
+
+def _remark_350(remarks: list[str], assembly: str) -> NDArray[np.float64]:
+    """`(n, 3, 4)` operators of an assembly from the remarks of a PDB file.
+
+    Numbers are found by their form and not by their column: large capsids shift the columns from the hundredth
+    operator on.
+    """
+    name, rows = "1", []
+    for line in remarks:
+        if line.startswith("REMARK 350 BIOMOLECULE:"):
+            name = line.split(":")[1].split()[0].rstrip(",")
+        elif line.startswith("REMARK 350   BIOMT") and name == assembly:
+            rows.append([float(number) for number in re.findall(r"-?\d+\.\d+", line[19:])])
+    return np.array(rows).reshape(-1, 3, 4)

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from cryowae.specimen.canvas import ICE, MEMBRANE, Canvas, Shape, random_frame
-from cryowae.specimen.spheres import Sphere, draw_ball, free_spot
 from cryowae.specimen.structures import Structure
+from cryowae.specimen.surroundings import Sphere, draw_ball, free_spot
 
 VESICLES = (150.0, 400.0)
 """Radii of vesicles in angstrom, to the middle of the membrane: from the smallest stable ones to larger than a synaptic

@@ -6,19 +6,21 @@ A kind of structure is a point group or helix, a mass, and a score that tells `a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryowae.specimen.assembly import PROTEIN, Points, assembly, domain_radius, fold, point_group
-from cryowae.specimen.filaments import random_helix
-from cryowae.specimen.points import density_of_points
-from cryowae.specimen.structures import Structure, normalised
+from cryowae.specimen.assembly import PROTEIN, Points, assembly, domain_radius, fold, point_group, random_helix
+from cryowae.specimen.structures import Structure, density_of_points, normalised
 
 Residues = tuple[Points, Points]
 """Positions `(n, 3)` `(x, y, z)` in angstrom, and weights `(n,)`."""
+
+PACKING = 0.7
+"""Mean density inside the envelope of an assembly, by which `normalised` scales it."""
 
 
 def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str | None = None) -> Structure:
@@ -53,6 +55,42 @@ def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str 
     resolution = 2 * voxel_size * rng.uniform(1.0, 1.55)
     density = density_of_points(points[:, ::-1], weights, voxel_size, resolution)
     return Structure.from_density(kind, normalised(density, voxel_size), voxel_size, keep_centre=kind == "membrane")
+
+
+@dataclass(frozen=True)
+class Filament:
+    """A helix of subunits on one start.
+
+    Attributes
+    ----------
+    subunit
+        `Structure` whose x axis points away from the filament's axis and whose z axis points along it.
+    radius, rise
+        Distance of the subunits' centres from the axis, and advance from one to the next, in angstrom.
+    twist
+        Turn from one subunit to the next in degrees, right-handed about the direction of advance.
+    """
+
+    subunit: Structure
+    radius: float
+    rise: float
+    twist: float
+
+
+def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str = "filament") -> Filament:
+    """A random actin-like filament, or a microtubule of 11 to 16 protofilaments.
+
+    Parameters
+    ----------
+    rng, voxel_size
+        Source of randomness, and angstrom.
+    kind
+        "filament" or "microtubule".
+    """
+    points, weights, radius, rise, twist = random_helix(rng, kind == "microtubule")
+    density = density_of_points(points[:, ::-1], weights / PACKING, voxel_size)
+    subunit = Structure.from_density(kind, density, voxel_size, keep_centre=True)
+    return Filament(subunit, radius, rise, twist)
 
 
 def _norm(p: Points) -> Any:

@@ -1,6 +1,7 @@
-"""Whole spheres: room for vesicles and beads, their painting, and beads of gold.
+"""The surroundings of molecules: filaments, whole spheres, beads of gold, and uneven ice.
 
 Beads of colloidal gold are used to align tilt series. They are the darkest objects in a tomogram, with streaks along z.
+Uneven ice is density of low frequency, as from a crowded solution or a bent film.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from cryowae.specimen.canvas import BEAD, Canvas, Position, overlap, position
+from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, overlap, position, random_frame
+from cryowae.specimen.procedural import procedural_filament
 
 GOLD = 9.0
 """Density of gold where protein is 1.
 
 Its 0.0590 atoms in a cubic angstrom scatter 10.57 angstrom each at zero angle (Peng et al., Acta Cryst. A52, 1996):
 0.624 angstrom per cubic angstrom, less 0.096 of vitreous ice. That is 13 times the 0.0407 of protein (see
-`cryowae.specimen.atomic`). But a bead is not a weak phase object: the ray through the middle of 100 angstrom of gold
+`cryowae.specimen.library`). But a bead is not a weak phase object: the ray through the middle of 100 angstrom of gold
 in ice has a phase shift of 1.65 radians at 300 kV (wavelength times path times 0.528), and the mean of
 `sin(phase) / phase` over the disc, weighted with the phase, is 0.7. So it looks 9 times as dense as protein.
 """
+
+LENGTH = 120.0
+"""Standard deviation in angstrom of the Gaussian that smooths white noise to ice: waves shorter than 300 angstrom have
+less than 4 % of the amplitude of the longest."""
 
 _EDGE = 0.5
 """Standard deviation in voxels of the blur of a bead's surface, against aliasing."""
@@ -45,6 +52,38 @@ class Sphere:
     radius: float
 
 
+def add_filament(canvas: Canvas) -> None:
+    """Paint one filament along a gently bent curve across the canvas; none if eight trials would cross something."""
+    rng = canvas.rng
+    filament = procedural_filament(rng, canvas.voxel_size, "microtubule" if rng.random() < 0.3 else "filament")
+    size = np.array(canvas.shape) * canvas.voxel_size
+    for _ in range(8):
+        middle = rng.uniform(0.2, 0.8, 3) * size
+        frame = random_frame(rng.normal(0, 1, 3) * [0.35, 1, 1], rng)
+        bend = rng.normal(0, 1, 2) / rng.uniform(3000, 20000)
+        half = np.linalg.norm(size) / 2 + 200
+        s = np.arange(-half, half, filament.rise)
+        # a parabola in two planes; local frames follow it
+        local = np.stack([s, 0.5 * bend[0] * s**2, 0.5 * bend[1] * s**2], 1)
+        curve = local @ frame.T + middle
+        turns = np.radians(filament.twist) * np.arange(len(s)) + rng.uniform(0, 2 * np.pi)
+        out = np.stack([np.zeros_like(s), np.sin(turns), np.cos(turns)], 1) @ frame.T
+        along = np.stack([np.ones_like(s), bend[0] * s, bend[1] * s], 1) @ frame.T
+        along /= np.linalg.norm(along, axis=1, keepdims=True)
+        out -= (out * along).sum(1, keepdims=True) * along
+        out /= np.linalg.norm(out, axis=1, keepdims=True)
+        centres = (curve + filament.radius * out) / canvas.voxel_size - 0.5
+        margin = 0.6 * filament.subunit.diameter / canvas.voxel_size
+        last = np.array(canvas.shape) - 1
+        near = ((centres > -margin) & (centres < last + margin)).all(1)
+        rotations = np.stack([along, np.cross(out, along), out], 2)
+        inside = np.clip(np.rint(centres[near]).astype(int), 0, last)
+        if near.sum() >= 5 and not (canvas.labels[tuple(inside.T)] != ICE).any():
+            canvas.draw(filament.subunit, rotations[near], centres[near], FILAMENT)
+            canvas.occupy()
+            return
+
+
 def add_bead(canvas: Canvas) -> Sphere | None:
     """Paint one bead of the configured diameter where it meets nothing; None if there is no room."""
     radius = canvas.config.bead_diameter / 2 / canvas.voxel_size
@@ -62,6 +101,40 @@ def gold_density(beads: Sequence[Sphere], like: Tensor) -> Tensor:
     for bead in beads:
         _paint(gold, bead.centre, _gold(bead.radius), bead.radius + 4 * _EDGE)
     return gold
+
+
+def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rng: np.random.Generator) -> Tensor:
+    """A smooth random field.
+
+    Parameters
+    ----------
+    shape
+        `(z, y, x)` voxels.
+    voxel_size
+        Angstrom.
+    spread
+        Its standard deviation.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    ice
+        `(z, y, x)` float32 on the CPU, of mean 0.
+    """
+    sigma = LENGTH / voxel_size
+    step = max(int(sigma / 3), 1)  # drawn on a grid of a third of its width, and interpolated
+    margin = int(4 * sigma / step) + 1
+    size = [(n - 1) // step + 2 + 2 * margin for n in shape]
+    coarse = ndimage.gaussian_filter(rng.standard_normal(size, dtype=np.float32), sigma / step)
+    coarse = coarse[margin:-margin, margin:-margin, margin:-margin]
+    fine = interpolate(
+        torch.from_numpy(coarse)[None, None],
+        size=[(n - 1) * step + 1 for n in coarse.shape],
+        mode="trilinear",
+        align_corners=True,
+    )[0, 0, : shape[0], : shape[1], : shape[2]]
+    return (fine - fine.mean()) * (spread / fine.std())
 
 
 def free_spot(canvas: Canvas, reach: float) -> Position | None:
