@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 Points = NDArray[np.float64]
+
+Residues = tuple[Points, Points]
+"""Positions `(n, 3)` `(x, y, z)` in angstrom, and weights `(n,)`."""
 
 Score = Callable[[Points], Any]
 """Cost `(...)` of putting a domain at `(..., 3)`; overlap costs 30 an angstrom."""
@@ -41,13 +45,8 @@ NUCLEIC = Element(rise=1.4, turn=196.4, length=45.0, radius=8.0, spacing=19.0, v
 
 
 def assembly(
-    rng: np.random.Generator,
-    mass: float,
-    ops: Points,
-    score: Score,
-    sizes: tuple[float, float] = (15, 60),
-    nucleic: float = 0.0,
-) -> tuple[Points, Points]:
+    rng: Generator, mass: float, ops: Points, score: Score, sizes: tuple[float, float] = (15, 60), nucleic: float = 0.0
+) -> Residues:
     """Residues of a complex and their weights: `mass` kDa per asymmetric unit, repeated by `ops`.
 
     Domains are added one by one where they touch the others without overlap (symmetry mates included) and where
@@ -74,26 +73,23 @@ def assembly(
     return everything, np.tile(np.concatenate(weights), len(ops))
 
 
-def random_helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, Points, float, float, float]:
+def random_helix(rng: Generator, microtubule: bool) -> tuple[Points, Points, float, float, float]:
     """Points and weights of a subunit, and radius, rise and twist of its helix."""
     if microtubule:
         # three-start lattice, left-handed, monomers of 41 angstrom (Chretien & Wade 1991), on one start
         n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))
         steps = pow(3, -1, n)
-        points, weights = assembly(
-            rng, 55, point_group("C1"), lambda p: np.linalg.norm(p * [1.0, 0.85, 0.85], axis=-1), (8, 13)
-        )
+        points, weights = assembly(rng, 55, point_group("C1"), lambda p: norm(p * [1.0, 0.85, 0.85]), (8, 13))
         return points, weights, 112.0 * n / 13, 41 / n, -360 / n * steps
-    kinds = [(17.0, 27.5, -166.7, 42), (19.0, 24.0, 170.0, 38), (42.0, 5.5, -65.5, 42), (22.0, 13.0, 100.0, 30)]
+    kinds = [(17.0, 27.5, -166.7, 42.0), (19.0, 24.0, 170.0, 38.0), (42.0, 5.5, -65.5, 42.0), (22.0, 13.0, 100.0, 30.0)]
     radius, rise, twist, mass = kinds[int(rng.choice(4, p=[0.55, 0.15, 0.15, 0.15]))]
     factor = rng.uniform(0.9, 1.15)
-    points, weights = assembly(
-        rng, mass * factor**3, point_group("C1"), lambda p: np.linalg.norm(p * [0.8, 1.0, 1.2], axis=-1), (8, 16)
-    )
+    mass *= factor**3
+    points, weights = assembly(rng, mass, point_group("C1"), lambda p: norm(p * [0.8, 1.0, 1.2]), (8, 16))
     return points, weights, radius * factor, rise * factor, twist + rng.uniform(-1, 1)
 
 
-def _grow(rng: np.random.Generator, radii: Points, ops: Points, score: Score) -> Points:
+def _grow(rng: Generator, radii: Points, ops: Points, score: Score) -> Points:
     """`(n, 3)` centres of domains in contact."""
     tries = rng.normal(0, 1, (400, 3)) * 60
     candidates = np.concatenate([tries, tries * 2, tries / 4])
@@ -119,7 +115,7 @@ def _grow(rng: np.random.Generator, radii: Points, ops: Points, score: Score) ->
     return centres
 
 
-def fold(rng: np.random.Generator, masses: Points, element: Element, frames: Points, flat: float = 0.0) -> list[Points]:
+def fold(rng: Generator, masses: Points, element: Element, frames: Points, flat: float = 0.0) -> list[Points]:
     """Residues of domains of the given masses in kDa, each a bundle of rods packed into an ellipsoid.
 
     `frames` are the orientations of the bundles, `flat` the length along z that a bundle spans (0: compact).
@@ -179,3 +175,8 @@ def point_group(name: str) -> Points:
         return np.eye(3)[None]
     ops: Points = Rotation.create_group(cast(Any, name)).as_matrix()
     return ops[np.argsort(-np.trace(ops, axis1=1, axis2=2), kind="stable")]
+
+
+def norm(points: Points) -> Any:
+    """`(...)` distances of points `(..., 3)` from the origin."""
+    return np.linalg.norm(points, axis=-1)

@@ -14,11 +14,13 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor
 from torch.nn.functional import pad
 
 from cryowae.config import SceneConfig
 from cryowae.errors import ConfigError
+from cryowae.fourier.grids import Device
 from cryowae.imaging.microscope import Microscope
 from cryowae.imaging.observation import ForwardModel, Observation
 from cryowae.imaging.projection import tilt_angles
@@ -78,25 +80,11 @@ class Specimen:
     voxel_size: float
 
 
-@dataclass(frozen=True)
-class Streams:
-    """Random streams of a specimen: of the invented structures, of their placement, and of the ice."""
-
-    kinds: np.random.Generator
-    placement: np.random.Generator
-    ice: np.random.Generator
-
-    @classmethod
-    def of(cls, seed: int) -> Streams:
-        """Those of a seed, independent of one another."""
-        return cls(*(np.random.default_rng([seed, stream]) for stream in range(3)))
-
-
 def build_specimen(
     config: SceneConfig,
     library: Sequence[Structure] | None = None,
-    device: torch.device | str = "cpu",
-    streams: Streams | None = None,
+    device: Device = "cpu",
+    streams: Sequence[Generator] = (),
 ) -> Specimen:
     """Place everything that a scene consists of.
 
@@ -113,7 +101,8 @@ def build_specimen(
     device
         Where the density is painted.
     streams
-        Sources of randomness; by default those of `config.seed`.
+        Three sources of randomness: of the invented structures, of their placement, and of the ice. By default
+        independent ones that `config.seed` starts.
 
     Raises
     ------
@@ -121,10 +110,10 @@ def build_specimen(
         If the scene is too small, or a structure that it names is missing.
     """
     _require_large(config)
-    streams = streams or Streams.of(config.seed)
+    of_kinds, of_placement, of_ice = streams or [np.random.default_rng([config.seed, stream]) for stream in range(3)]
     known = load_library(config.molecules.library) if library is None else library
-    molecules, proteins = _structures(config, known, streams.kinds)
-    canvas = Canvas(config, streams.placement, device)
+    molecules, proteins = _structures(config, known, of_kinds)
+    canvas = Canvas(config, of_placement, device)
     for _ in range(config.membranes):
         add_membrane(canvas, proteins)
     for _ in range(config.filaments):
@@ -144,20 +133,12 @@ def build_specimen(
         if config.bead_truth is not None:
             density = (beam + config.bead_truth / GOLD * gold)[:, :, box].clone()
     if config.ice > 0:
-        beam[above : above + config.extent[0]] += uneven_ice(
-            config.extent, config.voxel_size, config.ice, streams.ice
-        ).to(beam)
-    return Specimen(
-        density,
-        beam,
-        gold,
-        labels[:, :, box].clone(),
-        tuple(one for one in _in_box(config, canvas.particles) if _is_inside(one.centre, config.shape)),
-        {one.name: one for one in [*molecules, *proteins]},
-        tuple(_in_box(config, vesicles)),
-        tuple(_in_box(config, beads)),
-        config.voxel_size,
-    )
+        ice = uneven_ice(config.extent, config.voxel_size, config.ice, of_ice)
+        beam[above : above + config.extent[0]] += ice.to(beam)
+    particles = tuple(one for one in _in_box(config, canvas.particles) if _is_inside(one.centre, config.shape))
+    spheres = _in_box(config, vesicles), _in_box(config, beads)
+    kinds = {one.name: one for one in [*molecules, *proteins]}
+    return Specimen(density, beam, gold, labels[:, :, box].clone(), particles, kinds, *spheres, config.voxel_size)
 
 
 def observe_specimen(specimen: Specimen, config: SceneConfig, generator: torch.Generator | None = None) -> Observation:
@@ -203,12 +184,8 @@ def require_possible(config: SceneConfig) -> None:
     angles = tilt_angles(config.imaging)
     Microscope(config.imaging, angles, config.voxel_size).require_possible()
     depth, rows, width = config.shape
-    section = depth * config.extent[2]
-    require_memory(
-        section * (_BYTES_PER_VOXEL * rows + _BYTES_PER_RAY * len(angles)),
-        f"a scene of {width} x {rows} x {depth} voxels",
-        "ask for a smaller shape",
-    )
+    needed = depth * config.extent[2] * (_BYTES_PER_VOXEL * rows + _BYTES_PER_RAY * len(angles))
+    require_memory(needed, f"a scene of {width} x {rows} x {depth} voxels", "ask for a smaller shape")
 
 
 def _require_large(config: SceneConfig) -> None:
@@ -217,7 +194,7 @@ def _require_large(config: SceneConfig) -> None:
 
 
 def _structures(
-    config: SceneConfig, library: Sequence[Structure], rng: np.random.Generator
+    config: SceneConfig, library: Sequence[Structure], rng: Generator
 ) -> tuple[list[Structure], list[Structure]]:
     """Molecules and membrane proteins at the scene's voxel size; names that occur several times get numbers."""
     size = config.voxel_size
@@ -233,10 +210,10 @@ def _structures(
     return structures[:count], structures[count:]
 
 
-def _in_box(config: SceneConfig, placed: Sequence[_Placed]) -> list[_Placed]:
+def _in_box(config: SceneConfig, placed: Sequence[_Placed]) -> tuple[_Placed, ...]:
     """Particles or spheres with their centres counted in the box, not in the specimen."""
     above, _, start = config.origin
-    return [replace(one, centre=(one.centre[0] + above, one.centre[1], one.centre[2] + start)) for one in placed]
+    return tuple(replace(one, centre=(one.centre[0] + above, one.centre[1], one.centre[2] + start)) for one in placed)
 
 
 def _is_inside(centre: tuple[float, float, float], shape: tuple[int, int, int]) -> bool:

@@ -8,15 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.config import SceneConfig
+from cryowae.fourier.grids import Device
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.specimen.structures import Structure
 
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Corner = NDArray[np.int64]
 Shape = tuple[int, int, int]
 Position = tuple[float, float, float]
+Region = tuple[slice, ...]
 
 ICE, MEMBRANE, FILAMENT, BEAD = 0, -1, -2, -3
 """Labels of what is no particle; particle `i` of a scene has label `i + 1`."""
@@ -72,7 +78,7 @@ class Canvas:
         Where the density is. Labels and half-resolution occupancy are on the CPU.
     """
 
-    def __init__(self, config: SceneConfig, rng: np.random.Generator, device: torch.device | str = "cpu") -> None:
+    def __init__(self, config: SceneConfig, rng: Generator, device: Device = "cpu") -> None:
         self.config, self.rng, self.device = config, rng, device
         self.spin = torch.Generator().manual_seed(int(rng.integers(2**62)))
         self.shape, self.voxel_size = config.extent, config.voxel_size
@@ -86,7 +92,7 @@ class Canvas:
         """Cubic angstrom."""
         return float(np.prod(self.shape)) * self.voxel_size**3
 
-    def scatter(self, structure: Structure, amplitudes: NDArray[np.float64]) -> int:
+    def scatter(self, structure: Structure, amplitudes: Array) -> int:
         """Place copies of a structure at random where there is room, until `PATIENCE` in a row find none.
 
         Parameters
@@ -115,14 +121,12 @@ class Canvas:
                 self._record(structure, centre, rotations[i], float(amplitudes[i]))
         return len(self.particles) - before
 
-    def draw_particle(self, structure: Structure, rotation: NDArray[np.float64], centre: NDArray[np.float64]) -> None:
+    def draw_particle(self, structure: Structure, rotation: Array, centre: Array) -> None:
         """Paint one particle at a given place; it displaces what is there (lipid)."""
         self.draw(structure, rotation[None], centre[None], len(self.particles) + 1)
         self._record(structure, centre, torch.from_numpy(rotation).float(), 1.0)
 
-    def draw(
-        self, structure: Structure, rotations: NDArray[np.float64], centres: NDArray[np.float64], label: int
-    ) -> None:
+    def draw(self, structure: Structure, rotations: Array, centres: Array, label: int) -> None:
         """Paint copies of a structure at given places, without a test of overlap; particles displace what is there."""
         corners = np.floor(centres - (self._side(structure) - 1) / 2).astype(int)
         shifts = centres - (self._side(structure) - 1) / 2 - corners
@@ -145,9 +149,7 @@ class Canvas:
         """Even edge of a box that holds any rotation of a structure, moved by up to a voxel."""
         return 2 * (len(structure.resampled(self.voxel_size).density) // 2) + 4
 
-    def _copies(
-        self, structure: Structure, rotations: Tensor, shifts: NDArray[np.float64]
-    ) -> Iterator[tuple[Tensor, NDArray[np.bool_]]]:
+    def _copies(self, structure: Structure, rotations: Tensor, shifts: Array) -> Iterator[tuple[Tensor, Mask]]:
         """Rotated copies in cubes, and where they count as occupied; sampled from twice the scene's sampling."""
         fine = structure.resampled(self.voxel_size).resampled(self.voxel_size / 2)
         source, scale = fine.density.to(self.device), fine.voxel_size / self.voxel_size
@@ -155,16 +157,11 @@ class Canvas:
         each = max(BATCH["cuda" if "cuda" in str(self.device) else "cpu"] // side**3, 1)
         moves = torch.from_numpy(shifts).float()
         for turns, shift in zip(rotations.split(each), moves.split(each), strict=True):
-            boxes = rotate(
-                source.expand(len(turns), -1, -1, -1),
-                turns.to(self.device),
-                shape=(side, side, side),
-                scale=scale,
-                shift=shift.to(self.device),
-            )
+            copies, shift = source.expand(len(turns), -1, -1, -1), shift.to(self.device)
+            boxes = rotate(copies, turns.to(self.device), shape=(side, side, side), scale=scale, shift=shift)
             yield from zip(boxes, (boxes > LEVEL).cpu().numpy(), strict=True)
 
-    def _room(self, mask: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    def _room(self, mask: Mask) -> Corner | None:
         """Corner, in voxels, of a box at which a half-resolution mask meets nothing; None after 60 trials."""
         where = np.argwhere(mask)
         if len(where) == 0:
@@ -190,27 +187,25 @@ class Canvas:
                 return np.asarray(2 * (trial - low), dtype=np.int64)
         return None
 
-    def _put(
-        self, box: Tensor, mask: NDArray[np.bool_], corner: NDArray[np.int64], label: int, displace: bool = False
-    ) -> None:
+    def _put(self, box: Tensor, mask: Mask, corner: Corner, label: int, displace: bool = False) -> None:
         there, here = overlap(corner, mask.shape, self.shape)
         if displace:
             self.density[there] *= 1 - box[here].clamp(0, 1)
         self.density[there] += box[here]
         self.labels[there][mask[here]] = label
 
-    def _record(self, structure: Structure, centre: NDArray[np.float64], rotation: Tensor, amplitude: float) -> None:
+    def _record(self, structure: Structure, centre: Array, rotation: Tensor, amplitude: float) -> None:
         label = len(self.particles) + 1
         self.particles.append(Particle(structure.name, position(centre), rotation.numpy(), label, amplitude))
 
 
-def position(array: NDArray[np.float64]) -> Position:
+def position(array: Array) -> Position:
     """Plain numbers of `(3,)` coordinates."""
     z, y, x = (float(c) for c in array)
     return z, y, x
 
 
-def random_frame(normal: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def random_frame(normal: Array, rng: Generator) -> Array:
     """`(3, 3)` proper rotation, random about its axis, that takes the z axis `(1, 0, 0)` to a direction `(z, y, x)`."""
     first = normal / np.linalg.norm(normal)
     second = np.cross(rng.normal(0, 1, 3), first)
@@ -218,9 +213,7 @@ def random_frame(normal: NDArray[np.float64], rng: np.random.Generator) -> NDArr
     return np.stack([first, second, np.cross(first, second)], 1)
 
 
-def overlap(
-    corner: NDArray[np.int64], size: tuple[int, ...], shape: tuple[int, ...]
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+def overlap(corner: Corner, size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Region, Region]:
     """Slices of a volume and of a box placed at a corner in it, where they overlap."""
     there, here = [], []
     for c, n, limit in zip(corner, size, shape, strict=True):
@@ -230,7 +223,7 @@ def overlap(
     return tuple(there), tuple(here)
 
 
-def _halved(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _halved(mask: Mask) -> Mask:
     """A mask at half the resolution: a voxel is set if any of its eight is."""
     mask = np.pad(mask, [(0, n % 2) for n in mask.shape])
     mask = mask[::2] | mask[1::2]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.random import Generator
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from cryowae.specimen.canvas import ICE, MEMBRANE, Canvas, Shape, random_frame
+from cryowae.fourier.grids import Device
+from cryowae.specimen.canvas import ICE, MEMBRANE, Array, Canvas, Shape, random_frame
 from cryowae.specimen.structures import Structure
-from cryowae.specimen.surroundings import Sphere, draw_ball, free_spot
+from cryowae.specimen.surroundings import Sphere, draw_ball, free_spot, refined
 
 VESICLES = (150.0, 400.0)
 """Radii of vesicles in angstrom, to the middle of the membrane: from the smallest stable ones to larger than a synaptic
@@ -58,14 +58,12 @@ class Bilayer:
         return self.heads * leaflets + self.core * middle
 
 
-def random_bilayer(rng: np.random.Generator) -> Bilayer:
+def random_bilayer(rng: Generator) -> Bilayer:
     """A bilayer with random thickness and contrast: they vary between organelles and microscopes."""
     return Bilayer(rng.uniform(36, 42), rng.uniform(0.9, 1.35), rng.uniform(-0.2, 0.1), rng.uniform(4, 6))
 
 
-def membrane_distance(
-    shape: Shape, voxel_size: float, rng: np.random.Generator, device: torch.device | str = "cpu"
-) -> Tensor:
+def membrane_distance(shape: Shape, voxel_size: float, rng: Generator, device: Device = "cpu") -> Tensor:
     """Signed distance to a random membrane that crosses the box.
 
     Parameters
@@ -95,23 +93,18 @@ def membrane_distance(
         centre = rng.uniform(-0.15, 1.15, 3) * extent
         p = _local((z, y, x), centre / voxel_size, turn)
         scaled = torch.stack([c * (voxel_size / float(s)) for c, s in zip(p, semi, strict=True)]).norm(dim=0)
-        level = (scaled - 1) * radius
-        amplitude = 0.12 * radius
+        level, amplitude = (scaled - 1) * radius, 0.12 * radius
     else:
         centre = rng.uniform(0.15, 0.85, 3) * extent
         p = _local((z, y, x), centre / voxel_size, turn)
-        level = p[0] * voxel_size
-        radius, amplitude = 500.0, 60.0
+        level, radius, amplitude = p[0] * voxel_size, 500.0, 60.0
     for _ in range(3):
         wave = rng.normal(0, 1, 3) / (radius * rng.uniform(0.6, 1.5))
         phase = rng.uniform(0, 2 * np.pi)
         angle = p[0] * float(wave[0]) + p[1] * float(wave[1]) + p[2] * float(wave[2])
         level = level + float(rng.uniform(0, amplitude)) * torch.sin(voxel_size * angle + phase)
     slope = torch.stack(torch.gradient(level, spacing=COARSE * voxel_size)).norm(dim=0)
-    distance = (level / slope.clamp(min=0.3))[None, None]
-    size = [COARSE * (n - 1) + 1 for n in distance.shape[2:]]
-    fine = interpolate(distance, size=size, mode="trilinear", align_corners=True)[0, 0]
-    start = COARSE // 2
+    fine, start = refined(level / slope.clamp(min=0.3), COARSE), COARSE // 2
     return fine[start : start + shape[0], start : start + shape[1], start : start + shape[2]]
 
 
@@ -142,7 +135,7 @@ def add_membrane(canvas: Canvas, proteins: Sequence[Structure]) -> None:
         count = rng.poisson(min(area / 200**2 * rng.uniform(0, 1), 200))
         points, normals = surface_points(distance, size, int(count), rng)
         chosen = rng.integers(0, len(proteins), len(points))
-        taken: list[NDArray[np.float64]] = []
+        taken: list[Array] = []
         for point, normal, which in zip(points, normals, chosen, strict=True):
             reach = 0.8 * proteins[which].diameter / size
             if all(((point - other) ** 2).sum() > reach**2 for other in taken):
@@ -176,9 +169,7 @@ def add_vesicle(canvas: Canvas) -> Sphere | None:
     return Sphere(centre, radius)
 
 
-def surface_points(
-    distance: Tensor, voxel_size: float, count: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def surface_points(distance: Tensor, voxel_size: float, count: int, rng: Generator) -> tuple[Array, Array]:
     """Random points on a membrane and its normals there.
 
     Returns
@@ -203,12 +194,12 @@ def surface_points(
     return where[good].astype(float), normals[good] / length[good, None]
 
 
-def _local(grid: tuple[Tensor, ...], centre: NDArray[np.float64], turn: NDArray[np.float64]) -> list[Tensor]:
+def _local(grid: tuple[Tensor, ...], centre: Array, turn: Array) -> list[Tensor]:
     """Coordinates in a turned frame about a centre, voxels."""
     moved = [axis - float(c) for axis, c in zip(grid, centre, strict=True)]
     return [moved[0] * float(r[0]) + moved[1] * float(r[1]) + moved[2] * float(r[2]) for r in turn]
 
 
-def _turn(rng: np.random.Generator) -> NDArray[np.float64]:
+def _turn(rng: Generator) -> Array:
     """A random orthogonal frame, also left-handed: waves and ellipsoids have no handedness."""
     return np.asarray(np.linalg.qr(rng.normal(0, 1, (3, 3)))[0])

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cryowae.specimen.canvas import MOST_LABELS, Canvas
+from cryowae.specimen.canvas import MOST_LABELS, Array, Canvas
 from cryowae.specimen.structures import Structure
 
 
@@ -40,7 +39,7 @@ def _place(canvas: Canvas, structures: Sequence[Structure], limit: int) -> Canva
     wanted, choice, placed = canvas.volume * molecules.occupancy, list(structures), 0
     while choice and wanted > 0 and placed < limit:
         room = wanted
-        for index, amplitudes in _draw(choice, wanted, limit - placed, molecules.jitter, canvas.rng):
+        for index, amplitudes in _draw(choice, wanted, limit - placed, canvas):
             found = canvas.scatter(choice[index], amplitudes)
             placed += found
             wanted -= found * choice[index].volume
@@ -68,10 +67,9 @@ def _place_equal(canvas: Canvas, structures: Sequence[Structure], limit: int) ->
     return canvas
 
 
-def _draw(
-    structures: Sequence[Structure], volume: float, limit: int, jitter: float, rng: np.random.Generator
-) -> list[tuple[int, NDArray[np.float64]]]:
+def _draw(structures: Sequence[Structure], volume: float, limit: int, canvas: Canvas) -> list[tuple[int, Array]]:
     """How many of which structure fill a volume, as their amplitudes; the largest structures come first."""
+    rng, jitter = canvas.rng, canvas.config.molecules.jitter
     sizes = np.array([max(s.volume, 1.0) for s in structures])
     # between equal numbers (0) and equal volumes (1), which would be nearly all small ones
     share = (rng.dirichlet(np.full(len(sizes), 0.8)) + 1e-3) / sizes**0.6

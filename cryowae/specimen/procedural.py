@@ -11,19 +11,27 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from scipy.spatial.transform import Rotation
 
-from cryowae.specimen.assembly import PROTEIN, Points, assembly, domain_radius, fold, point_group, random_helix
+from cryowae.specimen.assembly import (
+    PROTEIN,
+    Points,
+    Residues,
+    assembly,
+    domain_radius,
+    fold,
+    norm,
+    point_group,
+    random_helix,
+)
 from cryowae.specimen.structures import Structure, density_of_points, normalised
-
-Residues = tuple[Points, Points]
-"""Positions `(n, 3)` `(x, y, z)` in angstrom, and weights `(n,)`."""
 
 PACKING = 0.7
 """Mean density inside the envelope of an assembly, by which `normalised` scales it."""
 
 
-def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str | None = None) -> Structure:
+def procedural_structure(rng: Generator, voxel_size: float, kind: str | None = None) -> Structure:
     """A random molecule between 50 kDa and 4 MDa.
 
     Parameters
@@ -77,7 +85,7 @@ class Filament:
     twist: float
 
 
-def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str = "filament") -> Filament:
+def procedural_filament(rng: Generator, voxel_size: float, kind: str = "filament") -> Filament:
     """A random actin-like filament, or a microtubule of 11 to 16 protofilaments.
 
     Parameters
@@ -93,29 +101,25 @@ def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str =
     return Filament(subunit, radius, rise, twist)
 
 
-def _norm(p: Points) -> Any:
-    return np.linalg.norm(p, axis=-1)
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+def _log_uniform(rng: Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _globular(rng: np.random.Generator) -> Residues:
+def _globular(rng: Generator) -> Residues:
     ops = point_group(str(rng.choice(["C1", "C2", "C3", "D2", "D3"], p=[0.62, 0.16, 0.08, 0.1, 0.04])))
     mass = _log_uniform(rng, 150, 2200)
     stretch = np.exp(rng.normal(0, 0.3, 3))
     offset = rng.normal(0, 1, 3) * (0 if len(ops) == 1 else 15)
     hollow = np.cbrt(mass) * rng.uniform(6, 9) if rng.random() < 0.12 else 0.0
-    return assembly(rng, mass / len(ops), ops, lambda p: np.abs(_norm((p - offset) * stretch) - hollow))
+    return assembly(rng, mass / len(ops), ops, lambda p: np.abs(norm((p - offset) * stretch) - hollow))
 
 
-def _small(rng: np.random.Generator) -> Residues:
+def _small(rng: Generator) -> Residues:
     ops = point_group(str(rng.choice(["C1", "C2"], p=[0.7, 0.3])))
-    return assembly(rng, rng.uniform(50, 150) / len(ops), ops, _norm)
+    return assembly(rng, rng.uniform(50, 150) / len(ops), ops, norm)
 
 
-def _elongated(rng: np.random.Generator) -> Residues:
+def _elongated(rng: Generator) -> Residues:
     half = rng.uniform(40, 120)
     bend = rng.uniform(-0.004, 0.004)
     lobes = bool(rng.random() < 0.5)
@@ -130,16 +134,16 @@ def _elongated(rng: np.random.Generator) -> Residues:
     return assembly(rng, _log_uniform(rng, 100, 700) / len(ops), ops, score)
 
 
-def _ring(rng: np.random.Generator) -> Residues:
+def _ring(rng: Generator) -> Residues:
     n = int(rng.integers(3, 13))
     ops = point_group(f"C{n}" if rng.random() < 0.7 else f"D{n}")
     mass = _log_uniform(rng, 25, 110)
     radius = rng.uniform(0.5, 1.1) * n * domain_radius(mass) / np.pi
     flat, level = rng.uniform(0.5, 1.5), 0 if len(ops) == n else rng.uniform(10, 25)
-    return assembly(rng, mass, ops, lambda p: np.hypot(_norm(p[..., :2]) - radius, flat * (p[..., 2] - level)), (8, 30))
+    return assembly(rng, mass, ops, lambda p: np.hypot(norm(p[..., :2]) - radius, flat * (p[..., 2] - level)), (8, 30))
 
 
-def _barrel(rng: np.random.Generator) -> Residues:
+def _barrel(rng: Generator) -> Residues:
     n = int(rng.integers(4, 10))
     mass = rng.uniform(35, 120)
     radius = rng.uniform(0.9, 1.3) * n * 18 / np.pi
@@ -151,15 +155,15 @@ def _barrel(rng: np.random.Generator) -> Residues:
     return assembly(rng, mass, point_group(f"D{n}"), score, (10, 30))
 
 
-def _shell(rng: np.random.Generator) -> Residues:
+def _shell(rng: Generator) -> Residues:
     ops = point_group(str(rng.choice(["O", "I", "T"], p=[0.4, 0.45, 0.15])))
     radius = {12: 40.0, 24: 52.0, 60: 95.0}[len(ops)] * rng.uniform(0.85, 1.5)
     wall = rng.uniform(20, 35)
     mass = np.clip(rng.uniform(0.75, 1.0) * 4 * np.pi * radius**2 * wall / len(ops) / 1230, 12, 70)
-    return assembly(rng, mass, ops, lambda p: np.abs(_norm(p) - radius), (6, 16))
+    return assembly(rng, mass, ops, lambda p: np.abs(norm(p) - radius), (6, 16))
 
 
-def _membrane(rng: np.random.Generator) -> Residues:
+def _membrane(rng: Generator) -> Residues:
     ops = point_group(f"C{rng.choice([1, 2, 3, 4, 5, 6], p=[0.4, 0.2, 0.1, 0.15, 0.1, 0.05])}")
     mass = _log_uniform(rng, 100, 700) / len(ops)
     inside = min(rng.uniform(15, 45), 0.5 * mass)
@@ -177,7 +181,7 @@ def _membrane(rng: np.random.Generator) -> Residues:
     return np.concatenate([points, turned]), np.r_[weights, np.full(len(turned), PROTEIN.volume)]
 
 
-def _nucleoprotein(rng: np.random.Generator) -> Residues:
+def _nucleoprotein(rng: Generator) -> Residues:
     mass = _log_uniform(rng, 700, 4200)
     share = rng.uniform(0.3, 0.65)
     stretch = np.exp(rng.normal(0, 0.15, 3))
@@ -188,12 +192,12 @@ def _nucleoprotein(rng: np.random.Generator) -> Residues:
     lean = rng.uniform(0.75, 1.3)
 
     def score(p: Points) -> Any:
-        return np.minimum(_norm(p * stretch - gap * axis) * lean, _norm(p * stretch + gap * axis))
+        return np.minimum(norm(p * stretch - gap * axis) * lean, norm(p * stretch + gap * axis))
 
     return assembly(rng, mass, point_group("C1"), score, nucleic=share)
 
 
-def _segment(rng: np.random.Generator, microtubule: bool = False) -> Residues:
+def _segment(rng: Generator, microtubule: bool = False) -> Residues:
     points, weights, radius, rise, twist = random_helix(rng, microtubule)
     count = int(rng.uniform(250, 350) / rise)
     points[:, 0] += radius
@@ -203,7 +207,7 @@ def _segment(rng: np.random.Generator, microtubule: bool = False) -> Residues:
     return moved.reshape(-1, 3), np.tile(weights, count)
 
 
-KINDS: dict[str, tuple[float, Callable[[np.random.Generator], Residues]]] = {
+KINDS: dict[str, tuple[float, Callable[[Generator], Residues]]] = {
     "globular": (0.38, _globular),
     "small": (0.08, _small),
     "elongated": (0.10, _elongated),

@@ -169,11 +169,9 @@ def density_of_points(
     spectrum = rfftn(canvas.reshape(fine, fine, fine))
     keep = np.r_[0 : (n + 1) // 2, fine - n // 2 : fine]
     spectrum = spectrum[keep][:, keep][:, :, : n // 2 + 1]
-    full = np.fft.fftfreq(n).astype(np.float32)
-    gains = []
-    for k in (full, full, full[: n // 2 + 1]):  # cycles per coarse voxel; the linear splat is divided out
-        gains.append(np.exp(-2 * (np.pi * sigma / voxel_size * k) ** 2) / np.sinc(k / 2) ** 2)
-    spectrum = spectrum * gains[0][:, None, None] * gains[1][:, None] * gains[2]
+    k = np.fft.fftfreq(n).astype(np.float32)  # cycles per coarse voxel; the linear splat is divided out
+    gain = np.exp(-2 * (np.pi * sigma / voxel_size * k) ** 2) / np.sinc(k / 2) ** 2
+    spectrum = spectrum * gain[:, None, None] * gain[:, None] * gain[: n // 2 + 1]
     return np.asarray(irfftn(spectrum, (n, n, n)) / 8, dtype=np.float32)
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, overlap, position, random_frame
+from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, Region, overlap, position, random_frame
 from cryowae.specimen.procedural import procedural_filament
 
 GOLD = 9.0
@@ -34,6 +35,10 @@ less than 4 % of the amplitude of the longest."""
 
 _EDGE = 0.5
 """Standard deviation in voxels of the blur of a bead's surface, against aliasing."""
+
+
+Profile = Callable[[Tensor], Tensor]
+"""Density at distances in voxels from a centre."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def gold_density(beads: Sequence[Sphere], like: Tensor) -> Tensor:
     return gold
 
 
-def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rng: np.random.Generator) -> Tensor:
+def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rng: Generator) -> Tensor:
     """A smooth random field.
 
     Parameters
@@ -128,13 +133,14 @@ def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rn
     size = [(n - 1) // step + 2 + 2 * margin for n in shape]
     coarse = ndimage.gaussian_filter(rng.standard_normal(size, dtype=np.float32), sigma / step)
     coarse = coarse[margin:-margin, margin:-margin, margin:-margin]
-    fine = interpolate(
-        torch.from_numpy(coarse)[None, None],
-        size=[(n - 1) * step + 1 for n in coarse.shape],
-        mode="trilinear",
-        align_corners=True,
-    )[0, 0, : shape[0], : shape[1], : shape[2]]
+    fine = refined(torch.from_numpy(coarse), step)[: shape[0], : shape[1], : shape[2]]
     return (fine - fine.mean()) * (spread / fine.std())
+
+
+def refined(coarse: Tensor, step: int) -> Tensor:
+    """`(step (n - 1) + 1, ...)`: a volume interpolated between `(n, ...)` samples that lie `step` voxels apart."""
+    size = [step * (n - 1) + 1 for n in coarse.shape]
+    return interpolate(coarse[None, None], size=size, mode="trilinear", align_corners=True)[0, 0]
 
 
 def free_spot(canvas: Canvas, reach: float) -> Position | None:
@@ -158,12 +164,7 @@ def free_spot(canvas: Canvas, reach: float) -> Position | None:
 
 
 def draw_ball(
-    canvas: Canvas,
-    centre: Position,
-    profile: Callable[[Tensor], Tensor],
-    reach: float,
-    shell: tuple[float, float],
-    label: int,
+    canvas: Canvas, centre: Position, profile: Profile, reach: float, shell: tuple[float, float], label: int
 ) -> None:
     """Add a density that depends only on the distance from a point, and mark its place as occupied.
 
@@ -186,9 +187,7 @@ def draw_ball(
     canvas.occupy()
 
 
-def _paint(
-    density: Tensor, centre: Position, profile: Callable[[Tensor], Tensor], reach: float
-) -> tuple[tuple[slice, ...], Tensor]:
+def _paint(density: Tensor, centre: Position, profile: Profile, reach: float) -> tuple[Region, Tensor]:
     """Add a ball to a volume; where that is, and the distances from its centre there."""
     corner, side = np.floor(np.array(centre) - reach).astype(int), 2 * int(np.ceil(reach)) + 2
     there, _ = overlap(corner, (side,) * 3, tuple(density.shape))
@@ -198,6 +197,6 @@ def _paint(
     return there, distance
 
 
-def _gold(radius: float) -> Callable[[Tensor], Tensor]:
+def _gold(radius: float) -> Profile:
     """Density of a bead at distances in voxels."""
     return lambda distance: GOLD / 2 * torch.erfc((distance - radius) / (2**0.5 * _EDGE))
