@@ -29,6 +29,9 @@ from cryowae.progress import SILENT, Outcome, Progress
 THICKNESS = 3000.0
 """Angstrom along z that are reconstructed by default: more than the thickness of most lamellae."""
 
+Target = tuple[NDArray[np.float32], Tensor, tuple[float, ...]]
+"""A volume to reconstruct `(z, y, x)`, its images `(tilts, y, x)` and their angles."""
+
 _ENTRIES = 4_000_000  # of the sparse matrix that is in memory at a time; each takes about 60 bytes while it is made
 _ROWS = 64
 _SMALLEST = 16  # pixels; smaller images are a mistake
@@ -125,7 +128,8 @@ def reconstruct_series(
         raise ConfigError("got ctf: phase-flip for a series from a file, whose defocus is not known; expected none")
     stack = read_mrc(series_path, voxel_size=voxel_size)
     tilts = None if tilts_path is None else read_tilts(tilts_path)
-    geometry, angles, notes = _geometry(stack, tilts, alignment, flip_tilt)
+    geometry = _geometry(stack, tilts, alignment, flip_tilt)
+    angles = tuple(np.asarray(geometry.tilts, np.float64).tolist())
     shape = aligned_shape(stack.data.shape[1:], geometry.matrix, bin)
     if min(shape) < _SMALLEST:
         raise TomogramError(
@@ -145,24 +149,21 @@ def reconstruct_series(
     images = _align(stack, geometry, shape, bin, progress)
     label = f"weighted back-projection, {len(angles)} tilts {angles[0]:.1f}..{angles[-1]:.1f}, {config.filter}"
     with ExitStack() as files:
-        parts = zip((path, *halved), (slice(None), slice(0, None, 2), slice(1, None, 2)), strict=False)
+        parts = (slice(None), slice(0, None, 2), slice(1, None, 2))
         targets = []
-        for one, part in parts:
+        for one, part in zip((path, *halved), parts, strict=False):
             writer = MrcWriter(one, volume, voxel_size=size, overwrite=overwrite, label=label)
             targets.append((files.enter_context(writer).data, images[part], angles[part]))
         _fill(targets, config, place, progress)
     if beside is not None:
         write_tilts(beside, angles)
-    every_note, seconds = (*stack.notes, *notes), time.monotonic() - started
-    return ReconstructResult(
-        path, halved, path.with_suffix(".tlt"), volume, size, angles, notes=every_note, seconds=seconds
-    )
+    notes, seconds = (*stack.notes, *geometry.notes), time.monotonic() - started
+    tilted = path.with_suffix(".tlt")
+    return ReconstructResult(path, halved, tilted, volume, size, angles, notes=notes, seconds=seconds)
 
 
-def _geometry(
-    stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | None, flip: bool
-) -> tuple[Alignment, tuple[float, ...], tuple[str, ...]]:
-    """The alignment and the angles of the images that are used, in increasing order of the angles; and notes."""
+def _geometry(stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | None, flip: bool) -> Alignment:
+    """The alignment of the images that are used, with their angles, in increasing order of the angles; and notes."""
     images = stack.data.shape[0]
     if path is None:
         identity = np.tile(np.eye(2), (images, 1, 1))
@@ -189,8 +190,8 @@ def _geometry(
     if flip:
         angles = -angles
     order = np.argsort(angles, kind="stable")
-    used = replace(found, sections=found.sections[order], matrix=found.matrix[order], shift=found.shift[order])
-    return used, tuple(map(float, angles[order])), tuple(notes)
+    used = {name: getattr(found, name)[order] for name in ("sections", "matrix", "shift")}
+    return replace(found, **used, tilts=angles[order], notes=tuple(notes))
 
 
 def _agree(angles: Sequence[float] | NDArray[np.float64], listed: Sequence[float]) -> bool:
@@ -219,12 +220,7 @@ def _align(stack: MrcVolume, alignment: Alignment, shape: tuple[int, int], facto
     return images
 
 
-def _fill(
-    targets: Sequence[tuple[NDArray[np.float32], Tensor, tuple[float, ...]]],
-    config: ReconstructionConfig,
-    device: str,
-    progress: Progress,
-) -> None:
+def _fill(targets: Sequence[Target], config: ReconstructionConfig, device: str, progress: Progress) -> None:
     """Back-project images with their angles into each volume, by blocks of columns and slabs of rows.
 
     The matrix of a block of columns is small.

@@ -85,15 +85,8 @@ def training_scene(
     if specimen.gold is not None:
         start, width = -scene.origin[2], scene.shape[2]
         protein = protein - _BEAD_TRUTH / GOLD * specimen.gold[:, :, start : start + width]
-    return SimulatedScene(
-        specimen.density.half(),
-        seen.signal.half(),
-        seen.noise.half(),
-        seen.contrast,
-        float(protein.std()),
-        seen.angles[0],
-        seen.angles[-1],
-    )
+    truth, signal, noise = (volume.half() for volume in (specimen.density, seen.signal, seen.noise))
+    return SimulatedScene(truth, signal, noise, seen.contrast, float(protein.std()), seen.angles[0], seen.angles[-1])
 
 
 def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:

@@ -11,11 +11,13 @@ from torch.nn import functional as F
 
 from cryowae.fourier.resampling import fourier_resample
 
+Array = NDArray[np.float64]
+
 _MARGIN = 8  # pixels of the result that are mirrored at the edges and faded, against wrap-around
 _FINER = 2  # the error of a cubic spline at Nyquist is 1.5 % on a grid twice as fine, 50 % on the original grid
 
 
-def aligned_shape(shape: tuple[int, int], matrix: NDArray[np.float64], factor: int = 1) -> tuple[int, int]:
+def aligned_shape(shape: tuple[int, int], matrix: Array, factor: int = 1) -> tuple[int, int]:
     """`(y, x)` of the aligned and binned images of raw ones `(y, x)`: as wide, or as high, if the axis lies along x."""
     y, x = shape
     if np.abs(matrix[:, 0, 1]).mean() > np.abs(matrix[:, 0, 0]).mean():
@@ -23,9 +25,7 @@ def aligned_shape(shape: tuple[int, int], matrix: NDArray[np.float64], factor: i
     return y // factor, x // factor
 
 
-def align_image(
-    image: Tensor, matrix: NDArray[np.float64], shift: NDArray[np.float64], shape: tuple[int, int], factor: int = 1
-) -> Tensor:
+def align_image(image: Tensor, matrix: Array, shift: Array, shape: tuple[int, int], factor: int = 1) -> Tensor:
     """Resample one image of a tilt series.
 
     Parameters

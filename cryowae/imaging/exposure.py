@@ -62,10 +62,8 @@ def accumulated_dose(angles: Sequence[float], dose: float, scheme: str) -> tuple
     scheme
         See `acquisition_order`.
     """
-    received = [0.0] * len(angles)
-    for before, index in enumerate(acquisition_order(angles, scheme)):
-        received[index] = (before + 0.5) * dose
-    return tuple(received)
+    before = {index: count for count, index in enumerate(acquisition_order(angles, scheme))}
+    return tuple((before[index] + 0.5) * dose for index in range(len(angles)))
 
 
 def dose_damping(frequency: Tensor, dose: float, voltage: float = 300.0) -> Tensor:

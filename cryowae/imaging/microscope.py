@@ -23,7 +23,7 @@ from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError
-from cryowae.fourier.grids import Device
+from cryowae.fourier.grids import Device, frequency_grid
 from cryowae.imaging.exposure import accumulated_dose, detector_mtf, dose_damping
 from cryowae.progress import SILENT, Progress
 
@@ -234,9 +234,6 @@ def shift_factor(shift: tuple[float, float], shape: tuple[int, int], device: Dev
 
 def _frequencies(shape: tuple[int, int], device: Device) -> tuple[Tensor, Tensor]:
     """Cycles per pixel of the mirrored image, `(2 y, 1)` and `(1, x + 1)`, float64 where the device has it."""
-    y, x = shape
-    ky = torch.fft.fftfreq(2 * y, dtype=torch.float64)[:, None]
-    kx = torch.fft.rfftfreq(2 * x, dtype=torch.float64)[None]
-    if torch.device(device).type == "mps":
-        ky, kx = ky.float(), kx.float()
-    return ky.to(device), kx.to(device)
+    dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
+    _, ky, kx = frequency_grid((1, 2 * shape[0], 2 * shape[1]), device, dtype)
+    return ky[0], kx[0]

@@ -42,8 +42,11 @@ class Observation:
     angles: tuple[float, ...]
 
     def sigma(self, snr: float) -> float:
-        """Standard deviation of the noise on the projections at a signal-to-noise ratio (variance over variance)."""
-        return self.contrast / math.sqrt(snr)
+        """Standard deviation of the noise on the projections at a signal-to-noise ratio (variance over variance).
+
+        0 is no noise, as in `ImagingConfig`.
+        """
+        return self.contrast / math.sqrt(snr) if snr else 0.0
 
     def tomogram(self, snr: float) -> Tensor:
         """`(z, y, x)` reconstruction of all the data; the mean of `halves`."""

@@ -227,7 +227,5 @@ def _fill_mask(wedge: Wedge, out: NDArray[Any]) -> float:
 
 
 def _label(wedge: Wedge, noise: float | None = None, rotation: AxisAngle | None = None) -> str:
-    parts = [f"wedge {wedge.tilt_min:+.4g}:{wedge.tilt_max:+.4g}"]
-    parts += [f"SNR {noise:.3g}"] if noise is not None else []
-    parts += [str(rotation)] if rotation is not None else []
-    return " ".join(parts)
+    added = f"SNR {noise:.3g}" if noise is not None else "", str(rotation or "")
+    return " ".join([f"wedge {wedge.tilt_min:+.4g}:{wedge.tilt_max:+.4g}", *filter(None, added)])

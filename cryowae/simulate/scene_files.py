@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import torch
 import yaml
 
 from cryowae.config import SceneConfig
 from cryowae.errors import ConfigError
+from cryowae.fourier.grids import Device
 from cryowae.io.mrc import write_mrc
 from cryowae.io.outputs import check_output, make_folder, write_text
 from cryowae.io.star import relion_angles, star_table
@@ -86,7 +86,7 @@ def simulate_scene(
     output: str | Path,
     *,
     overwrite: bool = False,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
     progress: Progress = SILENT,
 ) -> SceneFiles:
     """Simulate a tomogram and write it with its ground truth.
@@ -178,8 +178,7 @@ def particle_table(specimen: Specimen, config: SceneConfig) -> str:
 def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
     seen, snr, size = observe_specimen(specimen, config), config.imaging.snr, specimen.voxel_size
     truth = -specimen.density.cpu().numpy()
-    tomogram = seen.tomogram(snr) if snr > 0 else seen.signal
-    half1, half2 = seen.halves(snr) if snr > 0 else (seen.signal, seen.signal)
+    tomogram, (half1, half2) = seen.tomogram(snr), seen.halves(snr)
     write_mrc(paths.truth, truth, voxel_size=size, label="simulated scene: ground truth")
     write_mrc(paths.labels, specimen.labels.numpy(), voxel_size=size, int16=True, label="simulated scene: labels")
     for path, volume in ((paths.tomogram, tomogram), (paths.half1, half1), (paths.half2, half2)):

@@ -81,10 +81,7 @@ class Specimen:
 
 
 def build_specimen(
-    config: SceneConfig,
-    library: Sequence[Structure] | None = None,
-    device: Device = "cpu",
-    streams: Sequence[Generator] = (),
+    config: SceneConfig, library: Sequence[Structure] = (), device: Device = "cpu", streams: Sequence[Generator] = ()
 ) -> Specimen:
     """Place everything that a scene consists of.
 
@@ -111,8 +108,8 @@ def build_specimen(
     """
     _require_large(config)
     of_kinds, of_placement, of_ice = streams or [np.random.default_rng([config.seed, stream]) for stream in range(3)]
-    known = load_library(config.molecules.library) if library is None else library
-    molecules, proteins = _structures(config, known, of_kinds)
+    library = library or load_library(config.molecules.library)
+    molecules, proteins = _structures(config, library, of_kinds)
     canvas = Canvas(config, of_placement, device)
     for _ in range(config.membranes):
         add_membrane(canvas, proteins)

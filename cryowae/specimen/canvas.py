@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -78,7 +77,7 @@ class Canvas:
         Where the density is. Labels and half-resolution occupancy are on the CPU.
     """
 
-    def __init__(self, config: SceneConfig, rng: Generator, device: Device = "cpu") -> None:
+    def __init__(self, config: SceneConfig, rng: np.random.Generator, device: Device = "cpu") -> None:
         self.config, self.rng, self.device = config, rng, device
         self.spin = torch.Generator().manual_seed(int(rng.integers(2**62)))
         self.shape, self.voxel_size = config.extent, config.voxel_size
@@ -86,11 +85,6 @@ class Canvas:
         self.labels: NDArray[np.int16] = np.zeros(self.shape, dtype=np.int16)
         self.occupied = _halved(self.labels > 0)
         self.particles: list[Particle] = []
-
-    @property
-    def volume(self) -> float:
-        """Cubic angstrom."""
-        return float(np.prod(self.shape)) * self.voxel_size**3
 
     def scatter(self, structure: Structure, amplitudes: Array) -> int:
         """Place copies of a structure at random where there is room, until `PATIENCE` in a row find none.
@@ -196,16 +190,10 @@ class Canvas:
 
     def _record(self, structure: Structure, centre: Array, rotation: Tensor, amplitude: float) -> None:
         label = len(self.particles) + 1
-        self.particles.append(Particle(structure.name, position(centre), rotation.numpy(), label, amplitude))
+        self.particles.append(Particle(structure.name, tuple(centre.tolist()), rotation.numpy(), label, amplitude))
 
 
-def position(array: Array) -> Position:
-    """Plain numbers of `(3,)` coordinates."""
-    z, y, x = (float(c) for c in array)
-    return z, y, x
-
-
-def random_frame(normal: Array, rng: Generator) -> Array:
+def random_frame(normal: Array, rng: np.random.Generator) -> Array:
     """`(3, 3)` proper rotation, random about its axis, that takes the z axis `(1, 0, 0)` to a direction `(z, y, x)`."""
     first = normal / np.linalg.norm(normal)
     second = np.cross(rng.normal(0, 1, 3), first)

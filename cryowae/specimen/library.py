@@ -152,10 +152,8 @@ def _parted(name: str) -> tuple[str, float | None]:
     """Path and voxel size of `path@voxel_size`."""
     file, at, size = name.rpartition("@")
     try:
-        voxel_size = float(size) if at else None
-    except ValueError:  # an @ in the name of the file
-        voxel_size = None
-    if voxel_size is None:
+        voxel_size = float(size if at else "")
+    except ValueError:  # no size, or an @ in the name of the file
         return name, None
     if not voxel_size > 0:
         raise ConfigError(f"got {name!r}, expected a voxel size in angstrom after @, such as {file}@8")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from torch import Tensor
 
 from cryowae.fourier.grids import Device
@@ -58,12 +57,12 @@ class Bilayer:
         return self.heads * leaflets + self.core * middle
 
 
-def random_bilayer(rng: Generator) -> Bilayer:
+def random_bilayer(rng: np.random.Generator) -> Bilayer:
     """A bilayer with random thickness and contrast: they vary between organelles and microscopes."""
     return Bilayer(rng.uniform(36, 42), rng.uniform(0.9, 1.35), rng.uniform(-0.2, 0.1), rng.uniform(4, 6))
 
 
-def membrane_distance(shape: Shape, voxel_size: float, rng: Generator, device: Device = "cpu") -> Tensor:
+def membrane_distance(shape: Shape, voxel_size: float, rng: np.random.Generator, device: Device = "cpu") -> Tensor:
     """Signed distance to a random membrane that crosses the box.
 
     Parameters
@@ -169,7 +168,7 @@ def add_vesicle(canvas: Canvas) -> Sphere | None:
     return Sphere(centre, radius)
 
 
-def surface_points(distance: Tensor, voxel_size: float, count: int, rng: Generator) -> tuple[Array, Array]:
+def surface_points(distance: Tensor, voxel_size: float, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Random points on a membrane and its normals there.
 
     Returns
@@ -200,6 +199,6 @@ def _local(grid: tuple[Tensor, ...], centre: Array, turn: Array) -> list[Tensor]
     return [moved[0] * float(r[0]) + moved[1] * float(r[1]) + moved[2] * float(r[2]) for r in turn]
 
 
-def _turn(rng: Generator) -> Array:
+def _turn(rng: np.random.Generator) -> Array:
     """A random orthogonal frame, also left-handed: waves and ellipsoids have no handedness."""
     return np.asarray(np.linalg.qr(rng.normal(0, 1, (3, 3)))[0])

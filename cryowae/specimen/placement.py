@@ -30,35 +30,33 @@ def place_molecules(canvas: Canvas, structures: Sequence[Structure]) -> Canvas:
     """
     molecules, most = canvas.config.molecules, MOST_LABELS - len(canvas.particles)
     limit = most if molecules.most is None else min(molecules.most, most)
-    return (_place_equal if molecules.equal else _place)(canvas, structures, limit)
+    wanted = float(np.prod(canvas.shape)) * canvas.voxel_size**3 * molecules.occupancy
+    return (_place_equal if molecules.equal else _place)(canvas, structures, wanted, limit)
 
 
-def _place(canvas: Canvas, structures: Sequence[Structure], limit: int) -> Canvas:
+def _place(canvas: Canvas, structures: Sequence[Structure], wanted: float, limit: int) -> Canvas:
     """Scatter structures in random proportions; what finds no room leaves gaps for the smaller half."""
-    molecules = canvas.config.molecules
-    wanted, choice, placed = canvas.volume * molecules.occupancy, list(structures), 0
+    choice, placed = list(structures), 0
     while choice and wanted > 0 and placed < limit:
         room = wanted
         for index, amplitudes in _draw(choice, wanted, limit - placed, canvas):
             found = canvas.scatter(choice[index], amplitudes)
             placed += found
             wanted -= found * choice[index].volume
-        if molecules.most is not None or wanted < 0.05 * room:
+        if canvas.config.molecules.most is not None or wanted < 0.05 * room:
             break
         choice = sorted(choice, key=lambda s: s.volume)[: len(choice) // 2]
     return canvas
 
 
-def _place_equal(canvas: Canvas, structures: Sequence[Structure], limit: int) -> Canvas:
+def _place_equal(canvas: Canvas, structures: Sequence[Structure], wanted: float, limit: int) -> Canvas:
     """As many copies of each structure as fill the volume; fewer of all where one of them finds less room."""
-    molecules = canvas.config.molecules
-    ordered = sorted(structures, key=lambda s: -s.volume)
-    wanted = canvas.volume * molecules.occupancy
+    ordered, jitter = sorted(structures, key=lambda s: -s.volume), canvas.config.molecules.jitter
     each = min(int(wanted / sum(s.volume for s in ordered)), limit // len(ordered)) if ordered else 0
     while each > 0:
         trial, found = canvas.copy(), each
         for structure in ordered:
-            found = trial.scatter(structure, np.exp(canvas.rng.normal(0, molecules.jitter, each)))
+            found = trial.scatter(structure, np.exp(canvas.rng.normal(0, jitter, each)))
             if found < each:
                 break
         else:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 from scipy.spatial.transform import Rotation
 
 from cryowae.specimen.assembly import (
@@ -31,7 +30,7 @@ PACKING = 0.7
 """Mean density inside the envelope of an assembly, by which `normalised` scales it."""
 
 
-def procedural_structure(rng: Generator, voxel_size: float, kind: str | None = None) -> Structure:
+def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str | None = None) -> Structure:
     """A random molecule between 50 kDa and 4 MDa.
 
     Parameters
@@ -85,7 +84,7 @@ class Filament:
     twist: float
 
 
-def procedural_filament(rng: Generator, voxel_size: float, kind: str = "filament") -> Filament:
+def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str = "filament") -> Filament:
     """A random actin-like filament, or a microtubule of 11 to 16 protofilaments.
 
     Parameters
@@ -101,11 +100,11 @@ def procedural_filament(rng: Generator, voxel_size: float, kind: str = "filament
     return Filament(subunit, radius, rise, twist)
 
 
-def _log_uniform(rng: Generator, low: float, high: float) -> float:
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _globular(rng: Generator) -> Residues:
+def _globular(rng: np.random.Generator) -> Residues:
     ops = point_group(str(rng.choice(["C1", "C2", "C3", "D2", "D3"], p=[0.62, 0.16, 0.08, 0.1, 0.04])))
     mass = _log_uniform(rng, 150, 2200)
     stretch = np.exp(rng.normal(0, 0.3, 3))
@@ -114,12 +113,12 @@ def _globular(rng: Generator) -> Residues:
     return assembly(rng, mass / len(ops), ops, lambda p: np.abs(norm((p - offset) * stretch) - hollow))
 
 
-def _small(rng: Generator) -> Residues:
+def _small(rng: np.random.Generator) -> Residues:
     ops = point_group(str(rng.choice(["C1", "C2"], p=[0.7, 0.3])))
     return assembly(rng, rng.uniform(50, 150) / len(ops), ops, norm)
 
 
-def _elongated(rng: Generator) -> Residues:
+def _elongated(rng: np.random.Generator) -> Residues:
     half = rng.uniform(40, 120)
     bend = rng.uniform(-0.004, 0.004)
     lobes = bool(rng.random() < 0.5)
@@ -134,7 +133,7 @@ def _elongated(rng: Generator) -> Residues:
     return assembly(rng, _log_uniform(rng, 100, 700) / len(ops), ops, score)
 
 
-def _ring(rng: Generator) -> Residues:
+def _ring(rng: np.random.Generator) -> Residues:
     n = int(rng.integers(3, 13))
     ops = point_group(f"C{n}" if rng.random() < 0.7 else f"D{n}")
     mass = _log_uniform(rng, 25, 110)
@@ -143,7 +142,7 @@ def _ring(rng: Generator) -> Residues:
     return assembly(rng, mass, ops, lambda p: np.hypot(norm(p[..., :2]) - radius, flat * (p[..., 2] - level)), (8, 30))
 
 
-def _barrel(rng: Generator) -> Residues:
+def _barrel(rng: np.random.Generator) -> Residues:
     n = int(rng.integers(4, 10))
     mass = rng.uniform(35, 120)
     radius = rng.uniform(0.9, 1.3) * n * 18 / np.pi
@@ -155,7 +154,7 @@ def _barrel(rng: Generator) -> Residues:
     return assembly(rng, mass, point_group(f"D{n}"), score, (10, 30))
 
 
-def _shell(rng: Generator) -> Residues:
+def _shell(rng: np.random.Generator) -> Residues:
     ops = point_group(str(rng.choice(["O", "I", "T"], p=[0.4, 0.45, 0.15])))
     radius = {12: 40.0, 24: 52.0, 60: 95.0}[len(ops)] * rng.uniform(0.85, 1.5)
     wall = rng.uniform(20, 35)
@@ -163,7 +162,7 @@ def _shell(rng: Generator) -> Residues:
     return assembly(rng, mass, ops, lambda p: np.abs(norm(p) - radius), (6, 16))
 
 
-def _membrane(rng: Generator) -> Residues:
+def _membrane(rng: np.random.Generator) -> Residues:
     ops = point_group(f"C{rng.choice([1, 2, 3, 4, 5, 6], p=[0.4, 0.2, 0.1, 0.15, 0.1, 0.05])}")
     mass = _log_uniform(rng, 100, 700) / len(ops)
     inside = min(rng.uniform(15, 45), 0.5 * mass)
@@ -181,7 +180,7 @@ def _membrane(rng: Generator) -> Residues:
     return np.concatenate([points, turned]), np.r_[weights, np.full(len(turned), PROTEIN.volume)]
 
 
-def _nucleoprotein(rng: Generator) -> Residues:
+def _nucleoprotein(rng: np.random.Generator) -> Residues:
     mass = _log_uniform(rng, 700, 4200)
     share = rng.uniform(0.3, 0.65)
     stretch = np.exp(rng.normal(0, 0.15, 3))
@@ -197,7 +196,7 @@ def _nucleoprotein(rng: Generator) -> Residues:
     return assembly(rng, mass, point_group("C1"), score, nucleic=share)
 
 
-def _segment(rng: Generator, microtubule: bool = False) -> Residues:
+def _segment(rng: np.random.Generator, microtubule: bool = False) -> Residues:
     points, weights, radius, rise, twist = random_helix(rng, microtubule)
     count = int(rng.uniform(250, 350) / rise)
     points[:, 0] += radius
@@ -207,7 +206,7 @@ def _segment(rng: Generator, microtubule: bool = False) -> Residues:
     return moved.reshape(-1, 3), np.tile(weights, count)
 
 
-KINDS: dict[str, tuple[float, Callable[[Generator], Residues]]] = {
+KINDS: dict[str, tuple[float, Callable[[np.random.Generator], Residues]]] = {
     "globular": (0.38, _globular),
     "small": (0.08, _small),
     "elongated": (0.10, _elongated),

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, Region, overlap, position, random_frame
+from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, Region, overlap, random_frame
 from cryowae.specimen.procedural import procedural_filament
 
 GOLD = 9.0
@@ -108,7 +107,7 @@ def gold_density(beads: Sequence[Sphere], like: Tensor) -> Tensor:
     return gold
 
 
-def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rng: Generator) -> Tensor:
+def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rng: np.random.Generator) -> Tensor:
     """A smooth random field.
 
     Parameters
@@ -160,7 +159,7 @@ def free_spot(canvas: Canvas, reach: float) -> Position | None:
     where = where[((where >= first + 0.5) & (where <= last - 0.5)).all(1)]
     if len(where) == 0:
         return None
-    return position(where[canvas.rng.integers(len(where))] + canvas.rng.uniform(-0.5, 0.5, 3))
+    return tuple((where[canvas.rng.integers(len(where))] + canvas.rng.uniform(-0.5, 0.5, 3)).tolist())
 
 
 def draw_ball(
