@@ -64,10 +64,8 @@ def align_image(image: Tensor, matrix: Array, shift: Array, shape: tuple[int, in
 
 def _finer(image: Tensor, factor: int) -> tuple[Tensor, tuple[int, int]]:
     """The image, binned by `factor`, on a grid `_FINER` times finer; and the raw `(y, x)` of its first pixel."""
-    pads = []
-    for n in image.shape:
-        before = min(_MARGIN * factor, (n - 1) // 2)
-        pads.append((before, before + -(n + 2 * before) % factor))
+    befores = [min(_MARGIN * factor, (n - 1) // 2) for n in image.shape]
+    pads = [(m, m + -(n + 2 * m) % factor) for n, m in zip(image.shape, befores, strict=True)]
     (top, bottom), (left, right) = pads
     padded = F.pad(image[None], (left, right, top, bottom), "reflect")
     padded = padded * _fade(image.shape[0], *pads[0])[:, None] * _fade(image.shape[1], *pads[1])

@@ -14,7 +14,6 @@ from torch import Tensor
 from cryowae.errors import ConfigError
 
 _TOUGHNESS = {300: 1.0, 200: 0.8}  # critical exposure relative to that at 300 kV
-_NUMBER = re.compile(r"[^\s,;]+")
 _WANTED = "expected two columns, frequency in cycles per pixel (or in fractions of Nyquist, up to 1) and MTF"
 
 
@@ -88,9 +87,8 @@ def dose_damping(frequency: Tensor, dose: float, voltage: float = 300.0) -> Tens
     """
     toughness = _TOUGHNESS.get(round(voltage))
     if toughness is None:
-        raise ConfigError(
-            f"got a dose at {voltage:g} kV, expected 200 or 300 kV, where critical exposures are known: or set dose 0"
-        )
+        known = "200 or 300 kV, where critical exposures are known"
+        raise ConfigError(f"got a dose at {voltage:g} kV, expected {known}: or set dose 0")
     return torch.exp(-dose / (2 * toughness * (0.245 * frequency**-1.665 + 2.81)))
 
 
@@ -132,13 +130,12 @@ def read_mtf(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]
     ConfigError
         If the file cannot be read or does not contain such a curve.
     """
-    rows = read_rows(
-        path, "MTF", lambda line: _NUMBER.findall(line)[:2], ("none, sinc or a file", _WANTED), titled=True
-    )
+    expected = "none, sinc or a file", _WANTED
+    rows = read_rows(path, "MTF", lambda line: re.split(r"[\s,;]+", line)[:2], expected, titled=True)
     if len(rows) < 2 or any(len(row) < 2 for row in rows):
         raise ConfigError(f"MTF file {path} holds no curve; {_WANTED}")
     frequency, value = np.array(rows).T
-    if not (np.isfinite(frequency).all() and (np.diff(frequency) > 0).all() and frequency[0] >= 0):
+    if not ((np.diff(frequency) > 0).all() and frequency[0] >= 0):
         raise ConfigError(f"MTF file {path} has frequencies that do not increase from 0 or above; {_WANTED}")
     if not 0.1 < frequency[-1] <= 1.0:
         raise ConfigError(f"MTF file {path} ends at the frequency {frequency[-1]:g}; {_WANTED}")

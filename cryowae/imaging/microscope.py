@@ -8,33 +8,29 @@ The contrast transfer function is that of `torch_ctf.calculate_ctf_2d`, with its
 underfocus. That is minus the function of Rohou and Grigorieff (J. Struct. Biol. 192, 2015): it starts at `+amplitude
 contrast` and rises. So what is bright in a density is bright in its images, which are the negatives of what a camera
 records. Defocus is that of the tilt axis: its change across a tilted image and through the specimen is not simulated.
+
+The amplitude contrast of gold is the sine of the angle with tangent absorption / phase shift. At 300 kV, 100 angstrom
+of gold scatter half of the electrons elastically (mean free path 129 angstrom by Langmore and Smith, Ultramicroscopy
+46, 1992), nearly all of them to angles beyond an objective aperture of 10 mrad, and some inelastically: the amplitude
+falls by a factor exp(-0.42), and the phase shift is 1.65. With the amplitude contrast of protein, defocus would make a
+bead hollow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig
 from cryowae.errors import ConfigError
 from cryowae.fourier.grids import Device, frequency_grid
 from cryowae.imaging.exposure import accumulated_dose, detector_mtf, dose_damping
-from cryowae.progress import SILENT, Progress
 
 GOLD_AMPLITUDE_CONTRAST = 0.25
-"""Amplitude contrast of gold, where protein has 0.07: the sine of the angle with tangent absorption / phase shift.
-
-At 300 kV, 100 angstrom of gold scatter half of the electrons elastically (mean free path 129 angstrom by Langmore and
-Smith, Ultramicroscopy 46, 1992), nearly all of them to angles beyond an objective aperture of 10 mrad, and some
-inelastically: the amplitude falls by a factor exp(-0.42), and the phase shift is 1.65. With the amplitude contrast of
-protein, defocus would make a bead hollow.
-"""
+"""Amplitude contrast of gold, where protein has 0.07: see the top of the module."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +62,21 @@ class Microscope:
         factors = list(self.transfers(shape))
         return torch.stack(factors) if factors else None
 
-    def transfers(self, shape: tuple[int, int]) -> Iterator[Tensor]:
+    def transfers(self, shape: tuple[int, int], shifts: Sequence[Sequence[float]] | None = None) -> Iterator[Tensor]:
         """Transfer from projections to noise-free images, one tilt after another to save memory.
 
         Parameters
         ----------
         shape
             `(y, x)` of an image.
+        shifts
+            `(tilts, 2)` pixels along y and x by which the specimen moves on the detector.
 
         Yields
         ------
         factor
-            `(2 y, x + 1)` float32, unshifted rfft2 layout of a `(2 y, 2 x)` image: CTF x damping x MTF. Nothing at all
-            if `imaging` has none of them.
+            `(2 y, x + 1)` for `filter_image`, in unshifted rfft2 layout: CTF x damping x MTF, float32; complex with
+            shifts. Nothing at all if there are none of them.
 
         Raises
         ------
@@ -87,9 +85,11 @@ class Microscope:
             known at the voltage, or torch-ctf is missing.
         """
         imaging, focus = self.imaging, self._defocus_values()
-        if focus is None and imaging.dose == 0 and imaging.mtf == "none":
+        if focus is None and imaging.dose == 0 and imaging.mtf == "none" and shifts is None:
             return
-        ky, kx = _frequencies(shape, self.device)
+        # cycles per pixel of the mirrored image
+        dtype = torch.float32 if torch.device(self.device).type == "mps" else torch.float64
+        _, (ky,), (kx,) = frequency_grid((1, 2 * shape[0], 2 * shape[1]), self.device, dtype)
         k = (ky.square() + kx.square()).sqrt() / self.voxel_size
         detector = torch.ones_like(k) if imaging.mtf == "none" else detector_mtf(imaging.mtf, ky, kx)
         for tilt, dose in enumerate(accumulated_dose(self.angles, imaging.dose, imaging.scheme)):
@@ -100,7 +100,11 @@ class Microscope:
                 if tilt == 0 or focus[tilt] != focus[tilt - 1]:
                     ctf = self._ctf(focus[tilt], shape)
                 factor = factor * ctf
-            yield factor.float()
+            factor = factor.float()
+            if shifts is not None:
+                phase = -2 * torch.pi * (ky * shifts[tilt][0] + kx * shifts[tilt][1])
+                factor = factor * torch.polar(torch.ones_like(phase), phase).to(torch.complex64)
+            yield factor
 
     def require_possible(self) -> None:
         """Raise the errors of `transfers`: for a check before the work."""
@@ -119,26 +123,6 @@ class Microscope:
             raise ConfigError("phase-flip correction needs a defocus and there is none: give one, or leave it out")
         signs = {value: torch.where(self._ctf(value, shape) < 0, -1.0, 1.0).float() for value in set(focus)}
         return torch.stack([signs[value] for value in focus])
-
-    def expose(self, series: Tensor, shifts: NDArray[np.float64] | None = None, progress: Progress = SILENT) -> None:
-        """Shift projections and multiply them by their transfers, in place.
-
-        Parameters
-        ----------
-        series
-            `(tilts, y, x)` float32.
-        shifts
-            `(tilts, 2)` pixels along y and x by which the specimen moves on the detector.
-        progress
-            Informed of every tilt.
-        """
-        shape = (series.shape[1], series.shape[2])
-        moves = () if shifts is None else (shift_factor((float(y), float(x)), shape) for y, x in shifts)
-        images = progress.track("microscope", series.unbind(), "tilts")
-        for image, transfer, move in zip_longest(images, self.transfers(shape), moves):
-            factor = transfer if move is None else move if transfer is None else move * transfer
-            if factor is not None:
-                image.copy_(filter_image(image, factor))
 
     def for_gold(self) -> Microscope:
         """The same microscope with the amplitude contrast of gold."""
@@ -160,10 +144,8 @@ class Microscope:
             if imaging.defocus is None:
                 return None
             values = [imaging.defocus] * len(self.angles)
-        if len(values) != len(self.angles):
-            raise ConfigError(
-                f"got {len(values)} values of defocus for {len(self.angles)} tilts; expected one per tilt"
-            )
+        if (tilts := len(self.angles)) != len(values):
+            raise ConfigError(f"got {len(values)} values of defocus for {tilts} tilts; expected one per tilt")
         given = [("defocus", 100, "µm", value) for value in values]
         given += [("spherical aberration", 100, "mm", imaging.cs), ("voltage", 3000, "kV", imaging.voltage)]
         for what, most, unit, value in given:
@@ -223,17 +205,3 @@ def filter_image(image: Tensor, factor: Tensor) -> Tensor:
     mirrored = torch.cat([mirrored, mirrored.flip(-2)], dim=-2)
     filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(mirrored) * factor, s=(2 * y, 2 * x))
     return filtered[..., :y, :x]
-
-
-def shift_factor(shift: tuple[float, float], shape: tuple[int, int], device: Device = "cpu") -> Tensor:
-    """`(2 y, x + 1)` complex factor for `filter_image` that moves `(y, x)` images by `(y, x)` pixels."""
-    ky, kx = _frequencies(shape, device)
-    phase = -2 * torch.pi * (ky * shift[0] + kx * shift[1])
-    return torch.polar(torch.ones_like(phase), phase).to(torch.complex64)
-
-
-def _frequencies(shape: tuple[int, int], device: Device) -> tuple[Tensor, Tensor]:
-    """Cycles per pixel of the mirrored image, `(2 y, 1)` and `(1, x + 1)`, float64 where the device has it."""
-    dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
-    _, ky, kx = frequency_grid((1, 2 * shape[0], 2 * shape[1]), device, dtype)
-    return ky[0], kx[0]

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from cryowae.config.scene import ImagingConfig, Noise
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.imaging.exposure import read_rows
-from cryowae.imaging.microscope import Microscope
+from cryowae.imaging.microscope import Microscope, filter_image
 from cryowae.io.mrc import is_stack, require_name, stem_of, write_mrc
 from cryowae.io.outputs import check_output, write_text
 from cryowae.io.tilts import write_tilts
@@ -124,10 +125,8 @@ def simulate_tilts(
     angles, size = tomogram.tilts, tomogram.voxel_size
     assert angles is not None  # they were given
     if is_stack(tomogram.path, tomogram.header, len(angles)):
-        raise TomogramError(
-            f"{tomogram.path} is a stack of {len(tomogram.data)} images; expected the volume to be projected: "
-            "`cryowae reconstruct` makes a volume from a tilt series"
-        )
+        hint = "expected the volume to be projected: `cryowae reconstruct` makes a volume from a tilt series"
+        raise TomogramError(f"{tomogram.path} is a stack of {len(tomogram.data)} images; {hint}")
     if defocus is None and imaging.defocus is not None:
         defocus = (imaging.defocus,) * len(angles)
     microscope = Microscope(imaging, angles, size, defocus)
@@ -152,7 +151,11 @@ def simulate_tilts(
     series = project_tomogram(tomogram, angles, level, progress)
     # whole thousandths of a pixel, as they are written
     shifts = np.round(np.random.default_rng(seed).normal(0, misalignment, (len(angles), 2)), 3)
-    microscope.expose(series, shifts if alignment else None, progress)
+    images = progress.track("microscope", series.unbind(), "tilts")
+    moves = shifts.tolist() if alignment else None
+    for image, factor in zip_longest(images, microscope.transfers(tomogram.shape[1:], moves)):
+        if factor is not None:
+            image.copy_(filter_image(image, factor))
     contrast = float(series.std())
     if not contrast > 0:
         raise TomogramError(f"{tomogram.path} has constant projections; expected a specimen: is the volume complete?")

@@ -7,7 +7,6 @@ another noise level, tilt range or defocus.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -198,11 +197,10 @@ def _structures(
     made = [procedural_structure(rng, size) for _ in range(config.molecules.procedural)]
     proteins = [procedural_structure(rng, size, "membrane") for _ in range(2 * config.membranes)]
     structures = [*made, *(one.resampled(size) for one in library), *proteins]
-    total, seen = Counter(one.name for one in structures), Counter[str]()
-    for i, one in enumerate(structures):
-        seen[one.name] += 1
-        if total[one.name] > 1:
-            structures[i] = replace(one, name=f"{one.name}-{seen[one.name]}")
+    names = [one.name for one in structures]
+    for i, name in enumerate(names):
+        if names.count(name) > 1:
+            structures[i] = replace(structures[i], name=f"{name}-{names[: i + 1].count(name)}")
     count = len(made) + len(library)
     return structures[:count], structures[count:]
 

@@ -161,7 +161,7 @@ class Canvas:
         if len(where) == 0:
             return None
         low, high = where.min(0), where.max(0) + 1
-        tight = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        tight = mask[tuple(map(slice, low, high))]
         wider = self.shape[2] > self.config.shape[2]
         overhang = wider if self.config.overhang is None else self.config.overhang
         loose = np.array([0, overhang, overhang]) * (high - low) // 2
@@ -203,12 +203,9 @@ def random_frame(normal: Array, rng: np.random.Generator) -> Array:
 
 def overlap(corner: Corner, size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Region, Region]:
     """Slices of a volume and of a box placed at a corner in it, where they overlap."""
-    there, here = [], []
-    for c, n, limit in zip(corner, size, shape, strict=True):
-        low, high = max(int(c), 0), max(min(int(c) + n, limit), max(int(c), 0))
-        there.append(slice(low, high))
-        here.append(slice(low - int(c), high - int(c)))
-    return tuple(there), tuple(here)
+    first = np.maximum(corner, 0)
+    last = np.maximum(np.minimum(corner + np.array(size), shape), first)
+    return tuple(map(slice, first, last)), tuple(map(slice, first - corner, last - corner))
 
 
 def _halved(mask: Mask) -> Mask:

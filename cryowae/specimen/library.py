@@ -1,6 +1,13 @@
 """The library of known structures for scenes: density maps and atomic models in files.
 
-An atomic model gets the density that an electron microscope sees in ice, protein about 1.
+An atomic model gets the density that an electron microscope sees in ice, protein about 1. `CONTRAST` is the scattering
+amplitude at zero angle of an atom and the hydrogens it carries on average (electron scattering factors of Peng et al.,
+Acta Cryst. A52, 1996), less that of the ice in the volume that it takes (Tsai et al., J. Mol. Biol. 290, 1999). A
+residue has 9.8 angstrom in 135 cubic angstrom, a nucleotide 28 in 281: nucleic acid is 1.4 times as dense.
+
+`ENVELOPE` is the mean density inside a molecular envelope at 20 angstrom, grooves and cavities included, where
+close-packed protein is 1 (.53 to .64 over nine complexes from tubulin to the ribosome). Maps are scaled by it
+(`normalised`), so models are too.
 """
 
 from __future__ import annotations
@@ -20,18 +27,13 @@ FINEST = 7.5
 """Voxel size in angstrom at which atomic models are rendered; scenes resample from there."""
 
 ENVELOPE = 0.56
-"""Mean density inside a molecular envelope at 20 angstrom, grooves and cavities included, where close-packed protein
-is 1 (.53 to .64 over nine complexes from tubulin to the ribosome). Maps are scaled by it (`normalised`), so models are
-too."""
+"""Mean density inside the envelope of a molecule, where close-packed protein is 1."""
 
 PROTEIN_CONTRAST = 0.0727 * ENVELOPE
 """What counts as 1, in angstrom per cubic angstrom: a residue has 22.6 in 135, less the 0.0955 of vitreous ice."""
 
 CONTRAST = {"H": 0.0, "C": 1.40, "N": 1.40, "O": 0.71, "S": 2.7, "P": 4.3, "SE": 6.0, "MG": 4.0, "ZN": 5.0, "FE": 6.0}
-"""Scattering amplitude at zero angle of an atom and the hydrogens it carries on average (electron scattering factors
-of Peng et al., Acta Cryst. A52, 1996), less that of the ice in the volume that it takes (Tsai et al., J. Mol. Biol.
-290, 1999), in angstrom. A residue has 9.8 in 135 cubic angstrom, a nucleotide 28 in 281: nucleic acid is 1.4 times as
-dense."""
+"""Contrast of an atom with its hydrogens against ice, in angstrom."""
 
 OTHER = 4.0
 """Contrast of an atom not in the table (ions, mostly)."""
@@ -139,13 +141,11 @@ def _load(name: str) -> Structure:
             return Structure.from_density(model.name, density, FINEST)
         return structure_from_map(path, voxel_size=voxel_size)
     except ImportError:
-        raise ConfigError(
-            f'{file} is an atomic model, which gemmi reads: install it by pip install "cryowae[simulate]"'
-        ) from None
+        hint = 'install it by pip install "cryowae[simulate]"'
+        raise ConfigError(f"{file} is an atomic model, which gemmi reads: {hint}") from None
     except (OSError, ValueError) as error:
-        raise TomogramError(
-            f"{file} cannot be read as a structure ({error}): expected an MRC map, PDB or mmCIF"
-        ) from None
+        reason = f"cannot be read as a structure ({error}): expected an MRC map, PDB or mmCIF"
+        raise TomogramError(f"{file} {reason}") from None
 
 
 def _parted(name: str) -> tuple[str, float | None]:
@@ -169,9 +169,8 @@ def _find(file: str) -> Path:
         raise ConfigError(f"no structure {file!r}; correct its path")
     path = data_folder() / own
     if not path.is_file():
-        raise ConfigError(
-            f"no structure {file!r} in {data_folder()} or in {Path.cwd()}; correct its name or CRYOWAE_DATA"
-        )
+        folders = f"{data_folder()} or in {Path.cwd()}"
+        raise ConfigError(f"no structure {file!r} in {folders}; correct its name or CRYOWAE_DATA")
     return path
 
 
@@ -182,9 +181,8 @@ def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArr
     try:
         structure = gemmi.read_structure(str(path), merge_chain_parts=False)
     except (OSError, RuntimeError, ValueError) as error:
-        raise TomogramError(
-            f"got {path.name}, which cannot be read as PDB or mmCIF ({error}): check the file"
-        ) from error
+        reason = f"which cannot be read as PDB or mmCIF ({error}): check the file"
+        raise TomogramError(f"got {path.name}, {reason}") from error
     if len(structure) == 0 or structure[0].count_atom_sites() == 0:
         raise TomogramError(f"got {path.name} without atoms, expected an atomic model in PDB or mmCIF")
     structure.remove_waters()

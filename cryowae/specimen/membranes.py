@@ -85,7 +85,7 @@ def membrane_distance(shape: Shape, voxel_size: float, rng: np.random.Generator,
     axes = [torch.arange(-COARSE / 2, n + COARSE, COARSE, device=device, dtype=torch.float32) for n in shape]
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     extent = np.array(shape) * voxel_size
-    turn = _turn(rng)
+    turn = np.linalg.qr(rng.normal(0, 1, (3, 3)))[0]  # also left-handed: waves and ellipsoids have no handedness
     if rng.random() < 0.65:
         radius = np.exp(rng.uniform(np.log(200), np.log(900)))
         semi = radius * np.exp(rng.normal(0, 0.2, 3))
@@ -180,8 +180,6 @@ def surface_points(distance: Tensor, voxel_size: float, count: int, rng: np.rand
     """
     near = distance[1:-1, 1:-1, 1:-1].abs() < 0.5 * voxel_size
     where = np.argwhere(near.cpu().numpy()) + 1
-    if len(where) == 0:
-        return np.empty((0, 3)), np.empty((0, 3))
     where = where[rng.permutation(len(where))[:count]]
     normals = np.empty(where.shape)
     for axis in range(3):
@@ -197,8 +195,3 @@ def _local(grid: tuple[Tensor, ...], centre: Array, turn: Array) -> list[Tensor]
     """Coordinates in a turned frame about a centre, voxels."""
     moved = [axis - float(c) for axis, c in zip(grid, centre, strict=True)]
     return [moved[0] * float(r[0]) + moved[1] * float(r[1]) + moved[2] * float(r[2]) for r in turn]
-
-
-def _turn(rng: np.random.Generator) -> Array:
-    """A random orthogonal frame, also left-handed: waves and ellipsoids have no handedness."""
-    return np.asarray(np.linalg.qr(rng.normal(0, 1, (3, 3)))[0])

@@ -188,10 +188,10 @@ def _nucleoprotein(rng: np.random.Generator) -> Residues:
     gap, tilt = np.cbrt(mass) * rng.uniform(4.5, 6.5), rng.normal(0, 0.4, 3)
     axis = np.array([0, 0, 1.0]) + tilt
     axis /= np.linalg.norm(axis)
-    lean = rng.uniform(0.75, 1.3)
+    lean, shift = rng.uniform(0.75, 1.3), gap * axis
 
     def score(p: Points) -> Any:
-        return np.minimum(norm(p * stretch - gap * axis) * lean, norm(p * stretch + gap * axis))
+        return np.minimum(norm(p * stretch - shift) * lean, norm(p * stretch + shift))
 
     return assembly(rng, mass, point_group("C1"), score, nucleic=share)
 

@@ -1,7 +1,14 @@
 """The surroundings of molecules: filaments, whole spheres, beads of gold, and uneven ice.
 
 Beads of colloidal gold are used to align tilt series. They are the darkest objects in a tomogram, with streaks along z.
-Uneven ice is density of low frequency, as from a crowded solution or a bent film.
+The 0.0590 atoms of gold in a cubic angstrom scatter 10.57 angstrom each at zero angle (Peng et al., Acta Cryst. A52,
+1996): 0.624 angstrom per cubic angstrom, less 0.096 of vitreous ice. That is 13 times the 0.0407 of protein (see
+`cryowae.specimen.library`). But a bead is not a weak phase object: the ray through the middle of 100 angstrom of gold
+in ice has a phase shift of 1.65 radians at 300 kV (wavelength times path times 0.528), and the mean of
+`sin(phase) / phase` over the disc, weighted with the phase, is 0.7. So it looks 9 times as dense as protein.
+
+Uneven ice is density of low frequency, as from a crowded solution or a bent film. White noise is smoothed so that waves
+shorter than 300 angstrom have less than 4 % of the amplitude of the longest.
 """
 
 from __future__ import annotations
@@ -19,18 +26,10 @@ from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, Regio
 from cryowae.specimen.procedural import procedural_filament
 
 GOLD = 9.0
-"""Density of gold where protein is 1.
-
-Its 0.0590 atoms in a cubic angstrom scatter 10.57 angstrom each at zero angle (Peng et al., Acta Cryst. A52, 1996):
-0.624 angstrom per cubic angstrom, less 0.096 of vitreous ice. That is 13 times the 0.0407 of protein (see
-`cryowae.specimen.library`). But a bead is not a weak phase object: the ray through the middle of 100 angstrom of gold
-in ice has a phase shift of 1.65 radians at 300 kV (wavelength times path times 0.528), and the mean of
-`sin(phase) / phase` over the disc, weighted with the phase, is 0.7. So it looks 9 times as dense as protein.
-"""
+"""Density of gold where protein is 1."""
 
 LENGTH = 120.0
-"""Standard deviation in angstrom of the Gaussian that smooths white noise to ice: waves shorter than 300 angstrom have
-less than 4 % of the amplitude of the longest."""
+"""Standard deviation in angstrom of the Gaussian that smooths white noise to uneven ice."""
 
 _EDGE = 0.5
 """Standard deviation in voxels of the blur of a bead's surface, against aliasing."""
