@@ -132,9 +132,9 @@ def reconstruct_series(
     angles = tuple(np.asarray(geometry.tilts, np.float64).tolist())
     shape = aligned_shape(stack.data.shape[1:], geometry.matrix, bin)
     if min(shape) < _SMALLEST:
+        small = f"which --bin {bin} makes smaller than {_SMALLEST}; expected a smaller --bin"
         raise TomogramError(
-            f"{stack.path} has images of {stack.data.shape[2]} x {stack.data.shape[1]} pixels, which --bin {bin} makes "
-            f"smaller than {_SMALLEST}; expected a smaller --bin"
+            f"{stack.path} has images of {' x '.join(map(str, stack.data.shape[:0:-1]))} pixels, {small}"
         )
     size = stack.voxel_size * bin
     volume = (max(_SMALLEST, round(THICKNESS / size)) if thickness is None else thickness, *shape)
@@ -179,10 +179,9 @@ def _geometry(stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | Non
         missing = "" if path is None else f": {found.source.name} has none"
         raise TiltError(f"no angles for {stack.path}{missing}; give a tilt file with --tilts")
     elif len(tilts.listed) != images:
-        raise TiltError(
-            f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles; expected one angle an "
-            "image, in the order of the images"
-        )
+        expected = "one angle an image, in the order of the images"
+        got = f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles"
+        raise TiltError(f"{got}; expected {expected}")
     else:
         notes += tilts.notes
         # Warp has the other sign; its alignment files come with the sign of `kz = +tan(t) kx`

@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, spline_filter
 from torch import Tensor
-from torch.nn import functional as F
 
 from cryowae.fourier.resampling import fourier_resample
 
@@ -67,7 +66,7 @@ def _finer(image: Tensor, factor: int) -> tuple[Tensor, tuple[int, int]]:
     befores = [min(_MARGIN * factor, (n - 1) // 2) for n in image.shape]
     pads = [(m, m + -(n + 2 * m) % factor) for n, m in zip(image.shape, befores, strict=True)]
     (top, bottom), (left, right) = pads
-    padded = F.pad(image[None], (left, right, top, bottom), "reflect")
+    padded = torch.nn.functional.pad(image[None], (left, right, top, bottom), "reflect")
     padded = padded * _fade(image.shape[0], *pads[0])[:, None] * _fade(image.shape[1], *pads[1])
     coarse = [n // factor for n in padded.shape[1:]]
     binned = fourier_resample(padded, (1, *coarse)) if factor > 1 else padded

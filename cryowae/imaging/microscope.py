@@ -84,7 +84,7 @@ class Microscope:
             If the number of defocus values is not that of the tilts, the MTF file is bad, critical exposures are not
             known at the voltage, or torch-ctf is missing.
         """
-        imaging, focus = self.imaging, self._defocus_values()
+        imaging, focus = self.imaging, self.defocus_values()
         if focus is None and imaging.dose == 0 and imaging.mtf == "none" and shifts is None:
             return
         # cycles per pixel of the mirrored image
@@ -118,7 +118,7 @@ class Microscope:
         ConfigError
             If there is no defocus.
         """
-        focus = self._defocus_values()
+        focus = self.defocus_values()
         if focus is None:
             raise ConfigError("phase-flip correction needs a defocus and there is none: give one, or leave it out")
         signs = {value: torch.where(self._ctf(value, shape) < 0, -1.0, 1.0).float() for value in set(focus)}
@@ -137,7 +137,7 @@ class Microscope:
         power = torch.deg2rad(torch.tensor(self.angles, device=self.device)).cos() ** -self.imaging.growth
         return power / power.mean()
 
-    def _defocus_values(self) -> Sequence[float] | None:
+    def defocus_values(self) -> Sequence[float] | None:
         """The defocus of each tilt, None for no CTF."""
         imaging, values = self.imaging, self.defocus
         if values is None:

@@ -172,7 +172,7 @@ def projection_weights(config: ReconstructionConfig, angles: Sequence[float], de
         overlaps = [(1 - depth * k * (one - t).sin().abs()[:, None]).clamp(min=0).sum(0) for one in t]
         weights = 1 / torch.stack(overlaps) / depth
     else:
-        weights = _spans(t)[:, None] * _ramp(width)
+        weights = torch.gradient(t)[0][:, None] * _ramp(width)  # the angle that each tilt represents
     window = _WINDOWS.get(config.filter, 0.0)
     gain = torch.exp(-0.5 * (k / (config.falloff or torch.inf)) ** 2)
     gain = gain * (1 - window + window * torch.cos(2 * torch.pi * k))
@@ -263,10 +263,3 @@ def _ramp(width: int) -> Tensor:
     taps[0] = 0.25
     ramp: Tensor = torch.fft.rfft(taps).real
     return ramp
-
-
-def _spans(t: Tensor) -> Tensor:
-    """The angle that each tilt represents, in radians."""
-    gaps = t.diff() / 2
-    ends = torch.cat([gaps[:1], gaps, gaps[-1:]])
-    return ends[1:] + ends[:-1]

@@ -127,8 +127,6 @@ def simulate_tilts(
     if is_stack(tomogram.path, tomogram.header, len(angles)):
         hint = "expected the volume to be projected: `cryowae reconstruct` makes a volume from a tilt series"
         raise TomogramError(f"{tomogram.path} is a stack of {len(tomogram.data)} images; {hint}")
-    if defocus is None and imaging.defocus is not None:
-        defocus = (imaging.defocus,) * len(angles)
     microscope = Microscope(imaging, angles, size, defocus)
     if not (math.isfinite(misalignment) and misalignment >= 0):
         raise ConfigError(f"got a misalignment of {misalignment:g} pixels; expected 0 or more")
@@ -136,11 +134,12 @@ def simulate_tilts(
         got = f"dose {imaging.dose:g} and snr {imaging.snr:g}"
         raise ConfigError(f"Poisson noise needs electrons and contrast, got {got}; expected both above 0")
     microscope.require_possible()
+    focus = microscope.defocus_values()
     path = Path(output) if output else tomogram.path.with_name(f"{stem_of(volume_path)}_simulated.st")
     require_name(path)
     tilts = path.with_suffix(".tlt")
     alignment = path.with_suffix(".xf") if misalignment > 0 else None
-    listed = None if defocus is None else path.with_name(f"{path.stem}_defocus.txt")
+    listed = None if focus is None else path.with_name(f"{path.stem}_defocus.txt")
     for file in filter(None, (path, tilts, alignment, listed)):
         check_output(file, overwrite=overwrite, inputs=(tomogram.path, tilts_path))
 
@@ -174,8 +173,8 @@ def simulate_tilts(
     label = "simulated tilt series"
     write_mrc(path, series.numpy(), voxel_size=size, stack=True, overwrite=overwrite, label=label)
     write_tilts(tilts, angles)
-    if defocus is not None and listed is not None:
-        write_text(listed, "".join(f"{value:.4f}\n" for value in defocus))
+    if focus is not None and listed is not None:
+        write_text(listed, "".join(f"{value:.4f}\n" for value in focus))
     if alignment is not None:
         lines = [f"   1.0000000   0.0000000   0.0000000   1.0000000{-x:12.3f}{-y:12.3f}\n" for y, x in shifts]
         write_text(alignment, "".join(lines))
@@ -196,9 +195,9 @@ def read_defocus(path: str | Path) -> tuple[float, ...]:
 
 
 def _count_electrons(
-    series: Tensor, microscope: Microscope, contrast: float, generator: torch.Generator
+    series: Tensor, microscope: Microscope, std: float, generator: torch.Generator
 ) -> tuple[float, float]:
-    """Replace noise-free images of standard deviation `contrast` by counts of electrons, in place.
+    """Replace noise-free images of standard deviation `std` by counts of electrons, in place.
 
     The expected count is `N (1 + c s)` for a pixel of value `s`, where `N` is `dose` times the area of the pixel,
     and `c` such that the variance of the expected counts over all pixels and tilts is `snr` times that of the
@@ -210,7 +209,7 @@ def _count_electrons(
         `N`, and the share of pixels whose expected count would have been negative and was set to 0.
     """
     electrons = microscope.imaging.dose * microscope.voxel_size**2
-    gain, cut = math.sqrt(microscope.imaging.snr / electrons) / contrast, 0
+    gain, cut = math.sqrt(microscope.imaging.snr / electrons) / std, 0
     for image, variance in zip(series, microscope.noise_variance(), strict=True):
         expected = electrons / variance * (1 + gain * image)
         cut += int((expected < 0).sum())

@@ -20,7 +20,7 @@ from cryowae.fourier.grids import axis_slabs
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.imaging.projection import TiltGeometry, project
 from cryowae.io.memory import require_memory
-from cryowae.progress import SILENT, Progress
+from cryowae.progress import Progress
 from cryowae.tomogram import Tomogram
 
 _PROJECTED_VOXELS = 2**24  # of the volume, at a time
@@ -29,9 +29,7 @@ _MATRIX_VOXELS = 2**20  # columns of the projection matrix, times tilts, that ar
 _BYTES_PER_VOXEL = 4
 
 
-def project_tomogram(
-    tomogram: Tomogram, angles: Sequence[float], level: float = 0.0, progress: Progress = SILENT
-) -> Tensor:
+def project_tomogram(tomogram: Tomogram, angles: Sequence[float], level: float, progress: Progress) -> Tensor:
     """Projections of an opened volume, a few tilts and rows at a time: neither matrix nor volume must fit into memory.
 
     Parameters
@@ -96,16 +94,14 @@ class AxisAngle:
         return f"turned {self.angle:.1f} deg zyx {z:.2f} {y:.2f} {x:.2f}"
 
 
-def rotate_tomogram(
-    tomogram: Tomogram, rotation: AxisAngle, level: float, out: NDArray[Any], progress: Progress
-) -> None:
+def rotate_tomogram(tomogram: Tomogram, turn: AxisAngle, level: float, out: NDArray[Any], progress: Progress) -> None:
     """Write a volume, rotated about its centre `(n - 1) / 2`, by trilinear interpolation.
 
     Parameters
     ----------
     tomogram
         The volume. It is read into memory; the result is written a few sections at a time.
-    rotation
+    turn
         The rotation.
     level
         Value beyond the box.
@@ -128,4 +124,4 @@ def rotate_tomogram(
         # positions are counted from the centre of the output, which is a slab here
         shift = torch.tensor([[(z - slab.start - slab.stop) / 2, 0.0, 0.0]])
         shape = (slab.stop - slab.start, y, x)
-        out[slab] = (rotate(volume[None], rotation.matrix[None], shape=shape, shift=shift)[0] + level).numpy()
+        out[slab] = (rotate(volume[None], turn.matrix[None], shape=shape, shift=shift)[0] + level).numpy()

@@ -73,22 +73,6 @@ def assembly(
     return everything, np.tile(np.concatenate(weights), len(ops))
 
 
-def random_helix(rng: Generator, microtubule: bool) -> tuple[Points, Points, float, float, float]:
-    """Points and weights of a subunit, and radius, rise and twist of its helix."""
-    if microtubule:
-        # three-start lattice, left-handed, monomers of 41 angstrom (Chretien & Wade 1991), on one start
-        n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))
-        steps = pow(3, -1, n)
-        points, weights = assembly(rng, 55, point_group("C1"), lambda p: norm(p * [1.0, 0.85, 0.85]), (8, 13))
-        return points, weights, 112.0 * n / 13, 41 / n, -360 / n * steps
-    kinds = [(17.0, 27.5, -166.7, 42.0), (19.0, 24.0, 170.0, 38.0), (42.0, 5.5, -65.5, 42.0), (22.0, 13.0, 100.0, 30.0)]
-    radius, rise, twist, mass = kinds[int(rng.choice(4, p=[0.55, 0.15, 0.15, 0.15]))]
-    factor = rng.uniform(0.9, 1.15)
-    mass *= factor**3
-    points, weights = assembly(rng, mass, point_group("C1"), lambda p: norm(p * [0.8, 1.0, 1.2]), (8, 16))
-    return points, weights, radius * factor, rise * factor, twist + rng.uniform(-1, 1)
-
-
 def _grow(rng: Generator, radii: Points, ops: Points, score: Score) -> Points:
     """`(n, 3)` centres of domains in contact."""
     tries = rng.normal(0, 1, (400, 3)) * 60
@@ -153,8 +137,7 @@ def fold(rng: Generator, masses: Points, element: Element, frames: Points, flat:
 def _spread(pool: Points, scaled: Points, count: int) -> Points:
     """`(b, count, 3)`: farthest-point sampling of each pool."""
     batch = np.arange(len(pool))
-    first = np.zeros(len(pool), dtype=int)
-    order = [first]
+    order = [np.zeros(len(pool), dtype=int)]
     nearest = np.full(pool.shape[:2], np.inf)
     for _ in range(count - 1):
         latest = scaled[batch, order[-1]][:, None]

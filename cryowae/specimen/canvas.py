@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.config import SceneConfig
-from cryowae.fourier.grids import Device
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.specimen.structures import Structure
 
@@ -77,7 +76,7 @@ class Canvas:
         Where the density is. Labels and half-resolution occupancy are on the CPU.
     """
 
-    def __init__(self, config: SceneConfig, rng: np.random.Generator, device: Device = "cpu") -> None:
+    def __init__(self, config: SceneConfig, rng: np.random.Generator, device: torch.device | str = "cpu") -> None:
         self.config, self.rng, self.device = config, rng, device
         self.spin = torch.Generator().manual_seed(int(rng.integers(2**62)))
         self.shape, self.voxel_size = config.extent, config.voxel_size

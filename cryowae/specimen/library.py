@@ -132,7 +132,15 @@ def structure_from_model(path: str | Path, voxel_size: float, *, assembly: str |
 
 
 def _load(name: str) -> Structure:
-    file, voxel_size = _parted(name)
+    """The structure of `path` or `path@voxel_size`."""
+    file, at, size = name.rpartition("@")
+    voxel_size: float | None = None
+    try:
+        voxel_size = float(size if at else "")
+    except ValueError:  # no size, or an @ in the name of the file
+        file = name
+    if voxel_size is not None and not voxel_size > 0:
+        raise ConfigError(f"got {name!r}, expected a voxel size in angstrom after @, such as {file}@8")
     path = _find(file)
     try:
         if path.name.removesuffix(".gz").endswith((".pdb", ".cif")):
@@ -146,18 +154,6 @@ def _load(name: str) -> Structure:
     except (OSError, ValueError) as error:
         reason = f"cannot be read as a structure ({error}): expected an MRC map, PDB or mmCIF"
         raise TomogramError(f"{file} {reason}") from None
-
-
-def _parted(name: str) -> tuple[str, float | None]:
-    """Path and voxel size of `path@voxel_size`."""
-    file, at, size = name.rpartition("@")
-    try:
-        voxel_size = float(size if at else "")
-    except ValueError:  # no size, or an @ in the name of the file
-        return name, None
-    if not voxel_size > 0:
-        raise ConfigError(f"got {name!r}, expected a voxel size in angstrom after @, such as {file}@8")
-    return file, voxel_size
 
 
 def _find(file: str) -> Path:

@@ -15,8 +15,7 @@ from cryowae.specimen.structures import Structure
 from cryowae.specimen.surroundings import Sphere, draw_ball, free_spot, refined
 
 VESICLES = (150.0, 400.0)
-"""Radii of vesicles in angstrom, to the middle of the membrane: from the smallest stable ones to larger than a synaptic
-vesicle."""
+"""Radii of vesicles in angstrom, to the middle of the membrane: the smallest stable ones to large synaptic ones."""
 
 COARSE = 4
 """The distance, which is smooth, is computed at every so many voxels and interpolated."""

@@ -13,17 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryowae.specimen.assembly import (
-    PROTEIN,
-    Points,
-    Residues,
-    assembly,
-    domain_radius,
-    fold,
-    norm,
-    point_group,
-    random_helix,
-)
+from cryowae.specimen.assembly import PROTEIN, Points, Residues, assembly, domain_radius, fold, norm, point_group
 from cryowae.specimen.structures import Structure, density_of_points, normalised
 
 PACKING = 0.7
@@ -94,10 +84,26 @@ def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str =
     kind
         "filament" or "microtubule".
     """
-    points, weights, radius, rise, twist = random_helix(rng, kind == "microtubule")
+    points, weights, radius, rise, twist = _random_helix(rng, kind == "microtubule")
     density = density_of_points(points[:, ::-1], weights / PACKING, voxel_size)
     subunit = Structure.from_density(kind, density, voxel_size, keep_centre=True)
     return Filament(subunit, radius, rise, twist)
+
+
+def _random_helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, Points, float, float, float]:
+    """Points and weights of a subunit, and radius, rise and twist of its helix."""
+    if microtubule:
+        # three-start lattice, left-handed, monomers of 41 angstrom (Chretien & Wade 1991), on one start
+        n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))
+        steps = pow(3, -1, n)
+        points, weights = assembly(rng, 55, point_group("C1"), lambda p: norm(p * [1.0, 0.85, 0.85]), (8, 13))
+        return points, weights, 112.0 * n / 13, 41 / n, -360 / n * steps
+    kinds = [(17.0, 27.5, -166.7, 42.0), (19.0, 24.0, 170.0, 38.0), (42.0, 5.5, -65.5, 42.0), (22.0, 13.0, 100.0, 30.0)]
+    radius, rise, twist, mass = kinds[int(rng.choice(4, p=[0.55, 0.15, 0.15, 0.15]))]
+    factor = rng.uniform(0.9, 1.15)
+    mass *= factor**3
+    points, weights = assembly(rng, mass, point_group("C1"), lambda p: norm(p * [0.8, 1.0, 1.2]), (8, 16))
+    return points, weights, radius * factor, rise * factor, twist + rng.uniform(-1, 1)
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -188,16 +194,16 @@ def _nucleoprotein(rng: np.random.Generator) -> Residues:
     gap, tilt = np.cbrt(mass) * rng.uniform(4.5, 6.5), rng.normal(0, 0.4, 3)
     axis = np.array([0, 0, 1.0]) + tilt
     axis /= np.linalg.norm(axis)
-    lean, shift = rng.uniform(0.75, 1.3), gap * axis
+    lean = rng.uniform(0.75, 1.3)
 
     def score(p: Points) -> Any:
-        return np.minimum(norm(p * stretch - shift) * lean, norm(p * stretch + shift))
+        return np.minimum(norm(p * stretch - gap * axis) * lean, norm(p * stretch + gap * axis))
 
     return assembly(rng, mass, point_group("C1"), score, nucleic=share)
 
 
 def _segment(rng: np.random.Generator, microtubule: bool = False) -> Residues:
-    points, weights, radius, rise, twist = random_helix(rng, microtubule)
+    points, weights, radius, rise, twist = _random_helix(rng, microtubule)
     count = int(rng.uniform(250, 350) / rise)
     points[:, 0] += radius
     turns = Rotation.from_rotvec(np.outer(np.radians(twist) * np.arange(count), [0, 0, 1])).as_matrix()

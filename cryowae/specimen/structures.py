@@ -18,6 +18,7 @@ from torch import Tensor
 from cryowae.fourier.resampling import fourier_resample, low_pass
 
 Array = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 EDGE = 0.1
 """Density above which a voxel belongs to the molecule when its extent is measured."""
@@ -129,9 +130,7 @@ def normalised(density: Array, voxel_size: float) -> Array:
     return np.asarray(positive * soft / positive[inside].mean(), dtype=np.float32)
 
 
-def density_of_points(
-    points: NDArray[np.floating], weights: NDArray[np.floating], voxel_size: float, resolution: float | None = None
-) -> NDArray[np.float32]:
+def density_of_points(points: Floats, weights: Floats, voxel_size: float, resolution: float | None = None) -> Array:
     """Density of Gaussian points, alias-free: drawn at twice the sampling, smoothed and cropped in Fourier space.
 
     Parameters

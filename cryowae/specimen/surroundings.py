@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, Region, overlap, random_frame
 from cryowae.specimen.procedural import procedural_filament
@@ -31,8 +30,7 @@ GOLD = 9.0
 LENGTH = 120.0
 """Standard deviation in angstrom of the Gaussian that smooths white noise to uneven ice."""
 
-_EDGE = 0.5
-"""Standard deviation in voxels of the blur of a bead's surface, against aliasing."""
+_EDGE = 0.5  # standard deviation in voxels of the blur of a bead's surface, against aliasing
 
 
 Profile = Callable[[Tensor], Tensor]
@@ -138,7 +136,7 @@ def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rn
 def refined(coarse: Tensor, step: int) -> Tensor:
     """`(step (n - 1) + 1, ...)`: a volume interpolated between `(n, ...)` samples that lie `step` voxels apart."""
     size = [step * (n - 1) + 1 for n in coarse.shape]
-    return interpolate(coarse[None, None], size=size, mode="trilinear", align_corners=True)[0, 0]
+    return torch.nn.functional.interpolate(coarse[None, None], size, mode="trilinear", align_corners=True)[0, 0]
 
 
 def free_spot(canvas: Canvas, reach: float) -> Position | None:
