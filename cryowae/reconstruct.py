@@ -144,7 +144,12 @@ def reconstruct_series(
     inputs = [source for source in (stack.path, tilts_path, alignment) if source is not None]
     for one in (path, *halved):
         check_output(one, overwrite=overwrite, inputs=inputs)
-    beside = _angles_file(path, tilts, angles, overwrite)
+    beside = path.with_suffix(".tlt")
+    own = beside.exists() and tilts is not None and beside.samefile(tilts.source)  # the user's own file stays
+    if own and tilts is not None and not _agree(angles, tilts.angles):
+        raise OutputError(f"{beside}, the input, would be replaced by other angles; give another --output")
+    if not own:
+        check_output(beside, overwrite=overwrite)
 
     images = _align(stack, geometry, shape, bin, progress)
     label = f"weighted back-projection, {len(angles)} tilts {angles[0]:.1f}..{angles[-1]:.1f}, {config.filter}"
@@ -155,11 +160,10 @@ def reconstruct_series(
             writer = MrcWriter(one, volume, voxel_size=size, overwrite=overwrite, label=label)
             targets.append((files.enter_context(writer).data, images[part], angles[part]))
         _fill(targets, config, place, progress)
-    if beside is not None:
+    if not own:
         write_tilts(beside, angles)
     notes, seconds = (*stack.notes, *geometry.notes), time.monotonic() - started
-    tilted = path.with_suffix(".tlt")
-    return ReconstructResult(path, halved, tilted, volume, size, angles, notes=notes, seconds=seconds)
+    return ReconstructResult(path, halved, beside, volume, size, angles, notes=notes, seconds=seconds)
 
 
 def _geometry(stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | None, flip: bool) -> Alignment:
@@ -195,17 +199,6 @@ def _geometry(stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | Non
 
 def _agree(angles: Sequence[float] | NDArray[np.float64], listed: Sequence[float]) -> bool:
     return len(angles) == len(listed) and bool(np.abs(np.subtract(angles, listed)).max() < _SAME)
-
-
-def _angles_file(path: Path, tilts: TiltAngles | None, angles: tuple[float, ...], overwrite: bool) -> Path | None:
-    """Where the angles are to be written; None if this is the user's own file and has the same angles."""
-    beside = path.with_suffix(".tlt")
-    if tilts is None or not beside.exists() or not beside.samefile(tilts.source):
-        check_output(beside, overwrite=overwrite)
-        return beside
-    if not _agree(angles, tilts.angles):
-        raise OutputError(f"{beside}, the input, would be replaced by other angles; give another --output")
-    return None
 
 
 def _align(stack: MrcVolume, alignment: Alignment, shape: tuple[int, int], factor: int, progress: Progress) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,8 @@ def acquisition_order(angles: Sequence[float], scheme: str) -> tuple[int, ...]:
     up, down = list(range(start + 1, count)), list(range(start - 1, -1, -1))
     if scheme == "bidirectional":
         return (start, *up, *down)
-    order, sides, turn = [start], (up, down, down, up), 0
-    while up or down:
-        side = sides[turn % 4] or up or down
-        order.append(side.pop(0))
-        turn += 1
-    return tuple(order)
+    sides = islice(cycle((up, down, down, up)), count - 1)
+    return (start, *((side or up or down).pop(0) for side in sides))
 
 
 def accumulated_dose(angles: Sequence[float], dose: float, scheme: str) -> tuple[float, ...]:

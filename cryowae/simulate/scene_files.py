@@ -23,6 +23,7 @@ from cryowae.io.tilts import write_tilts
 from cryowae.progress import SILENT, Outcome, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet
 from cryowae.specimen.builder import Specimen, build_specimen, observe_specimen, require_possible
+from cryowae.specimen.library import load_library
 
 
 class ScenePaths(NamedTuple):
@@ -124,9 +125,10 @@ def simulate_scene(
         check_output(path, overwrite=overwrite)
     if config.molecules.library:
         progress.say(f"reading {len(config.molecules.library)} structures")
+    library = load_library(config.molecules.library)
     size = " x ".join(map(str, config.shape[::-1]))
     progress.say(f"placing molecules in {size} voxels of {config.voxel_size:g} Å")
-    specimen = build_specimen(config, device=device)
+    specimen = build_specimen(config, library, device)
     progress.say(f"simulating the tilt series of {len(specimen.particles)} particles")
     with TemporaryDirectory(prefix=f".{config.name}.", suffix=".partial", dir=folder) as scratch:
         made = ScenePaths.within(Path(scratch), config.name)

@@ -194,9 +194,7 @@ def read_defocus(path: str | Path) -> tuple[float, ...]:
     return tuple(value for (value,) in read_rows(path, "defocus", lambda line: [line], expected))
 
 
-def _count_electrons(
-    series: Tensor, microscope: Microscope, std: float, generator: torch.Generator
-) -> tuple[float, float]:
+def _count_electrons(series: Tensor, microscope: Microscope, std: float, rng: torch.Generator) -> tuple[float, float]:
     """Replace noise-free images of standard deviation `std` by counts of electrons, in place.
 
     The expected count is `N (1 + c s)` for a pixel of value `s`, where `N` is `dose` times the area of the pixel,
@@ -213,5 +211,5 @@ def _count_electrons(
     for image, variance in zip(series, microscope.noise_variance(), strict=True):
         expected = electrons / variance * (1 + gain * image)
         cut += int((expected < 0).sum())
-        image.copy_(torch.poisson(expected.clamp(min=0), generator=generator))
+        image.copy_(torch.poisson(expected.clamp(min=0), generator=rng))
     return electrons, cut / series.numel()

@@ -24,10 +24,9 @@ from cryowae.imaging.microscope import Microscope
 from cryowae.imaging.observation import ForwardModel, Observation
 from cryowae.imaging.projection import tilt_angles
 from cryowae.io.memory import require_memory
-from cryowae.specimen.canvas import Canvas, Particle
+from cryowae.specimen.canvas import Canvas, Particle, place_molecules
 from cryowae.specimen.library import load_library
 from cryowae.specimen.membranes import add_membrane, add_vesicle
-from cryowae.specimen.placement import place_molecules
 from cryowae.specimen.procedural import procedural_structure
 from cryowae.specimen.structures import Structure
 from cryowae.specimen.surroundings import GOLD, Sphere, add_bead, add_filament, gold_density, uneven_ice
@@ -189,9 +188,7 @@ def _require_large(config: SceneConfig) -> None:
         raise ConfigError(f"got a scene of shape {config.shape}, expected at least {SMALLEST} voxels along each axis")
 
 
-def _structures(
-    config: SceneConfig, library: Sequence[Structure], rng: Generator
-) -> tuple[list[Structure], list[Structure]]:
+def _structures(config: SceneConfig, library: Sequence[Structure], rng: Generator) -> tuple[list[Structure], ...]:
     """Molecules and membrane proteins at the scene's voxel size; names that occur several times get numbers."""
     size = config.voxel_size
     made = [procedural_structure(rng, size) for _ in range(config.molecules.procedural)]

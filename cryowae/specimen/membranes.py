@@ -153,17 +153,16 @@ def add_vesicle(canvas: Canvas) -> Sphere | None:
     bilayer, size = random_bilayer(canvas.rng), canvas.voxel_size
     smallest, largest = VESICLES
     length = np.exp(canvas.rng.uniform(np.log(smallest), np.log(largest)))
-    while True:
-        radius = float(length / size)
-        reach = radius + (bilayer.spacing / 2 + 3 * bilayer.width) / size + 1.5  # as far as the leaflets' tails
-        centre = free_spot(canvas, reach)
-        if centre is not None or length <= smallest:
-            break
+    tail = (bilayer.spacing / 2 + 3 * bilayer.width) / size  # how far the leaflets' tails reach
+    while (centre := free_spot(canvas, float(length / size) + tail + 1.5)) is None:
+        if length <= smallest:
+            return None
         length = max(0.85 * length, smallest)
-    if centre is None:
-        return None
+    radius = float(length / size)
     shell = (radius - bilayer.reach / size, radius + bilayer.reach / size)
-    draw_ball(canvas, centre, lambda r: bilayer.density((r - radius) * size, size), reach, shell, MEMBRANE)
+    draw_ball(
+        canvas, centre, lambda r: bilayer.density((r - radius) * size, size), radius + tail + 1.5, shell, MEMBRANE
+    )
     return Sphere(centre, radius)
 
 
