@@ -132,9 +132,9 @@ def reconstruct_series(
     angles = tuple(np.asarray(geometry.tilts, np.float64).tolist())
     shape = aligned_shape(stack.data.shape[1:], geometry.matrix, bin)
     if min(shape) < _SMALLEST:
-        small = f"which --bin {bin} makes smaller than {_SMALLEST}; expected a smaller --bin"
+        smaller = f"which --bin {bin} makes smaller than {_SMALLEST}; expected a smaller --bin"
         raise TomogramError(
-            f"{stack.path} has images of {' x '.join(map(str, stack.data.shape[:0:-1]))} pixels, {small}"
+            f"{stack.path} has images of {stack.data.shape[2]} x {stack.data.shape[1]} pixels, {smaller}"
         )
     size = stack.voxel_size * bin
     volume = (max(_SMALLEST, round(THICKNESS / size)) if thickness is None else thickness, *shape)
@@ -154,9 +154,8 @@ def reconstruct_series(
     images = _align(stack, geometry, shape, bin, progress)
     label = f"weighted back-projection, {len(angles)} tilts {angles[0]:.1f}..{angles[-1]:.1f}, {config.filter}"
     with ExitStack() as files:
-        parts = (slice(None), slice(0, None, 2), slice(1, None, 2))
         targets = []
-        for one, part in zip((path, *halved), parts, strict=False):
+        for one, part in zip((path, *halved), (slice(None), slice(0, None, 2), slice(1, None, 2)), strict=False):
             writer = MrcWriter(one, volume, voxel_size=size, overwrite=overwrite, label=label)
             targets.append((files.enter_context(writer).data, images[part], angles[part]))
         _fill(targets, config, place, progress)
@@ -183,9 +182,8 @@ def _geometry(stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | Non
         missing = "" if path is None else f": {found.source.name} has none"
         raise TiltError(f"no angles for {stack.path}{missing}; give a tilt file with --tilts")
     elif len(tilts.listed) != images:
-        expected = "one angle an image, in the order of the images"
         got = f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles"
-        raise TiltError(f"{got}; expected {expected}")
+        raise TiltError(f"{got}; expected one angle an image, in the order of the images")
     else:
         notes += tilts.notes
         # Warp has the other sign; its alignment files come with the sign of `kz = +tan(t) kx`

@@ -186,8 +186,7 @@ def apply_transfer(series: Tensor, transfer: Tensor) -> Tensor:
     tilts, y, x = series.shape[-3:]
     if transfer.shape != (tilts, 2 * y, x + 1):
         raise ValueError(f"got a transfer {tuple(transfer.shape)}, expected {(tilts, 2 * y, x + 1)} for these images")
-    images = [filter_image(series[..., tilt, :, :], transfer[tilt]) for tilt in range(tilts)]
-    return torch.stack(images, dim=-3)
+    return torch.stack([filter_image(series[..., tilt, :, :], transfer[tilt]) for tilt in range(tilts)], dim=-3)
 
 
 def filter_image(image: Tensor, factor: Tensor) -> Tensor:

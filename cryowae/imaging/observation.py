@@ -121,8 +121,7 @@ class ForwardModel:
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
         """`(count, tilts, y, x)` images of white noise, with the variance of `Microscope.noise_variance`."""
-        shape = (count, len(self.angles), *self.config.shape[1:])
-        noise = torch.randn(shape, generator=generator, device=self.device)
+        noise = torch.randn(count, len(self.angles), *self.config.shape[1:], generator=generator, device=self.device)
         return noise * self.microscope.noise_variance().sqrt()[:, None, None]
 
     def observe(self, density: Tensor, generator: torch.Generator, gold: Tensor | None = None) -> Observation:

@@ -184,8 +184,7 @@ def projection_weights(config: ReconstructionConfig, angles: Sequence[float], de
 
 def even_tilts(tilt_min: float, tilt_max: float, step: float) -> tuple[float, ...]:
     """Angles from `tilt_min` to `tilt_max` in steps of `step` degrees, both ends included when the step divides."""
-    count = int((tilt_max - tilt_min) / step + 1e-6) + 1
-    return tuple(tilt_min + step * i for i in range(count))
+    return tuple(tilt_min + step * i for i in range(int((tilt_max - tilt_min) / step + 1e-6) + 1))
 
 
 def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
@@ -237,8 +236,7 @@ def _cubic(past: Tensor) -> Tensor:
     """`(..., 4)`: the cubic B-spline at the pixels -1, 0, 1 and 2, for a point `past` the pixel 0."""
     # its aliases around the sampling frequency are much weaker than those of linear interpolation
     far, near = 1 - past, past
-    spline = [far**3, 4 - 3 * near**2 * (2 - near), 4 - 3 * far**2 * (2 - far), near**3]
-    return torch.stack(spline, -1) / 6
+    return torch.stack([far**3, 4 - 3 * near**2 * (2 - near), 4 - 3 * far**2 * (2 - far), near**3], -1) / 6
 
 
 def _filter_rows(series: Tensor, response: Tensor) -> Tensor:

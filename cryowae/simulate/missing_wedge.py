@@ -139,7 +139,8 @@ def simulate_wedge(
     if noise is not None and not (math.isfinite(noise) and noise > 0):
         raise ConfigError(f"got a signal-to-noise ratio of {noise:g}, expected more than 0: give for example 0.1")
     tomogram = source if isinstance(source, Tomogram) else open_tomogram(source, need_wedge=False)
-    path = tomogram.path.with_name(f"{stem_of(tomogram.path)}_wedge.mrc") if output is None else Path(output)
+    name, size = stem_of(tomogram.path), tomogram.voxel_size
+    path = tomogram.path.with_name(f"{name}_wedge.mrc") if output is None else Path(output)
     require_name(path)
     mask, picture = path.with_name(f"{path.stem}_mask.mrc"), path.with_suffix(".png")
     rotation = None if rotate is None else AxisAngle.random(rotate)
@@ -148,9 +149,7 @@ def simulate_wedge(
         check_output(target, overwrite=overwrite, inputs=(tomogram.path,))
     level = float(np.median(sample_rows(tomogram.data, 2_000_000)))
     label = _label(wedge, noise, rotation)
-    writer = partial(
-        MrcWriter, shape=tomogram.shape, voxel_size=tomogram.voxel_size, like=tomogram.header, overwrite=overwrite
-    )
+    writer = partial(MrcWriter, shape=tomogram.shape, voxel_size=size, like=tomogram.header, overwrite=overwrite)
     specimen, sigma = tomogram, 0.0
     with ExitStack() as files:
         if rotation is not None and turned is not None:
@@ -167,7 +166,7 @@ def simulate_wedge(
         # always zyx: a reversed axis of the file would move zero frequency
         masked = files.enter_context(writer(mask, axes="zyx", label=f"mask, k = 0 at n // 2, {_label(wedge)}")).data
         share = _fill_mask(wedge, masked)
-        tilts, size, name = (wedge.tilt_min, wedge.tilt_max), tomogram.voxel_size, stem_of(tomogram.path)
+        tilts = (wedge.tilt_min, wedge.tilt_max)
         draw_wedge(picture, specimen.data, result, tilts, voxel_size=size, title=name, note=label)
     notes, seconds = tomogram.notes, time.monotonic() - started
     return WedgeResult(path, mask, picture, turned, rotation, wedge, share, sigma, notes=notes, seconds=seconds)

@@ -186,8 +186,7 @@ def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
     write_tilts(paths.angles, seen.angles)
     write_text(paths.particles, particle_table(specimen, config))
     values = SceneConfig.model_validate({name: getattr(config, name) for name in SceneConfig.model_fields})
-    again = "# `cryowae simulate scene` gives the files beside this one again from it\n"
     text = yaml.safe_dump(values.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text(paths.config, again + text)
+    write_text(paths.config, f"# `cryowae simulate scene` gives the files beside this one again from it\n{text}")
     entries = [SheetEntry("ground truth", truth), SheetEntry("tomogram", -tomogram.cpu().numpy())]
     draw_contact_sheet(paths.picture, entries, voxel_size=size, title=config.name)

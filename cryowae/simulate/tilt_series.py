@@ -151,8 +151,8 @@ def simulate_tilts(
     # whole thousandths of a pixel, as they are written
     shifts = np.round(np.random.default_rng(seed).normal(0, misalignment, (len(angles), 2)), 3)
     images = progress.track("microscope", series.unbind(), "tilts")
-    moves = shifts.tolist() if alignment else None
-    for image, factor in zip_longest(images, microscope.transfers(tomogram.shape[1:], moves)):
+    transfers = microscope.transfers(tomogram.shape[1:], shifts.tolist() if alignment else None)
+    for image, factor in zip_longest(images, transfers):
         if factor is not None:
             image.copy_(filter_image(image, factor))
     contrast = float(series.std())
@@ -170,8 +170,7 @@ def simulate_tilts(
         for image, variance in zip(series, microscope.noise_variance(), strict=True):
             image += contrast / math.sqrt(snr) * variance.sqrt() * torch.randn(image.shape, generator=generator)
 
-    label = "simulated tilt series"
-    write_mrc(path, series.numpy(), voxel_size=size, stack=True, overwrite=overwrite, label=label)
+    write_mrc(path, series.numpy(), voxel_size=size, stack=True, overwrite=overwrite, label="simulated tilt series")
     write_tilts(tilts, angles)
     if focus is not None and listed is not None:
         write_text(listed, "".join(f"{value:.4f}\n" for value in focus))

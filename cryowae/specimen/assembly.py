@@ -55,8 +55,7 @@ def assembly(
     drawn = np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]), int(mass / sizes[0]) + 2))
     count = max(int(np.searchsorted(np.cumsum(drawn), mass)), 1)
     masses = drawn[:count] * mass / drawn[:count].sum()
-    radii = domain_radius(masses)
-    centres = _grow(rng, radii, ops, score)
+    centres = _grow(rng, domain_radius(masses), ops, score)
     points, weights = [], []
     is_nucleic = np.zeros(count, dtype=bool)
     if nucleic > 0:  # nucleic acid fills the middle, protein the surface
@@ -68,8 +67,7 @@ def assembly(
             for centre, domain in zip(centres[chosen], fold(rng, masses[chosen], element, frames[chosen]), strict=True):
                 points.append(centre + domain)
                 weights.append(np.full(len(domain), element.volume * element.contrast))
-    unit = np.concatenate(points)
-    everything = (unit @ ops.transpose(0, 2, 1)).reshape(-1, 3)
+    everything = (np.concatenate(points) @ ops.transpose(0, 2, 1)).reshape(-1, 3)
     return everything, np.tile(np.concatenate(weights), len(ops))
 
 
@@ -104,15 +102,13 @@ def fold(rng: Generator, masses: Points, element: Element, frames: Points, flat:
 
     `frames` are the orientations of the bundles, `flat` the length along z that a bundle spans (0: compact).
     """
-    per_residue = 0.11 if element is PROTEIN else 0.32
-    residues = np.maximum(masses / per_residue, 8)
+    residues = np.maximum(masses / (0.11 if element is PROTEIN else 0.32), 8)
     volume = residues * element.volume
-    radius = np.cbrt(3 * volume / (4 * np.pi))
     each = max(int(element.length / element.rise), 1) if flat == 0 else int(flat / element.rise)
     rods = np.maximum(np.rint(residues / each).astype(int), 1)
     shape = np.exp(rng.normal(0, 0.22, (len(masses), 3)))
     shape /= np.cbrt(shape.prod(1))[:, None]
-    axes = radius[:, None] * shape
+    axes = np.cbrt(3 * volume / (4 * np.pi))[:, None] * shape
     if flat > 0:
         axes = np.stack([np.sqrt(volume / flat / np.pi)] * 2 + [np.full(len(masses), 1e-3)], 1)
     length = element.length if flat == 0 else flat

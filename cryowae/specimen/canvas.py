@@ -148,8 +148,7 @@ class Canvas:
         source, scale = fine.density.to(self.device), fine.voxel_size / self.voxel_size
         side = self._side(structure)
         each = max(BATCH["cuda" if "cuda" in str(self.device) else "cpu"] // side**3, 1)
-        moves = torch.from_numpy(shifts).float()
-        for turns, shift in zip(rotations.split(each), moves.split(each), strict=True):
+        for turns, shift in zip(rotations.split(each), torch.from_numpy(shifts).float().split(each), strict=True):
             copies, shift = source.expand(len(turns), -1, -1, -1), shift.to(self.device)
             boxes = rotate(copies, turns.to(self.device), shape=(side, side, side), scale=scale, shift=shift)
             yield from zip(boxes, (boxes > LEVEL).cpu().numpy(), strict=True)
@@ -161,8 +160,7 @@ class Canvas:
             return None
         low, high = where.min(0), where.max(0) + 1
         tight = mask[tuple(map(slice, low, high))]
-        wider = self.shape[2] > self.config.shape[2]
-        overhang = wider if self.config.overhang is None else self.config.overhang
+        overhang = self.shape[2] > self.config.shape[2] if self.config.overhang is None else self.config.overhang
         loose = np.array([0, overhang, overhang]) * (high - low) // 2
         first, last = -loose, np.array(self.shape) // 2 - (high - low) + loose
         if (last < first).any():
@@ -269,8 +267,7 @@ def _draw(structures: Sequence[Structure], volume: float, limit: int, canvas: Ca
     # between equal numbers (0) and equal volumes (1), which would be nearly all small ones
     share = (rng.dirichlet(np.full(len(sizes), 0.8)) + 1e-3) / sizes**0.6
     chance = share / share.sum()
-    expected = volume / (chance @ sizes)
-    most = int(np.ceil(expected * 1.5)) + 5
+    most = int(np.ceil(volume / (chance @ sizes) * 1.5)) + 5
     drawn = rng.choice(len(sizes), min(most, 30_000), p=chance)
     drawn = drawn[: int(np.searchsorted(np.cumsum(sizes[drawn]), volume)) + 1][:limit]
     counts = np.bincount(drawn, minlength=len(sizes))

@@ -97,8 +97,7 @@ def structure_from_map(path: str | Path, *, voxel_size: float | None = None) -> 
         raise TomogramError(f"got {path.name} without a density in it, expected a map in three dimensions")
     if not voxel > 0:
         raise TomogramError(f"got {path.name} with voxel size {voxel}, expected angstrom: name it {path.name}@SIZE")
-    density = normalised(data, voxel)
-    return Structure.from_density(path.name.split(".")[0], density, voxel)
+    return Structure.from_density(path.name.split(".")[0], normalised(data, voxel), voxel)
 
 
 def structure_from_model(path: str | Path, voxel_size: float, *, assembly: str | None = None) -> Structure:
@@ -126,8 +125,7 @@ def structure_from_model(path: str | Path, voxel_size: float, *, assembly: str |
     """
     path = Path(path)
     points, weights = _atoms(path, assembly)
-    centre = (points.min(0) + points.max(0)) / 2
-    density = density_of_points(points - centre, weights, voxel_size)
+    density = density_of_points(points - (points.min(0) + points.max(0)) / 2, weights, voxel_size)
     return Structure.from_density(path.name.split(".")[0], density, voxel_size)
 
 
@@ -144,9 +142,8 @@ def _load(name: str) -> Structure:
     path = _find(file)
     try:
         if path.name.removesuffix(".gz").endswith((".pdb", ".cif")):
-            model = structure_from_model(path, FINEST)
-            density = normalised(model.density.numpy(), FINEST)  # the same contrast as a map
-            return Structure.from_density(model.name, density, FINEST)
+            model = structure_from_model(path, FINEST)  # gets the same contrast as a map
+            return Structure.from_density(model.name, normalised(model.density.numpy(), FINEST), FINEST)
         return structure_from_map(path, voxel_size=voxel_size)
     except ImportError:
         hint = 'install it by pip install "cryowae[simulate]"'
@@ -186,10 +183,8 @@ def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArr
     if assembly is not None:
         found = {one.name: one for one in structure.assemblies}
         if assembly not in found:
-            raise TomogramError(
-                f"got assembly {assembly!r} of {path.name}, expected one that the file describes: "
-                + (", ".join(found) or "none")
-            )
+            described = f"expected one that the file describes: {', '.join(found) or 'none'}"
+            raise TomogramError(f"got assembly {assembly!r} of {path.name}, {described}")
         operators = [operator for part in found[assembly].generators for operator in part.operators]
         for operator, matrix in zip(operators, _remark_350(structure.raw_remarks, assembly), strict=False):
             operator.transform.mat.fromlist(matrix[:, :3].tolist())
@@ -209,10 +204,7 @@ def _remark_350(remarks: list[str], assembly: str) -> NDArray[np.float64]:
     Numbers are found by their form and not by their column: large capsids shift the columns from the hundredth
     operator on.
     """
-    name, rows = "1", []
-    for line in remarks:
-        if line.startswith("REMARK 350 BIOMOLECULE:"):
-            name = line.split(":")[1].split()[0].rstrip(",")
-        elif line.startswith("REMARK 350   BIOMT") and name == assembly:
-            rows.append([float(number) for number in re.findall(r"-?\d+\.\d+", line[19:])])
-    return np.array(rows).reshape(-1, 3, 4)
+    before, *parts = re.split(r"REMARK 350 BIOMOLECULE: *(\w+).*", "\n".join(remarks))
+    texts = {"1": before} | dict(zip(parts[::2], parts[1::2], strict=True))
+    rows = " ".join(re.findall("REMARK 350   BIOMT(.*)", texts.get(assembly, "")))
+    return np.array(re.findall(r"-?\d+\.\d+", rows), np.float64).reshape(-1, 3, 4)

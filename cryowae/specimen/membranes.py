@@ -159,10 +159,9 @@ def add_vesicle(canvas: Canvas) -> Sphere | None:
             return None
         length = max(0.85 * length, smallest)
     radius = float(length / size)
+    reach = radius + tail + 1.5
     shell = (radius - bilayer.reach / size, radius + bilayer.reach / size)
-    draw_ball(
-        canvas, centre, lambda r: bilayer.density((r - radius) * size, size), radius + tail + 1.5, shell, MEMBRANE
-    )
+    draw_ball(canvas, centre, lambda r: bilayer.density((r - radius) * size, size), reach, shell, MEMBRANE)
     return Sphere(centre, radius)
 
 
@@ -176,8 +175,7 @@ def surface_points(distance: Tensor, voxel_size: float, count: int, rng: np.rand
     normals
         `(n, 3)` unit vectors `(z, y, x)` pointing outwards.
     """
-    near = distance[1:-1, 1:-1, 1:-1].abs() < 0.5 * voxel_size
-    where = np.argwhere(near.cpu().numpy()) + 1
+    where = np.argwhere((distance[1:-1, 1:-1, 1:-1].abs() < 0.5 * voxel_size).cpu().numpy()) + 1
     where = where[rng.permutation(len(where))[:count]]
     normals = np.empty(where.shape)
     for axis in range(3):

@@ -86,8 +86,7 @@ def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str =
     """
     points, weights, radius, rise, twist = _random_helix(rng, kind == "microtubule")
     density = density_of_points(points[:, ::-1], weights / PACKING, voxel_size)
-    subunit = Structure.from_density(kind, density, voxel_size, keep_centre=True)
-    return Filament(subunit, radius, rise, twist)
+    return Filament(Structure.from_density(kind, density, voxel_size, keep_centre=True), radius, rise, twist)
 
 
 def _random_helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, Points, float, float, float]:
@@ -95,9 +94,8 @@ def _random_helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, 
     if microtubule:
         # three-start lattice, left-handed, monomers of 41 angstrom (Chretien & Wade 1991), on one start
         n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))
-        steps = pow(3, -1, n)
         points, weights = assembly(rng, 55, point_group("C1"), lambda p: norm(p * [1.0, 0.85, 0.85]), (8, 13))
-        return points, weights, 112.0 * n / 13, 41 / n, -360 / n * steps
+        return points, weights, 112.0 * n / 13, 41 / n, -360 / n * pow(3, -1, n)
     kinds = [(17.0, 27.5, -166.7, 42.0), (19.0, 24.0, 170.0, 38.0), (42.0, 5.5, -65.5, 42.0), (22.0, 13.0, 100.0, 30.0)]
     radius, rise, twist, mass = kinds[int(rng.choice(4, p=[0.55, 0.15, 0.15, 0.15]))]
     factor = rng.uniform(0.9, 1.15)

@@ -120,8 +120,7 @@ def normalised(density: Array, voxel_size: float) -> Array:
     faces = np.concatenate([density.take(i, axis).ravel() for axis in range(3) for i in (0, -1)])
     positive = np.maximum(density - np.median(faces), 0)
     smooth = ndimage.gaussian_filter(positive, 0.225 * 20 / voxel_size, mode="constant")
-    level = float(np.quantile(smooth[smooth > 0.1 * smooth.max()], 0.8))
-    inside = smooth > 0.35 * level
+    inside = smooth > 0.35 * float(np.quantile(smooth[smooth > 0.1 * smooth.max()], 0.8))
     parts, count = ndimage.label(inside)
     sizes = ndimage.sum_labels(inside, parts, np.arange(1, count + 1))
     inside = np.isin(parts, 1 + np.flatnonzero(sizes > 0.03 * sizes.max()))
@@ -184,9 +183,8 @@ def _tight(density: Array, keep_centre: bool, margin: float = 1.5) -> Array:
         centre = centre + (where[((where - centre) ** 2).sum(1).argmax()] - centre) / (step + 3)
     centre = np.array(density.shape) // 2 if keep_centre else np.rint(centre).astype(int)
     half = int(np.ceil(np.sqrt(((where - centre) ** 2).sum(1).max()) + margin))
-    padded = np.pad(density, half)
     z, y, x = (slice(c, c + 2 * half + 1) for c in centre)
-    return np.ascontiguousarray(padded[z, y, x], dtype=np.float32)
+    return np.ascontiguousarray(np.pad(density, half)[z, y, x], dtype=np.float32)
 
 
 def _magnified(density: Array, ratio: float) -> Array:

@@ -65,8 +65,7 @@ def add_filament(canvas: Canvas) -> None:
         half = np.linalg.norm(size) / 2 + 200
         s = np.arange(-half, half, filament.rise)
         # a parabola in two planes; local frames follow it
-        local = np.stack([s, 0.5 * bend[0] * s**2, 0.5 * bend[1] * s**2], 1)
-        curve = local @ frame.T + middle
+        curve = np.stack([s, 0.5 * bend[0] * s**2, 0.5 * bend[1] * s**2], 1) @ frame.T + middle
         turns = np.radians(filament.twist) * np.arange(len(s)) + rng.uniform(0, 2 * np.pi)
         out = np.stack([np.zeros_like(s), np.sin(turns), np.cos(turns)], 1) @ frame.T
         along = np.stack([np.ones_like(s), bend[0] * s, bend[1] * s], 1) @ frame.T
@@ -91,9 +90,8 @@ def add_bead(canvas: Canvas) -> Sphere | None:
     centre = free_spot(canvas, radius + 4 * _EDGE)
     if centre is None:
         return None
-    bead = Sphere(centre, radius)
     draw_ball(canvas, centre, _gold(radius), radius + 4 * _EDGE, (0.0, radius + _EDGE), BEAD)
-    return bead
+    return Sphere(centre, radius)
 
 
 def gold_density(beads: Sequence[Sphere], like: Tensor) -> Tensor:
