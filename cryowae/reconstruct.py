@@ -130,12 +130,11 @@ def reconstruct_series(
     tilts = None if tilts_path is None else read_tilts(tilts_path)
     geometry = _geometry(stack, tilts, alignment, flip_tilt)
     angles = tuple(np.asarray(geometry.tilts, np.float64).tolist())
-    shape = aligned_shape(stack.data.shape[1:], geometry.matrix, bin)
+    y, x = stack.data.shape[1:]
+    shape = aligned_shape((y, x), geometry.matrix, bin)
     if min(shape) < _SMALLEST:
         smaller = f"which --bin {bin} makes smaller than {_SMALLEST}; expected a smaller --bin"
-        raise TomogramError(
-            f"{stack.path} has images of {stack.data.shape[2]} x {stack.data.shape[1]} pixels, {smaller}"
-        )
+        raise TomogramError(f"{stack.path} has images of {x} x {y} pixels, {smaller}")
     size = stack.voxel_size * bin
     volume = (max(_SMALLEST, round(THICKNESS / size)) if thickness is None else thickness, *shape)
     path = stack.path.with_name(f"{stem_of(stack.path)}_rec.mrc") if output is None else Path(output)

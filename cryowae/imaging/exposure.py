@@ -128,7 +128,7 @@ def read_mtf(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]
         If the file cannot be read or does not contain such a curve.
     """
     expected = "none, sinc or a file", _WANTED
-    rows = read_rows(path, "MTF", lambda line: re.split(r"[\s,;]+", line)[:2], expected, titled=True)
+    rows = read_numbers(path, "MTF", lambda line: re.split(r"[\s,;]+", line)[:2], expected, titled=True)
     if len(rows) < 2 or any(len(row) < 2 for row in rows):
         raise ConfigError(f"MTF file {path} holds no curve; {_WANTED}")
     frequency, value = np.array(rows).T
@@ -145,7 +145,7 @@ def read_mtf(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return frequency, value
 
 
-def read_rows(
+def read_numbers(
     path: str | Path, kind: str, split: Callable[[str], list[str]], expected: tuple[str, str], *, titled: bool = False
 ) -> list[list[float]]:
     """Read the numbers of each line of a text file, without empty lines and comments that start with `#`.

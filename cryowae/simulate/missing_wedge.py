@@ -76,9 +76,7 @@ def wedge_of(tomogram: Tomogram, *, soft: bool = False) -> Wedge:
     assert tomogram.wedge is not None
     if soft:
         return Wedge.soft(tomogram.wedge.tilt_min, tomogram.wedge.tilt_max, SOFT_EDGE)
-    if tomogram.tilts is None:
-        return tomogram.wedge
-    return Wedge.per_tilt(tomogram.tilts, 1 / min(tomogram.shape[0], tomogram.shape[2]))
+    return tomogram.wedge if tomogram.tilts is None else Wedge.per_tilt(tomogram.tilts, 1 / min(tomogram.shape[::2]))
 
 
 def simulate_wedge(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig, Noise
 from cryowae.errors import ConfigError, TomogramError
-from cryowae.imaging.exposure import read_rows
+from cryowae.imaging.exposure import read_numbers
 from cryowae.imaging.microscope import Microscope, filter_image
 from cryowae.io.mrc import is_stack, require_name, stem_of, write_mrc
 from cryowae.io.outputs import check_output, write_text
@@ -190,7 +190,7 @@ def read_defocus(path: str | Path) -> tuple[float, ...]:
         If the file cannot be read, or has a line that is neither one number nor a comment that begins with `#`.
     """
     expected = "micrometres, or a file with one a tilt", "expected one number, micrometres"
-    return tuple(value for (value,) in read_rows(path, "defocus", lambda line: [line], expected))
+    return tuple(value for (value,) in read_numbers(path, "defocus", lambda line: [line], expected))
 
 
 def _count_electrons(series: Tensor, microscope: Microscope, std: float, rng: torch.Generator) -> tuple[float, float]:

@@ -1,4 +1,7 @@
-"""The volume of a specimen while it is painted: density, labels, occupied space, and copies of structures."""
+"""The volume of a specimen while it is painted: density, labels, occupied space, and copies of structures.
+
+Molecules are placed here: in random orientations, without overlap, in random proportions or in equal numbers.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ Mask = NDArray[np.bool_]
 Corner = NDArray[np.int64]
 Shape = tuple[int, int, int]
 Position = tuple[float, float, float]
-Region = tuple[slice, ...]
+Slices = tuple[slice, ...]
 
 ICE, MEMBRANE, FILAMENT, BEAD = 0, -1, -2, -3
 """Labels of what is no particle; particle `i` of a scene has label `i + 1`."""
@@ -222,7 +225,7 @@ def random_frame(normal: Array, rng: np.random.Generator) -> Array:
     return np.stack([first, second, np.cross(first, second)], 1)
 
 
-def overlap(corner: Corner, size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Region, Region]:
+def overlap(corner: Corner, size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Slices, Slices]:
     """Slices of a volume and of a box placed at a corner in it, where they overlap."""
     first = np.maximum(corner, 0)
     last = np.maximum(np.minimum(corner + np.array(size), shape), first)

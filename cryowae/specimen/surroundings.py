@@ -1,6 +1,7 @@
 """The surroundings of molecules: filaments, whole spheres, beads of gold, and uneven ice.
 
 Beads of colloidal gold are used to align tilt series. They are the darkest objects in a tomogram, with streaks along z.
+
 The 0.0590 atoms of gold in a cubic angstrom scatter 10.57 angstrom each at zero angle (Peng et al., Acta Cryst. A52,
 1996): 0.624 angstrom per cubic angstrom, less 0.096 of vitreous ice. That is 13 times the 0.0407 of protein (see
 `cryowae.specimen.library`). But a bead is not a weak phase object: the ray through the middle of 100 angstrom of gold
@@ -21,7 +22,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, Region, overlap, random_frame
+from cryowae.specimen.canvas import BEAD, FILAMENT, ICE, Canvas, Position, Slices, overlap, random_frame
 from cryowae.specimen.procedural import procedural_filament
 
 GOLD = 9.0
@@ -31,7 +32,6 @@ LENGTH = 120.0
 """Standard deviation in angstrom of the Gaussian that smooths white noise to uneven ice."""
 
 _EDGE = 0.5  # standard deviation in voxels of the blur of a bead's surface, against aliasing
-
 
 Profile = Callable[[Tensor], Tensor]
 """Density at distances in voxels from a centre."""
@@ -181,7 +181,7 @@ def draw_ball(
     canvas.occupy()
 
 
-def _paint(density: Tensor, centre: Position, profile: Profile, reach: float) -> tuple[Region, Tensor]:
+def _paint(density: Tensor, centre: Position, profile: Profile, reach: float) -> tuple[Slices, Tensor]:
     """Add a ball to a volume; where that is, and the distances from its centre there."""
     corner, side = np.floor(np.array(centre) - reach).astype(int), 2 * int(np.ceil(reach)) + 2
     there, _ = overlap(corner, (side,) * 3, tuple(density.shape))
