@@ -22,7 +22,7 @@ from cryowae.progress import SILENT, Progress
 from cryowae.report import RestorationFacts, draw_restoration
 from cryowae.restore import RestoreOptions, RestoreResult, restore_tomogram
 from cryowae.restore.network import Model
-from cryowae.specimen.builder import Streams, build_specimen, observe_specimen
+from cryowae.specimen.builder import build_specimen, observe_specimen
 
 SHAPE = (64, 128, 128)
 VOXEL_SIZE = 10.0
@@ -147,7 +147,7 @@ def simulate(seed: int) -> tuple[Array, Array]:
         molecules=MoleculesConfig(procedural=8, occupancy=0.15),
         imaging=ImagingConfig(tilts=TILTS, snr=SNR),
     )
-    specimen = build_specimen(config, streams=Streams(rng, rng, rng))
+    specimen = build_specimen(config, streams=(rng, rng, rng))
     seen = observe_specimen(specimen, config, torch.Generator().manual_seed(seed))
     truth: Array = -specimen.density.numpy()
     tomogram: Array = -seen.tomogram(SNR).numpy()

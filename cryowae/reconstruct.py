@@ -29,6 +29,9 @@ from cryowae.progress import SILENT, Outcome, Progress
 THICKNESS = 3000.0
 """Angstrom along z that are reconstructed by default: more than the thickness of most lamellae."""
 
+Target = tuple[NDArray[np.float32], Tensor, tuple[float, ...]]
+"""A volume to reconstruct `(z, y, x)`, its images `(tilts, y, x)` and their angles."""
+
 _ENTRIES = 4_000_000  # of the sparse matrix that is in memory at a time; each takes about 60 bytes while it is made
 _ROWS = 64
 _SMALLEST = 16  # pixels; smaller images are a mistake
@@ -125,13 +128,13 @@ def reconstruct_series(
         raise ConfigError("got ctf: phase-flip for a series from a file, whose defocus is not known; expected none")
     stack = read_mrc(series_path, voxel_size=voxel_size)
     tilts = None if tilts_path is None else read_tilts(tilts_path)
-    geometry, angles, notes = _geometry(stack, tilts, alignment, flip_tilt)
-    shape = aligned_shape(stack.data.shape[1:], geometry.matrix, bin)
+    geometry = _geometry(stack, tilts, alignment, flip_tilt)
+    angles = tuple(np.asarray(geometry.tilts, np.float64).tolist())
+    y, x = stack.data.shape[1:]
+    shape = aligned_shape((y, x), geometry.matrix, bin)
     if min(shape) < _SMALLEST:
-        raise TomogramError(
-            f"{stack.path} has images of {stack.data.shape[2]} x {stack.data.shape[1]} pixels, which --bin {bin} makes "
-            f"smaller than {_SMALLEST}; expected a smaller --bin"
-        )
+        smaller = f"which --bin {bin} makes smaller than {_SMALLEST}; expected a smaller --bin"
+        raise TomogramError(f"{stack.path} has images of {x} x {y} pixels, {smaller}")
     size = stack.voxel_size * bin
     volume = (max(_SMALLEST, round(THICKNESS / size)) if thickness is None else thickness, *shape)
     path = stack.path.with_name(f"{stem_of(stack.path)}_rec.mrc") if output is None else Path(output)
@@ -140,29 +143,29 @@ def reconstruct_series(
     inputs = [source for source in (stack.path, tilts_path, alignment) if source is not None]
     for one in (path, *halved):
         check_output(one, overwrite=overwrite, inputs=inputs)
-    beside = _angles_file(path, tilts, angles, overwrite)
+    beside = path.with_suffix(".tlt")
+    own = beside.exists() and tilts is not None and beside.samefile(tilts.source)  # the user's own file stays
+    if own and tilts is not None and not _agree(angles, tilts.angles):
+        raise OutputError(f"{beside}, the input, would be replaced by other angles; give another --output")
+    if not own:
+        check_output(beside, overwrite=overwrite)
 
     images = _align(stack, geometry, shape, bin, progress)
     label = f"weighted back-projection, {len(angles)} tilts {angles[0]:.1f}..{angles[-1]:.1f}, {config.filter}"
     with ExitStack() as files:
-        parts = zip((path, *halved), (slice(None), slice(0, None, 2), slice(1, None, 2)), strict=False)
         targets = []
-        for one, part in parts:
+        for one, part in zip((path, *halved), (slice(None), slice(0, None, 2), slice(1, None, 2)), strict=False):
             writer = MrcWriter(one, volume, voxel_size=size, overwrite=overwrite, label=label)
             targets.append((files.enter_context(writer).data, images[part], angles[part]))
         _fill(targets, config, place, progress)
-    if beside is not None:
+    if not own:
         write_tilts(beside, angles)
-    every_note, seconds = (*stack.notes, *notes), time.monotonic() - started
-    return ReconstructResult(
-        path, halved, path.with_suffix(".tlt"), volume, size, angles, notes=every_note, seconds=seconds
-    )
+    notes, seconds = (*stack.notes, *geometry.notes), time.monotonic() - started
+    return ReconstructResult(path, halved, beside, volume, size, angles, notes=notes, seconds=seconds)
 
 
-def _geometry(
-    stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | None, flip: bool
-) -> tuple[Alignment, tuple[float, ...], tuple[str, ...]]:
-    """The alignment and the angles of the images that are used, in increasing order of the angles; and notes."""
+def _geometry(stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | None, flip: bool) -> Alignment:
+    """The alignment of the images that are used, with their angles, in increasing order of the angles; and notes."""
     images = stack.data.shape[0]
     if path is None:
         identity = np.tile(np.eye(2), (images, 1, 1))
@@ -178,10 +181,8 @@ def _geometry(
         missing = "" if path is None else f": {found.source.name} has none"
         raise TiltError(f"no angles for {stack.path}{missing}; give a tilt file with --tilts")
     elif len(tilts.listed) != images:
-        raise TiltError(
-            f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles; expected one angle an "
-            "image, in the order of the images"
-        )
+        got = f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles"
+        raise TiltError(f"{got}; expected one angle an image, in the order of the images")
     else:
         notes += tilts.notes
         # Warp has the other sign; its alignment files come with the sign of `kz = +tan(t) kx`
@@ -189,23 +190,12 @@ def _geometry(
     if flip:
         angles = -angles
     order = np.argsort(angles, kind="stable")
-    used = replace(found, sections=found.sections[order], matrix=found.matrix[order], shift=found.shift[order])
-    return used, tuple(map(float, angles[order])), tuple(notes)
+    used = {name: getattr(found, name)[order] for name in ("sections", "matrix", "shift")}
+    return replace(found, **used, tilts=angles[order], notes=tuple(notes))
 
 
 def _agree(angles: Sequence[float] | NDArray[np.float64], listed: Sequence[float]) -> bool:
     return len(angles) == len(listed) and bool(np.abs(np.subtract(angles, listed)).max() < _SAME)
-
-
-def _angles_file(path: Path, tilts: TiltAngles | None, angles: tuple[float, ...], overwrite: bool) -> Path | None:
-    """Where the angles are to be written; None if this is the user's own file and has the same angles."""
-    beside = path.with_suffix(".tlt")
-    if tilts is None or not beside.exists() or not beside.samefile(tilts.source):
-        check_output(beside, overwrite=overwrite)
-        return beside
-    if not _agree(angles, tilts.angles):
-        raise OutputError(f"{beside}, the input, would be replaced by other angles; give another --output")
-    return None
 
 
 def _align(stack: MrcVolume, alignment: Alignment, shape: tuple[int, int], factor: int, progress: Progress) -> Tensor:
@@ -219,12 +209,7 @@ def _align(stack: MrcVolume, alignment: Alignment, shape: tuple[int, int], facto
     return images
 
 
-def _fill(
-    targets: Sequence[tuple[NDArray[np.float32], Tensor, tuple[float, ...]]],
-    config: ReconstructionConfig,
-    device: str,
-    progress: Progress,
-) -> None:
+def _fill(targets: Sequence[Target], config: ReconstructionConfig, device: str, progress: Progress) -> None:
     """Back-project images with their angles into each volume, by blocks of columns and slabs of rows.
 
     The matrix of a block of columns is small.

@@ -9,9 +9,8 @@ from torch.testing import assert_close
 
 from cryowae.config.scene import ImagingConfig, SceneConfig
 from cryowae.errors import ConfigError
-from cryowae.imaging.detector import read_mtf
-from cryowae.imaging.exposure import accumulated_dose, acquisition_order
-from cryowae.imaging.microscope import apply_transfer, ctf_sign, tilt_transfers, transfer
+from cryowae.imaging.exposure import accumulated_dose, acquisition_order, read_mtf
+from cryowae.imaging.microscope import Microscope, apply_transfer
 from cryowae.imaging.observation import ForwardModel
 from cryowae.imaging.projection import TiltGeometry, back_project, even_tilts, project
 
@@ -58,7 +57,7 @@ def test_the_contrast_transfer_function_is_that_of_the_textbook(parameters):
         amplitude_contrast=p["amplitude"],
         phase_shift=p["shift"],
     )
-    factor = transfer(imaging, ANGLES, (4, 600), 2.5)
+    factor = Microscope(imaging, ANGLES, 2.5).transfer((4, 600))
     assert factor.shape == (3, 8, 601)
     assert factor.dtype == torch.float32
     k, found = along_x(factor[1], 2.5)
@@ -67,7 +66,7 @@ def test_the_contrast_transfer_function_is_that_of_the_textbook(parameters):
 
 def test_thon_rings_are_dark_where_the_phase_is_a_multiple_of_pi():
     noise = torch.randn(3, 512, 512, generator=torch.Generator().manual_seed(1))
-    seen = apply_transfer(noise, transfer(ImagingConfig(defocus=3.0), ANGLES, (512, 512), 5.0))
+    seen = apply_transfer(noise, Microscope(ImagingConfig(defocus=3.0), ANGLES, 5.0).transfer((512, 512)))
     power = torch.fft.fft2(seen).abs().square().mean(0).numpy()
     k1 = np.fft.fftfreq(512, 5.0)
     k = np.hypot(k1[:, None], k1[None])
@@ -83,23 +82,25 @@ def test_protein_stays_bright_under_focus_and_turns_dark_over_focus():
     y, x = torch.meshgrid(torch.arange(48.0) - 24, torch.arange(48.0) - 24, indexing="ij")
     blob = torch.exp(-(x**2 + y**2) / (2 * 2.0**2)).expand(3, -1, -1)  # 47 angstrom wide
     for defocus, sign in ((3.0, 1), (-3.0, -1)):
-        seen = apply_transfer(blob, transfer(ImagingConfig(defocus=defocus), ANGLES, (48, 48), 10.0))
+        seen = apply_transfer(blob, Microscope(ImagingConfig(defocus=defocus), ANGLES, 10.0).transfer((48, 48)))
         assert sign * (seen[1, 24, 24] - seen[1, 0, 0]) > 0.05
-    assert transfer(ImagingConfig(defocus=3.0), ANGLES, (48, 48), 10.0)[0, 0, 0] == pytest.approx(0.07, abs=1e-5)
+    assert Microscope(ImagingConfig(defocus=3.0), ANGLES, 10.0).transfer((48, 48))[0, 0, 0] == pytest.approx(
+        0.07, abs=1e-5
+    )
 
 
 def test_every_tilt_has_its_own_defocus():
-    given = list(tilt_transfers(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0, 4.0)))
+    given = list(Microscope(CLEAN, ANGLES, 4.0, (2.0, 3.0, 4.0)).transfers(SHAPE))
     for tilt, defocus in enumerate((2.0, 3.0, 4.0)):
-        assert_close(given[tilt], transfer(ImagingConfig(defocus=defocus), ANGLES, SHAPE, 4.0)[tilt])
+        assert_close(given[tilt], Microscope(ImagingConfig(defocus=defocus), ANGLES, 4.0).transfer(SHAPE)[tilt])
     with pytest.raises(ConfigError, match="2 values of defocus for 3 tilts"):
-        next(tilt_transfers(CLEAN, ANGLES, SHAPE, 4.0, defocus=(2.0, 3.0)))
+        next(Microscope(CLEAN, ANGLES, 4.0, (2.0, 3.0)).transfers(SHAPE))
 
 
 @pytest.mark.parametrize(("kilovolts", "toughness"), [(300.0, 1.0), (200.0, 0.8)])
 def test_damage_follows_the_critical_exposure(kilovolts, toughness):
     imaging = ImagingConfig(dose=3.0, voltage=kilovolts, scheme="ascending")
-    factor = transfer(imaging, ANGLES, (4, 64), 5.0)
+    factor = Microscope(imaging, ANGLES, 5.0).transfer((4, 64))
     for tilt, received in enumerate((1.5, 4.5, 7.5)):  # at the middle of each exposure
         k, found = along_x(factor[tilt], 5.0)
         critical = toughness * (0.245 * k[1:] ** -1.665 + 2.81)
@@ -109,7 +110,7 @@ def test_damage_follows_the_critical_exposure(kilovolts, toughness):
 
 def test_a_dose_at_a_voltage_without_measured_exposures_is_refused():
     with pytest.raises(ConfigError, match="120 kV"):
-        transfer(ImagingConfig(dose=3.0, voltage=120.0), ANGLES, SHAPE, 5.0)
+        Microscope(ImagingConfig(dose=3.0, voltage=120.0), ANGLES, 5.0).transfer(SHAPE)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_order_of_acquisition(scheme, tilts, expected):
 
 def test_an_ideal_pixel_averages_over_its_square():
     """A plane wave, sampled at pixels that integrate: its amplitude is the mean of the wave over one of them."""
-    factor = transfer(ImagingConfig(mtf="sinc"), ANGLES, SHAPE, 5.0)[0].double().numpy()
+    factor = Microscope(ImagingConfig(mtf="sinc"), ANGLES, 5.0).transfer(SHAPE)[0].double().numpy()
     fine = (np.arange(2000) + 0.5) / 2000 - 0.5
     for row, column in ((0, 0), (6, 16), (24, 32), (24, 0)):
         means = [np.cos(2 * np.pi * fine * f).mean() for f in (row / 48, column / 64)]
@@ -145,7 +146,7 @@ def test_a_detector_curve_is_read_in_both_units(tmp_path):
         "data_\nloop_\n_rlnResolutionInversePixel #1\n_rlnMtfValue #2\n0.05 0.9 7\n0.25 0.6 7\n0.5 0.3 7\n"
     )
     for path in (fractions, cycles):
-        factor = transfer(ImagingConfig(mtf=str(path)), ANGLES, (40, 40), 5.0)[2]
+        factor = Microscope(ImagingConfig(mtf=str(path)), ANGLES, 5.0).transfer((40, 40))[2]
         assert factor[0, 0] == 1
         for steps, expected in ((4, 0.9), (12, 0.75), (20, 0.6), (40, 0.3)):  # k = steps / 80 cycles per pixel
             assert factor[0, steps] == pytest.approx(expected, abs=1e-5)
@@ -178,25 +179,27 @@ def test_bad_curves_are_errors_of_one_line(tmp_path, text, message):
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=message) as caught:
-        transfer(ImagingConfig(mtf=str(path)), ANGLES, SHAPE, 5.0)
+        Microscope(ImagingConfig(mtf=str(path)), ANGLES, 5.0).transfer(SHAPE)
     assert "\n" not in str(caught.value)
 
 
 def test_factors_multiply():
     parts = [
-        transfer(ImagingConfig(**p), ANGLES, SHAPE, 5.0) for p in ({"defocus": 2.0}, {"dose": 3.0}, {"mtf": "sinc"})
+        Microscope(ImagingConfig(**p), ANGLES, 5.0).transfer(SHAPE)
+        for p in ({"defocus": 2.0}, {"dose": 3.0}, {"mtf": "sinc"})
     ]
     assert_close(
-        transfer(ImagingConfig(defocus=2.0, dose=3.0, mtf="sinc"), ANGLES, SHAPE, 5.0), parts[0] * parts[1] * parts[2]
+        Microscope(ImagingConfig(defocus=2.0, dose=3.0, mtf="sinc"), ANGLES, 5.0).transfer(SHAPE),
+        parts[0] * parts[1] * parts[2],
     )
 
 
 def test_a_perfect_microscope_has_no_transfer():
-    assert transfer(CLEAN, ANGLES, SHAPE, 5.0) is None
+    assert Microscope(CLEAN, ANGLES, 5.0).transfer(SHAPE) is None
 
 
 def test_images_do_not_wrap_and_a_flat_one_stays_flat():
-    factor = transfer(ImagingConfig(defocus=3.0), ANGLES, (64, 96), 10.0)
+    factor = Microscope(ImagingConfig(defocus=3.0), ANGLES, 10.0).transfer((64, 96))
     images = torch.zeros(2, 3, 64, 96)
     images[0, :, 30, 1] = 1.0
     images[1] = 5.0
@@ -207,25 +210,25 @@ def test_images_do_not_wrap_and_a_flat_one_stays_flat():
 
 def test_a_transfer_of_another_shape_is_refused():
     with pytest.raises(ValueError, match="expected"):
-        apply_transfer(torch.zeros(3, 24, 30), transfer(ImagingConfig(mtf="sinc"), ANGLES, SHAPE, 5.0))
+        apply_transfer(torch.zeros(3, 24, 30), Microscope(ImagingConfig(mtf="sinc"), ANGLES, 5.0).transfer(SHAPE))
 
 
 def test_phase_flip_keeps_the_amount_of_contrast_and_removes_reversals():
     imaging = ImagingConfig(defocus=3.0)
     noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    factor = transfer(imaging, ANGLES, (64, 64), 5.0)
+    factor = Microscope(imaging, ANGLES, 5.0).transfer((64, 64))
     assert float((factor < 0).float().mean()) > 0.3
-    flipped = apply_transfer(apply_transfer(noise, factor), ctf_sign(imaging, ANGLES, (64, 64), 5.0))
+    flipped = apply_transfer(apply_transfer(noise, factor), Microscope(imaging, ANGLES, 5.0).ctf_sign((64, 64)))
     assert_close(flipped, apply_transfer(noise, factor.abs()), atol=1e-4, rtol=0)
     with pytest.raises(ConfigError, match="needs a defocus"):
-        ctf_sign(CLEAN, ANGLES, (64, 64), 5.0)
+        Microscope(CLEAN, ANGLES, 5.0).ctf_sign((64, 64))
 
 
 def test_without_torch_ctf_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_ctf", None)
-    assert transfer(ImagingConfig(dose=3.0, mtf="sinc"), ANGLES, SHAPE, 5.0) is not None
+    assert Microscope(ImagingConfig(dose=3.0, mtf="sinc"), ANGLES, 5.0).transfer(SHAPE) is not None
     with pytest.raises(ConfigError, match=r"pip install \"cryowae\[simulate\]\""):
-        transfer(ImagingConfig(defocus=3.0), ANGLES, SHAPE, 5.0)
+        Microscope(ImagingConfig(defocus=3.0), ANGLES, 5.0).transfer(SHAPE)
 
 
 class TestObservation:
@@ -247,7 +250,7 @@ class TestObservation:
         return ForwardModel(config).observe(self.density(), torch.Generator().manual_seed(1))
 
     def test_the_transfer_is_applied_to_the_signal_only(self):
-        factor = transfer(self.imaging, self.angles, (32, 48), 6.0)
+        factor = Microscope(self.imaging, self.angles, 6.0).transfer((32, 48))
         plain, imaged = self.seen(), self.seen(self.imaging)
         geometry = TiltGeometry(self.angles, 24, 48)
         series = apply_transfer(project(self.density(), geometry), factor)

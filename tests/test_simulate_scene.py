@@ -19,8 +19,8 @@ from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.simulate.scene_files import simulate_scene
 from cryowae.specimen.builder import build_specimen, observe_specimen
 from cryowae.specimen.canvas import BEAD, MEMBRANE
-from cryowae.specimen.ice import uneven_ice
 from cryowae.specimen.library import load_library
+from cryowae.specimen.surroundings import uneven_ice
 
 MOLECULES = {"procedural": 3, "occupancy": 0.08, "jitter": 0.2}
 SMALL = SceneConfig.model_validate(
@@ -60,7 +60,7 @@ def files(tmp_path_factory):
 
 
 def hashes(made):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in made.paths.all()}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in made.paths}
 
 
 def test_a_vesicle_is_a_closed_shell_of_two_leaflets_at_its_radius():

@@ -72,8 +72,8 @@ def test_the_sections_are_the_tilts_in_ascending_order(volume):
 
 def test_projecting_in_parts_does_not_change_the_result(volume, monkeypatch):
     whole = images(simulate(volume))
-    monkeypatch.setattr("cryowae.simulate.acquisition._SLAB_VOXELS", 20 * 48 * 7)
-    monkeypatch.setattr("cryowae.simulate.acquisition._MATRIX_VOXELS", 20 * 48 * 2)
+    monkeypatch.setattr("cryowae.simulate.tomogram_slabs._PROJECTED_VOXELS", 20 * 48 * 7)
+    monkeypatch.setattr("cryowae.simulate.tomogram_slabs._MATRIX_VOXELS", 20 * 48 * 2)
     assert np.array_equal(images(simulate(volume, "again.st")), whole)
 
 

@@ -16,7 +16,7 @@ from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io import memory
 from cryowae.io.mrc import write_mrc
-from cryowae.simulate import orientation
+from cryowae.simulate import tomogram_slabs
 from cryowae.simulate.missing_wedge import simulate_wedge, wedge_of
 from cryowae.tomogram import open_tomogram
 
@@ -184,7 +184,7 @@ def test_noise_depends_on_its_seed_only(tmp_path):
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_the_rotation_is_the_one_that_is_reported(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(orientation, "_SLAB_VOXELS", 3000)  # several slabs
+    monkeypatch.setattr(tomogram_slabs, "_ROTATED_VOXELS", 3000)  # several slabs
     shape = (30, 26, 36)  # twice that are sizes that need no more padding
     centre, radius = (np.array(shape) - 1) / 2, np.array([4.0, -5.0, 7.0])
     z, y, x = np.indices(shape)

@@ -14,11 +14,9 @@ from scipy import ndimage
 
 from cryowae.errors import TomogramError
 from cryowae.fourier.rotation import random_rotations, rotate
-from cryowae.specimen.atomic import PROTEIN_CONTRAST, structure_from_model
-from cryowae.specimen.filaments import procedural_filament
-from cryowae.specimen.points import density_of_points
-from cryowae.specimen.procedural import KINDS, procedural_structure
-from cryowae.specimen.structures import Structure, normalised, structure_from_map
+from cryowae.specimen.library import PROTEIN_CONTRAST, structure_from_map, structure_from_model
+from cryowae.specimen.procedural import KINDS, procedural_filament, procedural_structure
+from cryowae.specimen.structures import Structure, density_of_points, normalised
 
 MAPS = ["4v4r", "4v7r", "2uv8", "3cf3", "1s3x", "6pxm"]
 

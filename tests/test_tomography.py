@@ -8,8 +8,15 @@ from torch.testing import assert_close
 from cryowae.config.scene import ImagingConfig, ReconstructionConfig, SceneConfig
 from cryowae.errors import ConfigError, TiltError
 from cryowae.imaging.observation import ForwardModel
-from cryowae.imaging.projection import RAMP, TiltGeometry, back_project, even_tilts, project, tilt_angles
-from cryowae.imaging.weighting import projection_weights
+from cryowae.imaging.projection import (
+    RAMP,
+    TiltGeometry,
+    back_project,
+    even_tilts,
+    project,
+    projection_weights,
+    tilt_angles,
+)
 
 TILTS = even_tilts(-60, 60, 3)
 EXACT = ReconstructionConfig(filter="exact")

@@ -166,7 +166,7 @@ def scene(
         typer.echo(f"note: {note}", err=True)
     for name, count in sorted(made.counts.items()):
         typer.echo(f"{count:6d} {name}")
-    for path in made.paths.all():
+    for path in made.paths:
         typer.echo(str(path))
 
 

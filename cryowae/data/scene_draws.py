@@ -16,8 +16,8 @@ from torch import Tensor
 from cryowae.config import DataConfig, ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig
 from cryowae.imaging.projection import even_tilts
 from cryowae.specimen.builder import build_specimen, observe_specimen
-from cryowae.specimen.spheres import GOLD
 from cryowae.specimen.structures import Structure
+from cryowae.specimen.surroundings import GOLD
 
 _VOXEL_SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.5, 15.0, 17.0, 20.0)
 _BEAD_TRUTH = 3.0  # where protein is 1; with the real density of gold, beads would dominate the objective
@@ -85,15 +85,8 @@ def training_scene(
     if specimen.gold is not None:
         start, width = -scene.origin[2], scene.shape[2]
         protein = protein - _BEAD_TRUTH / GOLD * specimen.gold[:, :, start : start + width]
-    return SimulatedScene(
-        specimen.density.half(),
-        seen.signal.half(),
-        seen.noise.half(),
-        seen.contrast,
-        float(protein.std()),
-        seen.angles[0],
-        seen.angles[-1],
-    )
+    truth, signal, noise = (volume.half() for volume in (specimen.density, seen.signal, seen.noise))
+    return SimulatedScene(truth, signal, noise, seen.contrast, float(protein.std()), seen.angles[0], seen.angles[-1])
 
 
 def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:

@@ -7,15 +7,16 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, spline_filter
 from torch import Tensor
-from torch.nn import functional as F
 
 from cryowae.fourier.resampling import fourier_resample
+
+Array = NDArray[np.float64]
 
 _MARGIN = 8  # pixels of the result that are mirrored at the edges and faded, against wrap-around
 _FINER = 2  # the error of a cubic spline at Nyquist is 1.5 % on a grid twice as fine, 50 % on the original grid
 
 
-def aligned_shape(shape: tuple[int, int], matrix: NDArray[np.float64], factor: int = 1) -> tuple[int, int]:
+def aligned_shape(shape: tuple[int, int], matrix: Array, factor: int = 1) -> tuple[int, int]:
     """`(y, x)` of the aligned and binned images of raw ones `(y, x)`: as wide, or as high, if the axis lies along x."""
     y, x = shape
     if np.abs(matrix[:, 0, 1]).mean() > np.abs(matrix[:, 0, 0]).mean():
@@ -23,9 +24,7 @@ def aligned_shape(shape: tuple[int, int], matrix: NDArray[np.float64], factor: i
     return y // factor, x // factor
 
 
-def align_image(
-    image: Tensor, matrix: NDArray[np.float64], shift: NDArray[np.float64], shape: tuple[int, int], factor: int = 1
-) -> Tensor:
+def align_image(image: Tensor, matrix: Array, shift: Array, shape: tuple[int, int], factor: int = 1) -> Tensor:
     """Resample one image of a tilt series.
 
     Parameters
@@ -64,12 +63,10 @@ def align_image(
 
 def _finer(image: Tensor, factor: int) -> tuple[Tensor, tuple[int, int]]:
     """The image, binned by `factor`, on a grid `_FINER` times finer; and the raw `(y, x)` of its first pixel."""
-    pads = []
-    for n in image.shape:
-        before = min(_MARGIN * factor, (n - 1) // 2)
-        pads.append((before, before + -(n + 2 * before) % factor))
+    befores = [min(_MARGIN * factor, (n - 1) // 2) for n in image.shape]
+    pads = [(m, m + -(n + 2 * m) % factor) for n, m in zip(image.shape, befores, strict=True)]
     (top, bottom), (left, right) = pads
-    padded = F.pad(image[None], (left, right, top, bottom), "reflect")
+    padded = torch.nn.functional.pad(image[None], (left, right, top, bottom), "reflect")
     padded = padded * _fade(image.shape[0], *pads[0])[:, None] * _fade(image.shape[1], *pads[1])
     coarse = [n // factor for n in padded.shape[1:]]
     binned = fourier_resample(padded, (1, *coarse)) if factor > 1 else padded

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cryowae.config.scene import ImagingConfig, SceneConfig
-from cryowae.imaging.microscope import apply_transfer, ctf_sign, gold_imaging, transfer
+from cryowae.config.scene import SceneConfig
+from cryowae.imaging.microscope import Microscope, apply_transfer
 from cryowae.imaging.projection import TiltGeometry, back_project, project, tilt_angles
 
 
@@ -42,8 +42,11 @@ class Observation:
     angles: tuple[float, ...]
 
     def sigma(self, snr: float) -> float:
-        """Standard deviation of the noise on the projections at a signal-to-noise ratio (variance over variance)."""
-        return self.contrast / math.sqrt(snr)
+        """Standard deviation of the noise on the projections at a signal-to-noise ratio (variance over variance).
+
+        0 is no noise, as in `ImagingConfig`.
+        """
+        return self.contrast / math.sqrt(snr) if snr else 0.0
 
     def tomogram(self, snr: float) -> Tensor:
         """`(z, y, x)` reconstruction of all the data; the mean of `halves`."""
@@ -69,6 +72,8 @@ class ForwardModel:
     ----------
     angles
         Tilts in degrees, ascending.
+    microscope
+        That of `config.imaging`.
 
     Raises
     ------
@@ -78,17 +83,17 @@ class ForwardModel:
 
     def __init__(self, config: SceneConfig, device: str = "cpu") -> None:
         depth, rows, width = config.shape
-        wide, imaging = config.extent[2], config.imaging
-        self.config, self.device, self.angles = config, device, tilt_angles(imaging)
-        self._image = self.angles, (rows, width), config.voxel_size, device
-        self._transfer = transfer(imaging, *self._image)
-        corrected = config.reconstruction.ctf == "phase-flip" and imaging.defocus is not None
-        self._flip = ctf_sign(imaging, *self._image) if corrected else None
+        self.config, self.device, self.angles = config, device, tilt_angles(config.imaging)
+        self.microscope = Microscope(config.imaging, self.angles, config.voxel_size, device=device)
+        self._transfer = self.microscope.transfer((rows, width))
+        corrected = config.reconstruction.ctf == "phase-flip" and config.imaging.defocus is not None
+        self._flip = self.microscope.ctf_sign((rows, width)) if corrected else None
         self._box = TiltGeometry(self.angles, depth, width, width, device)
         # beyond the box, the specimen is projected onto the detector and not reconstructed
+        wide = config.extent[2]
         self._specimen = self._box if wide == width else TiltGeometry(self.angles, depth, wide, width, device)
 
-    def images(self, density: Tensor, imaging: ImagingConfig | None = None) -> Tensor:
+    def images(self, density: Tensor, microscope: Microscope | None = None) -> Tensor:
         """Noise-free images of a density.
 
         Parameters
@@ -96,8 +101,8 @@ class ForwardModel:
         density
             `(..., z, y, wider x)`, 0 in the solvent, as wide as `config.extent`: what lies beyond the box along x still
             adds to tilted projections.
-        imaging
-            Another microscope with the same tilts, such as `gold_imaging`.
+        microscope
+            Another microscope with the same tilts, such as `microscope.for_gold()`.
 
         Returns
         -------
@@ -105,7 +110,7 @@ class ForwardModel:
             `(..., tilts, y, x)`.
         """
         series = project(density, self._specimen)
-        factor = self._transfer if imaging is None else transfer(imaging, *self._image)
+        factor = microscope.transfer((series.shape[-2], series.shape[-1])) if microscope else self._transfer
         return series if factor is None else apply_transfer(series, factor)
 
     def reconstruct(self, series: Tensor) -> Tensor:
@@ -115,16 +120,9 @@ class ForwardModel:
         return back_project(series, self._box, self.config.reconstruction)
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
-        """`(count, tilts, y, x)` images of white noise: of unit variance on average over the tilts.
-
-        The variance of a tilt `t` is proportional to `cos(t) ** -growth`, since the path through the ice grows.
-        """
-        _, rows, width = self.config.shape
-        noise = torch.randn(count, len(self.angles), rows, width, generator=generator, device=self.device)
-        if self.config.imaging.growth:
-            power = torch.deg2rad(torch.tensor(self.angles, device=self.device)).cos() ** -self.config.imaging.growth
-            noise = noise * (power / power.mean()).sqrt()[:, None, None]
-        return noise
+        """`(count, tilts, y, x)` images of white noise, with the variance of `Microscope.noise_variance`."""
+        noise = torch.randn(count, len(self.angles), *self.config.shape[1:], generator=generator, device=self.device)
+        return noise * self.microscope.noise_variance().sqrt()[:, None, None]
 
     def observe(self, density: Tensor, generator: torch.Generator, gold: Tensor | None = None) -> Observation:
         """Simulate a tilt series of a density and reconstruct it.
@@ -141,6 +139,6 @@ class ForwardModel:
         series = self.images(density)
         contrast = float(series.detach().std())
         if gold is not None:
-            series = series + self.images(gold, gold_imaging(self.config.imaging))
+            series = series + self.images(gold, self.microscope.for_gold())
         volumes = self.reconstruct(torch.cat([series[None], self.noise(2, generator)]))
         return Observation(volumes[0], volumes[1:], contrast if contrast > 0 else 1.0, self.angles)

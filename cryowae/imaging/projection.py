@@ -9,6 +9,7 @@ transpose, applied to all rows of all volumes of a batch at once. Both are diffe
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,10 +20,12 @@ from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig, ReconstructionConfig
 from cryowae.errors import ConfigError, TiltError
-from cryowae.imaging.weighting import projection_weights
 
 RAMP = ReconstructionConfig(filter="ramp")
 """A ramp without any window."""
+
+_WINDOWS = {"hann": 0.5, "hamming": 0.46}  # share `a` of the cosine window `1 - a + a cos(2 pi k)`
+_RELAXATION = 0.03  # cycles per voxel
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +136,55 @@ def back_project(series: Tensor, geometry: TiltGeometry, weighting: Reconstructi
     return volume.reshape(*series.shape[:-3], *volume.shape[1:])
 
 
+def projection_weights(config: ReconstructionConfig, angles: Sequence[float], depth: int, width: int) -> Tensor:
+    """Factors of every tilt before it is back-projected.
+
+    A ramp counts a tilt with the angle that it represents, in radians: half the gap to the next tilt on either side
+    (trapezoidal rule, the outermost with their only gap twice). `hann` and `hamming` are cosine windows on the ramp. A
+    SIRT-like filter is the ramp times `1 - (1 - s / |k|)^n` for `n` iterations, with the relaxation `s` = 0.03 cycles
+    per voxel (the form of IMOD's `-FakeSIRTiterations`).
+
+    Exact weights follow Harauz & van Heel (Optik 73, 146, 1986). They are right for irregular tilts too. A specimen of
+    thickness `D` turns the plane of Fourier space that a tilt measures into a slab of thickness `1 / D`; the slab of
+    tilt `j` overlaps the component `k` of tilt `i`, which lies `|k sin(t_i - t_j)|` from its middle, by the triangle
+    `1 - D |k sin(t_i - t_j)|`. The weight is `1 / D` over the sum of the overlaps. For dense and even tilts this is the
+    ramp times their angle; where tilts are missing, the lone ones count for no more than they measured.
+
+    Parameters
+    ----------
+    config
+        Its filter, iterations and fall-off.
+    angles
+        Degrees, in increasing order, two or more.
+    depth
+        Thickness `D` of the specimen in voxels.
+    width
+        Pixels of a padded detector row.
+
+    Returns
+    -------
+    weights
+        `(tilts, width // 2 + 1)` float32 per rfft frequency, on the CPU.
+    """
+    t = torch.deg2rad(torch.tensor(angles, dtype=torch.float64))
+    k = torch.fft.rfftfreq(width, dtype=torch.float64)
+    if config.filter == "exact":
+        overlaps = [(1 - depth * k * (one - t).sin().abs()[:, None]).clamp(min=0).sum(0) for one in t]
+        weights = 1 / torch.stack(overlaps) / depth
+    else:
+        weights = torch.gradient(t)[0][:, None] * _ramp(width)  # the angle that each tilt represents
+    window = _WINDOWS.get(config.filter, 0.0)
+    gain = torch.exp(-0.5 * (k / (config.falloff or torch.inf)) ** 2)
+    gain = gain * (1 - window + window * torch.cos(2 * torch.pi * k))
+    if config.filter == "sirt":
+        share = (_RELAXATION / k.clamp(min=1 / width)).clamp(max=1.0)
+        gain = gain * (1 - (1 - share) ** config.sirt)
+    return (weights * gain).float()
+
+
 def even_tilts(tilt_min: float, tilt_max: float, step: float) -> tuple[float, ...]:
     """Angles from `tilt_min` to `tilt_max` in steps of `step` degrees, both ends included when the step divides."""
-    count = int((tilt_max - tilt_min) / step + 1e-6) + 1
-    return tuple(tilt_min + step * i for i in range(count))
+    return tuple(tilt_min + step * i for i in range(int((tilt_max - tilt_min) / step + 1e-6) + 1))
 
 
 def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
@@ -188,8 +236,7 @@ def _cubic(past: Tensor) -> Tensor:
     """`(..., 4)`: the cubic B-spline at the pixels -1, 0, 1 and 2, for a point `past` the pixel 0."""
     # its aliases around the sampling frequency are much weaker than those of linear interpolation
     far, near = 1 - past, past
-    spline = [far**3, 4 - 3 * near**2 * (2 - near), 4 - 3 * far**2 * (2 - far), near**3]
-    return torch.stack(spline, -1) / 6
+    return torch.stack([far**3, 4 - 3 * near**2 * (2 - near), 4 - 3 * far**2 * (2 - far), near**3], -1) / 6
 
 
 def _filter_rows(series: Tensor, response: Tensor) -> Tensor:
@@ -204,3 +251,13 @@ def _csr(matrix: csr_array[Any], device: str) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
         return torch.sparse_csr_tensor(starts, columns, weights, size=matrix.shape, check_invariants=False).to(device)
+
+
+def _ramp(width: int) -> Tensor:
+    # the band-limited ramp sampled in real space keeps the mean right (Kak & Slaney 1988, eq. 3.61)
+    n = torch.arange(width, dtype=torch.float64)
+    n = torch.minimum(n, width - n)
+    taps = torch.where(n % 2 == 1, -1.0 / (torch.pi * n.clamp(min=1)) ** 2, torch.zeros_like(n))
+    taps[0] = 0.25
+    ramp: Tensor = torch.fft.rfft(taps).real
+    return ramp

@@ -23,8 +23,7 @@ from cryowae.io.mrc import MrcWriter, require_name, stem_of
 from cryowae.io.outputs import check_output
 from cryowae.progress import SILENT, Outcome, Progress
 from cryowae.report import draw_wedge
-from cryowae.simulate.acquisition import project_tomogram
-from cryowae.simulate.orientation import AxisAngle, rotate_tomogram
+from cryowae.simulate.tomogram_slabs import AxisAngle, project_tomogram, rotate_tomogram
 from cryowae.tomogram import Tomogram, open_tomogram
 from cryowae.tomogram.statistics import sample_rows
 
@@ -77,9 +76,7 @@ def wedge_of(tomogram: Tomogram, *, soft: bool = False) -> Wedge:
     assert tomogram.wedge is not None
     if soft:
         return Wedge.soft(tomogram.wedge.tilt_min, tomogram.wedge.tilt_max, SOFT_EDGE)
-    if tomogram.tilts is None:
-        return tomogram.wedge
-    return Wedge.per_tilt(tomogram.tilts, 1 / min(tomogram.shape[0], tomogram.shape[2]))
+    return tomogram.wedge if tomogram.tilts is None else Wedge.per_tilt(tomogram.tilts, 1 / min(tomogram.shape[::2]))
 
 
 def simulate_wedge(
@@ -140,7 +137,8 @@ def simulate_wedge(
     if noise is not None and not (math.isfinite(noise) and noise > 0):
         raise ConfigError(f"got a signal-to-noise ratio of {noise:g}, expected more than 0: give for example 0.1")
     tomogram = source if isinstance(source, Tomogram) else open_tomogram(source, need_wedge=False)
-    path = tomogram.path.with_name(f"{stem_of(tomogram.path)}_wedge.mrc") if output is None else Path(output)
+    name, size = stem_of(tomogram.path), tomogram.voxel_size
+    path = tomogram.path.with_name(f"{name}_wedge.mrc") if output is None else Path(output)
     require_name(path)
     mask, picture = path.with_name(f"{path.stem}_mask.mrc"), path.with_suffix(".png")
     rotation = None if rotate is None else AxisAngle.random(rotate)
@@ -149,9 +147,7 @@ def simulate_wedge(
         check_output(target, overwrite=overwrite, inputs=(tomogram.path,))
     level = float(np.median(sample_rows(tomogram.data, 2_000_000)))
     label = _label(wedge, noise, rotation)
-    writer = partial(
-        MrcWriter, shape=tomogram.shape, voxel_size=tomogram.voxel_size, like=tomogram.header, overwrite=overwrite
-    )
+    writer = partial(MrcWriter, shape=tomogram.shape, voxel_size=size, like=tomogram.header, overwrite=overwrite)
     specimen, sigma = tomogram, 0.0
     with ExitStack() as files:
         if rotation is not None and turned is not None:
@@ -168,19 +164,10 @@ def simulate_wedge(
         # always zyx: a reversed axis of the file would move zero frequency
         masked = files.enter_context(writer(mask, axes="zyx", label=f"mask, k = 0 at n // 2, {_label(wedge)}")).data
         share = _fill_mask(wedge, masked)
-        draw_wedge(
-            picture,
-            specimen.data,
-            result,
-            (wedge.tilt_min, wedge.tilt_max),
-            voxel_size=tomogram.voxel_size,
-            title=stem_of(tomogram.path),
-            note=label,
-        )
-    seconds = time.monotonic() - started
-    return WedgeResult(
-        path, mask, picture, turned, rotation, wedge, share, sigma, notes=tomogram.notes, seconds=seconds
-    )
+        tilts = (wedge.tilt_min, wedge.tilt_max)
+        draw_wedge(picture, specimen.data, result, tilts, voxel_size=size, title=name, note=label)
+    notes, seconds = tomogram.notes, time.monotonic() - started
+    return WedgeResult(path, mask, picture, turned, rotation, wedge, share, sigma, notes=notes, seconds=seconds)
 
 
 def _filter(
@@ -237,7 +224,5 @@ def _fill_mask(wedge: Wedge, out: NDArray[Any]) -> float:
 
 
 def _label(wedge: Wedge, noise: float | None = None, rotation: AxisAngle | None = None) -> str:
-    parts = [f"wedge {wedge.tilt_min:+.4g}:{wedge.tilt_max:+.4g}"]
-    parts += [f"SNR {noise:.3g}"] if noise is not None else []
-    parts += [str(rotation)] if rotation is not None else []
-    return " ".join(parts)
+    added = f"SNR {noise:.3g}" if noise is not None else "", str(rotation or "")
+    return " ".join([f"wedge {wedge.tilt_min:+.4g}:{wedge.tilt_max:+.4g}", *filter(None, added)])

@@ -6,15 +6,16 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-import torch
 import yaml
 
 from cryowae.config import SceneConfig
 from cryowae.errors import ConfigError
+from cryowae.fourier.grids import Device
 from cryowae.io.mrc import write_mrc
 from cryowae.io.outputs import check_output, make_folder, write_text
 from cryowae.io.star import relion_angles, star_table
@@ -25,8 +26,7 @@ from cryowae.specimen.builder import Specimen, build_specimen, observe_specimen,
 from cryowae.specimen.library import load_library
 
 
-@dataclass(frozen=True)
-class ScenePaths:
+class ScenePaths(NamedTuple):
     """The files of a scene.
 
     Attributes
@@ -64,10 +64,6 @@ class ScenePaths:
         texts = (folder / f"{name}{ending}" for ending in (".tlt", "_particles.star", ".yaml", ".png"))
         return cls(*volumes, *texts)
 
-    def all(self) -> list[Path]:
-        """In the order above."""
-        return [getattr(self, field.name) for field in fields(self)]
-
 
 @dataclass(frozen=True)
 class SceneFiles(Outcome):
@@ -90,7 +86,7 @@ def simulate_scene(
     output: str | Path,
     *,
     overwrite: bool = False,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
     progress: Progress = SILENT,
 ) -> SceneFiles:
     """Simulate a tomogram and write it with its ground truth.
@@ -125,7 +121,7 @@ def simulate_scene(
     require_possible(config)
     folder = make_folder(output)
     paths = ScenePaths.within(folder, config.name)
-    for path in paths.all():
+    for path in paths:
         check_output(path, overwrite=overwrite)
     if config.molecules.library:
         progress.say(f"reading {len(config.molecules.library)} structures")
@@ -137,7 +133,7 @@ def simulate_scene(
     with TemporaryDirectory(prefix=f".{config.name}.", suffix=".partial", dir=folder) as scratch:
         made = ScenePaths.within(Path(scratch), config.name)
         _write(made, specimen, config)
-        for source, target in zip(made.all(), paths.all(), strict=True):
+        for source, target in zip(made, paths, strict=True):
             os.replace(source, target)
     asked = (("vesicles", config.vesicles, specimen.vesicles), ("beads", config.beads, specimen.beads))
     notes = tuple(f"{len(found)} of {wanted} {what} found room" for what, wanted, found in asked if len(found) < wanted)
@@ -182,8 +178,7 @@ def particle_table(specimen: Specimen, config: SceneConfig) -> str:
 def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
     seen, snr, size = observe_specimen(specimen, config), config.imaging.snr, specimen.voxel_size
     truth = -specimen.density.cpu().numpy()
-    tomogram = seen.tomogram(snr) if snr > 0 else seen.signal
-    half1, half2 = seen.halves(snr) if snr > 0 else (seen.signal, seen.signal)
+    tomogram, (half1, half2) = seen.tomogram(snr), seen.halves(snr)
     write_mrc(paths.truth, truth, voxel_size=size, label="simulated scene: ground truth")
     write_mrc(paths.labels, specimen.labels.numpy(), voxel_size=size, int16=True, label="simulated scene: labels")
     for path, volume in ((paths.tomogram, tomogram), (paths.half1, half1), (paths.half2, half2)):
@@ -191,8 +186,7 @@ def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
     write_tilts(paths.angles, seen.angles)
     write_text(paths.particles, particle_table(specimen, config))
     values = SceneConfig.model_validate({name: getattr(config, name) for name in SceneConfig.model_fields})
-    again = "# `cryowae simulate scene` gives the files beside this one again from it\n"
     text = yaml.safe_dump(values.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text(paths.config, again + text)
+    write_text(paths.config, f"# `cryowae simulate scene` gives the files beside this one again from it\n{text}")
     entries = [SheetEntry("ground truth", truth), SheetEntry("tomogram", -tomogram.cpu().numpy())]
     draw_contact_sheet(paths.picture, entries, voxel_size=size, title=config.name)

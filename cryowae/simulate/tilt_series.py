@@ -6,18 +6,22 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig, Noise
 from cryowae.errors import ConfigError, TomogramError
+from cryowae.imaging.exposure import read_numbers
+from cryowae.imaging.microscope import Microscope, filter_image
 from cryowae.io.mrc import is_stack, require_name, stem_of, write_mrc
 from cryowae.io.outputs import check_output, write_text
 from cryowae.io.tilts import write_tilts
 from cryowae.progress import SILENT, Outcome, Progress
-from cryowae.simulate.acquisition import Acquisition, project_tomogram
+from cryowae.simulate.tomogram_slabs import project_tomogram
 from cryowae.tomogram import open_tomogram
 from cryowae.tomogram.statistics import sample_rows
 
@@ -121,19 +125,21 @@ def simulate_tilts(
     angles, size = tomogram.tilts, tomogram.voxel_size
     assert angles is not None  # they were given
     if is_stack(tomogram.path, tomogram.header, len(angles)):
-        raise TomogramError(
-            f"{tomogram.path} is a stack of {len(tomogram.data)} images; expected the volume to be projected: "
-            "`cryowae reconstruct` makes a volume from a tilt series"
-        )
-    if defocus is None and imaging.defocus is not None:
-        defocus = (imaging.defocus,) * len(angles)
-    acquisition = Acquisition(imaging, angles, size, defocus)
-    _require_possible(acquisition, noise, misalignment)
+        hint = "expected the volume to be projected: `cryowae reconstruct` makes a volume from a tilt series"
+        raise TomogramError(f"{tomogram.path} is a stack of {len(tomogram.data)} images; {hint}")
+    microscope = Microscope(imaging, angles, size, defocus)
+    if not (math.isfinite(misalignment) and misalignment >= 0):
+        raise ConfigError(f"got a misalignment of {misalignment:g} pixels; expected 0 or more")
+    if noise == "poisson" and not (imaging.dose > 0 and imaging.snr > 0):
+        got = f"dose {imaging.dose:g} and snr {imaging.snr:g}"
+        raise ConfigError(f"Poisson noise needs electrons and contrast, got {got}; expected both above 0")
+    microscope.require_possible()
+    focus = microscope.defocus_values()
     path = Path(output) if output else tomogram.path.with_name(f"{stem_of(volume_path)}_simulated.st")
     require_name(path)
     tilts = path.with_suffix(".tlt")
     alignment = path.with_suffix(".xf") if misalignment > 0 else None
-    listed = None if defocus is None else path.with_name(f"{path.stem}_defocus.txt")
+    listed = None if focus is None else path.with_name(f"{path.stem}_defocus.txt")
     for file in filter(None, (path, tilts, alignment, listed)):
         check_output(file, overwrite=overwrite, inputs=(tomogram.path, tilts_path))
 
@@ -144,7 +150,11 @@ def simulate_tilts(
     series = project_tomogram(tomogram, angles, level, progress)
     # whole thousandths of a pixel, as they are written
     shifts = np.round(np.random.default_rng(seed).normal(0, misalignment, (len(angles), 2)), 3)
-    acquisition.expose(series, shifts if alignment else None, progress)
+    images = progress.track("microscope", series.unbind(), "tilts")
+    transfers = microscope.transfers(tomogram.shape[1:], shifts.tolist() if alignment else None)
+    for image, factor in zip_longest(images, transfers):
+        if factor is not None:
+            image.copy_(filter_image(image, factor))
     contrast = float(series.std())
     if not contrast > 0:
         raise TomogramError(f"{tomogram.path} has constant projections; expected a specimen: is the volume complete?")
@@ -152,18 +162,18 @@ def simulate_tilts(
         notes.append(f"{tomogram.path.name} has the median {level:.4g}, which is taken for solvent and subtracted")
     snr = imaging.snr if noise != "none" and imaging.snr > 0 else math.inf
     if noise == "poisson":
-        electrons, cut = acquisition.count_electrons(series, generator)
+        electrons, cut = _count_electrons(series, microscope, contrast, generator)
         notes.append(f"counts: {electrons:.4g} electrons a pixel in the solvent")
         if cut:
             notes.append(f"{cut:.2%} of the pixels would have less than 0 electrons: lower --snr or raise --dose")
     elif math.isfinite(snr):
-        acquisition.add_noise(series, generator)
+        for image, variance in zip(series, microscope.noise_variance(), strict=True):
+            image += contrast / math.sqrt(snr) * variance.sqrt() * torch.randn(image.shape, generator=generator)
 
-    label = "simulated tilt series"
-    write_mrc(path, series.numpy(), voxel_size=size, stack=True, overwrite=overwrite, label=label)
+    write_mrc(path, series.numpy(), voxel_size=size, stack=True, overwrite=overwrite, label="simulated tilt series")
     write_tilts(tilts, angles)
-    if defocus is not None and listed is not None:
-        write_text(listed, "".join(f"{value:.4f}\n" for value in defocus))
+    if focus is not None and listed is not None:
+        write_text(listed, "".join(f"{value:.4f}\n" for value in focus))
     if alignment is not None:
         lines = [f"   1.0000000   0.0000000   0.0000000   1.0000000{-x:12.3f}{-y:12.3f}\n" for y, x in shifts]
         write_text(alignment, "".join(lines))
@@ -179,35 +189,26 @@ def read_defocus(path: str | Path) -> tuple[float, ...]:
     ConfigError
         If the file cannot be read, or has a line that is neither one number nor a comment that begins with `#`.
     """
-    try:
-        lines = Path(path).read_text("utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise ConfigError(
-            f"defocus file {path} cannot be read ({error.strerror}); expected micrometres, or a file with one a tilt"
-        ) from None
-    values = []
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if not line or line.startswith("#"):
-            continue
-        try:
-            value = float(line)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise ConfigError(
-                f"defocus file {path} has {line[:30]!r} in line {number}; expected one number, micrometres"
-            )
-        values.append(value)
-    return tuple(values)
+    expected = "micrometres, or a file with one a tilt", "expected one number, micrometres"
+    return tuple(value for (value,) in read_numbers(path, "defocus", lambda line: [line], expected))
 
 
-def _require_possible(acquisition: Acquisition, noise: str, misalignment: float) -> None:
-    """Find impossible parameters before the work."""
-    dose, snr = acquisition.imaging.dose, acquisition.imaging.snr
-    if not (math.isfinite(misalignment) and misalignment >= 0):
-        raise ConfigError(f"got a misalignment of {misalignment:g} pixels; expected 0 or more")
-    if noise == "poisson" and not (dose > 0 and snr > 0):
-        raise ConfigError(
-            f"Poisson noise needs electrons and contrast, got dose {dose:g} and snr {snr:g}; expected both above 0"
-        )
-    acquisition.require_possible()
+def _count_electrons(series: Tensor, microscope: Microscope, std: float, rng: torch.Generator) -> tuple[float, float]:
+    """Replace noise-free images of standard deviation `std` by counts of electrons, in place.
+
+    The expected count is `N (1 + c s)` for a pixel of value `s`, where `N` is `dose` times the area of the pixel,
+    and `c` such that the variance of the expected counts over all pixels and tilts is `snr` times that of the
+    counts in the solvent, `N`. A tilt `t` gets `cos(t) ** growth` of the electrons, relative to the harmonic mean.
+
+    Returns
+    -------
+    electrons, cut
+        `N`, and the share of pixels whose expected count would have been negative and was set to 0.
+    """
+    electrons = microscope.imaging.dose * microscope.voxel_size**2
+    gain, cut = math.sqrt(microscope.imaging.snr / electrons) / std, 0
+    for image, variance in zip(series, microscope.noise_variance(), strict=True):
+        expected = electrons / variance * (1 + gain * image)
+        cut += int((expected < 0).sum())
+        image.copy_(torch.poisson(expected.clamp(min=0), generator=rng))
+    return electrons, cut / series.numel()

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 Points = NDArray[np.float64]
+
+Residues = tuple[Points, Points]
+"""Positions `(n, 3)` `(x, y, z)` in angstrom, and weights `(n,)`."""
 
 Score = Callable[[Points], Any]
 """Cost `(...)` of putting a domain at `(..., 3)`; overlap costs 30 an angstrom."""
@@ -41,13 +45,8 @@ NUCLEIC = Element(rise=1.4, turn=196.4, length=45.0, radius=8.0, spacing=19.0, v
 
 
 def assembly(
-    rng: np.random.Generator,
-    mass: float,
-    ops: Points,
-    score: Score,
-    sizes: tuple[float, float] = (15, 60),
-    nucleic: float = 0.0,
-) -> tuple[Points, Points]:
+    rng: Generator, mass: float, ops: Points, score: Score, sizes: tuple[float, float] = (15, 60), nucleic: float = 0.0
+) -> Residues:
     """Residues of a complex and their weights: `mass` kDa per asymmetric unit, repeated by `ops`.
 
     Domains are added one by one where they touch the others without overlap (symmetry mates included) and where
@@ -56,8 +55,7 @@ def assembly(
     drawn = np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]), int(mass / sizes[0]) + 2))
     count = max(int(np.searchsorted(np.cumsum(drawn), mass)), 1)
     masses = drawn[:count] * mass / drawn[:count].sum()
-    radii = domain_radius(masses)
-    centres = _grow(rng, radii, ops, score)
+    centres = _grow(rng, domain_radius(masses), ops, score)
     points, weights = [], []
     is_nucleic = np.zeros(count, dtype=bool)
     if nucleic > 0:  # nucleic acid fills the middle, protein the surface
@@ -69,12 +67,11 @@ def assembly(
             for centre, domain in zip(centres[chosen], fold(rng, masses[chosen], element, frames[chosen]), strict=True):
                 points.append(centre + domain)
                 weights.append(np.full(len(domain), element.volume * element.contrast))
-    unit = np.concatenate(points)
-    everything = (unit @ ops.transpose(0, 2, 1)).reshape(-1, 3)
+    everything = (np.concatenate(points) @ ops.transpose(0, 2, 1)).reshape(-1, 3)
     return everything, np.tile(np.concatenate(weights), len(ops))
 
 
-def _grow(rng: np.random.Generator, radii: Points, ops: Points, score: Score) -> Points:
+def _grow(rng: Generator, radii: Points, ops: Points, score: Score) -> Points:
     """`(n, 3)` centres of domains in contact."""
     tries = rng.normal(0, 1, (400, 3)) * 60
     candidates = np.concatenate([tries, tries * 2, tries / 4])
@@ -100,20 +97,18 @@ def _grow(rng: np.random.Generator, radii: Points, ops: Points, score: Score) ->
     return centres
 
 
-def fold(rng: np.random.Generator, masses: Points, element: Element, frames: Points, flat: float = 0.0) -> list[Points]:
+def fold(rng: Generator, masses: Points, element: Element, frames: Points, flat: float = 0.0) -> list[Points]:
     """Residues of domains of the given masses in kDa, each a bundle of rods packed into an ellipsoid.
 
     `frames` are the orientations of the bundles, `flat` the length along z that a bundle spans (0: compact).
     """
-    per_residue = 0.11 if element is PROTEIN else 0.32
-    residues = np.maximum(masses / per_residue, 8)
+    residues = np.maximum(masses / (0.11 if element is PROTEIN else 0.32), 8)
     volume = residues * element.volume
-    radius = np.cbrt(3 * volume / (4 * np.pi))
     each = max(int(element.length / element.rise), 1) if flat == 0 else int(flat / element.rise)
     rods = np.maximum(np.rint(residues / each).astype(int), 1)
     shape = np.exp(rng.normal(0, 0.22, (len(masses), 3)))
     shape /= np.cbrt(shape.prod(1))[:, None]
-    axes = radius[:, None] * shape
+    axes = np.cbrt(3 * volume / (4 * np.pi))[:, None] * shape
     if flat > 0:
         axes = np.stack([np.sqrt(volume / flat / np.pi)] * 2 + [np.full(len(masses), 1e-3)], 1)
     length = element.length if flat == 0 else flat
@@ -138,8 +133,7 @@ def fold(rng: np.random.Generator, masses: Points, element: Element, frames: Poi
 def _spread(pool: Points, scaled: Points, count: int) -> Points:
     """`(b, count, 3)`: farthest-point sampling of each pool."""
     batch = np.arange(len(pool))
-    first = np.zeros(len(pool), dtype=int)
-    order = [first]
+    order = [np.zeros(len(pool), dtype=int)]
     nearest = np.full(pool.shape[:2], np.inf)
     for _ in range(count - 1):
         latest = scaled[batch, order[-1]][:, None]
@@ -160,3 +154,8 @@ def point_group(name: str) -> Points:
         return np.eye(3)[None]
     ops: Points = Rotation.create_group(cast(Any, name)).as_matrix()
     return ops[np.argsort(-np.trace(ops, axis1=1, axis2=2), kind="stable")]
+
+
+def norm(points: Points) -> Any:
+    """`(...)` distances of points `(..., 3)` from the origin."""
+    return np.linalg.norm(points, axis=-1)

@@ -7,31 +7,29 @@ another noise level, tilt range or defocus.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor
 from torch.nn.functional import pad
 
 from cryowae.config import SceneConfig
 from cryowae.errors import ConfigError
-from cryowae.imaging.microscope import tilt_transfers
+from cryowae.fourier.grids import Device
+from cryowae.imaging.microscope import Microscope
 from cryowae.imaging.observation import ForwardModel, Observation
 from cryowae.imaging.projection import tilt_angles
 from cryowae.io.memory import require_memory
-from cryowae.specimen.canvas import Canvas, Particle
-from cryowae.specimen.filaments import add_filament
-from cryowae.specimen.ice import uneven_ice
+from cryowae.specimen.canvas import Canvas, Particle, place_molecules
 from cryowae.specimen.library import load_library
 from cryowae.specimen.membranes import add_membrane, add_vesicle
-from cryowae.specimen.placement import place_molecules
 from cryowae.specimen.procedural import procedural_structure
-from cryowae.specimen.spheres import GOLD, Sphere, add_bead, gold_density
 from cryowae.specimen.structures import Structure
+from cryowae.specimen.surroundings import GOLD, Sphere, add_bead, add_filament, gold_density, uneven_ice
 
 SMALLEST = 16
 """Minimum size of a scene along each axis, in voxels."""
@@ -80,25 +78,8 @@ class Specimen:
     voxel_size: float
 
 
-@dataclass(frozen=True)
-class Streams:
-    """Random streams of a specimen: of the invented structures, of their placement, and of the ice."""
-
-    kinds: np.random.Generator
-    placement: np.random.Generator
-    ice: np.random.Generator
-
-    @classmethod
-    def of(cls, seed: int) -> Streams:
-        """Those of a seed, independent of one another."""
-        return cls(*(np.random.default_rng([seed, stream]) for stream in range(3)))
-
-
 def build_specimen(
-    config: SceneConfig,
-    library: Sequence[Structure] | None = None,
-    device: torch.device | str = "cpu",
-    streams: Streams | None = None,
+    config: SceneConfig, library: Sequence[Structure] = (), device: Device = "cpu", streams: Sequence[Generator] = ()
 ) -> Specimen:
     """Place everything that a scene consists of.
 
@@ -115,7 +96,8 @@ def build_specimen(
     device
         Where the density is painted.
     streams
-        Sources of randomness; by default those of `config.seed`.
+        Three sources of randomness: of the invented structures, of their placement, and of the ice. By default
+        independent ones that `config.seed` starts.
 
     Raises
     ------
@@ -123,10 +105,10 @@ def build_specimen(
         If the scene is too small, or a structure that it names is missing.
     """
     _require_large(config)
-    streams = streams or Streams.of(config.seed)
-    known = load_library(config.molecules.library) if library is None else library
-    molecules, proteins = _structures(config, known, streams.kinds)
-    canvas = Canvas(config, streams.placement, device)
+    of_kinds, of_placement, of_ice = streams or [np.random.default_rng([config.seed, stream]) for stream in range(3)]
+    library = library or load_library(config.molecules.library)
+    molecules, proteins = _structures(config, library, of_kinds)
+    canvas = Canvas(config, of_placement, device)
     for _ in range(config.membranes):
         add_membrane(canvas, proteins)
     for _ in range(config.filaments):
@@ -146,20 +128,12 @@ def build_specimen(
         if config.bead_truth is not None:
             density = (beam + config.bead_truth / GOLD * gold)[:, :, box].clone()
     if config.ice > 0:
-        beam[above : above + config.extent[0]] += uneven_ice(
-            config.extent, config.voxel_size, config.ice, streams.ice
-        ).to(beam)
-    return Specimen(
-        density,
-        beam,
-        gold,
-        labels[:, :, box].clone(),
-        tuple(one for one in _in_box(config, canvas.particles) if _is_inside(one.centre, config.shape)),
-        {one.name: one for one in [*molecules, *proteins]},
-        tuple(_in_box(config, vesicles)),
-        tuple(_in_box(config, beads)),
-        config.voxel_size,
-    )
+        ice = uneven_ice(config.extent, config.voxel_size, config.ice, of_ice)
+        beam[above : above + config.extent[0]] += ice.to(beam)
+    particles = tuple(one for one in _in_box(config, canvas.particles) if _is_inside(one.centre, config.shape))
+    spheres = _in_box(config, vesicles), _in_box(config, beads)
+    kinds = {one.name: one for one in [*molecules, *proteins]}
+    return Specimen(density, beam, gold, labels[:, :, box].clone(), particles, kinds, *spheres, config.voxel_size)
 
 
 def observe_specimen(specimen: Specimen, config: SceneConfig, generator: torch.Generator | None = None) -> Observation:
@@ -203,14 +177,10 @@ def require_possible(config: SceneConfig) -> None:
     """
     _require_large(config)
     angles = tilt_angles(config.imaging)
-    next(tilt_transfers(config.imaging, angles, (2, 2), config.voxel_size), None)
+    Microscope(config.imaging, angles, config.voxel_size).require_possible()
     depth, rows, width = config.shape
-    section = depth * config.extent[2]
-    require_memory(
-        section * (_BYTES_PER_VOXEL * rows + _BYTES_PER_RAY * len(angles)),
-        f"a scene of {width} x {rows} x {depth} voxels",
-        "ask for a smaller shape",
-    )
+    needed = depth * config.extent[2] * (_BYTES_PER_VOXEL * rows + _BYTES_PER_RAY * len(angles))
+    require_memory(needed, f"a scene of {width} x {rows} x {depth} voxels", "ask for a smaller shape")
 
 
 def _require_large(config: SceneConfig) -> None:
@@ -218,27 +188,24 @@ def _require_large(config: SceneConfig) -> None:
         raise ConfigError(f"got a scene of shape {config.shape}, expected at least {SMALLEST} voxels along each axis")
 
 
-def _structures(
-    config: SceneConfig, library: Sequence[Structure], rng: np.random.Generator
-) -> tuple[list[Structure], list[Structure]]:
+def _structures(config: SceneConfig, library: Sequence[Structure], rng: Generator) -> tuple[list[Structure], ...]:
     """Molecules and membrane proteins at the scene's voxel size; names that occur several times get numbers."""
     size = config.voxel_size
     made = [procedural_structure(rng, size) for _ in range(config.molecules.procedural)]
     proteins = [procedural_structure(rng, size, "membrane") for _ in range(2 * config.membranes)]
     structures = [*made, *(one.resampled(size) for one in library), *proteins]
-    total, seen = Counter(one.name for one in structures), Counter[str]()
-    for i, one in enumerate(structures):
-        seen[one.name] += 1
-        if total[one.name] > 1:
-            structures[i] = replace(one, name=f"{one.name}-{seen[one.name]}")
+    names = [one.name for one in structures]
+    for i, name in enumerate(names):
+        if names.count(name) > 1:
+            structures[i] = replace(structures[i], name=f"{name}-{names[: i + 1].count(name)}")
     count = len(made) + len(library)
     return structures[:count], structures[count:]
 
 
-def _in_box(config: SceneConfig, placed: Sequence[_Placed]) -> list[_Placed]:
+def _in_box(config: SceneConfig, placed: Sequence[_Placed]) -> tuple[_Placed, ...]:
     """Particles or spheres with their centres counted in the box, not in the specimen."""
     above, _, start = config.origin
-    return [replace(one, centre=(one.centre[0] + above, one.centre[1], one.centre[2] + start)) for one in placed]
+    return tuple(replace(one, centre=(one.centre[0] + above, one.centre[1], one.centre[2] + start)) for one in placed)
 
 
 def _is_inside(centre: tuple[float, float, float], shape: tuple[int, int, int]) -> bool:

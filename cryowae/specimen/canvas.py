@@ -1,8 +1,11 @@
-"""The volume of a specimen while it is painted: density, labels, occupied space, and copies of structures."""
+"""The volume of a specimen while it is painted: density, labels, occupied space, and copies of structures.
+
+Molecules are placed here: in random orientations, without overlap, in random proportions or in equal numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -15,8 +18,12 @@ from cryowae.config import SceneConfig
 from cryowae.fourier.rotation import random_rotations, rotate
 from cryowae.specimen.structures import Structure
 
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Corner = NDArray[np.int64]
 Shape = tuple[int, int, int]
 Position = tuple[float, float, float]
+Slices = tuple[slice, ...]
 
 ICE, MEMBRANE, FILAMENT, BEAD = 0, -1, -2, -3
 """Labels of what is no particle; particle `i` of a scene has label `i + 1`."""
@@ -81,12 +88,7 @@ class Canvas:
         self.occupied = _halved(self.labels > 0)
         self.particles: list[Particle] = []
 
-    @property
-    def volume(self) -> float:
-        """Cubic angstrom."""
-        return float(np.prod(self.shape)) * self.voxel_size**3
-
-    def scatter(self, structure: Structure, amplitudes: NDArray[np.float64]) -> int:
+    def scatter(self, structure: Structure, amplitudes: Array) -> int:
         """Place copies of a structure at random where there is room, until `PATIENCE` in a row find none.
 
         Parameters
@@ -115,14 +117,12 @@ class Canvas:
                 self._record(structure, centre, rotations[i], float(amplitudes[i]))
         return len(self.particles) - before
 
-    def draw_particle(self, structure: Structure, rotation: NDArray[np.float64], centre: NDArray[np.float64]) -> None:
+    def draw_particle(self, structure: Structure, rotation: Array, centre: Array) -> None:
         """Paint one particle at a given place; it displaces what is there (lipid)."""
         self.draw(structure, rotation[None], centre[None], len(self.particles) + 1)
         self._record(structure, centre, torch.from_numpy(rotation).float(), 1.0)
 
-    def draw(
-        self, structure: Structure, rotations: NDArray[np.float64], centres: NDArray[np.float64], label: int
-    ) -> None:
+    def draw(self, structure: Structure, rotations: Array, centres: Array, label: int) -> None:
         """Paint copies of a structure at given places, without a test of overlap; particles displace what is there."""
         corners = np.floor(centres - (self._side(structure) - 1) / 2).astype(int)
         shifts = centres - (self._side(structure) - 1) / 2 - corners
@@ -145,34 +145,25 @@ class Canvas:
         """Even edge of a box that holds any rotation of a structure, moved by up to a voxel."""
         return 2 * (len(structure.resampled(self.voxel_size).density) // 2) + 4
 
-    def _copies(
-        self, structure: Structure, rotations: Tensor, shifts: NDArray[np.float64]
-    ) -> Iterator[tuple[Tensor, NDArray[np.bool_]]]:
+    def _copies(self, structure: Structure, rotations: Tensor, shifts: Array) -> Iterator[tuple[Tensor, Mask]]:
         """Rotated copies in cubes, and where they count as occupied; sampled from twice the scene's sampling."""
         fine = structure.resampled(self.voxel_size).resampled(self.voxel_size / 2)
         source, scale = fine.density.to(self.device), fine.voxel_size / self.voxel_size
         side = self._side(structure)
         each = max(BATCH["cuda" if "cuda" in str(self.device) else "cpu"] // side**3, 1)
-        moves = torch.from_numpy(shifts).float()
-        for turns, shift in zip(rotations.split(each), moves.split(each), strict=True):
-            boxes = rotate(
-                source.expand(len(turns), -1, -1, -1),
-                turns.to(self.device),
-                shape=(side, side, side),
-                scale=scale,
-                shift=shift.to(self.device),
-            )
+        for turns, shift in zip(rotations.split(each), torch.from_numpy(shifts).float().split(each), strict=True):
+            copies, shift = source.expand(len(turns), -1, -1, -1), shift.to(self.device)
+            boxes = rotate(copies, turns.to(self.device), shape=(side, side, side), scale=scale, shift=shift)
             yield from zip(boxes, (boxes > LEVEL).cpu().numpy(), strict=True)
 
-    def _room(self, mask: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    def _room(self, mask: Mask) -> Corner | None:
         """Corner, in voxels, of a box at which a half-resolution mask meets nothing; None after 60 trials."""
         where = np.argwhere(mask)
         if len(where) == 0:
             return None
         low, high = where.min(0), where.max(0) + 1
-        tight = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        wider = self.shape[2] > self.config.shape[2]
-        overhang = wider if self.config.overhang is None else self.config.overhang
+        tight = mask[tuple(map(slice, low, high))]
+        overhang = self.shape[2] > self.config.shape[2] if self.config.overhang is None else self.config.overhang
         loose = np.array([0, overhang, overhang]) * (high - low) // 2
         first, last = -loose, np.array(self.shape) // 2 - (high - low) + loose
         if (last < first).any():
@@ -190,27 +181,43 @@ class Canvas:
                 return np.asarray(2 * (trial - low), dtype=np.int64)
         return None
 
-    def _put(
-        self, box: Tensor, mask: NDArray[np.bool_], corner: NDArray[np.int64], label: int, displace: bool = False
-    ) -> None:
+    def _put(self, box: Tensor, mask: Mask, corner: Corner, label: int, displace: bool = False) -> None:
         there, here = overlap(corner, mask.shape, self.shape)
         if displace:
             self.density[there] *= 1 - box[here].clamp(0, 1)
         self.density[there] += box[here]
         self.labels[there][mask[here]] = label
 
-    def _record(self, structure: Structure, centre: NDArray[np.float64], rotation: Tensor, amplitude: float) -> None:
+    def _record(self, structure: Structure, centre: Array, rotation: Tensor, amplitude: float) -> None:
         label = len(self.particles) + 1
-        self.particles.append(Particle(structure.name, position(centre), rotation.numpy(), label, amplitude))
+        self.particles.append(Particle(structure.name, tuple(centre.tolist()), rotation.numpy(), label, amplitude))
 
 
-def position(array: NDArray[np.float64]) -> Position:
-    """Plain numbers of `(3,)` coordinates."""
-    z, y, x = (float(c) for c in array)
-    return z, y, x
+def place_molecules(canvas: Canvas, structures: Sequence[Structure]) -> Canvas:
+    """Place molecules between what is on the canvas already, as many as `config.molecules` says.
+
+    An occupancy of 0.1 is thin, 0.3 a cytoplasm. Placement is by random trial, largest first; smaller ones then fill
+    the gaps. A scene of large molecules alone may stay below its occupancy.
+
+    Parameters
+    ----------
+    canvas
+        Where they are painted.
+    structures
+        What to place; any voxel size.
+
+    Returns
+    -------
+    canvas
+        The same one or a copy, with the molecules.
+    """
+    molecules, most = canvas.config.molecules, MOST_LABELS - len(canvas.particles)
+    limit = most if molecules.most is None else min(molecules.most, most)
+    wanted = float(np.prod(canvas.shape)) * canvas.voxel_size**3 * molecules.occupancy
+    return (_place_equal if molecules.equal else _place)(canvas, structures, wanted, limit)
 
 
-def random_frame(normal: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def random_frame(normal: Array, rng: np.random.Generator) -> Array:
     """`(3, 3)` proper rotation, random about its axis, that takes the z axis `(1, 0, 0)` to a direction `(z, y, x)`."""
     first = normal / np.linalg.norm(normal)
     second = np.cross(rng.normal(0, 1, 3), first)
@@ -218,19 +225,59 @@ def random_frame(normal: NDArray[np.float64], rng: np.random.Generator) -> NDArr
     return np.stack([first, second, np.cross(first, second)], 1)
 
 
-def overlap(
-    corner: NDArray[np.int64], size: tuple[int, ...], shape: tuple[int, ...]
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+def overlap(corner: Corner, size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Slices, Slices]:
     """Slices of a volume and of a box placed at a corner in it, where they overlap."""
-    there, here = [], []
-    for c, n, limit in zip(corner, size, shape, strict=True):
-        low, high = max(int(c), 0), max(min(int(c) + n, limit), max(int(c), 0))
-        there.append(slice(low, high))
-        here.append(slice(low - int(c), high - int(c)))
-    return tuple(there), tuple(here)
+    first = np.maximum(corner, 0)
+    last = np.maximum(np.minimum(corner + np.array(size), shape), first)
+    return tuple(map(slice, first, last)), tuple(map(slice, first - corner, last - corner))
 
 
-def _halved(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _place(canvas: Canvas, structures: Sequence[Structure], wanted: float, limit: int) -> Canvas:
+    """Scatter structures in random proportions; what finds no room leaves gaps for the smaller half."""
+    choice, placed = list(structures), 0
+    while choice and wanted > 0 and placed < limit:
+        room = wanted
+        for index, amplitudes in _draw(choice, wanted, limit - placed, canvas):
+            found = canvas.scatter(choice[index], amplitudes)
+            placed += found
+            wanted -= found * choice[index].volume
+        if canvas.config.molecules.most is not None or wanted < 0.05 * room:
+            break
+        choice = sorted(choice, key=lambda s: s.volume)[: len(choice) // 2]
+    return canvas
+
+
+def _place_equal(canvas: Canvas, structures: Sequence[Structure], wanted: float, limit: int) -> Canvas:
+    """As many copies of each structure as fill the volume; fewer of all where one of them finds less room."""
+    ordered, jitter = sorted(structures, key=lambda s: -s.volume), canvas.config.molecules.jitter
+    each = min(int(wanted / sum(s.volume for s in ordered)), limit // len(ordered)) if ordered else 0
+    while each > 0:
+        trial, found = canvas.copy(), each
+        for structure in ordered:
+            found = trial.scatter(structure, np.exp(canvas.rng.normal(0, jitter, each)))
+            if found < each:
+                break
+        else:
+            return trial
+        each = found
+    return canvas
+
+
+def _draw(structures: Sequence[Structure], volume: float, limit: int, canvas: Canvas) -> list[tuple[int, Array]]:
+    """How many of which structure fill a volume, as their amplitudes; the largest structures come first."""
+    rng, jitter = canvas.rng, canvas.config.molecules.jitter
+    sizes = np.array([max(s.volume, 1.0) for s in structures])
+    # between equal numbers (0) and equal volumes (1), which would be nearly all small ones
+    share = (rng.dirichlet(np.full(len(sizes), 0.8)) + 1e-3) / sizes**0.6
+    chance = share / share.sum()
+    most = int(np.ceil(volume / (chance @ sizes) * 1.5)) + 5
+    drawn = rng.choice(len(sizes), min(most, 30_000), p=chance)
+    drawn = drawn[: int(np.searchsorted(np.cumsum(sizes[drawn]), volume)) + 1][:limit]
+    counts = np.bincount(drawn, minlength=len(sizes))
+    return [(int(i), np.exp(rng.normal(0, jitter, counts[i]))) for i in np.argsort(-sizes) if counts[i] > 0]
+
+
+def _halved(mask: Mask) -> Mask:
     """A mask at half the resolution: a voxel is set if any of its eight is."""
     mask = np.pad(mask, [(0, n % 2) for n in mask.shape])
     mask = mask[::2] | mask[1::2]

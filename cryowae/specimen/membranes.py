@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from cryowae.specimen.canvas import ICE, MEMBRANE, Canvas, Shape, random_frame
-from cryowae.specimen.spheres import Sphere, draw_ball, free_spot
+from cryowae.fourier.grids import Device
+from cryowae.specimen.canvas import ICE, MEMBRANE, Array, Canvas, Shape, random_frame
 from cryowae.specimen.structures import Structure
+from cryowae.specimen.surroundings import Sphere, draw_ball, free_spot, refined
 
 VESICLES = (150.0, 400.0)
-"""Radii of vesicles in angstrom, to the middle of the membrane: from the smallest stable ones to larger than a synaptic
-vesicle."""
+"""Radii of vesicles in angstrom, to the middle of the membrane: the smallest stable ones to large synaptic ones."""
 
 COARSE = 4
 """The distance, which is smooth, is computed at every so many voxels and interpolated."""
@@ -63,9 +61,7 @@ def random_bilayer(rng: np.random.Generator) -> Bilayer:
     return Bilayer(rng.uniform(36, 42), rng.uniform(0.9, 1.35), rng.uniform(-0.2, 0.1), rng.uniform(4, 6))
 
 
-def membrane_distance(
-    shape: Shape, voxel_size: float, rng: np.random.Generator, device: torch.device | str = "cpu"
-) -> Tensor:
+def membrane_distance(shape: Shape, voxel_size: float, rng: np.random.Generator, device: Device = "cpu") -> Tensor:
     """Signed distance to a random membrane that crosses the box.
 
     Parameters
@@ -88,30 +84,25 @@ def membrane_distance(
     axes = [torch.arange(-COARSE / 2, n + COARSE, COARSE, device=device, dtype=torch.float32) for n in shape]
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     extent = np.array(shape) * voxel_size
-    turn = _turn(rng)
+    turn = np.linalg.qr(rng.normal(0, 1, (3, 3)))[0]  # also left-handed: waves and ellipsoids have no handedness
     if rng.random() < 0.65:
         radius = np.exp(rng.uniform(np.log(200), np.log(900)))
         semi = radius * np.exp(rng.normal(0, 0.2, 3))
         centre = rng.uniform(-0.15, 1.15, 3) * extent
         p = _local((z, y, x), centre / voxel_size, turn)
         scaled = torch.stack([c * (voxel_size / float(s)) for c, s in zip(p, semi, strict=True)]).norm(dim=0)
-        level = (scaled - 1) * radius
-        amplitude = 0.12 * radius
+        level, amplitude = (scaled - 1) * radius, 0.12 * radius
     else:
         centre = rng.uniform(0.15, 0.85, 3) * extent
         p = _local((z, y, x), centre / voxel_size, turn)
-        level = p[0] * voxel_size
-        radius, amplitude = 500.0, 60.0
+        level, radius, amplitude = p[0] * voxel_size, 500.0, 60.0
     for _ in range(3):
         wave = rng.normal(0, 1, 3) / (radius * rng.uniform(0.6, 1.5))
         phase = rng.uniform(0, 2 * np.pi)
         angle = p[0] * float(wave[0]) + p[1] * float(wave[1]) + p[2] * float(wave[2])
         level = level + float(rng.uniform(0, amplitude)) * torch.sin(voxel_size * angle + phase)
     slope = torch.stack(torch.gradient(level, spacing=COARSE * voxel_size)).norm(dim=0)
-    distance = (level / slope.clamp(min=0.3))[None, None]
-    size = [COARSE * (n - 1) + 1 for n in distance.shape[2:]]
-    fine = interpolate(distance, size=size, mode="trilinear", align_corners=True)[0, 0]
-    start = COARSE // 2
+    fine, start = refined(level / slope.clamp(min=0.3), COARSE), COARSE // 2
     return fine[start : start + shape[0], start : start + shape[1], start : start + shape[2]]
 
 
@@ -142,7 +133,7 @@ def add_membrane(canvas: Canvas, proteins: Sequence[Structure]) -> None:
         count = rng.poisson(min(area / 200**2 * rng.uniform(0, 1), 200))
         points, normals = surface_points(distance, size, int(count), rng)
         chosen = rng.integers(0, len(proteins), len(points))
-        taken: list[NDArray[np.float64]] = []
+        taken: list[Array] = []
         for point, normal, which in zip(points, normals, chosen, strict=True):
             reach = 0.8 * proteins[which].diameter / size
             if all(((point - other) ** 2).sum() > reach**2 for other in taken):
@@ -162,23 +153,19 @@ def add_vesicle(canvas: Canvas) -> Sphere | None:
     bilayer, size = random_bilayer(canvas.rng), canvas.voxel_size
     smallest, largest = VESICLES
     length = np.exp(canvas.rng.uniform(np.log(smallest), np.log(largest)))
-    while True:
-        radius = float(length / size)
-        reach = radius + (bilayer.spacing / 2 + 3 * bilayer.width) / size + 1.5  # as far as the leaflets' tails
-        centre = free_spot(canvas, reach)
-        if centre is not None or length <= smallest:
-            break
+    tail = (bilayer.spacing / 2 + 3 * bilayer.width) / size  # how far the leaflets' tails reach
+    while (centre := free_spot(canvas, float(length / size) + tail + 1.5)) is None:
+        if length <= smallest:
+            return None
         length = max(0.85 * length, smallest)
-    if centre is None:
-        return None
+    radius = float(length / size)
+    reach = radius + tail + 1.5
     shell = (radius - bilayer.reach / size, radius + bilayer.reach / size)
     draw_ball(canvas, centre, lambda r: bilayer.density((r - radius) * size, size), reach, shell, MEMBRANE)
     return Sphere(centre, radius)
 
 
-def surface_points(
-    distance: Tensor, voxel_size: float, count: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def surface_points(distance: Tensor, voxel_size: float, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Random points on a membrane and its normals there.
 
     Returns
@@ -188,10 +175,7 @@ def surface_points(
     normals
         `(n, 3)` unit vectors `(z, y, x)` pointing outwards.
     """
-    near = distance[1:-1, 1:-1, 1:-1].abs() < 0.5 * voxel_size
-    where = np.argwhere(near.cpu().numpy()) + 1
-    if len(where) == 0:
-        return np.empty((0, 3)), np.empty((0, 3))
+    where = np.argwhere((distance[1:-1, 1:-1, 1:-1].abs() < 0.5 * voxel_size).cpu().numpy()) + 1
     where = where[rng.permutation(len(where))[:count]]
     normals = np.empty(where.shape)
     for axis in range(3):
@@ -203,12 +187,7 @@ def surface_points(
     return where[good].astype(float), normals[good] / length[good, None]
 
 
-def _local(grid: tuple[Tensor, ...], centre: NDArray[np.float64], turn: NDArray[np.float64]) -> list[Tensor]:
+def _local(grid: tuple[Tensor, ...], centre: Array, turn: Array) -> list[Tensor]:
     """Coordinates in a turned frame about a centre, voxels."""
     moved = [axis - float(c) for axis, c in zip(grid, centre, strict=True)]
     return [moved[0] * float(r[0]) + moved[1] * float(r[1]) + moved[2] * float(r[2]) for r in turn]
-
-
-def _turn(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A random orthogonal frame, also left-handed: waves and ellipsoids have no handedness."""
-    return np.asarray(np.linalg.qr(rng.normal(0, 1, (3, 3)))[0])

@@ -6,19 +6,18 @@ A kind of structure is a point group or helix, a mass, and a score that tells `a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryowae.specimen.assembly import PROTEIN, Points, assembly, domain_radius, fold, point_group
-from cryowae.specimen.filaments import random_helix
-from cryowae.specimen.points import density_of_points
-from cryowae.specimen.structures import Structure, normalised
+from cryowae.specimen.assembly import PROTEIN, Points, Residues, assembly, domain_radius, fold, norm, point_group
+from cryowae.specimen.structures import Structure, density_of_points, normalised
 
-Residues = tuple[Points, Points]
-"""Positions `(n, 3)` `(x, y, z)` in angstrom, and weights `(n,)`."""
+PACKING = 0.7
+"""Mean density inside the envelope of an assembly, by which `normalised` scales it."""
 
 
 def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str | None = None) -> Structure:
@@ -55,8 +54,54 @@ def procedural_structure(rng: np.random.Generator, voxel_size: float, kind: str 
     return Structure.from_density(kind, normalised(density, voxel_size), voxel_size, keep_centre=kind == "membrane")
 
 
-def _norm(p: Points) -> Any:
-    return np.linalg.norm(p, axis=-1)
+@dataclass(frozen=True)
+class Filament:
+    """A helix of subunits on one start.
+
+    Attributes
+    ----------
+    subunit
+        `Structure` whose x axis points away from the filament's axis and whose z axis points along it.
+    radius, rise
+        Distance of the subunits' centres from the axis, and advance from one to the next, in angstrom.
+    twist
+        Turn from one subunit to the next in degrees, right-handed about the direction of advance.
+    """
+
+    subunit: Structure
+    radius: float
+    rise: float
+    twist: float
+
+
+def procedural_filament(rng: np.random.Generator, voxel_size: float, kind: str = "filament") -> Filament:
+    """A random actin-like filament, or a microtubule of 11 to 16 protofilaments.
+
+    Parameters
+    ----------
+    rng, voxel_size
+        Source of randomness, and angstrom.
+    kind
+        "filament" or "microtubule".
+    """
+    points, weights, radius, rise, twist = _random_helix(rng, kind == "microtubule")
+    density = density_of_points(points[:, ::-1], weights / PACKING, voxel_size)
+    return Filament(Structure.from_density(kind, density, voxel_size, keep_centre=True), radius, rise, twist)
+
+
+def _random_helix(rng: np.random.Generator, microtubule: bool) -> tuple[Points, Points, float, float, float]:
+    """Points and weights of a subunit, and radius, rise and twist of its helix."""
+    if microtubule:
+        # three-start lattice, left-handed, monomers of 41 angstrom (Chretien & Wade 1991), on one start
+        n = int(rng.choice([13, 14, 11, 16], p=[0.7, 0.2, 0.05, 0.05]))
+        points, weights = assembly(rng, 55, point_group("C1"), lambda p: norm(p * [1.0, 0.85, 0.85]), (8, 13))
+        return points, weights, 112.0 * n / 13, 41 / n, -360 / n * pow(3, -1, n)
+    kinds = [(17.0, 27.5, -166.7, 42.0), (19.0, 24.0, 170.0, 38.0), (42.0, 5.5, -65.5, 42.0), (22.0, 13.0, 100.0, 30.0)]
+    radius, rise, twist, mass = kinds[int(rng.choice(4, p=[0.55, 0.15, 0.15, 0.15]))]
+    factor = rng.uniform(0.9, 1.15)
+    mass *= factor**3
+    points, weights = assembly(rng, mass, point_group("C1"), lambda p: norm(p * [0.8, 1.0, 1.2]), (8, 16))
+    return points, weights, radius * factor, rise * factor, twist + rng.uniform(-1, 1)
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -69,12 +114,12 @@ def _globular(rng: np.random.Generator) -> Residues:
     stretch = np.exp(rng.normal(0, 0.3, 3))
     offset = rng.normal(0, 1, 3) * (0 if len(ops) == 1 else 15)
     hollow = np.cbrt(mass) * rng.uniform(6, 9) if rng.random() < 0.12 else 0.0
-    return assembly(rng, mass / len(ops), ops, lambda p: np.abs(_norm((p - offset) * stretch) - hollow))
+    return assembly(rng, mass / len(ops), ops, lambda p: np.abs(norm((p - offset) * stretch) - hollow))
 
 
 def _small(rng: np.random.Generator) -> Residues:
     ops = point_group(str(rng.choice(["C1", "C2"], p=[0.7, 0.3])))
-    return assembly(rng, rng.uniform(50, 150) / len(ops), ops, _norm)
+    return assembly(rng, rng.uniform(50, 150) / len(ops), ops, norm)
 
 
 def _elongated(rng: np.random.Generator) -> Residues:
@@ -98,7 +143,7 @@ def _ring(rng: np.random.Generator) -> Residues:
     mass = _log_uniform(rng, 25, 110)
     radius = rng.uniform(0.5, 1.1) * n * domain_radius(mass) / np.pi
     flat, level = rng.uniform(0.5, 1.5), 0 if len(ops) == n else rng.uniform(10, 25)
-    return assembly(rng, mass, ops, lambda p: np.hypot(_norm(p[..., :2]) - radius, flat * (p[..., 2] - level)), (8, 30))
+    return assembly(rng, mass, ops, lambda p: np.hypot(norm(p[..., :2]) - radius, flat * (p[..., 2] - level)), (8, 30))
 
 
 def _barrel(rng: np.random.Generator) -> Residues:
@@ -118,7 +163,7 @@ def _shell(rng: np.random.Generator) -> Residues:
     radius = {12: 40.0, 24: 52.0, 60: 95.0}[len(ops)] * rng.uniform(0.85, 1.5)
     wall = rng.uniform(20, 35)
     mass = np.clip(rng.uniform(0.75, 1.0) * 4 * np.pi * radius**2 * wall / len(ops) / 1230, 12, 70)
-    return assembly(rng, mass, ops, lambda p: np.abs(_norm(p) - radius), (6, 16))
+    return assembly(rng, mass, ops, lambda p: np.abs(norm(p) - radius), (6, 16))
 
 
 def _membrane(rng: np.random.Generator) -> Residues:
@@ -150,13 +195,13 @@ def _nucleoprotein(rng: np.random.Generator) -> Residues:
     lean = rng.uniform(0.75, 1.3)
 
     def score(p: Points) -> Any:
-        return np.minimum(_norm(p * stretch - gap * axis) * lean, _norm(p * stretch + gap * axis))
+        return np.minimum(norm(p * stretch - gap * axis) * lean, norm(p * stretch + gap * axis))
 
     return assembly(rng, mass, point_group("C1"), score, nucleic=share)
 
 
 def _segment(rng: np.random.Generator, microtubule: bool = False) -> Residues:
-    points, weights, radius, rise, twist = random_helix(rng, microtubule)
+    points, weights, radius, rise, twist = _random_helix(rng, microtubule)
     count = int(rng.uniform(250, 350) / rise)
     points[:, 0] += radius
     turns = Rotation.from_rotvec(np.outer(np.radians(twist) * np.arange(count), [0, 0, 1])).as_matrix()

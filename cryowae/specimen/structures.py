@@ -1,24 +1,24 @@
 """Structures: the density of one molecule in a cubic box, on one scale for all sources.
 
 Solvent is 0 and the interior of a protein about 1. Density maps are brought to that scale here; atomic models and
-invented molecules are drawn from points (`points.density_of_points`) whose contrast is in those units.
+invented molecules are drawn from points, whose contrast is in those units.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.fft import irfftn, next_fast_len, rfftn
 from torch import Tensor
 
-from cryowae.errors import TomogramError
 from cryowae.fourier.resampling import fourier_resample, low_pass
 
 Array = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 EDGE = 0.1
 """Density above which a voxel belongs to the molecule when its extent is measured."""
@@ -104,35 +104,6 @@ class Structure:
         return self._cache[key]
 
 
-def structure_from_map(path: str | Path, *, voxel_size: float | None = None) -> Structure:
-    """Structure from a density map with any scale; the noise of its solvent is masked out. It is named after the file.
-
-    Parameters
-    ----------
-    path
-        `.mrc`, `.map` or either with `.gz`.
-    voxel_size
-        Angstrom; replaces a wrong one in the header of the file.
-
-    Raises
-    ------
-    TomogramError
-        If the file holds no volume, nothing but a constant, or no voxel size and none is given.
-    """
-    import mrcfile
-
-    path = Path(path)
-    with mrcfile.open(path, permissive=True) as mrc:
-        data = None if mrc.data is None else np.array(mrc.data, dtype=np.float32)
-        voxel = float(mrc.voxel_size.x) if voxel_size is None else float(voxel_size)
-    if data is None or data.ndim != 3 or not np.isfinite(data).all() or data.max() == data.min():
-        raise TomogramError(f"got {path.name} without a density in it, expected a map in three dimensions")
-    if not voxel > 0:
-        raise TomogramError(f"got {path.name} with voxel size {voxel}, expected angstrom: name it {path.name}@SIZE")
-    density = normalised(data, voxel)
-    return Structure.from_density(path.name.split(".")[0], density, voxel)
-
-
 def normalised(density: Array, voxel_size: float) -> Array:
     """A map on the common scale: solvent 0, the mean over the inside of the molecule 1.
 
@@ -149,14 +120,57 @@ def normalised(density: Array, voxel_size: float) -> Array:
     faces = np.concatenate([density.take(i, axis).ravel() for axis in range(3) for i in (0, -1)])
     positive = np.maximum(density - np.median(faces), 0)
     smooth = ndimage.gaussian_filter(positive, 0.225 * 20 / voxel_size, mode="constant")
-    level = float(np.quantile(smooth[smooth > 0.1 * smooth.max()], 0.8))
-    inside = smooth > 0.35 * level
+    inside = smooth > 0.35 * float(np.quantile(smooth[smooth > 0.1 * smooth.max()], 0.8))
     parts, count = ndimage.label(inside)
     sizes = ndimage.sum_labels(inside, parts, np.arange(1, count + 1))
     inside = np.isin(parts, 1 + np.flatnonzero(sizes > 0.03 * sizes.max()))
     distance = ndimage.distance_transform_edt(~inside) * voxel_size
     soft = 0.5 + 0.5 * np.cos(np.pi * np.clip((distance - 10) / 15, 0, 1))
     return np.asarray(positive * soft / positive[inside].mean(), dtype=np.float32)
+
+
+def density_of_points(points: Floats, weights: Floats, voxel_size: float, resolution: float | None = None) -> Array:
+    """Density of Gaussian points, alias-free: drawn at twice the sampling, smoothed and cropped in Fourier space.
+
+    Parameters
+    ----------
+    points
+        `(n, 3)` positions `(z, y, x)` in angstrom, about the origin.
+    weights
+        `(n,)` integral of each point's density, in cubic angstrom of protein.
+    voxel_size
+        Angstrom.
+    resolution
+        Angstrom, two voxels by default; the Gaussian has the sigma `0.225 * resolution` that ChimeraX `molmap` takes.
+
+    Returns
+    -------
+    density
+        `(n, n, n)`, n odd, the origin at its centre.
+    """
+    sigma = 0.225 * (2 * voxel_size if resolution is None else resolution)
+    reach = (np.abs(points).max(initial=0.0) + 4 * sigma) / voxel_size
+    n = 2 * int(np.ceil(reach)) + 3
+    while next_fast_len(n, real=True) != n:
+        n += 2
+    fine = 2 * n
+    # coarse voxel i lies on fine voxel 2 i, so the coarse centre (n - 1) / 2 is the fine voxel n - 1
+    at = np.asarray(points, dtype=np.float32) * (2 / voxel_size) + (n - 1)
+    low = np.floor(at).astype(np.int64)
+    part = at - low
+    canvas = np.zeros(fine**3, dtype=np.float32)
+    for corner in np.ndindex(2, 2, 2):
+        share = np.prod(np.where(corner, part, 1 - part), axis=1) * weights
+        index = np.ravel_multi_index(tuple((low + corner).T), (fine, fine, fine))
+        canvas += np.bincount(index, share, minlength=fine**3).astype(np.float32)
+    canvas *= (2 / voxel_size) ** 3
+    spectrum = rfftn(canvas.reshape(fine, fine, fine))
+    keep = np.r_[0 : (n + 1) // 2, fine - n // 2 : fine]
+    spectrum = spectrum[keep][:, keep][:, :, : n // 2 + 1]
+    k = np.fft.fftfreq(n).astype(np.float32)  # cycles per coarse voxel; the linear splat is divided out
+    gain = np.exp(-2 * (np.pi * sigma / voxel_size * k) ** 2) / np.sinc(k / 2) ** 2
+    spectrum = spectrum * gain[:, None, None] * gain[:, None] * gain[: n // 2 + 1]
+    return np.asarray(irfftn(spectrum, (n, n, n)) / 8, dtype=np.float32)
 
 
 def _tight(density: Array, keep_centre: bool, margin: float = 1.5) -> Array:
@@ -169,9 +183,8 @@ def _tight(density: Array, keep_centre: bool, margin: float = 1.5) -> Array:
         centre = centre + (where[((where - centre) ** 2).sum(1).argmax()] - centre) / (step + 3)
     centre = np.array(density.shape) // 2 if keep_centre else np.rint(centre).astype(int)
     half = int(np.ceil(np.sqrt(((where - centre) ** 2).sum(1).max()) + margin))
-    padded = np.pad(density, half)
     z, y, x = (slice(c, c + 2 * half + 1) for c in centre)
-    return np.ascontiguousarray(padded[z, y, x], dtype=np.float32)
+    return np.ascontiguousarray(np.pad(density, half)[z, y, x], dtype=np.float32)
 
 
 def _magnified(density: Array, ratio: float) -> Array:
