@@ -1,15 +1,17 @@
-"""Particles and vesicles: correlation with the truth, elongation along the beam, caps in the missing wedge."""
+"""Particles and vesicles: correlation with the truth, elongation along the beam, caps in the wedge, invented blobs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor, radians, sin
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cryowae.errors import TomogramError
 from cryowae.metrics.regions import Range, as_wedge, inside
 from cryowae.metrics.voxels import Array, as_numpy, as_pair, ncc
 from cryowae.specimen.canvas import Particle
@@ -174,20 +176,89 @@ def vesicle_correlation(
     """
     as_pair(truth, volume)
     g, v = as_numpy(truth), as_numpy(volume)
-    starts = [max(int(np.floor(c - radius - width)), 0) for c in centre]
-    stops = [min(int(np.ceil(c + radius + width)) + 1, n) for c, n in zip(centre, g.shape, strict=True)]
-    if any(stop <= start for start, stop in zip(starts, stops, strict=True)):
-        return Vesicle(float("nan"), float("nan"))
-    z, y, x = (torch.arange(a, b, dtype=torch.float64) - c for a, b, c in zip(starts, stops, centre, strict=True))
-    z, y, x = z[:, None, None], y[:, None], x
+    reach = radius + width
+    box = tuple(slice(max(floor(c - reach), 0), max(ceil(c + reach) + 1, 0)) for c in centre)
+    z, y, x = (torch.arange(n, dtype=torch.float64)[part] - c for n, part, c in zip(g.shape, box, centre, strict=True))
+    z, y = z[:, None, None], y[:, None]
     distance = (z * z + y * y + x * x).sqrt()
-    shell = (distance - radius).abs() <= width
-    normal = tuple(axis / distance.clamp(min=1e-6) for axis in (z, y, x))
-    facing = inside(
-        "missing", as_wedge(wedge), (normal[0], normal[1], normal[2]), float(np.sin(np.deg2rad(CAP_EROSION)))
-    )
-    box = tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))
+    shell, norm = (distance - radius).abs() <= width, distance.clamp(min=1e-6)
+    facing = inside("missing", as_wedge(wedge), (z / norm, y / norm, x / norm), sin(radians(CAP_EROSION)))
     return Vesicle(*(_correlation(g[box], v[box], where.numpy()) for where in (shell, shell & facing)))
+
+
+def particle_contrast(volume: Array, labels: Array) -> float:
+    """Contrast of a particle: the median over particles of the mean of their voxels, less the mean over ice.
+
+    Parameters
+    ----------
+    volume, labels
+        `(z, y, x)`, a volume with bright particles, and their labels as in `cryowae.specimen.builder.Specimen`.
+
+    Returns
+    -------
+    contrast
+        In the unit of the volume; NaN if there is no particle or no ice.
+    """
+    values, marked = as_numpy(volume).astype(np.float64), as_numpy(labels)
+    if values.shape != marked.shape:
+        raise TomogramError(f"got a volume of {values.shape} voxels and labels of {marked.shape}, expected one shape")
+    ice = marked == 0
+    own = np.unique(marked[marked > 0])
+    if own.size == 0 or not ice.any():
+        return float("nan")
+    return float(np.median(ndimage.mean(values, marked, own)) - values[ice].mean())
+
+
+@dataclass(frozen=True)
+class Invented:
+    """Structure in a volume that should have none.
+
+    Attributes
+    ----------
+    blobs
+        Number of blobs. It and `voxels` are NaN if there is no contrast to compare with.
+    voxels
+        Volume of all blobs.
+    std
+        Standard deviation of the volume.
+    """
+
+    blobs: float
+    voxels: float
+    std: float
+
+
+def invented(volume: Array, contrast: float, *, crop: int = 12, smallest: int = 30) -> Invented:
+    """Count blobs that look like particles: connected voxels above half a particle's contrast.
+
+    Parameters
+    ----------
+    volume
+        `(z, y, x)` output of a method for noise alone.
+    contrast
+        Contrast of a particle in the output of the same method for the same noise with particles, see
+        `particle_contrast`. The threshold is the median of the volume plus half of it.
+    crop
+        Voxels that are cut off every face first.
+    smallest
+        Voxels of the smallest blob that counts. Voxels are connected if they share a face.
+
+    Raises
+    ------
+    TomogramError
+        If nothing is left after cropping.
+    """
+    values = as_numpy(volume)
+    if min(values.shape) <= 2 * crop:
+        raise TomogramError(f"got a volume of {values.shape} voxels, expected more than {2 * crop} along every axis")
+    values = values[tuple(slice(crop, n - crop) for n in values.shape)].astype(np.float64)
+    spread = float(values.std())
+    if not contrast > 0:
+        return Invented(float("nan"), float("nan"), spread)
+    parts, _ = ndimage.label(values > np.median(values) + contrast / 2)
+    sizes = np.bincount(parts.ravel())[1:]
+    counted = sizes[sizes >= smallest]
+    return Invented(float(len(counted)), float(counted.sum()), spread)
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], where: NDArray[np.bool_]) -> float:

@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cryowae.fourier.grids import Device
-from cryowae.metrics.regions import Range, Region, Spectra
-from cryowae.metrics.shells import FEWEST, RegionSums, ShellCorrelation, region_sums
+from cryowae.metrics.regions import FEWEST, Range, Region, RegionSums, ShellCorrelation, Spectra
 from cryowae.metrics.voxels import Array, as_pair, ncc, psnr, ssim
 
 SHELLS = torch.tensor([0.0, *(0.02 + 0.02 * i for i in range(25))], dtype=torch.float64)
@@ -96,10 +95,10 @@ def score(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: Dev
         If the shapes differ, nothing is left after cropping, or a value is not finite.
     """
     g, v = as_pair(truth, volume, device, crop)
-    sums = region_sums(Spectra.of(g, v, wedge), ("missing", "measured"), SHELLS)
-    figures = {"ncc": ncc(g, v), "psnr": psnr(g, v)}
+    spectra, figures = Spectra.of(g, v, wedge), {"ncc": ncc(g, v), "psnr": psnr(g, v)}
     for suffix in ("_mw", "_obs"):
-        figures |= {name + suffix: value for name, value in _shell_figures(sums[REGIONS[suffix]]).items()}
+        sums = spectra.sums(REGIONS[suffix], SHELLS)
+        figures |= {name + suffix: value for name, value in _shell_figures(sums).items()}
     return Scores(**{field.name: figures[field.name] for field in fields(Scores)})
 
 
@@ -130,18 +129,18 @@ def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: D
     """
     g, v = as_pair(truth, volume, device, crop)
     spectra = Spectra.of(g, v, wedge)
-    sums = region_sums(spectra, tuple(REGIONS.values()), SHELLS)
     figures: dict[str, float] = {}
     curves: dict[str, NDArray[np.float64]] = {}
     for suffix, region in REGIONS.items():
-        here, curve = sums[region], sums[region].curve(FEWEST)
+        sums = spectra.sums(region, SHELLS)
+        curve = sums.curve(FEWEST)
         a, b = (g, v) if region == "all" else spectra.parts(region)
         whole = {"cross": _crossing(curve), "psnr": psnr(a, b), "ssim": ssim(a, b, device=device)}
-        whole |= _shell_figures(here) | ({"ncc": ncc(g, v)} if region == "all" else {})
+        whole |= _shell_figures(sums) | ({"ncc": ncc(g, v)} if region == "all" else {})
         figures |= {name + suffix: value for name, value in whole.items()}
-        amplitude = np.where(here.count >= FEWEST, here.amplitude, np.nan)
+        amplitude = np.where(curve.count >= FEWEST, sums.amplitude, np.nan)
         curves |= {"frequency": curve.frequency, "fsc" + suffix: curve.correlation}
-        curves |= {"r" + suffix: amplitude, "count" + suffix: here.count.astype(np.float64)}
+        curves |= {"r" + suffix: amplitude, "count" + suffix: sums.shells.count}
     names = ("ncc", "fsc", "fine", "cross", "r", "psnr", "ssim")
     return Profile({name + suffix: figures[name + suffix] for name in names for suffix in REGIONS}, curves)
 
@@ -159,9 +158,9 @@ def format_table(rows: Mapping[str, Scores]) -> str:
 def _shell_figures(sums: RegionSums) -> dict[str, float]:
     """The figures of one region that follow from its sums over `SHELLS`."""
     return {
-        "ncc": sums.pearson,
-        "fsc": sums.mean(sums.correlation, _COARSE),
-        "fine": sums.mean(sums.correlation, _FINE),
+        "ncc": float(sums.whole.correlation[0]),
+        "fsc": sums.mean(sums.shells.correlation, _COARSE),
+        "fine": sums.mean(sums.shells.correlation, _FINE),
         "r": sums.mean(sums.amplitude, _COARSE),
     }
 

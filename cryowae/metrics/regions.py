@@ -1,4 +1,4 @@
-"""The two regions of Fourier space, measured and missing, and the spectra of two volumes in them.
+"""Fourier shell correlation of two volumes, over all of Fourier space, the measured region or the missing wedge.
 
 Volumes are multiplied by a Hann window along every axis, and the missing wedge is eroded, since the window smears
 measured components over the border of the wedge. Without window and erosion an empty wedge scores .15 to .33.
@@ -6,15 +6,19 @@ measured components over the border of the wedge. Without window and erosion an 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.fourier.grids import frequency_grid
+from cryowae.fourier.grids import Device, frequency_grid, hermitian_weights, z_slabs
+from cryowae.fourier.shells import CrossSums, cross_sums, shell_edges
 from cryowae.fourier.wedge import Wedge
-from cryowae.metrics.voxels import Array, as_tensor
+from cryowae.metrics.voxels import Array, as_pair, as_tensor
 
 Range = Wedge | tuple[float, float]
 Region = Literal["all", "measured", "missing"]
@@ -22,7 +26,112 @@ Region = Literal["all", "measured", "missing"]
 EROSION = 2.5
 """Distance of missing components from every measured direction, in frequency steps of the shortest axis."""
 
+FEWEST = 60
+"""Shells with fewer components are left out of the means."""
+
 _EXACT = 2**24  # voxels up to which Fourier transforms are made in float64
+_WHOLE = torch.tensor([0.0, 1.0])  # edges of one shell that holds all components
+
+
+def fsc(
+    a: Array,
+    b: Array,
+    wedge: Range | None = None,
+    region: Region = "all",
+    *,
+    width: float | None = None,
+    device: Device = "cpu",
+) -> ShellCorrelation:
+    """Fourier shell correlation of two volumes under a Hann window (Harauz and van Heel 1986, Optik 73, 146).
+
+    Parameters
+    ----------
+    a, b
+        `(z, y, x)`; for a resolution, two volumes with nothing in common but the object.
+    wedge, region
+        Only the components of this region count. The missing wedge is eroded, see `EROSION`.
+    width
+        Of the shells in cycles per voxel; one frequency step of the shortest axis if not given.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    curve
+        Up to 0.5 cycles per voxel.
+    """
+    if region != "all" and wedge is None:
+        raise ValueError(f"the region {region!r} needs a wedge")
+    first, second = as_pair(a, b, device)
+    edges = shell_edges(width or 1 / min(first.shape))
+    return Spectra.of(first, second, wedge).sums(region, edges).curve()
+
+
+@dataclass(frozen=True)
+class ShellCorrelation:
+    """Fourier shell correlation.
+
+    Attributes
+    ----------
+    frequency
+        `(shells,)` middles of the shells, in cycles per voxel.
+    correlation
+        `(shells,)`, NaN where a shell has no component in the region.
+    count
+        `(shells,)` components of the half spectrum.
+    """
+
+    frequency: NDArray[np.float64]
+    correlation: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+    def crossing(self, threshold: float) -> float | None:
+        """Frequency at which the curve first falls below a threshold, interpolated; None if it never does."""
+        known = ~np.isnan(self.correlation)
+        f, c = self.frequency[known], self.correlation[known]
+        below = np.flatnonzero(c < threshold)
+        if not below.size:
+            return None
+        i = int(below[0])
+        return float(f[0] if i == 0 else f[i - 1] + (f[i] - f[i - 1]) * (c[i - 1] - threshold) / (c[i - 1] - c[i]))
+
+
+@dataclass(frozen=True)
+class RegionSums:
+    """Sums over one region of Fourier space, for two volumes A and B.
+
+    Attributes
+    ----------
+    edges
+        `(shells + 1,)` of the shells, in cycles per voxel.
+    shells
+        Over the components of the half spectrum, by shell.
+    whole
+        Over all components of the region in the full spectrum; its correlation is, by Parseval's theorem, the Pearson
+        correlation of the two volumes that the region alone makes.
+    scale
+        Least-squares factor from B to A, over the whole half spectrum.
+    """
+
+    edges: NDArray[np.float64]
+    shells: CrossSums
+    whole: CrossSums
+    scale: float
+
+    @property
+    def amplitude(self) -> NDArray[np.float64]:
+        """`(shells,)` amplitude of B over that of A, after the least-squares fit; its square is the ratio of power."""
+        return np.sqrt(_ratio(self.shells.power_b, self.shells.power_a)) * abs(self.scale)
+
+    def curve(self, fewest: int = 1) -> ShellCorrelation:
+        """The correlation by shell, NaN where a shell has fewer than `fewest` components."""
+        correlation = np.where(self.shells.count >= fewest, self.shells.correlation, np.nan)
+        return ShellCorrelation((self.edges[1:] + self.edges[:-1]) / 2, correlation, self.shells.count.astype(np.int64))
+
+    def mean(self, values: NDArray[np.float64], shells: slice) -> float:
+        """Mean of one value per shell, over the shells that have enough components; NaN if none has."""
+        kept = values[shells][self.shells.count[shells] >= FEWEST]
+        return float(kept.mean()) if kept.size else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +174,28 @@ class Spectra:
         mask = self.inside(region)
         first, second = (torch.fft.irfftn(q * mask, s=self.shape) for q in (self.first, self.second))
         return first, second
+
+    @cached_property
+    def scale(self) -> float:
+        """Least-squares factor from the second to the first."""
+        fit = self._cross("all", _WHOLE)
+        return float(_ratio(fit.cross, fit.power_b)[0])
+
+    def sums(self, region: Region, edges: Tensor) -> RegionSums:
+        """Sums over one region; `edges` bound the shells."""
+        # Parseval's theorem; an inverse transform would differ a little at Nyquist along x
+        whole = self._cross(region, _WHOLE, full=True)
+        return RegionSums(edges.numpy(), self._cross(region, edges), whole, self.scale)
+
+    def _cross(self, region: Region, edges: Tensor, full: bool = False) -> CrossSums:
+        """Sums over the half or the full spectrum, in slabs along z, so that no further spectrum is kept in memory."""
+        kz, ky, kx = self.grid()
+        weight = hermitian_weights(self.shape[-1], kx.device, kx.dtype) if full else torch.ones_like(kx[0, 0])
+        parts = []
+        for slab in z_slabs(self.shape):
+            inside, distance = self.inside(region, slab), (kz[slab].square() + ky.square() + kx.square()).sqrt()
+            parts.append(astuple(cross_sums(self.first[slab], self.second[slab], inside * weight, distance, edges)))
+        return CrossSums(*np.sum(parts, axis=0))
 
 
 def inside(region: Region, wedge: Wedge | None, k: tuple[Tensor, Tensor, Tensor], far: float) -> Tensor:
@@ -124,3 +255,8 @@ def _spectrum(volume: Tensor) -> Tensor:
     data = (data - mean) * windows[0][:, None, None] * windows[1][:, None] * windows[2]
     spectrum: Tensor = torch.fft.rfftn(data)
     return spectrum
+
+
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The quotient; 0 where the denominator is 0: the amplitude of an empty component is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator > 0)
