@@ -26,6 +26,7 @@ from cryowae.restore import RestoreOptions, restore_array
 
 Array = NDArray[np.float32]
 Restorer = Callable[[Array], Array]
+Results = tuple[Array, Array | None]
 
 GAUSSIAN_WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 """Standard deviations in voxels to choose from."""
@@ -34,12 +35,11 @@ TV_WEIGHTS = (0.25, 0.5, 1.0, 2.0)
 NLM_STRENGTHS = (0.5, 0.8, 1.2)
 """Filter strengths of non-local means to choose from, in standard deviations of the volume (Buades et al. 2005)."""
 
+_PATCHES = {"patch_size": 3, "patch_distance": 3, "fast_mode": True, "preserve_range": True}  # of non-local means
 _TRIAL = 64  # voxels along each axis of the central block on which weights are compared
 
 
-def apply_method(
-    method: MethodConfig, case: Case, network: RestorationModel | None = None
-) -> tuple[Array, Array | None]:
+def apply_method(method: MethodConfig, case: Case, network: RestorationModel | None = None) -> Results:
     """Apply a method to a case.
 
     Parameters
@@ -107,22 +107,10 @@ def _wiener(case: Case) -> Restorer:
     return lambda volume: np.asarray(torch.fft.irfftn(torch.fft.rfftn(torch.from_numpy(volume)) * response, s=shape))
 
 
-def _total_variation(volume: Array, weight: float) -> Array:
-    restored: Array = _scikit_image().denoise_tv_chambolle(volume, weight=weight, eps=0, max_num_iter=60)
-    return restored
-
-
-def _non_local_means(volume: Array, strength: float) -> Array:
-    restored: Array = _scikit_image().denoise_nl_means(
-        volume, patch_size=3, patch_distance=3, h=strength, fast_mode=True, preserve_range=True
-    )
-    return restored
-
-
 _TUNED: dict[str, tuple[Callable[[Array, float], Array], tuple[float, ...]]] = {
     "gaussian": (gaussian_filter, GAUSSIAN_WIDTHS),
-    "tv": (_total_variation, TV_WEIGHTS),
-    "nlm": (_non_local_means, NLM_STRENGTHS),
+    "tv": (lambda v, weight: _scikit_image().denoise_tv_chambolle(v, weight, eps=0, max_num_iter=60), TV_WEIGHTS),
+    "nlm": (lambda v, strength: _scikit_image().denoise_nl_means(v, h=strength, **_PATCHES), NLM_STRENGTHS),
 }
 """Filters with a free parameter: function of a volume and the parameter, and the values to choose from."""
 
@@ -137,25 +125,17 @@ def _best(choices: Iterable[Restorer], case: Case) -> Restorer:
 
 def _network(network: RestorationModel, case: Case, fast: bool) -> Restorer:
     """As a user's tomogram is restored."""
-
-    def restore(volume: Array) -> Array:
-        size, options = case.specimen.voxel_size, RestoreOptions(fast=fast)
-        done = restore_array(
-            volume, wedge=case.wedge, voxel_size=size, model=network, options=options, contrast="bright"
-        )
-        return np.asarray(done.data, np.float32)
-
-    return restore
+    how: dict[str, Any] = {"model": network, "options": RestoreOptions(fast=fast), "contrast": "bright"}
+    how |= {"wedge": case.wedge, "voxel_size": case.specimen.voxel_size}
+    return lambda volume: np.asarray(restore_array(volume, **how).data, np.float32)
 
 
-def _external(tool: External, case: Case) -> tuple[Array, Array | None]:
+def _external(tool: External, case: Case) -> Results:
     """Volumes from a folder; protein is dark in the files, as in those that `write_inputs` writes."""
-    path = _external_file(tool, case.name)
+    path, like = _external_file(tool, case.name), (case.truth.shape, case.specimen.voxel_size)
     twin = path.with_name(f"{case.name}_noise.mrc")
-    restored = -read_candidate(path, case.truth.shape, case.specimen.voxel_size)
-    if case.twin is None or not twin.is_file():
-        return restored, None
-    return restored, -read_candidate(twin, case.truth.shape, case.specimen.voxel_size)
+    noise = None if case.twin is None or not twin.is_file() else -read_candidate(twin, *like)
+    return -read_candidate(path, *like), noise
 
 
 def _external_file(tool: External, case: str) -> Path:

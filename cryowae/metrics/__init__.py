@@ -13,11 +13,11 @@ from cryowae.metrics.particles import vesicle_correlation as vesicle_correlation
 from cryowae.metrics.profiles import Profile as Profile
 from cryowae.metrics.profiles import Scores as Scores
 from cryowae.metrics.profiles import format_table as format_table
+from cryowae.metrics.profiles import ncc as ncc
 from cryowae.metrics.profiles import profile as profile
+from cryowae.metrics.profiles import psnr as psnr
 from cryowae.metrics.profiles import score as score
+from cryowae.metrics.profiles import ssim as ssim
 from cryowae.metrics.regions import ShellCorrelation as ShellCorrelation
 from cryowae.metrics.regions import empty_wedge as empty_wedge
 from cryowae.metrics.regions import fsc as fsc
-from cryowae.metrics.voxels import ncc as ncc
-from cryowae.metrics.voxels import psnr as psnr
-from cryowae.metrics.voxels import ssim as ssim

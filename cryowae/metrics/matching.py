@@ -15,8 +15,7 @@ from torch.nn.functional import pad
 
 from cryowae.fourier.rotation import rotate
 from cryowae.fourier.wedge import Wedge
-from cryowae.metrics.regions import Range, as_wedge
-from cryowae.metrics.voxels import Array, as_numpy
+from cryowae.metrics.regions import Array, Range, as_numpy, as_wedge
 
 EXTENT = 0.1
 """Voxels of a template above this share of its maximum belong to the particle."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cryowae.errors import TomogramError
-from cryowae.metrics.regions import Range, as_wedge, inside
-from cryowae.metrics.voxels import Array, as_numpy, as_pair, ncc
+from cryowae.metrics.profiles import ncc
+from cryowae.metrics.regions import Array, Range, as_numpy, as_pair, as_wedge, inside
 from cryowae.specimen.canvas import Particle
 
 FINE = 12
@@ -31,13 +31,7 @@ _KEYS = np.array([[0, -1, 2, -1], [2, 0, -5, 3], [0, 1, 4, -3], [0, 0, -1, 1]]) 
 
 
 def particle_correlations(
-    truth: Array,
-    volume: Array,
-    labels: Array,
-    particles: Sequence[Particle],
-    *,
-    crop: int = 12,
-    margin: int = 2,
+    truth: Array, volume: Array, labels: Array, particles: Sequence[Particle], *, crop: int = 12, margin: int = 2
 ) -> dict[int, float]:
     """Correlation of each particle with the truth.
 
@@ -143,13 +137,7 @@ class Vesicle:
 
 
 def vesicle_correlation(
-    truth: Array,
-    volume: Array,
-    centre: tuple[float, float, float],
-    radius: float,
-    wedge: Range,
-    *,
-    width: float = 4.0,
+    truth: Array, volume: Array, centre: tuple[float, float, float], radius: float, wedge: Range, *, width: float = 4.0
 ) -> Vesicle:
     """Correlation with the truth in the shell of a spherical vesicle.
 

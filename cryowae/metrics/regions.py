@@ -7,30 +7,29 @@ measured components over the border of the wedge. Without window and erosion an 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cryowae.errors import TomogramError
 from cryowae.fourier.grids import Device, frequency_grid, hermitian_weights, z_slabs
 from cryowae.fourier.shells import CrossSums, cross_sums, shell_edges
 from cryowae.fourier.wedge import Wedge
-from cryowae.metrics.voxels import Array, as_pair, as_tensor
 
+Array = NDArray[Any] | Tensor
 Range = Wedge | tuple[float, float]
 Region = Literal["all", "measured", "missing"]
 
 EROSION = 2.5
 """Distance of missing components from every measured direction, in frequency steps of the shortest axis."""
 
-FEWEST = 60
-"""Shells with fewer components are left out of the means."""
+WHOLE = torch.tensor([0.0, 1.0])
+"""Edges of one shell that holds all components."""
 
 _EXACT = 2**24  # voxels up to which Fourier transforms are made in float64
-_WHOLE = torch.tensor([0.0, 1.0])  # edges of one shell that holds all components
 
 
 def fsc(
@@ -64,7 +63,7 @@ def fsc(
         raise ValueError(f"the region {region!r} needs a wedge")
     first, second = as_pair(a, b, device)
     edges = shell_edges(width or 1 / min(first.shape))
-    return Spectra.of(first, second, wedge).sums(region, edges).curve()
+    return Spectra.of(first, second, wedge).curve(region, edges)
 
 
 @dataclass(frozen=True)
@@ -94,44 +93,6 @@ class ShellCorrelation:
             return None
         i = int(below[0])
         return float(f[0] if i == 0 else f[i - 1] + (f[i] - f[i - 1]) * (c[i - 1] - threshold) / (c[i - 1] - c[i]))
-
-
-@dataclass(frozen=True)
-class RegionSums:
-    """Sums over one region of Fourier space, for two volumes A and B.
-
-    Attributes
-    ----------
-    edges
-        `(shells + 1,)` of the shells, in cycles per voxel.
-    shells
-        Over the components of the half spectrum, by shell.
-    whole
-        Over all components of the region in the full spectrum; its correlation is, by Parseval's theorem, the Pearson
-        correlation of the two volumes that the region alone makes.
-    scale
-        Least-squares factor from B to A, over the whole half spectrum.
-    """
-
-    edges: NDArray[np.float64]
-    shells: CrossSums
-    whole: CrossSums
-    scale: float
-
-    @property
-    def amplitude(self) -> NDArray[np.float64]:
-        """`(shells,)` amplitude of B over that of A, after the least-squares fit; its square is the ratio of power."""
-        return np.sqrt(_ratio(self.shells.power_b, self.shells.power_a)) * abs(self.scale)
-
-    def curve(self, fewest: int = 1) -> ShellCorrelation:
-        """The correlation by shell, NaN where a shell has fewer than `fewest` components."""
-        correlation = np.where(self.shells.count >= fewest, self.shells.correlation, np.nan)
-        return ShellCorrelation((self.edges[1:] + self.edges[:-1]) / 2, correlation, self.shells.count.astype(np.int64))
-
-    def mean(self, values: NDArray[np.float64], shells: slice) -> float:
-        """Mean of one value per shell, over the shells that have enough components; NaN if none has."""
-        kept = values[shells][self.shells.count[shells] >= FEWEST]
-        return float(kept.mean()) if kept.size else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,20 +136,18 @@ class Spectra:
         first, second = (torch.fft.irfftn(q * mask, s=self.shape) for q in (self.first, self.second))
         return first, second
 
-    @cached_property
-    def scale(self) -> float:
-        """Least-squares factor from the second to the first."""
-        fit = self._cross("all", _WHOLE)
-        return float(_ratio(fit.cross, fit.power_b)[0])
+    def sums(self, region: Region, edges: Tensor = WHOLE, *, full: bool = False) -> CrossSums:
+        """Sums over one region by shell, in slabs along z, so that no further spectrum is kept in memory.
 
-    def sums(self, region: Region, edges: Tensor) -> RegionSums:
-        """Sums over one region; `edges` bound the shells."""
-        # Parseval's theorem; an inverse transform would differ a little at Nyquist along x
-        whole = self._cross(region, _WHOLE, full=True)
-        return RegionSums(edges.numpy(), self._cross(region, edges), whole, self.scale)
-
-    def _cross(self, region: Region, edges: Tensor, full: bool = False) -> CrossSums:
-        """Sums over the half or the full spectrum, in slabs along z, so that no further spectrum is kept in memory."""
+        Parameters
+        ----------
+        region
+            Only its components count.
+        edges
+            Bound the shells; one shell holds all components if they are not given.
+        full
+            Count the components of the full spectrum, as Parseval's theorem needs them, and not of the half spectrum.
+        """
         kz, ky, kx = self.grid()
         weight = hermitian_weights(self.shape[-1], kx.device, kx.dtype) if full else torch.ones_like(kx[0, 0])
         parts = []
@@ -196,6 +155,12 @@ class Spectra:
             inside, distance = self.inside(region, slab), (kz[slab].square() + ky.square() + kx.square()).sqrt()
             parts.append(astuple(cross_sums(self.first[slab], self.second[slab], inside * weight, distance, edges)))
         return CrossSums(*np.sum(parts, axis=0))
+
+    def curve(self, region: Region, edges: Tensor) -> ShellCorrelation:
+        """Shell correlation over one region; NaN where a shell has no component in it."""
+        sums = self.sums(region, edges)
+        correlation = np.where(sums.count > 0, sums.correlation, np.nan)
+        return ShellCorrelation((edges[1:] + edges[:-1]).numpy() / 2, correlation, sums.count.astype(np.int64))
 
 
 def inside(region: Region, wedge: Wedge | None, k: tuple[Tensor, Tensor, Tensor], far: float) -> Tensor:
@@ -224,6 +189,30 @@ def inside(region: Region, wedge: Wedge | None, k: tuple[Tensor, Tensor, Tensor]
 def as_wedge(wedge: Range) -> Wedge:
     """The wedge itself, or the wedge of two extreme tilts."""
     return wedge if isinstance(wedge, Wedge) else Wedge.binary(*wedge)
+
+
+def as_pair(a: Array, b: Array, device: Device = "cpu", crop: int = 0) -> tuple[Tensor, Tensor]:
+    """Two volumes of one shape, cropped, in floating point and on the device; raises `TomogramError` otherwise."""
+    if tuple(a.shape) != tuple(b.shape) or a.ndim != 3:
+        raise TomogramError(f"got volumes of {tuple(a.shape)} and {tuple(b.shape)} voxels, expected two of one shape")
+    if min(a.shape) <= 2 * crop:
+        raise TomogramError(f"got volumes of {tuple(a.shape)} voxels, expected more than {2 * crop} along every axis")
+    inner = tuple(slice(crop, n - crop) for n in a.shape)
+    first, second = (as_tensor(q[inner]).to(device) for q in (a, b))
+    if not (bool(torch.isfinite(first).all()) and bool(torch.isfinite(second).all())):
+        raise TomogramError("got volumes with NaN or infinite values, expected finite numbers: replace them first")
+    return first, second
+
+
+def as_numpy(values: Array) -> NDArray[Any]:
+    """The same values on the CPU."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def as_tensor(values: Array) -> Tensor:
+    """The same values in float32 or float64; nothing is copied if they are so already."""
+    tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
 
 def empty_wedge(truth: Array, wedge: Range) -> Array:
@@ -255,8 +244,3 @@ def _spectrum(volume: Tensor) -> Tensor:
     data = (data - mean) * windows[0][:, None, None] * windows[1][:, None] * windows[2]
     spectrum: Tensor = torch.fft.rfftn(data)
     return spectrum
-
-
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The quotient; 0 where the denominator is 0: the amplitude of an empty component is 0."""
-    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator > 0)
