@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -146,17 +145,12 @@ def write_inputs(suite: SuiteConfig, folder: Path, *, progress: Progress = SILEN
     check_scenes(suite)
     paths = {each: folder / f"{each.name}.mrc" for each in specifications(suite)}
     missing = [each for each, path in paths.items() if not _exists(path, each.label)]
-    load_all(missing)
+    for each in missing:
+        load_structures(each.scene.molecules.library)  # before anything is simulated
     make_folder(folder)
     for each in progress.track(f"inputs of {suite.name}", missing, "tomograms"):
         _write(make_case(each), paths[each])
     return list(paths.values())
-
-
-def load_all(cases: Iterable[Specification]) -> None:
-    """Load all structures of some cases, so that a missing one is found before anything is simulated."""
-    for names in {each.scene.molecules.library for each in cases}:
-        load_structures(names)
 
 
 def check_scenes(suite: SuiteConfig) -> None:

@@ -69,8 +69,7 @@ def format_limits(rows: Sequence[tuple[Limit, float]]) -> str:
 
 
 def _in_new_process(limit: Limit) -> float:
-    spawn = get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, mp_context=spawn) as pool:
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(limit.measure, Path(folder)).result()
 
 

@@ -177,8 +177,17 @@ def simulate_noise(path: Path, shape: Shape, count: int = 40, reach: int = 6) ->
     return path
 
 
+def anonymous_memory(status: str | Path = "/proc/self/status") -> float:
+    """Anonymous memory of this process in bytes; NaN where the system does not tell."""
+    try:
+        lines = Path(status).read_text().splitlines()
+        return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("RssAnon"))
+    except (OSError, StopIteration):
+        return nan
+
+
 @contextmanager
-def watched_memory(read: Callable[[], float] | None = None) -> Iterator[list[float]]:
+def watched_memory(read: Callable[[], float] = anonymous_memory) -> Iterator[list[float]]:
     """Read this process's anonymous memory a hundred times a second.
 
     Anonymous memory is what the system cannot take back; mapped files are not part of it.
@@ -189,7 +198,6 @@ def watched_memory(read: Callable[[], float] | None = None) -> Iterator[list[flo
         All values in bytes, the first from before the work; their maximum is the peak. NaN where the system does not
         tell, which is all but Linux.
     """
-    read = read or anonymous_memory
     seen, stop = [read()], threading.Event()
 
     def watch() -> None:
@@ -203,15 +211,6 @@ def watched_memory(read: Callable[[], float] | None = None) -> Iterator[list[flo
     finally:
         stop.set()
         thread.join()
-
-
-def anonymous_memory(status: str | Path = "/proc/self/status") -> float:
-    """Anonymous memory of this process in bytes; NaN where the system does not tell."""
-    try:
-        lines = Path(status).read_text().splitlines()
-        return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("RssAnon"))
-    except (OSError, StopIteration):
-        return nan
 
 
 def convolution_work(model: RestorationModel, edge: int = 64) -> tuple[float, float]:
@@ -238,10 +237,8 @@ def card_rates(device: torch.device, kind: torch.dtype, edge: int = 8192) -> tup
     """Floating-point operations per second of a matrix product, and bytes per second of a copy, on a CUDA device."""
     matrix = torch.randn(edge, edge, device=device, dtype=kind)
     names = {"torch": torch, "matrix": matrix, "out": torch.empty_like(matrix)}
-    product, copy = (
-        Timer(work, globals=names).timeit(20).mean
-        for work in ("torch.matmul(matrix, matrix, out=out)", "out.copy_(matrix)")
-    )
+    works = ("torch.matmul(matrix, matrix, out=out)", "out.copy_(matrix)")
+    product, copy = (Timer(work, globals=names).timeit(20).mean for work in works)
     return 2 * edge**3 / product, 2 * matrix.nbytes / copy
 
 

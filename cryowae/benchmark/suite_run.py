@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowae.benchmark import score_files
-from cryowae.benchmark.cases import Specification, check_scenes, load_all, make_case, specifications
+from cryowae.benchmark.cases import Specification, check_scenes, load_structures, make_case, specifications
 from cryowae.benchmark.methods import apply_method, check_method
 from cryowae.benchmark.score_files import BenchmarkResult, Result
 from cryowae.benchmark.volume_scores import score_case
@@ -62,11 +62,11 @@ def run_suite(
     tasks = [_Task(suite, each, method, folder) for each in specifications(suite) for method in methods]
     earlier = [(task, task.earlier_result()) for task in tasks]
     todo = [task.specification for task, result in earlier if result is None]
-    load_all(todo)
+    for each in todo:
+        load_structures(each.scene.molecules.library)  # before anything is simulated
     make_folder(folder)
-    results = [
-        result or task.run(networks) for task, result in progress.track(f"benchmark {suite.name}", earlier, "results")
-    ]
+    tracked = progress.track(f"benchmark {suite.name}", earlier, "results")
+    results = [result or task.run(networks) for task, result in tracked]
     progress.say("writing the tables")
     files = [folder / name for name in ("table.md", "table.csv", "curves.csv")]
     text = score_files.markdown_tables(results)

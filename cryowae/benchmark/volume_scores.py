@@ -21,7 +21,6 @@ from cryowae.errors import ConfigError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import read_mrc
 from cryowae.io.outputs import check_output, make_folder
-from cryowae.metrics import Matcher, Profile, elongation, invented, profile
 from cryowae.progress import SILENT, Progress
 from cryowae.specimen.builder import Specimen
 from cryowae.tomogram.statistics import require_finite
@@ -41,7 +40,7 @@ AROUND = 8
 """Voxels around beads, membranes and filaments in which nothing counts as invented."""
 
 
-def score_case(case: Case, restored: Array, twin: Array | None, crop: int) -> Profile:
+def score_case(case: Case, restored: Array, twin: Array | None, crop: int) -> metrics.Profile:
     """Compare a restored volume with the truth, and count structures in noise alone.
 
     Parameters
@@ -64,7 +63,7 @@ def score_case(case: Case, restored: Array, twin: Array | None, crop: int) -> Pr
     scores: dict[str, float] = {}
     curves: dict[str, NDArray[np.float64]] = {}
     if np.ptp(case.truth) > 0:
-        whole = profile(case.truth, restored, case.wedge, crop)
+        whole = metrics.profile(case.truth, restored, case.wedge, crop)
         scores, curves = dict(whole.scores), dict(whole.curves)
     scores |= _of_particles(case, restored, crop)
     vesicles = [
@@ -74,7 +73,7 @@ def score_case(case: Case, restored: Array, twin: Array | None, crop: int) -> Pr
     for name in ("shell", "caps"):
         known = [value for v in vesicles if np.isfinite(value := getattr(v, name))]
         scores |= {name: float(np.mean(known))} if known else {}
-    return Profile(scores | _invented(case, restored, twin, crop), curves)
+    return metrics.Profile(scores | _invented(case, restored, twin, crop), curves)
 
 
 def score_volumes(
@@ -140,10 +139,8 @@ def score_volumes(
     loaded |= {name: read_candidate(Path(file), target.shape, voxel_size) for name, file in volumes.items()}
     make_folder(folder)
     title = f"against {Path(truth).name}, {wedge.tilt_min:g} to {wedge.tilt_max:g} degrees"
-    results = [
-        Result.of(profile(target, volume, wedge, crop), title, 0.0, 0, name, 0.0)
-        for name, volume in progress.track("scoring", list(loaded.items()), "volumes")
-    ]
+    tracked = progress.track("scoring", list(loaded.items()), "volumes")
+    results = [Result.of(metrics.profile(target, v, wedge, crop), title, 0.0, 0, name, 0.0) for name, v in tracked]
     text = f"**{title}**\n\n{score_files.markdown_table(results)}"
     score_files.write_tables(files[:3], text, results, keys=("method",))
     score_files.draw_scores(files[3], results, opened.voxel_size, title)
@@ -159,17 +156,15 @@ def _of_particles(case: Case, restored: Array, crop: int) -> dict[str, float]:
     if kinds:
         smallest = min(kinds, key=lambda n: specimen.kinds[n].diameter)  # the nearest to a point
         centres, radius = _centres(specimen, smallest), specimen.kinds[smallest].diameter / 2 / specimen.voxel_size
-        if abs(elongation(case.truth, centres, radius) - 1) < ROUND:
-            scores["elongation"] = elongation(restored, centres, radius)
-    areas = [
-        max(matcher.area(restored, own, others) for matcher in matchers)
-        for own, others, matchers in _targets(specimen, case.wedge, case.seed)
-    ]
+        if abs(metrics.elongation(case.truth, centres, radius) - 1) < ROUND:
+            scores["elongation"] = metrics.elongation(restored, centres, radius)
+    targets = _targets(specimen, case.wedge, case.seed)
+    areas = [max(m.area(restored, own, others) for m in matchers) for own, others, matchers in targets]
     return scores | ({"found": float(np.mean(areas))} if areas else {})
 
 
 @lru_cache(maxsize=1)
-def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[tuple[Positions, Positions, list[Matcher]]]:
+def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[tuple[Positions, Positions, list[metrics.Matcher]]]:
     """Own positions, other positions and templates of the smallest, the middle and the largest of the common kinds.
 
     There are templates with and without the wedge; the better ones count.
@@ -183,7 +178,8 @@ def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[tuple[Position
         centres = (metrics.whole_boxes(_centres(specimen, name, same), box, shape) for same in (True, False))
         own, others = (rng.permutation(some)[:MOST] for some in centres)
         if min(len(own), len(others)) >= FEWEST:
-            targets.append((own, others[: len(own)], [Matcher.of(template, cut, box=box) for cut in (None, wedge)]))
+            matchers = [metrics.Matcher(template, cut, box=box) for cut in (None, wedge)]
+            targets.append((own, others[: len(own)], matchers))
     return targets
 
 
@@ -208,12 +204,12 @@ def _invented(case: Case, restored: Array, twin: Array | None, crop: int) -> dic
         # the share of the contrast of a protein, 1 in the truth, that this tilt range leaves
         contrast = (case.wedge.tilt_max - case.wedge.tilt_min) / 180
         near = ndimage.binary_dilation(labels != 0, iterations=AROUND)
-        made = invented(np.where(near, np.median(restored), restored), contrast, crop=crop)
+        made = metrics.invented(np.where(near, np.median(restored), restored), contrast, crop=crop)
         scores |= {"ice_blobs": made.blobs, "ice_blob_voxels": made.voxels}
     if twin is not None:
-        made = invented(twin, contrast, crop=crop)
+        made = metrics.invented(twin, contrast, crop=crop)
         scores |= {"blobs": made.blobs, "blob_voxels": made.voxels, "noise_std": made.std}
-        spread = invented(restored, contrast, crop=crop).std
+        spread = metrics.invented(restored, contrast, crop=crop).std
         if spread > 0:
             scores["noise_ratio"] = made.std / spread
     return scores

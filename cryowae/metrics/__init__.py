@@ -3,8 +3,6 @@
 from cryowae.metrics.matching import Matcher as Matcher
 from cryowae.metrics.matching import discrimination as discrimination
 from cryowae.metrics.matching import whole_boxes as whole_boxes
-from cryowae.metrics.particles import Invented as Invented
-from cryowae.metrics.particles import Vesicle as Vesicle
 from cryowae.metrics.particles import elongation as elongation
 from cryowae.metrics.particles import invented as invented
 from cryowae.metrics.particles import particle_contrast as particle_contrast

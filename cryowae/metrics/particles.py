@@ -61,13 +61,10 @@ def particle_correlations(
     ball = _between(0, margin, margin, 1)
     inner = np.zeros(g.shape, dtype=bool)
     inner[tuple(slice(crop, n - crop) for n in g.shape)] = True
-    boxes = ndimage.find_objects(marked)
+    boxes = dict(enumerate(ndimage.find_objects(marked), 1))
     found: dict[int, float] = {}
-    for label in (particle.label for particle in particles):
-        box = boxes[label - 1] if 0 < label <= len(boxes) else None
-        if box is None:
-            continue
-        around = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in box)
+    for label in (particle.label for particle in particles if boxes.get(particle.label) is not None):
+        around = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in boxes[label])
         own, kept = marked[around] == label, inner[around]
         if 2 * (own & kept).sum() >= own.sum():
             near = ndimage.binary_dilation(own, ball) & kept
@@ -99,13 +96,8 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
         the middle (within a third of the radius, or 1.5 voxels), as in noise and in hollow particles.
     """
     data, reach = as_numpy(volume).astype(np.float64), int(np.ceil(2 * radius))
-    mean, count = np.zeros((2 * reach + 1,) * 3), 0
-    for centre in np.asarray(as_numpy(centres), dtype=np.float64).reshape(-1, 3):
-        box = _box_about(data, centre, reach)
-        if box is not None:
-            mean, count = mean + box, count + 1
-    if count == 0:
-        return float("nan")
+    where = np.asarray(as_numpy(centres), dtype=np.float64).reshape(-1, 3)
+    mean = sum((_box_about(data, centre, reach) for centre in where), np.zeros((2 * reach + 1,) * 3))
     mean -= np.median(mean[_between(1.5 * radius, 2 * radius, reach, 1)])
     finer = int(np.ceil(FINE / radius))
     fine = ndimage.zoom(mean, (2 * reach * finer + 1) / (2 * reach + 1), order=3)
@@ -255,12 +247,12 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], where: NDArray[
     return ncc(a[where][None, None], b[where][None, None])
 
 
-def _box_about(data: NDArray[np.float64], centre: NDArray[np.float64], reach: int) -> NDArray[np.float64] | None:
-    """`(2 reach + 1,) * 3` centred on a position between voxels, by cubic convolution; None if it is not inside."""
+def _box_about(data: NDArray[np.float64], centre: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """`(2 reach + 1,) * 3` centred on a position between voxels, by cubic convolution; zeros if it is not inside."""
     whole = np.floor(centre).astype(int)
     low, high = whole - reach - 1, whole + reach + 3
     if (low < 0).any() or (high > data.shape).any():
-        return None
+        return np.zeros((2 * reach + 1,) * 3)
     box = data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     n = 2 * reach + 1
     for axis, t in enumerate(centre - whole):
@@ -277,6 +269,4 @@ def _between(low: float, high: float, reach: int, finer: int) -> NDArray[np.bool
 
 
 def _second_moment(profile: NDArray[np.float64]) -> float:
-    at = np.arange(len(profile))
-    middle = (profile * at).sum() / profile.sum()
-    return float((profile * (at - middle) ** 2).sum() / profile.sum())
+    return float(np.cov(np.arange(len(profile)), aweights=profile, ddof=0))

@@ -101,7 +101,7 @@ def score(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: Dev
         If the shapes differ, nothing is left after cropping, or a value is not finite.
     """
     g, v = as_pair(truth, volume, device, crop)
-    spectra, figures = Spectra.of(g, v, wedge), {"ncc": ncc(g, v), "psnr": psnr(g, v)}
+    spectra, figures = Spectra(g, v, wedge), {"ncc": ncc(g, v), "psnr": psnr(g, v)}
     for suffix in ("_mw", "_obs"):
         figures |= {name + suffix: value for name, value in _by_shell(spectra, REGIONS[suffix])[0].items()}
     return Scores(**{field.name: figures[field.name] for field in fields(Scores)})
@@ -133,7 +133,7 @@ def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: D
         If the shapes differ, fewer than 7 voxels are left after cropping, or a value is not finite.
     """
     g, v = as_pair(truth, volume, device, crop)
-    spectra = Spectra.of(g, v, wedge)
+    spectra = Spectra(g, v, wedge)
     figures: dict[str, float] = {}
     curves: dict[str, NDArray[np.float64]] = {"frequency": _MIDDLES}
     for suffix, region in REGIONS.items():
@@ -205,10 +205,11 @@ def format_table(rows: Mapping[str, Scores]) -> str:
 def _by_shell(spectra: Spectra, region: Region) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
     """The figures and curves of one region that follow from sums over its components."""
     sums, fit = spectra.sums(region, SHELLS), spectra.sums("all")
-    scale = _ratio(fit.cross, fit.power_b)  # least squares
+    scale = fit.cross / np.where(fit.power_b > 0, fit.power_b, np.inf)  # least squares
     known = sums.count >= FEWEST
     fsc = np.where(known, sums.correlation, np.nan)
-    amplitude = np.where(known, np.sqrt(_ratio(sums.power_b, sums.power_a)) * abs(scale), np.nan)
+    power = sums.power_b / np.where(sums.power_a > 0, sums.power_a, np.inf)
+    amplitude = np.where(known, np.sqrt(power) * abs(scale), np.nan)
     figures = {
         "ncc": float(spectra.sums(region, full=True).correlation[0]),
         "fsc": _mean(fsc[_COARSE]),
@@ -231,11 +232,6 @@ def _mean(values: NDArray[np.float64]) -> float:
     """Mean over the shells that have enough components; NaN if none has."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
-
-
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The quotient; 0 where the denominator is 0: an empty component has no amplitude."""
-    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator > 0)
 
 
 def _moments(a: Tensor, b: Tensor) -> tuple[float, float, float]:

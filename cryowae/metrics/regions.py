@@ -33,13 +33,7 @@ _EXACT = 2**24  # voxels up to which Fourier transforms are made in float64
 
 
 def fsc(
-    a: Array,
-    b: Array,
-    wedge: Range | None = None,
-    region: Region = "all",
-    *,
-    width: float | None = None,
-    device: Device = "cpu",
+    a: Array, b: Array, wedge: Range | None = None, region: Region = "all", *, width: float = 0, device: Device = "cpu"
 ) -> ShellCorrelation:
     """Fourier shell correlation of two volumes under a Hann window (Harauz and van Heel 1986, Optik 73, 146).
 
@@ -50,7 +44,7 @@ def fsc(
     wedge, region
         Only the components of this region count. The missing wedge is eroded, see `EROSION`.
     width
-        Of the shells in cycles per voxel; one frequency step of the shortest axis if not given.
+        Of the shells in cycles per voxel; one frequency step of the shortest axis if it is 0.
     device
         Where to compute.
 
@@ -63,7 +57,7 @@ def fsc(
         raise ValueError(f"the region {region!r} needs a wedge")
     first, second = as_pair(a, b, device)
     edges = shell_edges(width or 1 / min(first.shape))
-    return Spectra.of(first, second, wedge).curve(region, edges)
+    return Spectra(first, second, wedge).curve(region, edges)
 
 
 @dataclass(frozen=True)
@@ -95,9 +89,15 @@ class ShellCorrelation:
         return float(f[0] if i == 0 else f[i - 1] + (f[i] - f[i - 1]) * (c[i - 1] - threshold) / (c[i - 1] - c[i]))
 
 
-@dataclass(frozen=True, eq=False)
 class Spectra:
-    """Two volumes under a Hann window.
+    """Two volumes under a Hann window, transformed; their means under the window are subtracted first.
+
+    Parameters
+    ----------
+    a, b
+        `(z, y, x)` of one shape.
+    wedge
+        The measured region, or its extreme tilts in degrees; None if there are no regions.
 
     Attributes
     ----------
@@ -109,16 +109,9 @@ class Spectra:
         The measured region; None if there are no regions.
     """
 
-    shape: tuple[int, int, int]
-    first: Tensor
-    second: Tensor
-    wedge: Wedge | None
-
-    @classmethod
-    def of(cls, a: Tensor, b: Tensor, wedge: Range | None) -> Spectra:
-        """Transform two volumes `(z, y, x)` of one shape; the mean under the window is subtracted first."""
-        z, y, x = a.shape
-        return cls((z, y, x), _spectrum(a), _spectrum(b), None if wedge is None else as_wedge(wedge))
+    def __init__(self, a: Tensor, b: Tensor, wedge: Range | None) -> None:
+        self.shape, self.first, self.second = tuple(a.shape), _spectrum(a), _spectrum(b)
+        self.wedge = None if wedge is None else as_wedge(wedge)
 
     def grid(self) -> tuple[Tensor, Tensor, Tensor]:
         """Frequencies `kz, ky, kx` that broadcast, in cycles per voxel."""
