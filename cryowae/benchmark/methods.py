@@ -74,7 +74,7 @@ def check_method(method: MethodConfig, cases: Sequence[str]) -> None:
 
 
 def _classical(name: str, case: Case) -> Restorer:
-    """A filter; a parameter is that for which the central block of the tomogram correlates best with the truth."""
+    """A filter. Its parameter is the one whose result for the central block correlates best with the truth."""
     if name == "input":
         return lambda volume: volume
     if name == "wiener":
