@@ -13,7 +13,7 @@ import pytest
 import torch
 from test_cli import make_weights, run
 
-from cryowae.benchmark.cases import make_cases, specifications, write_inputs
+from cryowae.benchmark.cases import make_case, specifications, write_inputs
 from cryowae.benchmark.methods import apply_method
 from cryowae.benchmark.score_files import Result, markdown_tables, write_tables
 from cryowae.benchmark.suite_run import run_suite
@@ -53,7 +53,7 @@ class Stop(Progress):
 
 @pytest.fixture(scope="module")
 def case():
-    return make_cases(specifications(suite())[0])[0]
+    return make_case(specifications(suite())[0])
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_the_twin_is_the_noise_of_the_tomogram(case):
 
 def test_noise_power_follows_from_the_signal_to_noise_ratio(case):
     noise = torch.from_numpy(case.twin).std()
-    other = make_cases(specifications(suite(scenes=[SCENE | {"snrs": [0.125]}]))[0])[0]
+    other = make_case(specifications(suite(scenes=[SCENE | {"snrs": [0.125]}]))[0])
     assert float(torch.from_numpy(other.twin).std() / noise) == pytest.approx(2.0, rel=1e-3)
     assert np.array_equal(other.truth, case.truth)
 

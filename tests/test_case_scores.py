@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryowae.benchmark.case_scores import score_case
-from cryowae.benchmark.cases import Case, make_cases, specifications
+from cryowae.benchmark.cases import Case, make_case, specifications
 from cryowae.benchmark.score_files import COLUMNS
+from cryowae.benchmark.volume_scores import score_case
 from cryowae.config import SuiteConfig
 from cryowae.metrics import whole_boxes
 
@@ -19,7 +19,7 @@ EMPTY = {"name": "empty", "shape": [40, 64, 64], "beads": 1, "ice": 0.1, "bead_d
 
 def case_of(scene: dict[str, object]) -> Case:
     suite = {"name": "one", "methods": ["input"], "scenes": [scene | {"snrs": [0.5]}], "seeds": [1]}
-    return make_cases(specifications(SuiteConfig.model_validate(suite))[0])[0]
+    return make_case(specifications(SuiteConfig.model_validate(suite))[0])
 
 
 @pytest.fixture(scope="module")

@@ -74,13 +74,13 @@ def run_arm(arm: str, config: TrainConfig, output: Path, device: str) -> list[Ro
         resume = (output / "last.safetensors").exists()
         weights = train(config, output, resume=resume, device=device, progress=progress)
         method = MethodConfig(name=arm, checkpoint=str(weights), fast=True)
-        found = run_suite(load_suite("ablation").with_methods([method]), output / "suite", progress=progress)
+        run_suite(load_suite("ablation").with_methods([method]), output / "suite", progress=progress)
     with (output / "log.csv").open() as file:
         log = list(csv.DictReader(file))
     pace = sorted(float(row["seconds"]) for row in log)[len(log) // 2]
     match = "/".join(f"{float(log[-1][name]):.3f}" for name in ("match_2", "match_4", "match_8") if log[-1].get(name))
     start = {"arm": arm, "steps": str(config.steps), "seconds_per_step": f"{pace:.2f}", "match": match}
-    with found.csv.open() as file:
+    with (output / "suite" / "table.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == arm]
     return [start | {name: row.get(name, "") for name in FIELDS[len(start) :]} for row in rows]
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cryowae import __version__
-from cryowae.config import SuiteConfig, SuiteScene
-from cryowae.config.suite import check_title
+from cryowae.config.suite import SuiteConfig, SuiteScene, check_title
 from cryowae.errors import ConfigError, OutputError, TomogramError
 from cryowae.fourier.wedge import Wedge
 from cryowae.imaging.observation import Observation
@@ -25,7 +22,6 @@ from cryowae.io.outputs import make_folder, write_text
 from cryowae.progress import SILENT, Progress
 from cryowae.specimen.builder import SMALLEST, Specimen, build_specimen, observe_specimen
 from cryowae.specimen.library import load_library
-from cryowae.specimen.structures import Structure
 from cryowae.tomogram.statistics import require_finite
 
 Array = NDArray[np.float32]
@@ -33,79 +29,77 @@ Array = NDArray[np.float32]
 LEAST = 7
 """Voxels along each axis that must be left after cropping: one window of the structural similarity."""
 
+load_structures = lru_cache(load_library)
+"""`load_library`, of which every result is kept: all seeds of a scene need the same structures."""
+
 
 @dataclass(frozen=True)
 class Specification:
-    """Definition of a specimen and its cases, before anything has been simulated."""
+    """Definition of one case, before anything has been simulated: a scene, a seed and a signal-to-noise ratio."""
 
     scene: SuiteScene
     seed: int
+    snr: float
 
     @property
-    def snrs(self) -> tuple[float, ...]:
-        """Signal-to-noise ratios, one per case."""
-        return self.scene.snrs or (self.scene.imaging.snr,)
+    def name(self) -> str:
+        """Name of the case and of its files."""
+        return f"{self.scene.name}_snr{self.snr:g}_seed{self.seed}"
 
     @property
-    def library(self) -> tuple[str, ...]:
-        """Names of the structures that the scene needs."""
-        return self.scene.molecules.library
-
-    def case_name(self, snr: float) -> str:
-        """Name of one case and of its files."""
-        return f"{self.scene.name}_snr{snr:g}_seed{self.seed}"
-
-    def fingerprint(self, snr: float) -> str:
-        """Hash of all settings of one case (not of the scene's other ratios) and of the version of this package."""
+    def fingerprint(self) -> str:
+        """Hash of all settings of the case (not of the scene's other ratios) and of the version of this package."""
         scene = self.scene.model_dump(mode="json", exclude={"seed": True, "snrs": True, "imaging": {"snr"}})
-        made_of = {"version": __version__, "scene": scene, "seed": self.seed, "snr": snr}
+        made_of = {"version": __version__, "scene": scene, "seed": self.seed, "snr": self.snr}
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+    def volume(self, folder: Path, method: str) -> Path:
+        """File of the result of a method, below the folder of a run."""
+        return folder / "volumes" / self.name / f"{method}.mrc"
+
+    @property
+    def label(self) -> str:
+        """Written into the header of the tomogram: from it a file is known to be of this case."""
+        return f"case {self.fingerprint[:32]}"
 
 
 def specifications(suite: SuiteConfig) -> list[Specification]:
-    """All specimens of a suite; every scene with the first seed comes first, so that a table is soon complete."""
-    return [Specification(scene, seed) for seed in suite.seeds for scene in suite.scenes]
+    """All cases of a suite; every scene with the first seed comes first, so that a table is soon complete."""
+    return [Specification(scene, seed, snr) for seed in suite.seeds for scene in suite.scenes for snr in scene.ratios]
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class Case(Specification):
     """One simulated tomogram with its truth; protein is bright.
 
     Attributes
     ----------
-    name
-        Contains scene, signal-to-noise ratio and seed.
     scene, seed, snr
-        As in the suite.
+        As in its specification.
     specimen
         The truth.
     seen
         Its tilt series, reconstructed: signal and noise apart.
     """
 
-    name: str
-    scene: SuiteScene
-    seed: int
-    snr: float
     specimen: Specimen
     seen: Observation
 
     @property
     def truth(self) -> Array:
         """`(z, y, x)` density."""
-        return _numpy(self.specimen.density)
+        return self.specimen.density.numpy()
 
     @cached_property
     def tomogram(self) -> Array:
         """`(z, y, x)` input of a method."""
-        return _numpy(self.seen.tomogram(self.snr) if self.snr else self.seen.signal)
+        return (self.seen.tomogram(self.snr) if self.snr else self.seen.signal).numpy()
 
     @cached_property
     def twin(self) -> Array | None:
         """`(z, y, x)` the tomogram's noise alone; None if the scene has no `twin`, or no noise."""
-        if not self.scene.twin or not self.snr:
-            return None
-        return _numpy(self.seen.tomogram(self.snr) - self.seen.signal)
+        noisy = self.scene.twin and self.snr
+        return (self.seen.tomogram(self.snr) - self.seen.signal).numpy() if noisy else None
 
     @property
     def wedge(self) -> Wedge:
@@ -113,28 +107,24 @@ class Case:
         return Wedge.binary(self.seen.angles[0], self.seen.angles[-1])
 
 
-def make_cases(specification: Specification, library: Sequence[Structure] | None = None) -> list[Case]:
-    """Simulate one specimen and image it at every signal-to-noise ratio.
-
-    Parameters
-    ----------
-    specification
-        What to simulate.
-    library
-        The structures that the scene names, if they are loaded already.
+@lru_cache(maxsize=1)
+def make_case(specification: Specification) -> Case:
+    """Simulate a case, or only image it, if its specimen was simulated last. The last case is kept.
 
     Raises
     ------
     ConfigError
         If a structure that the scene names does not exist.
     """
-    scene = specification.scene.model_copy(update={"seed": specification.seed})
-    known = load_library(specification.library) if library is None else library
-    specimen = build_specimen(scene, known)
-    seen = observe_specimen(specimen, scene)
-    return [
-        Case(specification.case_name(snr), scene, specification.seed, snr, specimen, seen) for snr in specification.snrs
-    ]
+    scene, seed = specification.scene, specification.seed
+    return Case(scene, seed, specification.snr, *_simulate(scene, seed))
+
+
+@lru_cache(maxsize=1)
+def _simulate(scene: SuiteScene, seed: int) -> tuple[Specimen, Observation]:
+    scene = scene.model_copy(update={"seed": seed})
+    specimen = build_specimen(scene, load_structures(scene.molecules.library))
+    return specimen, observe_specimen(specimen, scene)
 
 
 def write_inputs(suite: SuiteConfig, folder: Path, *, progress: Progress = SILENT) -> list[Path]:
@@ -153,19 +143,14 @@ def write_inputs(suite: SuiteConfig, folder: Path, *, progress: Progress = SILEN
         If the scenes cannot be made.
     """
     check_scenes(suite)
-    todo = specifications(suite)
-    missing = {each: [snr for snr in each.snrs if not _exists(folder, each, snr)] for each in todo}
-    libraries = {n: load_library(n) for n in {each.library for each in todo if missing[each]}}
+    paths = {each: folder / f"{each.name}.mrc" for each in specifications(suite)}
+    missing = [each for each, path in paths.items() if not _exists(path, each.label)]
+    for each in missing:
+        load_structures(each.scene.molecules.library)  # before anything is simulated
     make_folder(folder)
-    progress.begin(f"inputs of {suite.name}", len(todo), "specimens")
-    for each in todo:
-        if missing[each]:
-            for case in make_cases(each, libraries[each.library]):
-                if case.snr in missing[each]:
-                    _write(folder, case, _label(each, case.snr))
-        progress.advance()
-    progress.end()
-    return [folder / f"{each.case_name(snr)}.mrc" for each in todo for snr in each.snrs]
+    for each in progress.track(f"inputs of {suite.name}", missing, "tomograms"):
+        _write(make_case(each), paths[each])
+    return list(paths.values())
 
 
 def check_scenes(suite: SuiteConfig) -> None:
@@ -179,7 +164,7 @@ def check_scenes(suite: SuiteConfig) -> None:
                 f"scene {scene.name} has {scene.shape} voxels, expected at least {least} along every axis, since "
                 f"{suite.crop} are cut off every face: make it larger, or set crop to less"
             )
-        if scene.is_empty and any(scene.snrs or (scene.imaging.snr,)):
+        if scene.is_empty and any(scene.ratios):
             raise ConfigError(
                 f"scene {scene.name} is empty, so that its signal-to-noise ratio is not defined: add some signal, such "
                 "as ice: 0.01; the noise alone of every scene is restored as well"
@@ -194,34 +179,19 @@ def read_candidate(path: Path, shape: tuple[int, ...], voxel_size: float | None 
     return np.array(require_finite(data, str(path)))
 
 
-def _exists(folder: Path, specification: Specification, snr: float) -> bool:
+def _exists(path: Path, label: str) -> bool:
     """Whether a case is there; raises `OutputError` if the file of this name is of another suite."""
-    path = folder / f"{specification.case_name(snr)}.mrc"
-    if not path.exists():
-        return False
-    label = _label(specification, snr)
-    if not any(text.endswith(label) for text in read_mrc(path).header.labels):
+    if path.exists() and not any(text.endswith(label) for text in read_mrc(path).header.labels):
         raise OutputError(f"{path} exists and was not written from this suite: choose another folder with --output")
-    return True
+    return path.exists()
 
 
-def _label(specification: Specification, snr: float) -> str:
-    return f"case {specification.fingerprint(snr)[:32]}"
-
-
-def _write(folder: Path, case: Case, label: str) -> None:
+def _write(case: Case, path: Path) -> None:
     """The tomogram comes last: a case counts as written if its tomogram exists."""
     halves = [half.numpy() for half in case.seen.halves(case.snr)] if case.snr else []
     volumes = {f"_half{i}": half for i, half in enumerate(halves, 1)}
-    if case.twin is not None:
-        volumes["_noise"] = case.twin
-    volumes[""] = case.tomogram
-    write_text(folder / f"{case.name}.tlt", "".join(f"{angle:.2f}\n" for angle in case.seen.angles))
-    for suffix, volume in volumes.items():
-        path = folder / f"{case.name}{suffix}.mrc"
-        write_mrc(path, -volume, voxel_size=case.specimen.voxel_size, overwrite=True, label=label)
-
-
-def _numpy(volume: Tensor) -> Array:
-    array: Array = volume.float().cpu().numpy()
-    return array
+    volumes |= {} if case.twin is None else {"_noise": case.twin}
+    write_text(path.with_suffix(".tlt"), "".join(f"{angle:.2f}\n" for angle in case.seen.angles))
+    for suffix, volume in {**volumes, "": case.tomogram}.items():
+        target, size = path.with_name(f"{case.name}{suffix}.mrc"), case.specimen.voxel_size
+        write_mrc(target, -volume, voxel_size=size, overwrite=True, label=case.label)

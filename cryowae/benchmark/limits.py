@@ -17,8 +17,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 
-from cryowae.benchmark.resources import watched_memory
-from cryowae.benchmark.speed import aligned_table, measure_speed
+from cryowae.benchmark.speed import aligned_table, measure_speed, watched_memory
 from cryowae.metrics import discrimination
 from cryowae.progress import SILENT, Progress
 from cryowae.report import RestorationFacts, draw_restoration
@@ -49,6 +48,11 @@ class Limit:
         """`kept`, `missed` or `not measured`."""
         return ("kept" if value <= self.most else "missed") if isfinite(value) else "not measured"
 
+    def cells(self, value: float) -> dict[str, str]:
+        """A row of the table: heading and text."""
+        measured, limit = f"{value:.4g} {self.unit}", f"{self.most:g} {self.unit}"
+        return {"what": self.name, "measured": measured, "limit": limit, "": self.verdict(value)}
+
 
 def measure_limits(progress: Progress = SILENT) -> list[tuple[Limit, float]]:
     """Measure all of `LIMITS`, each in a new process, in which no memory is left over from other work."""
@@ -61,15 +65,11 @@ def measure_limits(progress: Progress = SILENT) -> list[tuple[Limit, float]]:
 
 def format_limits(rows: Sequence[tuple[Limit, float]]) -> str:
     """A Markdown table of limits and figures."""
-    table = [("what", "measured", "limit", "")]
-    for limit, value in rows:
-        table.append((limit.name, f"{value:.4g} {limit.unit}", f"{limit.most:g} {limit.unit}", limit.verdict(value)))
-    return aligned_table(table)
+    return aligned_table([limit.cells(value) for limit, value in rows])
 
 
 def _in_new_process(limit: Limit) -> float:
-    spawn = get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, mp_context=spawn) as pool:
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(limit.measure, Path(folder)).result()
 
 

@@ -6,7 +6,7 @@ which favours them: no user has the ground truth. The same filter is then applie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,13 @@ from cryowae.restore import RestoreOptions, restore_array
 
 Array = NDArray[np.float32]
 Restorer = Callable[[Array], Array]
+Results = tuple[Array, Array | None]
 
-GAUSSIAN_WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-"""Standard deviations in voxels to choose from."""
-TV_WEIGHTS = (0.25, 0.5, 1.0, 2.0)
-"""Weights of total variation to choose from, for volumes of unit standard deviation (Chambolle 2004)."""
-NLM_STRENGTHS = (0.5, 0.8, 1.2)
-"""Filter strengths of non-local means to choose from, in standard deviations of the volume (Buades et al. 2005)."""
-
-_TRIAL = 64  # voxels along each axis of the central block on which weights are compared
+_PATCHES = {"patch_size": 3, "patch_distance": 3, "fast_mode": True, "preserve_range": True}  # of non-local means
+_TRIAL = 64  # voxels along each axis of the central block on which parameters are compared
 
 
-def apply_method(
-    method: MethodConfig, case: Case, network: RestorationModel | None = None
-) -> tuple[Array, Array | None]:
+def apply_method(method: MethodConfig, case: Case, network: RestorationModel | None = None) -> Results:
     """Apply a method to a case.
 
     Parameters
@@ -81,6 +74,7 @@ def check_method(method: MethodConfig, cases: Sequence[str]) -> None:
 
 
 def _classical(name: str, case: Case) -> Restorer:
+    """A filter. Its parameter is the one whose result for the central block correlates best with the truth."""
     if name == "input":
         return lambda volume: volume
     if name == "wiener":
@@ -88,10 +82,14 @@ def _classical(name: str, case: Case) -> Restorer:
     smooth, strengths = _TUNED[name]
     scale = np.float32(1 if name == "gaussian" else case.tomogram.std())
 
-    def at(strength: float) -> Restorer:
-        return lambda volume: np.asarray(smooth(volume / scale, strength) * scale, np.float32)
+    def smoothed(volume: Array, strength: float) -> Array:
+        return np.asarray(smooth(volume / scale, strength) * scale, np.float32)
 
-    return _best(map(at, strengths), case)
+    starts = [max(0, (n - _TRIAL) // 2) for n in case.truth.shape]
+    middle = tuple(slice(start, start + _TRIAL) for start in starts)
+    block, target = np.ascontiguousarray(case.tomogram[middle]), case.truth[middle]
+    best = max(strengths, key=lambda strength: ncc(target, smoothed(block, strength)))
+    return lambda volume: smoothed(volume, best)
 
 
 def _wiener(case: Case) -> Restorer:
@@ -107,55 +105,30 @@ def _wiener(case: Case) -> Restorer:
     return lambda volume: np.asarray(torch.fft.irfftn(torch.fft.rfftn(torch.from_numpy(volume)) * response, s=shape))
 
 
-def _total_variation(volume: Array, weight: float) -> Array:
-    restored: Array = _scikit_image().denoise_tv_chambolle(volume, weight=weight, eps=0, max_num_iter=60)
-    return restored
-
-
-def _non_local_means(volume: Array, strength: float) -> Array:
-    restored: Array = _scikit_image().denoise_nl_means(
-        volume, patch_size=3, patch_distance=3, h=strength, fast_mode=True, preserve_range=True
-    )
-    return restored
-
-
 _TUNED: dict[str, tuple[Callable[[Array, float], Array], tuple[float, ...]]] = {
-    "gaussian": (gaussian_filter, GAUSSIAN_WIDTHS),
-    "tv": (_total_variation, TV_WEIGHTS),
-    "nlm": (_non_local_means, NLM_STRENGTHS),
+    # standard deviation in voxels
+    "gaussian": (gaussian_filter, (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)),
+    # weight for volumes of unit standard deviation (Chambolle 2004)
+    "tv": (lambda v, h: _scikit_image().denoise_tv_chambolle(v, h, eps=0, max_num_iter=60), (0.25, 0.5, 1.0, 2.0)),
+    # filter strength in standard deviations of the volume (Buades et al. 2005)
+    "nlm": (lambda v, h: _scikit_image().denoise_nl_means(v, h=h, **_PATCHES), (0.5, 0.8, 1.2)),
 }
 """Filters with a free parameter: function of a volume and the parameter, and the values to choose from."""
 
 
-def _best(choices: Iterable[Restorer], case: Case) -> Restorer:
-    """The filter whose result for the central block of the tomogram correlates best with the truth."""
-    starts = [max(0, (n - _TRIAL) // 2) for n in case.truth.shape]
-    middle = tuple(slice(start, start + _TRIAL) for start in starts)
-    block, target = np.ascontiguousarray(case.tomogram[middle]), case.truth[middle]
-    return max(choices, key=lambda restore: ncc(target, restore(block)))
-
-
 def _network(network: RestorationModel, case: Case, fast: bool) -> Restorer:
     """As a user's tomogram is restored."""
-
-    def restore(volume: Array) -> Array:
-        size, options = case.specimen.voxel_size, RestoreOptions(fast=fast)
-        done = restore_array(
-            volume, wedge=case.wedge, voxel_size=size, model=network, options=options, contrast="bright"
-        )
-        return np.asarray(done.data, np.float32)
-
-    return restore
+    how: dict[str, Any] = {"model": network, "options": RestoreOptions(fast=fast), "contrast": "bright"}
+    how |= {"wedge": case.wedge, "voxel_size": case.specimen.voxel_size}
+    return lambda volume: np.asarray(restore_array(volume, **how).data, np.float32)
 
 
-def _external(tool: External, case: Case) -> tuple[Array, Array | None]:
+def _external(tool: External, case: Case) -> Results:
     """Volumes from a folder; protein is dark in the files, as in those that `write_inputs` writes."""
-    path = _external_file(tool, case.name)
+    path, like = _external_file(tool, case.name), (case.truth.shape, case.specimen.voxel_size)
     twin = path.with_name(f"{case.name}_noise.mrc")
-    restored = -read_candidate(path, case.truth.shape, case.specimen.voxel_size)
-    if case.twin is None or not twin.is_file():
-        return restored, None
-    return restored, -read_candidate(twin, case.truth.shape, case.specimen.voxel_size)
+    noise = None if case.twin is None or not twin.is_file() else -read_candidate(twin, *like)
+    return -read_candidate(path, *like), noise
 
 
 def _external_file(tool: External, case: str) -> Path:

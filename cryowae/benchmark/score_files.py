@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,28 @@ class Result:
         return cls(scene, snr, seed, method, seconds, scores, curves)
 
 
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """The output of `run_suite` or `score_volumes`.
+
+    Attributes
+    ----------
+    files
+        The tables as Markdown and CSV, the curves as CSV, and the pictures.
+    text
+        The Markdown table.
+    fresh
+        Number of new results; the others existed.
+    seconds
+        Of this run.
+    """
+
+    files: tuple[Path, ...]
+    text: str
+    fresh: int
+    seconds: float
+
+
 KEYS = ("scene", "snr", "seed", "method", "seconds")
 """First columns of the CSV."""
 
@@ -71,7 +93,7 @@ COLUMNS: Mapping[str, Column] = {
     "fsc_obs": Column("FSC measured", 3, "high"),
     "fine_mw": Column("fine wedge", 3, "high"),
     "fine_obs": Column("fine measured", 3, "high"),
-    "r_mw": Column("power wedge", 2, "one"),
+    "r_mw": Column("amplitude wedge", 2, "one"),
     "psnr": Column("PSNR", 1, "high"),
     "ssim": Column("SSIM", 3, "high"),
     "particle": Column("particle", 3, "high"),
@@ -89,8 +111,10 @@ COLUMNS: Mapping[str, Column] = {
 REGION_TITLES = {"fsc_obs": "measured", "fsc_mw": "missing wedge"}
 """Name of a curve and the title of its panel."""
 
-SHOWN = {"ncc": "NCC", "fsc_mw": "FSC wedge", "fsc_obs": "FSC measured"}
+SHOWN = ("ncc", "fsc_mw", "fsc_obs")
 """Scores beneath the slices."""
+
+_KINDS: Mapping[str, Literal["floor", "input"]] = {FLOOR: "floor", "input": "input"}  # how a curve is drawn
 
 
 def write_result(path: Path, fingerprint: str, result: Result) -> None:
@@ -154,15 +178,9 @@ def draw_scores(path: Path, results: Sequence[Result], voxel_size: float, title:
     for method in dict.fromkeys(r.method for r in results if r.curves):
         mine = [r.curves for r in results if r.method == method and r.curves]
         stacked = {title: np.array([c[name] for c in mine]) for name, title in REGION_TITLES.items()}
-        curves.append(
-            FscCurve(
-                method,
-                np.array(mine[0]["frequency"]),
-                {title: values.mean(0) for title, values in stacked.items()},
-                {title: v.std(0, ddof=1) for title, v in stacked.items() if len(v) > 1},
-                kind="floor" if method == FLOOR else "input" if method == "input" else "method",
-            )
-        )
+        mean = {title: values.mean(0) for title, values in stacked.items()}
+        spread = {title: values.std(0, ddof=1) for title, values in stacked.items() if len(values) > 1}
+        curves.append(FscCurve(method, np.array(mine[0]["frequency"]), mean, spread, _KINDS.get(method, "method")))
     return [draw_fsc_curves(path, curves, voxel_size=voxel_size, title=title)] if curves else []
 
 
@@ -170,12 +188,9 @@ def draw_slices_of(
     path: Path, results: Sequence[Result], volumes: Mapping[str, NDArray[Any]], voxel_size: float, title: str
 ) -> Path:
     """Draw the slices of the truth and of every method in `volumes`, with its scores beneath."""
-    entries = [SheetEntry(TRUTH, volumes[TRUTH])]
-    for r in results:
-        if r.method in volumes:
-            shown = {heading: r.scores[name] for name, heading in SHOWN.items() if name in r.scores}
-            entries.append(SheetEntry(r.method, volumes[r.method], shown))
-    return draw_contact_sheet(path, entries, voxel_size=voxel_size, title=title)
+    rows = [(r.method, {COLUMNS[n].heading: r.scores[n] for n in SHOWN if n in r.scores}) for r in results]
+    shown = [SheetEntry(method, volumes[method], scores) for method, scores in rows if method in volumes]
+    return draw_contact_sheet(path, [SheetEntry(TRUTH, volumes[TRUTH]), *shown], voxel_size=voxel_size, title=title)
 
 
 def case_title(scene: str, snr: float) -> str:

@@ -7,15 +7,15 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cryowae.benchmark import score_files
-from cryowae.benchmark.case_scores import score_case
-from cryowae.benchmark.cases import Case, Specification, check_scenes, make_cases, specifications
+from cryowae.benchmark.cases import Specification, check_scenes, load_structures, make_case, specifications
 from cryowae.benchmark.methods import apply_method, check_method
-from cryowae.benchmark.score_files import Result
+from cryowae.benchmark.score_files import BenchmarkResult, Result
+from cryowae.benchmark.volume_scores import score_case
 from cryowae.config import MethodConfig, SuiteConfig
 from cryowae.config.suite import FLOOR, TRUTH, check_title
 from cryowae.errors import ConfigError
@@ -23,39 +23,11 @@ from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.io.outputs import make_folder
 from cryowae.models.weights import RestorationModel, find_weights, load_model
 from cryowae.progress import SILENT, Progress
-from cryowae.specimen.library import load_library
-
-
-@dataclass(frozen=True)
-class SuiteResult:
-    """The output of a run.
-
-    Attributes
-    ----------
-    table, csv, curves
-        `table.md`, `table.csv` and `curves.csv`.
-    pictures
-        FSC curves and contact sheets.
-    text
-        The Markdown table.
-    fresh
-        Number of new results; the others existed.
-    seconds
-        Of this run.
-    """
-
-    table: Path
-    csv: Path
-    curves: Path
-    pictures: tuple[Path, ...]
-    text: str
-    fresh: int
-    seconds: float
 
 
 def run_suite(
     suite: SuiteConfig, output: str | Path, *, device: str = "auto", progress: Progress = SILENT
-) -> SuiteResult:
+) -> BenchmarkResult:
     """Run every method on every case of a suite, and write the tables.
 
     Results are kept one by one in `output/results`. A result of the same case, method, weights, crop and version of
@@ -87,37 +59,20 @@ def run_suite(
     networks = {m.title: load_model(m.weights, device) for m in suite.methods if m.weights is not None}
     folder = Path(output)
     methods = (MethodConfig(name=FLOOR), *suite.methods)
-    tasks = [
-        _Task(suite, each, snr, method, folder)
-        for each in specifications(suite)
-        for snr in each.snrs
-        for method in methods
-    ]
-    earlier = [task.earlier_result() for task in tasks]
-    todo = {task.specification.library for task, result in zip(tasks, earlier, strict=True) if result is None}
-    libraries = {names: load_library(names) for names in todo}
+    tasks = [_Task(suite, each, method, folder) for each in specifications(suite) for method in methods]
+    earlier = [(task, task.earlier_result()) for task in tasks]
+    todo = [task.specification for task, result in earlier if result is None]
+    for each in todo:
+        load_structures(each.scene.molecules.library)  # before anything is simulated
     make_folder(folder)
-
-    @lru_cache(maxsize=1)
-    def cases(each: Specification) -> dict[float, Case]:
-        return {case.snr: case for case in make_cases(each, libraries[each.library])}
-
-    results = []
-    fresh = earlier.count(None)
-    progress.begin(f"benchmark {suite.name}", len(tasks), "results")
-    progress.advance(len(tasks) - fresh)
-    for task, result in zip(tasks, earlier, strict=True):
-        if result is None:
-            result = task.run(cases(task.specification)[task.snr], networks)
-            progress.advance()
-        results.append(result)
-    progress.end()
+    tracked = progress.track(f"benchmark {suite.name}", earlier, "results")
+    results = [result or task.run(networks) for task, result in tracked]
     progress.say("writing the tables")
-    files = table, csv, curves = [folder / name for name in ("table.md", "table.csv", "curves.csv")]
+    files = [folder / name for name in ("table.md", "table.csv", "curves.csv")]
     text = score_files.markdown_tables(results)
     score_files.write_tables(files, text, results)
-    pictures = _draw(suite, results, folder)
-    return SuiteResult(table, csv, curves, tuple(pictures), text, fresh, time.perf_counter() - began)
+    files += _draw(suite, results, folder)
+    return BenchmarkResult(tuple(files), text, len(todo), time.perf_counter() - began)
 
 
 def check_suite(suite: SuiteConfig) -> None:
@@ -125,7 +80,7 @@ def check_suite(suite: SuiteConfig) -> None:
     check_scenes(suite)
     if not suite.methods:
         raise ConfigError("the suite has no methods, expected at least one, such as input")
-    cases = [each.case_name(snr) for each in specifications(suite) for snr in each.snrs]
+    cases = [each.name for each in specifications(suite)]
     for method in suite.methods:
         check_title(method.title)
         check_method(method, cases)
@@ -137,17 +92,12 @@ class _Task:
 
     suite: SuiteConfig
     specification: Specification
-    snr: float
     method: MethodConfig
     folder: Path
 
     @property
-    def name(self) -> str:
-        return self.specification.case_name(self.snr)
-
-    @property
     def path(self) -> Path:
-        return self.folder / "results" / self.name / f"{self.method.title}.json"
+        return self.folder / "results" / self.specification.name / f"{self.method.title}.json"
 
     @property
     def keeps_volume(self) -> bool:
@@ -156,44 +106,36 @@ class _Task:
     @cached_property
     def fingerprint(self) -> str:
         """Of all that a result depends on, but the versions of libraries, the device, and the structures' files."""
-        made_of: dict[str, Any] = {
-            "case": self.specification.fingerprint(self.snr),  # it has the version of this package
-            "crop": self.suite.crop,
-            "method": self.method.title,
-        }
+        case = self.specification.fingerprint  # it has the version of this package
+        made_of: dict[str, Any] = {"case": case, "crop": self.suite.crop, "method": self.method.title}
         if self.method.weights is not None:
             made_of["weights"] = hashlib.sha256(find_weights(self.method.weights).read_bytes()).hexdigest()
             made_of["fast"] = self.method.fast
         if self.method.external is not None:
-            paths = [self.method.external.path / f"{self.name}{end}.mrc" for end in ("", "_noise")]
+            paths = [self.method.external.path / f"{self.specification.name}{end}.mrc" for end in ("", "_noise")]
             stats = [path.stat() for path in paths if path.is_file()]
             made_of["volumes"] = [*map(str, paths), *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
-    def volume(self, title: str) -> Path:
-        return _volume(self.folder, self.name, title)
-
     def earlier_result(self) -> Result | None:
         """The result of an earlier run, if none of its files is missing."""
-        kept = (TRUTH, self.method.title) if self.keeps_volume else ()
-        return (
-            score_files.read_result(self.path, self.fingerprint)
-            if all(self.volume(t).is_file() for t in kept)
-            else None
-        )
+        kept = [self.specification.volume(self.folder, name) for name in (TRUTH, self.method.title)]
+        missing = self.keeps_volume and not all(path.is_file() for path in kept)
+        return None if missing else score_files.read_result(self.path, self.fingerprint)
 
-    def run(self, case: Case, networks: Mapping[str, RestorationModel]) -> Result:
+    def run(self, networks: Mapping[str, RestorationModel]) -> Result:
         """Restore the case, score the result and write the files."""
-        title, began = self.method.title, time.perf_counter()
+        case, title = make_case(self.specification), self.method.title
+        began = time.perf_counter()
         restored, twin = apply_method(self.method, case, networks.get(title))
         seconds = time.perf_counter() - began
         found = score_case(case, restored, twin, self.suite.crop)
         self.path.unlink(missing_ok=True)  # an interrupt now must not leave old figures beside the new volume
         if self.keeps_volume:
-            self.volume(title).parent.mkdir(parents=True, exist_ok=True)
             small = self.method.external is None  # other tools may have any scale, too large for 16 bits
             for name, volume in ((TRUTH, case.truth), (title, restored)):
-                path, voxel_size = self.volume(name), case.specimen.voxel_size
+                path, voxel_size = case.volume(self.folder, name), case.specimen.voxel_size
+                path.parent.mkdir(parents=True, exist_ok=True)
                 write_mrc(path, -volume, voxel_size=voxel_size, float16=small, overwrite=True)
         result = Result.of(found, case.scene.name, case.snr, case.seed, title, seconds)
         score_files.write_result(self.path, self.fingerprint, result)
@@ -203,21 +145,14 @@ class _Task:
 def _draw(suite: SuiteConfig, results: list[Result], folder: Path) -> list[Path]:
     """`fsc_SCENE_snrSNR.png` and `sheet_SCENE_snrSNR.png` for each scene and signal-to-noise ratio."""
     pictures: list[Path] = []
-    for scene in suite.scenes:
-        first = Specification(scene, suite.seeds[0])
-        for snr in first.snrs:
-            mine = [r for r in results if (r.scene, r.snr) == (scene.name, snr)]
-            title, name = score_files.case_title(scene.name, snr), f"{scene.name}_snr{snr:g}.png"
-            pictures += score_files.draw_scores(folder / f"fsc_{name}", mine, scene.voxel_size, title)
-            shown = [r for r in mine if r.seed == first.seed and r.method != FLOOR]
-            paths = {t: _volume(folder, first.case_name(snr), t) for t in (TRUTH, *(r.method for r in shown))}
-            volumes = {title: read_mrc(path).data for title, path in paths.items() if path.is_file()}
-            heading = f"{title}, seed {first.seed}"
-            pictures.append(
-                score_files.draw_slices_of(folder / f"sheet_{name}", shown, volumes, scene.voxel_size, heading)
-            )
+    for each in (each for each in specifications(suite) if each.seed == suite.seeds[0]):
+        scene = each.scene
+        mine = [r for r in results if (r.scene, r.snr) == (scene.name, each.snr)]
+        title, name = score_files.case_title(scene.name, each.snr), f"{scene.name}_snr{each.snr:g}.png"
+        pictures += score_files.draw_scores(folder / f"fsc_{name}", mine, scene.voxel_size, title)
+        shown = [r for r in mine if r.seed == each.seed and r.method != FLOOR]
+        paths = {t: each.volume(folder, t) for t in (TRUTH, *(r.method for r in shown))}
+        volumes = {t: read_mrc(path).data for t, path in paths.items() if path.is_file()}
+        sheet, heading = folder / f"sheet_{name}", f"{title}, seed {each.seed}"
+        pictures.append(score_files.draw_slices_of(sheet, shown, volumes, scene.voxel_size, heading))
     return pictures
-
-
-def _volume(folder: Path, case: str, title: str) -> Path:
-    return folder / "volumes" / case / f"{title}.mrc"

@@ -63,7 +63,7 @@ def run(
 
         result = run_suite(chosen, folder, device=device, progress=shown)
     typer.echo(result.text)
-    for path in (result.table, result.csv, result.curves, *result.pictures):
+    for path in result.files:
         typer.echo(str(path))
     typer.echo(f"{result.seconds:.0f} s, {result.fresh} new results")
 

@@ -80,6 +80,11 @@ class SuiteScene(SceneConfig):
     twin: bool = True
 
     @property
+    def ratios(self) -> tuple[float, ...]:
+        """Signal-to-noise ratios, one per case."""
+        return self.snrs or (self.imaging.snr,)
+
+    @property
     def is_empty(self) -> bool:
         """Whether it has no signal: no molecules, membranes, filaments or uneven ice."""
         molecules = self.molecules

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,8 +12,7 @@ from torch.nn.functional import pad
 
 from cryowae.fourier.rotation import rotate
 from cryowae.fourier.wedge import Wedge
-from cryowae.metrics.regions import Range, as_wedge
-from cryowae.metrics.voxels import Array, as_numpy
+from cryowae.metrics.regions import Array, Range, as_numpy, as_wedge
 
 EXTENT = 0.1
 """Voxels of a template above this share of its maximum belong to the particle."""
@@ -43,7 +39,7 @@ def discrimination(
     positions, decoys
         `(n, 3)` and `(m, 3)`, `(z, y, x)` in voxels. Positions whose box is not inside the volume are left out.
     template, wedge, options
-        As in `Matcher.of`. To look into several volumes for one particle, make a `Matcher`.
+        As in `Matcher`. To look into several volumes for one particle, make a `Matcher`.
 
     Returns
     -------
@@ -51,12 +47,25 @@ def discrimination(
         1 if every particle has a higher score than every decoy, one half by chance; NaN if no particle or no decoy is
         left.
     """
-    return Matcher.of(template, wedge, **options).area(volume, positions, decoys)
+    return Matcher(template, wedge, **options).area(volume, positions, decoys)
 
 
-@dataclass(frozen=True, eq=False)
 class Matcher:
     """Templates of a particle in all orientations.
+
+    Parameters
+    ----------
+    template
+        `(k, k, k)` density of the particle, centred in its box, at the voxel size of the volumes.
+    wedge
+        Removed from every rotated template, as is usual for an unrestored tomogram; None to remove nothing.
+    rotations
+        Number of orientations.
+    box
+        Voxels along each axis of the boxes. The template counts within the sphere that contains it in every
+        orientation, at most the largest that stays in the box when shifted.
+    seed
+        Of one random rotation that is applied to all orientations.
 
     Attributes
     ----------
@@ -68,39 +77,19 @@ class Matcher:
         Voxels along each axis of the boxes in which particles are searched.
     """
 
-    templates: Tensor
-    sphere: Tensor
-    box: int
-
-    @classmethod
-    def of(
-        cls, template: Array, wedge: Range | None = None, *, rotations: int = 500, box: int = 48, seed: int = 0
-    ) -> Self:
-        """Rotate a template to all orientations.
-
-        Parameters
-        ----------
-        template
-            `(k, k, k)` density of the particle, centred in its box, at the voxel size of the volumes.
-        wedge
-            Removed from every rotated template, as is usual for an unrestored tomogram; None to remove nothing.
-        rotations
-            Number of orientations.
-        box
-            Voxels along each axis of the boxes. The template counts within the sphere that contains it in every
-            orientation, at most the largest that stays in the box when shifted.
-        seed
-            Of one random rotation that is applied to all orientations.
-        """
+    def __init__(
+        self, template: Array, wedge: Range | None = None, *, rotations: int = 500, box: int = 48, seed: int = 0
+    ) -> None:
         pattern = torch.from_numpy(np.ascontiguousarray(as_numpy(template), dtype=np.float32))
         radius = _radius(pattern, box)
         square = (torch.arange(box) - (box - 1) / 2) ** 2
-        sphere = (square[:, None, None] + square[:, None] + square <= radius**2).flatten().nonzero()[:, 0]
+        self.sphere = (square[:, None, None] + square[:, None] + square <= radius**2).flatten().nonzero()[:, 0]
         turns = torch.from_numpy(even_rotations(rotations, seed)).float()
         small = box - 2 * int((box - 1) / 2 - radius)
         drawn = (rotate(pattern.expand(len(t), -1, -1, -1), t, shape=(small,) * 3) for t in turns.split(_BATCH))
         cut = None if wedge is None else as_wedge(wedge)
-        return cls(torch.cat([_rows(some, cut, box, sphere) for some in drawn]), sphere, box)
+        self.templates = torch.cat([_rows(some, cut, box, self.sphere) for some in drawn])
+        self.box = box
 
     def area(self, volume: Array, positions: Array, decoys: Array) -> float:
         """Area under the ROC curve, see `discrimination`."""

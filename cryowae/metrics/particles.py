@@ -1,17 +1,19 @@
-"""Particles and vesicles: correlation with the truth, elongation along the beam, caps in the missing wedge."""
+"""Particles and vesicles: correlation with the truth, elongation along the beam, caps in the wedge, invented blobs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor, radians, sin
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cryowae.metrics.regions import Range, as_wedge, inside
-from cryowae.metrics.voxels import Array, as_numpy, as_pair, ncc
+from cryowae.errors import TomogramError
+from cryowae.metrics.profiles import ncc
+from cryowae.metrics.regions import Array, Range, as_numpy, as_pair, as_wedge, inside
 from cryowae.specimen.canvas import Particle
 
 FINE = 12
@@ -29,13 +31,7 @@ _KEYS = np.array([[0, -1, 2, -1], [2, 0, -5, 3], [0, 1, 4, -3], [0, 0, -1, 1]]) 
 
 
 def particle_correlations(
-    truth: Array,
-    volume: Array,
-    labels: Array,
-    particles: Sequence[Particle],
-    *,
-    crop: int = 12,
-    margin: int = 2,
+    truth: Array, volume: Array, labels: Array, particles: Sequence[Particle], *, crop: int = 12, margin: int = 2
 ) -> dict[int, float]:
     """Correlation of each particle with the truth.
 
@@ -65,13 +61,10 @@ def particle_correlations(
     ball = _between(0, margin, margin, 1)
     inner = np.zeros(g.shape, dtype=bool)
     inner[tuple(slice(crop, n - crop) for n in g.shape)] = True
-    boxes = ndimage.find_objects(marked)
+    boxes = dict(enumerate(ndimage.find_objects(marked), 1))
     found: dict[int, float] = {}
-    for label in (particle.label for particle in particles):
-        box = boxes[label - 1] if 0 < label <= len(boxes) else None
-        if box is None:
-            continue
-        around = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in box)
+    for label in (particle.label for particle in particles if boxes.get(particle.label) is not None):
+        around = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in boxes[label])
         own, kept = marked[around] == label, inner[around]
         if 2 * (own & kept).sum() >= own.sum():
             near = ndimage.binary_dilation(own, ball) & kept
@@ -103,13 +96,8 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
         the middle (within a third of the radius, or 1.5 voxels), as in noise and in hollow particles.
     """
     data, reach = as_numpy(volume).astype(np.float64), int(np.ceil(2 * radius))
-    mean, count = np.zeros((2 * reach + 1,) * 3), 0
-    for centre in np.asarray(as_numpy(centres), dtype=np.float64).reshape(-1, 3):
-        box = _box_about(data, centre, reach)
-        if box is not None:
-            mean, count = mean + box, count + 1
-    if count == 0:
-        return float("nan")
+    where = np.asarray(as_numpy(centres), dtype=np.float64).reshape(-1, 3)
+    mean = sum((_box_about(data, centre, reach) for centre in where), np.zeros((2 * reach + 1,) * 3))
     mean -= np.median(mean[_between(1.5 * radius, 2 * radius, reach, 1)])
     finer = int(np.ceil(FINE / radius))
     fine = ndimage.zoom(mean, (2 * reach * finer + 1) / (2 * reach + 1), order=3)
@@ -141,13 +129,7 @@ class Vesicle:
 
 
 def vesicle_correlation(
-    truth: Array,
-    volume: Array,
-    centre: tuple[float, float, float],
-    radius: float,
-    wedge: Range,
-    *,
-    width: float = 4.0,
+    truth: Array, volume: Array, centre: tuple[float, float, float], radius: float, wedge: Range, *, width: float = 4.0
 ) -> Vesicle:
     """Correlation with the truth in the shell of a spherical vesicle.
 
@@ -174,20 +156,89 @@ def vesicle_correlation(
     """
     as_pair(truth, volume)
     g, v = as_numpy(truth), as_numpy(volume)
-    starts = [max(int(np.floor(c - radius - width)), 0) for c in centre]
-    stops = [min(int(np.ceil(c + radius + width)) + 1, n) for c, n in zip(centre, g.shape, strict=True)]
-    if any(stop <= start for start, stop in zip(starts, stops, strict=True)):
-        return Vesicle(float("nan"), float("nan"))
-    z, y, x = (torch.arange(a, b, dtype=torch.float64) - c for a, b, c in zip(starts, stops, centre, strict=True))
-    z, y, x = z[:, None, None], y[:, None], x
+    reach = radius + width
+    box = tuple(slice(max(floor(c - reach), 0), max(ceil(c + reach) + 1, 0)) for c in centre)
+    z, y, x = (torch.arange(n, dtype=torch.float64)[part] - c for n, part, c in zip(g.shape, box, centre, strict=True))
+    z, y = z[:, None, None], y[:, None]
     distance = (z * z + y * y + x * x).sqrt()
-    shell = (distance - radius).abs() <= width
-    normal = tuple(axis / distance.clamp(min=1e-6) for axis in (z, y, x))
-    facing = inside(
-        "missing", as_wedge(wedge), (normal[0], normal[1], normal[2]), float(np.sin(np.deg2rad(CAP_EROSION)))
-    )
-    box = tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))
+    shell, norm = (distance - radius).abs() <= width, distance.clamp(min=1e-6)
+    facing = inside("missing", as_wedge(wedge), (z / norm, y / norm, x / norm), sin(radians(CAP_EROSION)))
     return Vesicle(*(_correlation(g[box], v[box], where.numpy()) for where in (shell, shell & facing)))
+
+
+def particle_contrast(volume: Array, labels: Array) -> float:
+    """Contrast of a particle: the median over particles of the mean of their voxels, less the mean over ice.
+
+    Parameters
+    ----------
+    volume, labels
+        `(z, y, x)`, a volume with bright particles, and their labels as in `cryowae.specimen.builder.Specimen`.
+
+    Returns
+    -------
+    contrast
+        In the unit of the volume; NaN if there is no particle or no ice.
+    """
+    values, marked = as_numpy(volume).astype(np.float64), as_numpy(labels)
+    if values.shape != marked.shape:
+        raise TomogramError(f"got a volume of {values.shape} voxels and labels of {marked.shape}, expected one shape")
+    ice = marked == 0
+    own = np.unique(marked[marked > 0])
+    if own.size == 0 or not ice.any():
+        return float("nan")
+    return float(np.median(ndimage.mean(values, marked, own)) - values[ice].mean())
+
+
+@dataclass(frozen=True)
+class Invented:
+    """Structure in a volume that should have none.
+
+    Attributes
+    ----------
+    blobs
+        Number of blobs. It and `voxels` are NaN if there is no contrast to compare with.
+    voxels
+        Volume of all blobs.
+    std
+        Standard deviation of the volume.
+    """
+
+    blobs: float
+    voxels: float
+    std: float
+
+
+def invented(volume: Array, contrast: float, *, crop: int = 12, smallest: int = 30) -> Invented:
+    """Count blobs that look like particles: connected voxels above half a particle's contrast.
+
+    Parameters
+    ----------
+    volume
+        `(z, y, x)` output of a method for noise alone.
+    contrast
+        Contrast of a particle in the output of the same method for the same noise with particles, see
+        `particle_contrast`. The threshold is the median of the volume plus half of it.
+    crop
+        Voxels that are cut off every face first.
+    smallest
+        Voxels of the smallest blob that counts. Voxels are connected if they share a face.
+
+    Raises
+    ------
+    TomogramError
+        If nothing is left after cropping.
+    """
+    values = as_numpy(volume)
+    if min(values.shape) <= 2 * crop:
+        raise TomogramError(f"got a volume of {values.shape} voxels, expected more than {2 * crop} along every axis")
+    values = values[tuple(slice(crop, n - crop) for n in values.shape)].astype(np.float64)
+    spread = float(values.std())
+    if not contrast > 0:
+        return Invented(float("nan"), float("nan"), spread)
+    parts, _ = ndimage.label(values > np.median(values) + contrast / 2)
+    sizes = np.bincount(parts.ravel())[1:]
+    counted = sizes[sizes >= smallest]
+    return Invented(float(len(counted)), float(counted.sum()), spread)
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
@@ -196,12 +247,12 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], where: NDArray[
     return ncc(a[where][None, None], b[where][None, None])
 
 
-def _box_about(data: NDArray[np.float64], centre: NDArray[np.float64], reach: int) -> NDArray[np.float64] | None:
-    """`(2 reach + 1,) * 3` centred on a position between voxels, by cubic convolution; None if it is not inside."""
+def _box_about(data: NDArray[np.float64], centre: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """`(2 reach + 1,) * 3` centred on a position between voxels, by cubic convolution; zeros if it is not inside."""
     whole = np.floor(centre).astype(int)
     low, high = whole - reach - 1, whole + reach + 3
     if (low < 0).any() or (high > data.shape).any():
-        return None
+        return np.zeros((2 * reach + 1,) * 3)
     box = data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     n = 2 * reach + 1
     for axis, t in enumerate(centre - whole):
@@ -218,6 +269,4 @@ def _between(low: float, high: float, reach: int, finer: int) -> NDArray[np.bool
 
 
 def _second_moment(profile: NDArray[np.float64]) -> float:
-    at = np.arange(len(profile))
-    middle = (profile * at).sum() / profile.sum()
-    return float((profile * (at - middle) ** 2).sum() / profile.sum())
+    return float(np.cov(np.arange(len(profile)), aweights=profile, ddof=0))

@@ -1,4 +1,4 @@
-"""The two regions of Fourier space, measured and missing, and the spectra of two volumes in them.
+"""Fourier shell correlation of two volumes, over all of Fourier space, the measured region or the missing wedge.
 
 Volumes are multiplied by a Hann window along every axis, and the missing wedge is eroded, since the window smears
 measured components over the border of the wedge. Without window and erosion an empty wedge scores .15 to .33.
@@ -6,28 +6,98 @@ measured components over the border of the wedge. Without window and erosion an 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import astuple, dataclass
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from cryowae.fourier.grids import frequency_grid
+from cryowae.errors import TomogramError
+from cryowae.fourier.grids import Device, frequency_grid, hermitian_weights, z_slabs
+from cryowae.fourier.shells import CrossSums, cross_sums, shell_edges
 from cryowae.fourier.wedge import Wedge
-from cryowae.metrics.voxels import Array, as_tensor
 
+Array = NDArray[Any] | Tensor
 Range = Wedge | tuple[float, float]
 Region = Literal["all", "measured", "missing"]
 
 EROSION = 2.5
 """Distance of missing components from every measured direction, in frequency steps of the shortest axis."""
 
+WHOLE = torch.tensor([0.0, 1.0])
+"""Edges of one shell that holds all components."""
+
 _EXACT = 2**24  # voxels up to which Fourier transforms are made in float64
 
 
-@dataclass(frozen=True, eq=False)
+def fsc(
+    a: Array, b: Array, wedge: Range | None = None, region: Region = "all", *, width: float = 0, device: Device = "cpu"
+) -> ShellCorrelation:
+    """Fourier shell correlation of two volumes under a Hann window (Harauz and van Heel 1986, Optik 73, 146).
+
+    Parameters
+    ----------
+    a, b
+        `(z, y, x)`; for a resolution, two volumes with nothing in common but the object.
+    wedge, region
+        Only the components of this region count. The missing wedge is eroded, see `EROSION`.
+    width
+        Of the shells in cycles per voxel; one frequency step of the shortest axis if it is 0.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    curve
+        Up to 0.5 cycles per voxel.
+    """
+    if region != "all" and wedge is None:
+        raise ValueError(f"the region {region!r} needs a wedge")
+    first, second = as_pair(a, b, device)
+    edges = shell_edges(width or 1 / min(first.shape))
+    return Spectra(first, second, wedge).curve(region, edges)
+
+
+@dataclass(frozen=True)
+class ShellCorrelation:
+    """Fourier shell correlation.
+
+    Attributes
+    ----------
+    frequency
+        `(shells,)` middles of the shells, in cycles per voxel.
+    correlation
+        `(shells,)`, NaN where a shell has no component in the region.
+    count
+        `(shells,)` components of the half spectrum.
+    """
+
+    frequency: NDArray[np.float64]
+    correlation: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+    def crossing(self, threshold: float) -> float | None:
+        """Frequency at which the curve first falls below a threshold, interpolated; None if it never does."""
+        known = ~np.isnan(self.correlation)
+        f, c = self.frequency[known], self.correlation[known]
+        below = np.flatnonzero(c < threshold)
+        if not below.size:
+            return None
+        i = int(below[0])
+        return float(f[0] if i == 0 else f[i - 1] + (f[i] - f[i - 1]) * (c[i - 1] - threshold) / (c[i - 1] - c[i]))
+
+
 class Spectra:
-    """Two volumes under a Hann window.
+    """Two volumes under a Hann window, transformed; their means under the window are subtracted first.
+
+    Parameters
+    ----------
+    a, b
+        `(z, y, x)` of one shape.
+    wedge
+        The measured region, or its extreme tilts in degrees; None if there are no regions.
 
     Attributes
     ----------
@@ -39,16 +109,9 @@ class Spectra:
         The measured region; None if there are no regions.
     """
 
-    shape: tuple[int, int, int]
-    first: Tensor
-    second: Tensor
-    wedge: Wedge | None
-
-    @classmethod
-    def of(cls, a: Tensor, b: Tensor, wedge: Range | None) -> Spectra:
-        """Transform two volumes `(z, y, x)` of one shape; the mean under the window is subtracted first."""
-        z, y, x = a.shape
-        return cls((z, y, x), _spectrum(a), _spectrum(b), None if wedge is None else as_wedge(wedge))
+    def __init__(self, a: Tensor, b: Tensor, wedge: Range | None) -> None:
+        self.shape, self.first, self.second = tuple(a.shape), _spectrum(a), _spectrum(b)
+        self.wedge = None if wedge is None else as_wedge(wedge)
 
     def grid(self) -> tuple[Tensor, Tensor, Tensor]:
         """Frequencies `kz, ky, kx` that broadcast, in cycles per voxel."""
@@ -65,6 +128,32 @@ class Spectra:
         mask = self.inside(region)
         first, second = (torch.fft.irfftn(q * mask, s=self.shape) for q in (self.first, self.second))
         return first, second
+
+    def sums(self, region: Region, edges: Tensor = WHOLE, *, full: bool = False) -> CrossSums:
+        """Sums over one region by shell, in slabs along z, so that no further spectrum is kept in memory.
+
+        Parameters
+        ----------
+        region
+            Only its components count.
+        edges
+            Bound the shells; one shell holds all components if they are not given.
+        full
+            Count the components of the full spectrum, as Parseval's theorem needs them, and not of the half spectrum.
+        """
+        kz, ky, kx = self.grid()
+        weight = hermitian_weights(self.shape[-1], kx.device, kx.dtype) if full else torch.ones_like(kx[0, 0])
+        parts = []
+        for slab in z_slabs(self.shape):
+            inside, distance = self.inside(region, slab), (kz[slab].square() + ky.square() + kx.square()).sqrt()
+            parts.append(astuple(cross_sums(self.first[slab], self.second[slab], inside * weight, distance, edges)))
+        return CrossSums(*np.sum(parts, axis=0))
+
+    def curve(self, region: Region, edges: Tensor) -> ShellCorrelation:
+        """Shell correlation over one region; NaN where a shell has no component in it."""
+        sums = self.sums(region, edges)
+        correlation = np.where(sums.count > 0, sums.correlation, np.nan)
+        return ShellCorrelation((edges[1:] + edges[:-1]).numpy() / 2, correlation, sums.count.astype(np.int64))
 
 
 def inside(region: Region, wedge: Wedge | None, k: tuple[Tensor, Tensor, Tensor], far: float) -> Tensor:
@@ -93,6 +182,30 @@ def inside(region: Region, wedge: Wedge | None, k: tuple[Tensor, Tensor, Tensor]
 def as_wedge(wedge: Range) -> Wedge:
     """The wedge itself, or the wedge of two extreme tilts."""
     return wedge if isinstance(wedge, Wedge) else Wedge.binary(*wedge)
+
+
+def as_pair(a: Array, b: Array, device: Device = "cpu", crop: int = 0) -> tuple[Tensor, Tensor]:
+    """Two volumes of one shape, cropped, in floating point and on the device; raises `TomogramError` otherwise."""
+    if tuple(a.shape) != tuple(b.shape) or a.ndim != 3:
+        raise TomogramError(f"got volumes of {tuple(a.shape)} and {tuple(b.shape)} voxels, expected two of one shape")
+    if min(a.shape) <= 2 * crop:
+        raise TomogramError(f"got volumes of {tuple(a.shape)} voxels, expected more than {2 * crop} along every axis")
+    inner = tuple(slice(crop, n - crop) for n in a.shape)
+    first, second = (as_tensor(q[inner]).to(device) for q in (a, b))
+    if not (bool(torch.isfinite(first).all()) and bool(torch.isfinite(second).all())):
+        raise TomogramError("got volumes with NaN or infinite values, expected finite numbers: replace them first")
+    return first, second
+
+
+def as_numpy(values: Array) -> NDArray[Any]:
+    """The same values on the CPU."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def as_tensor(values: Array) -> Tensor:
+    """The same values in float32 or float64; nothing is copied if they are so already."""
+    tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
 
 def empty_wedge(truth: Array, wedge: Range) -> Array:
