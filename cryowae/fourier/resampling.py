@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from cryowae.errors import TomogramError
-from cryowae.fourier.grids import radius
 
 LARGEST = 2.0
 """Largest factor by which a voxel size is changed: beyond it, a network would see sizes that it was not trained on."""
@@ -44,7 +43,7 @@ def resample(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return volume
 
 
-def fourier_resample(volume: Tensor, shape: Sequence[int], shift: float = 0.0) -> Tensor:
+def fourier_resample(volume: Tensor, shape: Sequence[int]) -> Tensor:
     """Resample a periodic volume by cropping or padding its spectrum; exact for what both samplings can hold.
 
     Parameters
@@ -53,8 +52,6 @@ def fourier_resample(volume: Tensor, shape: Sequence[int], shift: float = 0.0) -
         `(..., z, y, x)` real.
     shape
         New `(z, y, x)`.
-    shift
-        New voxels by which the content moves along each axis.
 
     Returns
     -------
@@ -63,33 +60,9 @@ def fourier_resample(volume: Tensor, shape: Sequence[int], shift: float = 0.0) -
     """
     result = volume if volume.dtype in (torch.float32, torch.float64) else volume.float()
     for axis, m in zip((-3, -2, -1), shape, strict=True):
-        if result.shape[axis] != m or shift != 0:
-            result = _resample_axis(result, axis, m, shift)
+        if result.shape[axis] != m:
+            result = _resample_axis(result, axis, m)
     return result.to(volume.dtype)
-
-
-def low_pass(volume: Tensor, cutoff: float, edge: float) -> Tensor:
-    """Isotropic low-pass of a periodic volume, without ringing.
-
-    Parameters
-    ----------
-    volume
-        `(..., z, y, x)` float32 or float64.
-    cutoff
-        Frequency of half amplitude, in cycles per voxel.
-    edge
-        Width of the raised cosine about it, in cycles per voxel.
-
-    Returns
-    -------
-    filtered
-        The same shape.
-    """
-    shape = tuple(volume.shape[-3:])
-    fall = ((radius(shape, volume.device) - cutoff) / edge).clamp(-0.5, 0.5)
-    spectrum = torch.fft.rfftn(volume, dim=(-3, -2, -1)) * (0.5 - 0.5 * torch.sin(torch.pi * fall))
-    filtered: Tensor = torch.fft.irfftn(spectrum, s=shape, dim=(-3, -2, -1))
-    return filtered
 
 
 def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
@@ -143,12 +116,12 @@ def _matrix(n: int, m: int, device: torch.device) -> Tensor:
     return weights / weights.sum(dim=1, keepdim=True)
 
 
-def _resample_axis(volume: Tensor, axis: int, m: int, shift: float) -> Tensor:
+def _resample_axis(volume: Tensor, axis: int, m: int) -> Tensor:
     n = volume.shape[axis]
     kept = min(n, m) // 2 + 1
     spectrum = torch.fft.rfft(volume, dim=axis).narrow(axis, 0, kept)
     cycles = torch.arange(kept, device=volume.device, dtype=volume.dtype)
-    gain = torch.polar(torch.full_like(cycles, m / n), torch.pi * cycles * ((1 - 2 * shift) / m - 1 / n))
+    gain = torch.polar(torch.full_like(cycles, m / n), torch.pi * cycles * (1 / m - 1 / n))
     if min(n, m) % 2 == 0:
         # the Nyquist component holds both signs: it is split when the spectrum grows and joined when it shrinks
         gain[-1] *= 0.5 if m > n else 2.0

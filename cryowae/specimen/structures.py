@@ -15,8 +15,6 @@ from scipy import ndimage
 from scipy.fft import irfftn, next_fast_len, rfftn
 from torch import Tensor
 
-from cryowae.fourier.resampling import fourier_resample, low_pass
-
 Array = NDArray[np.float32]
 Floats = NDArray[np.floating]
 
@@ -188,7 +186,12 @@ def _tight(density: Array, keep_centre: bool, margin: float = 1.5) -> Array:
 
 
 def _magnified(density: Array, ratio: float) -> Array:
-    """A cube magnified by `ratio` about voxel `n // 2`, which stays there, by cropping or padding its transform."""
+    """A cube magnified by `ratio` about voxel `n // 2`, which stays there, by cropping or padding its transform.
+
+    It differs from `fourier_resample`, where the faces of the box stay: here the box is padded until it is a whole
+    number of voxels in both samplings, and the edge at the new Nyquist frequency is soft. The transform is that of
+    SciPy: another one would change scenes in their last bits.
+    """
     n = density.shape[0]
     # odd to be magnified: no Nyquist planes to lose
     sizes = np.arange(n + 5 - n % 2, n + 84, 2) if ratio > 1 else np.arange(n + 4, n + 84)
@@ -196,8 +199,17 @@ def _magnified(density: Array, ratio: float) -> Array:
     size = int(sizes[np.flatnonzero(error < 1e-3)[0]] if (error < 1e-3).any() else sizes[error.argmin()])
     target = round(size * ratio)
     before = (size - n) // 2
-    padded = torch.from_numpy(np.pad(density, (before, size - n - before)))
-    # the centre voxel would come to lie between voxels, and belongs on voxel `target // 2`
-    shift = target // 2 + 0.5 - (before + n // 2 + 0.5) * target / size
-    result = fourier_resample(padded, (target,) * 3, shift)
-    return (low_pass(result, 0.46, 0.08) if target < size else result).numpy()
+    spectrum = rfftn(np.pad(density, (before, size - n - before)))
+    half = (min(size, target) + 1) // 2
+    result = np.zeros((target, target, target // 2 + 1), dtype=spectrum.dtype)
+    old, new = (np.r_[0:half, side - half + 1 : side] for side in (size, target))
+    result[np.ix_(new, new, np.arange(half))] = spectrum[np.ix_(old, old, np.arange(half))]
+    k = np.fft.fftfreq(target).astype(np.float32)
+    kz, ky, kx = k[:, None, None], k[None, :, None], np.abs(k[None, None, : target // 2 + 1])
+    # the centre voxel comes to lie at `centre * target / size` and belongs on voxel `target // 2`
+    shift = target // 2 - (before + n // 2) * target / size
+    phase = np.exp(-2j * np.pi * shift * (kz + ky + kx))
+    if target < size:
+        radius = np.sqrt(kz**2 + ky**2 + kx**2)
+        result *= 0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 0.42) / 0.08, 0, 1))
+    return np.asarray(irfftn(result * phase, (target,) * 3) * (target / size) ** 3, dtype=np.float32)
