@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cryowae.data.synthetic import Batch, SyntheticPairs
 from cryowae.models.autoencoder import interpolate_codes
-from cryowae.report import draw_training_curves, draw_volumes_grid
+from cryowae.report import SheetEntry, draw_contact_sheet, draw_training_curves
 from cryowae.train.state import TrainingState
 
 
@@ -73,14 +73,14 @@ class Record:
         if config.match.prior == "structure":
             prior = network.encode(batch.truth.to(device))
         made = network.decode(prior)
-        titles = ["sample of the prior"] * len(made)
-        draw_volumes_grid([_array(v) for v in made], titles, self._folder / "prior.png")
+        samples = [SheetEntry("sample of the prior", _array(volume)) for volume in made]
+        draw_contact_sheet(self._folder / "prior.png", samples, normalise=False)
         if len(codes[0]) < 2:
             return
         path = interpolate_codes([c[:1] for c in codes], [c[1:] for c in codes], 5)
-        steps = [_array(network.decode(step)[0]) for step in path]
-        shown = [f"{share:.0%}" for share in torch.linspace(0, 1, 5).tolist()]
-        draw_volumes_grid(steps, shown, self._folder / "interpolation.png")
+        shares = torch.linspace(0, 1, len(path)).tolist()
+        steps = [SheetEntry(f"{t:.0%}", _array(network.decode(s)[0])) for t, s in zip(shares, path, strict=True)]
+        draw_contact_sheet(self._folder / "interpolation.png", steps, normalise=False)
 
 
 def _array(volume: Tensor) -> Tensor:
