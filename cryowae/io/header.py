@@ -1,5 +1,7 @@
 """The header of MRC files: 1024 bytes, an extended header that other programs need unchanged, and the order of axes.
 
+It is read, checked and made here; `cryowae.io.mrc` reads and writes the volumes.
+
 Two orders of axes are known. `zyx`: sections along the beam, as in this program. `xzy` (AreTomo's own word for what it
 and IMOD's `tilt` write by default): columns along x, rows along the thickness z, sections along the tilt axis y.
 
@@ -13,17 +15,17 @@ import io
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
+from cryowae import __version__
 from cryowae.errors import TomogramError
 
 HEADER_BYTES = 1024
-MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-"""Data types of the modes that hold real numbers."""
+MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}  # data types of the modes that hold real numbers
 AXES = ("zyx", "xzy")
 
 _NATIVE = "<" if sys.byteorder == "little" else ">"
@@ -89,6 +91,38 @@ class MrcHeader:
         return tuple(text for text in texts if text.strip())
 
 
+class MrcOptions(TypedDict, total=False):
+    """How an MRC volume is written: the keyword arguments of `MrcWriter` and `write_mrc`.
+
+    Attributes
+    ----------
+    voxel_size
+        Angstrom; required.
+    like
+        Header whose origin, nstart, labels, extended header and other fields are copied; none if not given.
+    float16, int16
+        Write mode 12, or mode 1 (labels), instead of mode 2 (float32).
+    stack
+        The header says that the sections are images (of a tilt series) and not a volume.
+    overwrite
+        Replace an existing file when the new one is complete.
+    axes
+        Order of the axes in the file, see `cryowae.io.header`; `zyx` if not given. The array is `(z, y, x)` in any
+        case.
+    label
+        Text of the label that is added, after the name and version of this program.
+    """
+
+    voxel_size: Required[float]
+    like: MrcHeader | None
+    float16: bool
+    int16: bool
+    stack: bool
+    overwrite: bool
+    axes: str
+    label: str
+
+
 def in_zyx(data: NDArray[Any], axes: str) -> NDArray[Any]:
     """View of a file's `(sections, rows, columns)` as `(z, y, x)`; no data are read or copied."""
     return data if _known(axes) == "zyx" else data.transpose(1, 0, 2)[::-1]
@@ -131,6 +165,58 @@ def read_header(path: Path, content: bytes | None, size: int) -> MrcHeader:
         extra[40:48] = np.frombuffer(extra[40:48], "i4").byteswap().tobytes()
         native["extra2"] = np.void(bytes(extra))
     return MrcHeader(native, extended, order)
+
+
+def require_volume(path: Path, header: MrcHeader) -> None:
+    """Raise `TomogramError` unless a file holds one 3-D volume of real numbers, with its columns along x."""
+    record, mode, shape = header.record, header.mode, header.shape
+    order = tuple(int(record[name]) for name in ("mapc", "mapr", "maps"))
+    depth = int(record["mz"]) or shape[0]  # sections of one volume
+    several = 401 <= int(record["ispg"]) <= 630 and depth != shape[0]
+    known, voxels = ", ".join(map(str, MODES)), " x ".join(map(str, shape))
+    for wrong, fault in (
+        (mode in (3, 4), f"holds complex numbers (mode {mode}); expected a real-space volume: transform it back first"),
+        (mode not in MODES, f"has data mode {mode}; expected one of {known}: convert it, for example with newstack"),
+        (min(shape) == 1, f"is 2-D ({voxels} voxels); expected a reconstructed volume with three dimensions"),
+        (several, f"is a stack of {shape[0] // depth} volumes; expected a single one: split it first"),
+        (
+            order not in ((1, 2, 3), (0, 0, 0)),
+            f"stores its axes in the order {order}; expected (1, 2, 3): resave it with columns along x",
+        ),
+    ):
+        if wrong:
+            raise TomogramError(f"{path} {fault}")
+
+
+def make_header(shape: tuple[int, ...], options: MrcOptions) -> tuple[NDArray[np.void], bytes]:
+    """Record and extended header of a volume to write, of `shape` in the file's axes, without its statistics."""
+    record = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
+    labels: list[str] = []
+    extended = b""
+    if (like := options.get("like")) is not None:
+        record[...] = like.record
+        labels, extended = list(like.labels), like.extended
+    if not record["cellb"]["alpha"] > 0:
+        record["cellb"] = (90.0, 90.0, 90.0)
+    for axis, n in zip("zyx", shape, strict=True):
+        record["n" + axis] = record["m" + axis] = n
+        record["cella"][axis] = n * options["voxel_size"]
+    record["mapc"], record["mapr"], record["maps"] = 1, 2, 3
+    record["mode"] = 12 if options.get("float16") else 1 if options.get("int16") else 2
+    record["ispg"] = 1
+    if options.get("stack"):  # as in MRC2014
+        record["ispg"], record["mz"], record["cella"]["z"] = 0, 1, options["voxel_size"]
+    record["nsymbt"] = len(extended)
+    if extended and not bytes(record["exttyp"]).strip(b"\0 "):
+        record["exttyp"] = b"MRCO"  # MRC2014 requires a name; older programs give none
+    if int(record["nversion"]) not in (20140, 20141):
+        record["nversion"] = 20141
+    record["map"], record["machst"] = b"MAP ", (0x44, 0x44, 0, 0)
+    if len(labels) < 10:
+        labels.append(f"cryowae {__version__} {options.get('label', '')}".rstrip())
+    record["nlabl"] = len(labels)
+    record["label"] = [text.encode("ascii", "replace")[:80] for text in labels] + [b""] * (10 - len(labels))
+    return record, extended
 
 
 def _byte_order(head: bytes) -> str | None:

@@ -25,11 +25,11 @@ Curve = NDArray[np.float64]
 
 SAME_NETWORK = "restored halves (same network: not a resolution)"
 
+# cycles per voxel that, at 10 angstrom a voxel, resolve the two leaflets of a membrane
 LEAFLETS = (0.26, 0.34)
-"""Cycles per voxel that, at 10 angstrom a voxel, resolve the two leaflets of a membrane."""
 
+# voxels along z, y and x of the central block of which `central_fsc` takes the correlation, at most
 COMPARED = (192, 192, 192)
-"""Voxels along z, y and x of the central block of which `central_fsc` takes the correlation, at most."""
 
 _TICKS = [0.1, 0.2, 0.3, 0.4, 0.5]
 _SIDE, _BETWEEN, _END, _PANEL, _ROW, _ABOVE = 0.6, 0.42, 0.25, 2.7, 0.22, 0.55  # inches
@@ -95,7 +95,12 @@ def fsc_figure(curves: Sequence[FscCurve], voxel_size: float, title: str = "") -
         axes = place(figure, _SIDE + i * (width + _BETWEEN), top, width, _PANEL, label=region)
         _ground(axes, voxel_size)
         for curve, look in zip(curves, looks, strict=True):
-            _draw(axes, curve, region, look)
+            values, spread = curve.mean.get(region), curve.spread.get(region)
+            if values is not None:
+                axes.plot(curve.frequency, values, label=curve.name, **look)
+            if values is not None and spread is not None and np.nanmax(spread, initial=0.0) > 0:
+                band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
+                axes.fill_between(curve.frequency, values - spread, values + spread, **band)
         axes.set(xlim=(0, 0.5), ylim=(lowest, 1.02), xlabel="cycles per voxel; above: one cycle")
         axes.set_title(region, pad=25, weight="bold")
     figure.axes[0].set_ylabel("Fourier shell correlation with the truth")
@@ -227,14 +232,3 @@ def _ground(axes: Axes, voxel_size: float) -> None:
     upper.set_xticks(_TICKS, [f"{length:.0f} Å" if length >= 20 else f"{length:.3g} Å" for length in lengths])
     upper.tick_params(length=2, pad=2)
     upper.spines["top"].set_visible(False)
-
-
-def _draw(axes: Axes, curve: FscCurve, region: str, look: Mapping[str, Any]) -> None:
-    values = curve.mean.get(region)
-    if values is None:
-        return
-    axes.plot(curve.frequency, values, label=curve.name, **look)
-    spread = curve.spread.get(region)
-    if spread is not None and np.nanmax(spread, initial=0.0) > 0:
-        band = (values - spread, values + spread)
-        axes.fill_between(curve.frequency, *band, color=look["color"], alpha=0.15, linewidth=0)

@@ -6,12 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
-from cryowae.report.slices import LONGEST, OrthoLayout, central_slices, comparison_greys, draw_slice
-from cryowae.report.spectra import Comparison, colour_limits, compare_spectra, draw_spectra
+from cryowae.report.slices import LONGEST, central_slices, comparison_greys, draw_slice, draw_slices, fit_slices
+from cryowae.report.spectra import Comparison, Volume, colour_limits, compare_spectra, draw_spectra
 from cryowae.report.style import FAINT, WIDTH, Point, house_style, new_figure, to_png, write
 
 if TYPE_CHECKING:
@@ -57,11 +55,7 @@ class RestorationFacts:
 
 @house_style()
 def restoration_figure(
-    before: NDArray[Any],
-    after: NDArray[Any],
-    facts: RestorationFacts,
-    title: str = "",
-    comparison: Comparison | None = None,
+    before: Volume, after: Volume, facts: RestorationFacts, title: str = "", comparison: Comparison | None = None
 ) -> Figure:
     """A restoration: slices before and after, power spectra, and the most important figures.
 
@@ -85,12 +79,12 @@ def restoration_figure(
     limits, tail = comparison_greys(*sides)
     lines = _lines(facts, comparison, sides[0].extent, tail)
     head = _EDGE + (0.22 if title else 0.0)
-    height, layout, corners, spectra, side, text = _plan(sides[0].extent, head, len(lines) * _LINE)
+    height, scale, corners, spectra, side, text = _plan(sides[0].extent, head, len(lines) * _LINE)
     figure = new_figure(WIDTH, height)
     write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
     for name, slices, corner in zip(names, sides, corners, strict=True):
-        layout.draw(figure, slices, corner, limits, name, facts.voxel_size)
-    draw_spectra(figure, comparison, names, spectra, side, _GAP)
+        draw_slices(figure, slices, corner, scale, limits, name, facts.voxel_size)
+    draw_spectra(figure, comparison, names, spectra, side, _GAP, colour_limits(comparison.before))
     for i, (name, value) in enumerate(lines, 1):
         write(figure, text[0], text[1] + i * _LINE, name, color=FAINT, size=8.5, va="baseline")
         write(figure, text[0] + 0.85, text[1] + i * _LINE, value, size=8.5, va="baseline")
@@ -102,12 +96,7 @@ draw_restoration = to_png(restoration_figure)
 
 @house_style()
 def wedge_figure(
-    before: NDArray[Any],
-    after: NDArray[Any],
-    tilts: tuple[float, float],
-    voxel_size: float,
-    title: str = "",
-    note: str = "",
+    before: Volume, after: Volume, tilts: tuple[float, float], voxel_size: float, title: str = "", note: str = ""
 ) -> Figure:
     """A volume before and after the wedge was cut: power over kx and kz with the extreme tilts, and xz slices.
 
@@ -151,8 +140,8 @@ draw_wedge = to_png(wedge_figure)
 
 def _plan(
     extent: tuple[int, int, int], head: float, words: float
-) -> tuple[float, OrthoLayout, list[Point], Point, float, Point]:
-    """Inches: height of the figure, layout and corners of the slices, corner and side of the spectra, corner of text.
+) -> tuple[float, float, list[Point], Point, float, Point]:
+    """Inches: height of the figure, scale and corners of the slices, corner and side of the spectra, corner of text.
 
     `head` is the height of the title, `words` that of the text.
     """
@@ -161,21 +150,21 @@ def _plan(
     if ratio < 0.65:  # tall slices side by side, all else in a column at their right
         size = 1.75
         column = 2 * size + 1.0
-        layout = OrthoLayout.fit(extent, (WIDTH - column - 2 * _EDGE) / 2, _TALLEST)
+        scale, _, tall = fit_slices(extent, (WIDTH - column - 2 * _EDGE) / 2, _TALLEST)
         left, top = WIDTH - column + 0.45, head + 0.3
         corners = [(_EDGE, head), (_EDGE + (left - 0.5) / 2, head)]
-        height = head + max(layout.height, 0.3 + size + 0.5 + words) + _EDGE
-        return height, layout, corners, (left, top), size, (left - 0.1, top + size + 0.45)
+        height = head + max(tall, 0.3 + size + 0.5 + words) + _EDGE
+        return height, scale, corners, (left, top), size, (left - 0.1, top + size + 0.45)
     size = 2.05
     if ratio > 1.9:  # flat slices, one side above the other
-        layout = OrthoLayout.fit(extent, WIDTH - 2 * _EDGE, _TALLEST)
-        corners = [(_EDGE, head), (_EDGE, head + layout.height + 0.08)]
+        scale, _, tall = fit_slices(extent, WIDTH - 2 * _EDGE, _TALLEST)
+        corners = [(_EDGE, head), (_EDGE, head + tall + 0.08)]
     else:
-        layout = OrthoLayout.fit(extent, (WIDTH - 3 * _EDGE) / 2, _TALLEST)
-        corners = [(_EDGE, head), (WIDTH - _EDGE - layout.width, head)]
-    left, top = _EDGE + 0.4, corners[1][1] + layout.height + 0.42
+        scale, wide, tall = fit_slices(extent, (WIDTH - 3 * _EDGE) / 2, _TALLEST)
+        corners = [(_EDGE, head), (WIDTH - _EDGE - wide, head)]
+    left, top = _EDGE + 0.4, corners[1][1] + tall + 0.42
     height = top + max(size + 0.45, words + _EDGE)
-    return height, layout, corners, (left, top), size, (left + 2 * size + 0.65, top - 0.1)
+    return height, scale, corners, (left, top), size, (left + 2 * size + 0.65, top - 0.1)
 
 
 def _lines(

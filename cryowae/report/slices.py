@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.report.style import FAINT, Point, house_style, new_figure, outlined, place, write
+from cryowae.report.style import FAINT, Limits, Point, house_style, new_figure, outlined, place, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     Volume = NDArray[Any] | Tensor
 
-Limits = tuple[float, float]  # values that are drawn black and white
+Voxel = tuple[int, int, int]  # (z, y, x)
 
+# per cent of the input's voxels that may be black; the same share may be white
 TAILS = (10.0, 5.0, 2.0, 1.0)
-"""Per cent of the input's voxels that may be black; the same share may be white."""
 
+# longer axes are drawn with every n-th voxel only, so that little is read of a large mapped file
 LONGEST = 1024
-"""Longer axes are drawn with every n-th voxel only, so that little is read of a large mapped file."""
 
 _GAP, _ROOM, _LABEL = 0.05, 0.4, 0.24  # inches, in the layout of three slices
 _EDGE, _BETWEEN, _HEAD, _TALLEST = 0.1, 0.08, 0.24, 6.0  # inches, in a window
@@ -45,7 +45,7 @@ class Slices:
     xy: NDArray[np.float32]
     xz: NDArray[np.float32]
     yz: NDArray[np.float32]
-    extent: tuple[int, int, int]
+    extent: Voxel
 
     @property
     def zy(self) -> NDArray[np.float32]:
@@ -57,7 +57,7 @@ class Slices:
         return np.concatenate([self.xy.ravel(), self.xz.ravel(), self.yz.ravel()])
 
 
-def central_slices(volume: Volume, *, centre: tuple[int, int, int] | None = None) -> Slices:
+def central_slices(volume: Volume, *, centre: Voxel | None = None) -> Slices:
     """Slices through the centre `n // 2` of every axis, or another point. The rest of the volume is not read.
 
     Where an axis is longer than `LONGEST`, only every n-th voxel is taken.
@@ -99,62 +99,43 @@ def comparison_greys(before: Slices, after: Slices) -> tuple[Limits, float]:
     return (float(low), float(high)), tail
 
 
-@dataclass(frozen=True)
-class OrthoLayout:
-    """Sizes in inches of the three slices at one scale, with their labels.
+def fit_slices(extent: Voxel, width: float, height: float) -> tuple[float, float, float]:
+    """The largest layout of three slices, with their labels, that fits into `width` x `height` inches.
 
-    Attributes
-    ----------
-    scale
-        Inches per voxel, the same along every axis.
+    Returns
+    -------
+    scale, width, height
+        Inches per voxel, the same along every axis, and the inches that the layout takes.
     """
+    z, y, x = extent
+    across, down = width - _LABEL - _GAP, height - _LABEL - _GAP
+    scale = min(across / (x + z), down / (y + z))
+    return scale, _LABEL + _GAP + scale * (x + z), _LABEL + _GAP + scale * (y + z)
 
-    extent: tuple[int, int, int]
-    scale: float
 
-    @classmethod
-    def fit(cls, extent: tuple[int, int, int], width: float, height: float) -> OrthoLayout:
-        """The largest layout that fits into `width` x `height` inches, labels included."""
-        z, y, x = extent
-        across, down = width - _LABEL - _GAP, height - _LABEL - _GAP
-        return cls(extent, min(across / (x + z), down / (y + z)))
-
-    @property
-    def width(self) -> float:
-        return _LABEL + _GAP + self.scale * (self.extent[2] + self.extent[0])
-
-    @property
-    def height(self) -> float:
-        return _LABEL + _GAP + self.scale * (self.extent[1] + self.extent[0])
-
-    def draw(
-        self, figure: Figure, slices: Slices, corner: Point, limits: Limits, title: str, voxel_size: float
-    ) -> None:
-        """Draw three slices with their upper left corner at `corner`, and a scale bar; `voxel_size` in angstrom."""
-        left, top = corner
-        z, y, x = (n * self.scale for n in self.extent)
-        first, second = left + _LABEL, left + _LABEL + x + _GAP
-        upper, lower = top + _LABEL, top + _LABEL + y + _GAP
-        barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
-        write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
-        for name, plane, at, words, angle in (
-            ("xy", "xy", (first, upper), (left + 0.13, upper + y / 2), 90),
-            ("xz", "xz", (first, lower), (left + 0.13, lower + z / 2), 90),
-            ("yz", "zy", (second, upper), (second + z / 2, top + 0.12), 0),
-        ):
-            bar = voxel_size if name == barred else 0
-            draw_slice(figure, slices, plane, at, self.scale, limits, f"{name} {title}", bar)
-            write(figure, *words, name, color=FAINT, rotation=angle, size=8.5, ha="center", va="center")
+def draw_slices(
+    figure: Figure, slices: Slices, corner: Point, scale: float, limits: Limits, title: str, voxel_size: float
+) -> None:
+    """Draw three slices with their upper left corner at `corner`, and a scale bar; see `fit_slices` for `scale`."""
+    left, top = corner
+    z, y, x = (n * scale for n in slices.extent)
+    first, second = left + _LABEL, left + _LABEL + x + _GAP
+    upper, lower = top + _LABEL, top + _LABEL + y + _GAP
+    barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
+    write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
+    for name, plane, at, words, angle in (
+        ("xy", "xy", (first, upper), (left + 0.13, upper + y / 2), 90),
+        ("xz", "xz", (first, lower), (left + 0.13, lower + z / 2), 90),
+        ("yz", "zy", (second, upper), (second + z / 2, top + 0.12), 0),
+    ):
+        bar = voxel_size if name == barred else 0
+        draw_slice(figure, slices, plane, at, scale, limits, f"{name} {title}", bar)
+        write(figure, *words, name, color=FAINT, rotation=angle, size=8.5, ha="center", va="center")
 
 
 @house_style()
 def slices_panel(
-    volumes: Mapping[str, Volume],
-    centre: tuple[int, int, int],
-    *,
-    voxel_size: float,
-    width: float = 4.4,
-    upward: bool = False,
+    volumes: Mapping[str, Volume], centre: Voxel, *, voxel_size: float, width: float = 4.4, upward: bool = False
 ) -> Figure:
     """The three slices of each volume through one point, a column a volume, with the point marked: for a window.
 
@@ -184,8 +165,11 @@ def slices_panel(
         write(figure, left, 0.07, name, weight="bold", size=9)
         # yz is drawn as wide as the others
         for plane, mark, inch in (("xy", (x, y), scale), ("xz", (x, z), scale), ("yz", (y, z), scale * (nx / ny))):
-            bar = voxel_size if i == 0 and plane == "xy" else 0
-            axes = draw_slice(figure, cut, plane, (left, top), inch, limits, f"{plane} {name}", bar, upward)
+            axes = draw_slice(figure, cut, plane, (left, top), inch, limits, f"{plane} {name}")
+            if not upward:
+                axes.set_ylim(axes.get_ylim()[::-1])
+            if i == 0 and plane == "xy":
+                _scale_bar(axes, voxel_size, scale)
             for line, at in zip((axes.axvline, axes.axhline), mark, strict=True):
                 line(at + 0.5, color="#FFD54F", linewidth=0.5, alpha=0.6)  # thin, so that the point stays visible
             outlined(axes, 0.02, 0.98, plane, transform=axes.transAxes, size=8, ha="left", va="top")
@@ -194,17 +178,9 @@ def slices_panel(
 
 
 def draw_slice(
-    figure: Figure,
-    slices: Slices,
-    plane: str,
-    corner: Point,
-    scale: float,
-    limits: Limits,
-    label: str,
-    bar: float = 0,
-    upward: bool = True,
+    figure: Figure, slices: Slices, plane: str, corner: Point, scale: float, limits: Limits, label: str, bar: float = 0
 ) -> Axes:
-    """Draw one slice on axes that count voxels of the volume and have no marks.
+    """Draw one slice, with its first row at the bottom, on axes that count voxels of the volume and have no marks.
 
     Parameters
     ----------
@@ -218,16 +194,12 @@ def draw_slice(
         Of the axes.
     bar
         Voxel size in angstrom, for a scale bar; without one if 0.
-    upward
-        The first row is at the bottom; otherwise at the top.
     """
     columns, rows = (slices.extent["zyx".index(axis)] for axis in plane)
     axes = place(figure, *corner, columns * scale, rows * scale, label=label)
     extent = (0, columns, 0, rows)
     axes.imshow(getattr(slices, plane), clim=limits, extent=extent, aspect="auto", interpolation_stage="data")
     axes.set_axis_off()
-    if not upward:
-        axes.set_ylim(rows, 0)
     if bar:
         _scale_bar(axes, bar, scale)
     return axes

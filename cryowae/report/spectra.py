@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from cryowae.fourier.wedge import Wedge
-from cryowae.report.style import FAINT, Point, house_style, new_figure, outlined, place, write
+from cryowae.report.style import FAINT, Limits, Point, house_style, new_figure, outlined, place, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 Volume = NDArray[Any]
 Spectrum = NDArray[np.float64]
 
+# voxels along z, y and x that are read at most
 BLOCK = (256, 64, 256)
-"""Voxels along z, y and x that are read at most."""
 
+# powers of ten of the power that the colours span
 DECADES = 5.0
-"""Powers of ten of the power that the colours span."""
 
 _MARGIN = 2.0  # half width of a Hann window's main lobe, in frequency steps of the block
 
@@ -77,7 +77,8 @@ def compare_spectra(
     blocks = [np.array(volume[block], dtype=np.float32) for volume in (before, after)]
     z, y, x = blocks[0].shape
     old, new = map(_transform, blocks)
-    one, other, cross = map(_over_rows, (np.abs(old) ** 2, np.abs(new) ** 2, (old * new.conj()).real))
+    parts = (np.abs(old) ** 2, np.abs(new) ** 2, (old * new.conj()).real)
+    one, other, cross = (np.asarray(part.mean(axis=1, dtype=np.float64)) for part in parts)  # over the rows y
     measured, inferred = wedge_regions((z, x), tilt_min, tilt_max)
     some = np.ones((z, x), dtype=bool)
     some[z // 2, x // 2] = False
@@ -116,7 +117,7 @@ def spectra_panel(comparison: Comparison, *, width: float = 4.4) -> Figure:
     """Power over kx and kz before and after with lines at the extreme tilts, and the inferred share, for a window."""
     side = (width - 0.42 - 0.12 - 0.2) / 2
     figure = new_figure(width, 0.3 + side + 1.3)
-    draw_spectra(figure, comparison, ("before", "after"), (0.42, 0.3), side, 0.2)
+    draw_spectra(figure, comparison, ("before", "after"), (0.42, 0.3), side, 0.2, colour_limits(comparison.before))
     low, high = comparison.tilts
     lines = [
         f"Measured: left and right of the lines ({low:+.3g} to {high:+.3g}°);",
@@ -136,13 +137,7 @@ def colour_limits(power: Spectrum) -> tuple[float, float]:
 
 
 def draw_spectra(
-    figure: Figure,
-    comparison: Comparison,
-    names: Sequence[str],
-    corner: Point,
-    side: float,
-    gap: float,
-    limits: tuple[float, float] | None = None,
+    figure: Figure, comparison: Comparison, names: Sequence[str], corner: Point, side: float, gap: float, limits: Limits
 ) -> None:
     """Draw both spectra of a comparison on one logarithmic scale, with a line at either extreme tilt.
 
@@ -155,9 +150,9 @@ def draw_spectra(
     side, gap
         Inches: of each, and between the two.
     limits
-        See `colour_limits`; those of `before` if not given.
+        See `colour_limits`.
     """
-    low, high = limits or colour_limits(comparison.before)
+    low, high = limits
     for i, (name, power) in enumerate(zip(names, (comparison.before, comparison.after), strict=True)):
         axes = place(figure, corner[0] + i * (side + gap), corner[1], side, side, label=f"spectrum {name}")
         nz, nx = power.shape
@@ -196,7 +191,3 @@ def _transform(block: NDArray[np.float32]) -> NDArray[np.complex64]:
     mean = float(np.mean(block * taper) / np.mean(taper))
     spectrum = np.fft.fft2((block - mean) * taper, axes=(0, 2))
     return np.fft.fftshift(spectrum, axes=(0, 2)).astype(np.complex64)
-
-
-def _over_rows(values: NDArray[np.float32]) -> Spectrum:
-    return np.asarray(values.mean(axis=1, dtype=np.float64))
