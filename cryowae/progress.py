@@ -87,8 +87,7 @@ class TerminalProgress(Progress):
         self._task, self._told = self._bars.tasks[-1], 0.0
 
     def advance(self, n: int = 1) -> None:
-        task = self._task
-        if task is None:
+        if (task := self._task) is None:
             return
         self._bars.advance(task.id, n)
         if not task.elapsed:

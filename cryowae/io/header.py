@@ -11,7 +11,6 @@ degrees about x: the thickness axis is reversed too, and the handedness is kept.
 
 from __future__ import annotations
 
-import io
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,6 @@ from cryowae.errors import TomogramError
 
 HEADER_BYTES = 1024
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}  # data types of the modes that hold real numbers
-AXES = ("zyx", "xzy")
 
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _IMOD_STAMP = 1146047817  # the word IMOD at byte 152; bit 0 of the next one says that bytes of mode 0 are signed
@@ -134,32 +132,32 @@ def file_shape(shape: tuple[int, int, int], axes: str) -> tuple[int, int, int]:
     return (z, y, x) if _known(axes) == "zyx" else (y, z, x)
 
 
-def read_header(path: Path, content: bytes | None, size: int) -> MrcHeader:
-    """Header of the file `path` of `size` bytes. `content` is the unpacked content of a compressed file, else None.
+def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
+    """Header of the file `path`, whose bytes, unpacked, are `content`.
 
     Raises
     ------
     TomogramError
         If the bytes are not an MRC header, or fewer than it claims.
     """
+    size = len(content)
     if size == 0:
         raise TomogramError(f"{path} has zero bytes; expected an MRC volume: reconstruct or copy it again")
     not_mrc = f"{path} is not an MRC volume; expected a file as IMOD, AreTomo, Warp or RELION write it"
     if size < HEADER_BYTES:
         raise TomogramError(f"{not_mrc}, but its {size} bytes are fewer than an MRC header of {HEADER_BYTES}")
-    with path.open("rb") if content is None else io.BytesIO(content) as file:
-        head = file.read(HEADER_BYTES)
-        order = _byte_order(head)
-        if order is None:
-            raise TomogramError(f"{not_mrc}, but its header makes no sense in either byte order")
-        native = np.array(np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0], HEADER_DTYPE)
-        length = int(native["nsymbt"])
-        if not 0 <= length <= size - HEADER_BYTES:
-            raise TomogramError(
-                f"{path} is truncated or damaged: its extended header should have {length} bytes and the file "
-                f"has {size}; copy or reconstruct it again"
-            )
-        extended = file.read(length)
+    head = content[:HEADER_BYTES].tobytes()
+    order = _byte_order(head)
+    if order is None:
+        raise TomogramError(f"{not_mrc}, but its header makes no sense in either byte order")
+    native = np.array(np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0], HEADER_DTYPE)
+    length = int(native["nsymbt"])
+    if not 0 <= length <= size - HEADER_BYTES:
+        raise TomogramError(
+            f"{path} is truncated or damaged: its extended header should have {length} bytes and the file "
+            f"has {size}; copy or reconstruct it again"
+        )
+    extended = content[HEADER_BYTES : HEADER_BYTES + length].tobytes()
     if order != _NATIVE:  # for numpy, the field with IMOD's stamp and flags is a row of bytes without an order
         extra = bytearray(native["extra2"].tobytes())
         extra[40:48] = np.frombuffer(extra[40:48], "i4").byteswap().tobytes()
@@ -233,7 +231,7 @@ def _byte_order(head: bytes) -> str | None:
 
 
 def _known(axes: str) -> str:
-    if axes not in AXES:
+    if axes not in ("zyx", "xzy"):
         raise TomogramError(
             f"axes {axes!r}; expected zyx (sections along the beam) or xzy (thickness on the second axis)"
         )

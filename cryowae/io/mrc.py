@@ -34,7 +34,6 @@ SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs", ".ali")  # of the names of M
 _ANISOTROPY = 0.01  # largest relative difference between the voxel's edges that counts as rounding
 _SLAB_VOXELS = 4_000_000
 _ENDINGS = re.compile(rf"(?<=.)({'|'.join(map(re.escape, SUFFIXES))})?(\.gz|\.bz2)?\Z", re.IGNORECASE)
-_STACKS = (".st", ".mrcs", ".ali")
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,8 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
         voxel size.
     """
     path = Path(path)
-    content, size = _open(path)
-    header = read_header(path, content, size)
+    content = _bytes_of(path)
+    header, size = read_header(path, content), len(content)
     notes = []
     if bytes(header.record["map"])[:3] != b"MAP":
         notes.append(f"{path.name} has no MRC identifier: written before 2000, or not to the standard")
@@ -93,11 +92,9 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
         )
     if size > expected:
         notes.append(f"{path.name} has {size - expected} bytes after its last voxel, which are not read")
-    if content is None:
-        data: NDArray[Any] = np.memmap(path, header.dtype, "r", offset, header.shape)
-    else:
-        data = np.frombuffer(content, header.dtype, math.prod(header.shape), offset).reshape(header.shape)
+    if not isinstance(content, np.memmap):
         notes.append(f"{path.name} is compressed and held in memory")
+    data = content[offset:expected].view(header.dtype).reshape(header.shape)
     return MrcVolume(data, _voxel_size(path, header, voxel_size, notes), header, path, tuple(notes))
 
 
@@ -160,13 +157,12 @@ class MrcWriter:
 
     def _complete(self) -> None:
         assert isinstance(self._mapped, np.memmap)
-        statistics = _statistics(self._mapped)
-        if not math.isfinite(statistics["rms"]):
+        low, high, mean, rms = _statistics(self._mapped)
+        if not math.isfinite(rms):
             half = self._dtype == np.float16
             reason = "; float16 ends at 65504: leave out --float16" if half else ": this is a bug, please report it"
             raise OutputError(f"the values for {self.path} are not all finite{reason}")
-        for name, value in statistics.items():
-            self._record[name] = value
+        self._record[["dmin", "dmax", "dmean", "rms"]] = (low, high, mean, rms)
         self._mapped.flush()
         with self._temporary.open("r+b") as file:
             file.write(self._record.tobytes() + self._extended)
@@ -200,7 +196,7 @@ def is_stack(path: str | Path, header: MrcHeader, images: int) -> bool:
     The header alone is not enough: many programs write space group 0, that of images, in volumes too.
     """
     name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bz2")
-    return name.endswith(_STACKS) or (int(header.record["ispg"]) == 0 and header.shape[0] == images)
+    return name.endswith((".st", ".mrcs", ".ali")) or (int(header.record["ispg"]) == 0 and header.shape[0] == images)
 
 
 def require_name(path: Path) -> None:
@@ -209,8 +205,8 @@ def require_name(path: Path) -> None:
         raise OutputError(f"{path} is no name for an MRC file; expected one that ends in .mrc")
 
 
-def _statistics(data: NDArray[Any]) -> dict[str, float]:
-    """Statistics of the header, computed in float64 and slab by slab: the file may be larger than the memory."""
+def _statistics(data: NDArray[Any]) -> tuple[float, float, float, float]:
+    """Minimum, maximum, mean and deviation, in float64 and slab by slab: the file may be larger than the memory."""
     step = max(1, _SLAB_VOXELS // math.prod(data.shape[1:]))
     parts = []
     with np.errstate(invalid="ignore"):  # infinite values give NaN, which the caller refuses
@@ -220,20 +216,19 @@ def _statistics(data: NDArray[Any]) -> dict[str, float]:
         sizes, low, high, means, variances = np.array(parts).T
         mean = np.average(means, weights=sizes)
         rms = np.sqrt(np.average(variances + (means - mean) ** 2, weights=sizes))
-    return {"dmin": low.min(), "dmax": high.max(), "dmean": mean, "rms": rms}
+    return low.min(), high.max(), mean, rms
 
 
-def _open(path: Path) -> tuple[bytes | None, int]:
-    """The unpacked content of a compressed file, else None; and the size in bytes of the unpacked file."""
+def _bytes_of(path: Path) -> NDArray[np.uint8]:
+    """All bytes of a file, read-only: mapped, or unpacked in memory if it is compressed."""
     try:
         with path.open("rb") as file:
             magic = file.read(3)
         if magic[:2] == b"\x1f\x8b":
-            content = gzip.decompress(path.read_bytes())
-        elif magic == b"BZh":
-            content = bz2.decompress(path.read_bytes())
-        else:
-            return None, path.stat().st_size
+            return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
+        if magic == b"BZh":
+            return np.frombuffer(bz2.decompress(path.read_bytes()), np.uint8)
+        return np.memmap(path, np.uint8, "r") if magic else np.empty(0, np.uint8)
     except FileNotFoundError:
         raise TomogramError(f"{path} does not exist; expected an MRC volume: check the name") from None
     except IsADirectoryError:
@@ -242,7 +237,6 @@ def _open(path: Path) -> tuple[bytes | None, int]:
         raise TomogramError(f"{path} is a truncated or damaged compressed file ({error}); copy it again") from None
     except OSError as error:
         raise TomogramError(f"{path} cannot be read ({error.strerror or error}); expected an MRC volume") from None
-    return content, len(content)
 
 
 def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[str]) -> float:

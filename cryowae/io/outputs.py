@@ -112,13 +112,11 @@ def reserve_file(path: str | Path, size: int) -> None:
 
 
 def _allocate(descriptor: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-            return
-        except OSError as error:
-            if error.errno not in _CANNOT_RESERVE:
-                raise
-    zeros = bytes(1 << 20)
-    while size > 0:
-        size -= os.write(descriptor, zeros[:size])
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except (AttributeError, OSError) as error:  # not every system has the function, not every file system can do it
+        if isinstance(error, OSError) and error.errno not in _CANNOT_RESERVE:
+            raise
+        zeros = bytes(1 << 20)
+        while size > 0:
+            size -= os.write(descriptor, zeros[:size])

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryowae.report.slices import Slices, central_slices, draw_slice
+from cryowae.report.slices import Slices, Volume, central_slices, draw_slice
 from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, to_png, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from cryowae.report.slices import Volume
 
 _EDGE, _GAP, _LINE, _HEAD = 0.12, 0.06, 0.17, 0.24  # inches
 _CAPTION = "xy above, xz below; every volume at zero mean and unit standard deviation, the same grey for all"

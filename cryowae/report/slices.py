@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.report.style import FAINT, Limits, Point, house_style, new_figure, outlined, place, write
+from cryowae.report.style import FAINT, Limits, Point, Voxel, house_style, new_figure, outlined, place, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    Volume = NDArray[Any] | Tensor
+Volume: TypeAlias = "NDArray[Any] | Tensor"
 
-Voxel = tuple[int, int, int]  # (z, y, x)
 
 # per cent of the input's voxels that may be black; the same share may be white
 TAILS = (10.0, 5.0, 2.0, 1.0)

@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from cryowae.fourier.wedge import Wedge
-from cryowae.report.style import FAINT, Limits, Point, house_style, new_figure, outlined, place, write
+from cryowae.report.style import FAINT, Limits, Point, Voxel, house_style, new_figure, outlined, place, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Volume = NDArray[Any]
 Spectrum = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 # voxels along z, y and x that are read at most
 BLOCK = (256, 64, 256)
@@ -55,12 +56,12 @@ class Comparison:
     after: Spectrum
     inferred_share: float
     measured_correlation: float
-    block: tuple[int, int, int]
+    block: Voxel
     tilts: tuple[float, float]
 
 
 def compare_spectra(
-    before: Volume, after: Volume, tilt_min: float, tilt_max: float, *, centre: tuple[int, int, int] | None = None
+    before: Volume, after: Volume, tilt_min: float, tilt_max: float, *, centre: Voxel | None = None
 ) -> Comparison:
     """Compare the central blocks of two volumes of the same shape, or those about another point.
 
@@ -88,9 +89,7 @@ def compare_spectra(
     return Comparison(one, other, share, correlation, (z, y, x), (tilt_min, tilt_max))
 
 
-def block_about(
-    shape: tuple[int, ...], most: tuple[int, int, int] = BLOCK, centre: tuple[int, ...] | None = None
-) -> tuple[slice, ...]:
+def block_about(shape: tuple[int, ...], most: Voxel = BLOCK, centre: Voxel | None = None) -> tuple[slice, ...]:
     """Slices of the block of at most `most` voxels in the middle, or as near to a given centre as the volume allows."""
     middle = tuple(n // 2 for n in shape) if centre is None else centre
     parts = []
@@ -101,9 +100,7 @@ def block_about(
     return tuple(parts)
 
 
-def wedge_regions(
-    shape: tuple[int, int], tilt_min: float, tilt_max: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def wedge_regions(shape: tuple[int, int], tilt_min: float, tilt_max: float) -> tuple[Mask, Mask]:
     """Masks over shifted `(kz, kx)`: what was measured, and the wedge farther than two frequency steps from it."""
     wedge = Wedge.binary(tilt_min, tilt_max)
     kz, kx = (torch.fft.fftshift(torch.fft.fftfreq(n, dtype=torch.float64)) for n in shape)

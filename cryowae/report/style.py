@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 Point = tuple[float, float]  # inches from the left and from the top edge of a figure
+Voxel = tuple[int, int, int]  # (z, y, x)
 Limits = tuple[float, float]  # values that are drawn in the first and in the last colour: black and white
 
 DPI = 128

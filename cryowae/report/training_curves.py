@@ -103,8 +103,7 @@ def _read(path: Path) -> dict[str, Curve]:
         rows = [row for row in csv.DictReader(file) if row.get("step")]
     if not rows:
         raise TomogramError(f"got no row with a step in {path}, expected the log of a training: give its CSV file")
-    names = [name for name in rows[0] if name is not None]
-    return {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
+    return {name: np.array([_number(row.get(name)) for row in rows]) for name in rows[0] if name is not None}
 
 
 def _number(field: str | None) -> float:
