@@ -165,7 +165,7 @@ def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
     return MrcHeader(native, extended, order)
 
 
-def require_volume(path: Path, header: MrcHeader) -> None:
+def require_one_volume(path: Path, header: MrcHeader) -> None:
     """Raise `TomogramError` unless a file holds one 3-D volume of real numbers, with its columns along x."""
     record, mode, shape = header.record, header.mode, header.shape
     order = tuple(int(record[name]) for name in ("mapc", "mapr", "maps"))

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import OutputError, TomogramError
-from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, MrcOptions, make_header, read_header, require_volume
+from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, MrcOptions, make_header, read_header, require_one_volume
 from cryowae.io.header import file_shape as file_shape
 from cryowae.io.header import in_zyx as in_zyx
 from cryowae.io.outputs import check_output, reserve_file, temporary_path
@@ -81,7 +81,7 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
     notes = []
     if bytes(header.record["map"])[:3] != b"MAP":
         notes.append(f"{path.name} has no MRC identifier: written before 2000, or not to the standard")
-    require_volume(path, header)
+    require_one_volume(path, header)
     offset = HEADER_BYTES + len(header.extended)
     expected = offset + math.prod(header.shape) * header.dtype.itemsize
     if size < expected:
