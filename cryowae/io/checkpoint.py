@@ -45,10 +45,11 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, NDArray[Any]], meta
     texts = {_FORMAT_KEY: str(FORMAT), _METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     content = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, texts)
     header, start = _header(content)
-    # the library writes the texts in an order that changes from one process to the next
+    # the library writes the texts in a random order
     head = json.dumps(header | {"__metadata__": texts}, separators=(",", ":"), ensure_ascii=False).encode()
     head += b" " * (-len(head) % 8)
-    write_bytes(Path(path), len(head).to_bytes(8, "little") + head + content[start:], what="checkpoint")
+    whole = b"".join((len(head).to_bytes(8, "little"), head, memoryview(content)[start:]))
+    write_bytes(Path(path), whole, what="checkpoint")
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Volume: TypeAlias = "NDArray[Any] | Tensor"
 
-
 # per cent of the input's voxels that may be black; the same share may be white
 TAILS = (10.0, 5.0, 2.0, 1.0)
 
