@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
@@ -80,9 +79,7 @@ class TerminalProgress(Progress):
         self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
     def begin(self, task: str, total: int, unit: str) -> None:
@@ -90,8 +87,7 @@ class TerminalProgress(Progress):
         self._task, self._told = self._bars.tasks[-1], 0.0
 
     def advance(self, n: int = 1) -> None:
-        task = self._task
-        if task is None:
+        if (task := self._task) is None:
             return
         self._bars.advance(task.id, n)
         if not task.elapsed:

@@ -19,9 +19,9 @@ from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.fourier.grids import axis_slabs
 from cryowae.imaging.alignment import align_image, aligned_shape
 from cryowae.imaging.projection import TiltGeometry, back_project
-from cryowae.io.alignment_files import Alignment, read_alignment
 from cryowae.io.mrc import MrcVolume, MrcWriter, read_mrc, require_name, stem_of
 from cryowae.io.outputs import check_output
+from cryowae.io.series_file import Alignment, read_alignment
 from cryowae.io.tilts import TiltAngles, read_tilts, write_tilts
 from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Outcome, Progress

@@ -10,7 +10,7 @@ import torch
 
 from cryowae.errors import TiltError
 from cryowae.imaging.alignment import align_image, aligned_shape
-from cryowae.io.alignment_files import read_alignment
+from cryowae.io.series_file import read_alignment
 
 XF = "0.98 -0.17 0.17 0.99 -12.5 3.25\n\n1 0 0 1 0 0\n0 1 -1 0 4 -5\n"
 ALN_HEAD = "# AreTomo Alignment / Priims bprmMn\n# RawSize = 64 60 {images}\n# NumPatches = 0\n"

@@ -36,6 +36,25 @@ def test_round_trip(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_the_same_content_gives_the_same_bytes(tmp_path):
+    """Safetensors itself writes the metadata in the order of a hash table, which is random."""
+    for i in range(60):
+        write_checkpoint(tmp_path / f"{i}", dict(reversed(TENSORS.items())) if i % 2 else TENSORS, METADATA)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+def test_a_file_with_its_metadata_in_the_other_order_is_read_too(tmp_path):
+    write_checkpoint(tmp_path / "a", TENSORS, METADATA)
+    content = (tmp_path / "a").read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(reversed(header["__metadata__"].items()))
+    head = json.dumps(header).encode()
+    (tmp_path / "b").write_bytes(len(head).to_bytes(8, "little") + head + content[start:])
+    tensors, metadata = read_checkpoint(tmp_path / "b")
+    assert metadata == METADATA and set(tensors) == set(TENSORS)
+
+
 @pytest.mark.parametrize("padding", range(0, 320, 8))
 def test_metadata_may_have_any_length(tmp_path, padding):
     """The first byte of the file is that of a length, and may be the one that pickled files begin with."""

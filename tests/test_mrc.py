@@ -187,7 +187,7 @@ def test_written_volume_is_valid_and_keeps_the_header(tmp_path, float16):
 
 
 def test_statistics_are_exact_where_single_precision_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryowae.io.mrc_writer._SLAB_VOXELS", 100)
+    monkeypatch.setattr("cryowae.io.mrc._SLAB_VOXELS", 100)
     values = (1e4 + np.random.default_rng(2).normal(size=(40, 30, 20))).astype(np.float32)
     write_mrc(tmp_path / "a.mrc", values, voxel_size=10)
     record = read_mrc(tmp_path / "a.mrc").header.record

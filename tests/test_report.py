@@ -21,18 +21,15 @@ from cryowae.report import (
     draw_halves_fsc,
     draw_restoration,
     draw_training_curves,
-    draw_volumes_grid,
     draw_wedge,
 )
-from cryowae.report.correlations import fsc_figure
-from cryowae.report.halves import SAME_NETWORK, halves_curves, halves_figure
-from cryowae.report.overview import restoration_figure
-from cryowae.report.sheets import contact_sheet_figure, volumes_figure
+from cryowae.report.correlations import SAME_NETWORK, central_fsc, fsc_figure, halves_figure
+from cryowae.report.overview import restoration_figure, wedge_figure
+from cryowae.report.sheets import contact_sheet_figure
 from cryowae.report.slices import central_slices, comparison_greys, round_length
 from cryowae.report.spectra import line_ends, wedge_regions
 from cryowae.report.style import DPI
 from cryowae.report.training_curves import training_figure
-from cryowae.report.wedges import wedge_figure
 
 SOURCE = "41 angles in /somewhere/else/tomo.tlt"
 FACTS = RestorationFacts(10.0, -50.0, 60.0, tilt_source=SOURCE, contrast="dark", model="default", seconds=83.0)
@@ -44,8 +41,7 @@ def _noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 
 def _figure(before: np.ndarray, after: np.ndarray, facts: RestorationFacts = FACTS) -> Figure:
-    comparison = compare_spectra(before, after, facts.tilt_min, facts.tilt_max)
-    return restoration_figure(before, after, facts, comparison, "a title")
+    return restoration_figure(before, after, facts, "a title")
 
 
 def _panel(figure: Figure, label: str) -> Axes:
@@ -105,13 +101,14 @@ def test_slices_are_the_central_ones_with_the_axes_in_place():
     slices = central_slices(volume)
     np.testing.assert_array_equal(slices.xy, volume[3])
     np.testing.assert_array_equal(slices.xz, volume[:, 4])
-    np.testing.assert_array_equal(slices.yz, volume[:, :, 5].T)
+    np.testing.assert_array_equal(slices.yz, volume[:, :, 5])
+    np.testing.assert_array_equal(slices.zy, volume[:, :, 5].T)
 
 
 def test_a_constant_volume_still_has_grey_limits():
     same = central_slices(np.full((4, 5, 6), 3.0))
-    limits = comparison_greys(same, same)
-    assert limits.low < 3.0 < limits.high
+    (low, high), _ = comparison_greys(same, same)
+    assert low < 3.0 < high
 
 
 @pytest.mark.parametrize("voxel_size", [2.7, 10.0, 13.48])
@@ -218,7 +215,8 @@ def test_a_large_volume_is_read_in_part(tmp_path):
 
 def test_half_precision_is_computed_in_single(tmp_path):
     volume = (_noise((8, 24, 24)) * 1e4).astype(np.float16)
-    comparison = draw_restoration(tmp_path / "picture.png", volume, volume, FACTS)
+    draw_restoration(tmp_path / "picture.png", volume, volume, FACTS)
+    comparison = compare_spectra(volume, volume, FACTS.tilt_min, FACTS.tilt_max)
     assert comparison.measured_correlation == pytest.approx(1.0, abs=1e-5)
 
 
@@ -239,20 +237,21 @@ def test_an_output_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
 
 def test_fsc_of_halves(tmp_path):
     signal, a, b = (_noise((48, 48, 48), seed) for seed in range(3))
-    frequency, same = halves_curves(signal, 3 * signal + 5).values()
-    np.testing.assert_allclose(same, 1, atol=1e-4)
-    assert frequency[0] > 0 and frequency[-1] < 0.5
-    half = halves_curves(signal + a, signal + b)["input"]
-    assert half[4:].mean() == pytest.approx(0.5, abs=0.05)
-    curves = draw_halves_fsc(tmp_path / "fsc.png", signal + a, signal + b, voxel_size=10, restored=(signal, signal))
+    np.testing.assert_allclose(central_fsc(signal, 3 * signal + 5).correlation[1:], 1, atol=1e-4)
+    draw_halves_fsc(tmp_path / "fsc.png", signal + a, signal + b, voxel_size=10, restored=(signal, signal))
     assert imread(tmp_path / "fsc.png").std() > 0.01
-    (axes,) = halves_figure(curves, 10.0).axes
+    (axes,) = halves_figure(signal + a, signal + b, 10.0, restored=(signal, signal)).axes
+    half, same = (line for line in axes.lines if len(line.get_xdata()) > 2)
+    np.testing.assert_allclose(same.get_ydata(), 1, atol=1e-4)
+    frequency = half.get_xdata()
+    assert frequency[0] > 0 and frequency[-1] < 0.5
+    assert half.get_ydata()[4:].mean() == pytest.approx(0.5, abs=0.05)
     assert axes.get_ylabel() == "Fourier shell correlation" and "resolution (Å)" in axes.get_xlabel()
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["halves of the input", SAME_NETWORK]
     assert "not a resolution" in SAME_NETWORK
     with pytest.raises(TomogramError, match="expected two of one shape"):
-        halves_curves(signal, a[:-1])
+        halves_figure(signal, a[:-1], 10.0)
 
 
 def test_training_curves_draw_the_columns_of_the_log(tmp_path):
@@ -379,9 +378,10 @@ def test_the_upper_axis_of_fsc_curves_is_in_angstrom(voxel_size):
 def test_a_grid_of_volumes_takes_arrays_and_tensors(tmp_path):
     torch = pytest.importorskip("torch")
     volumes = [torch.from_numpy(_noise((8, 8, 8), i)) for i in range(7)]
-    draw_volumes_grid(volumes, ["sample"] * 7, tmp_path / "grid.png", voxel_size=10.0)
+    entries = [SheetEntry("sample", volume) for volume in volumes]
+    draw_contact_sheet(tmp_path / "grid.png", entries, voxel_size=10.0, normalise=False)
     assert imread(tmp_path / "grid.png").std() > 0.05
-    figure = volumes_figure(volumes, ["sample"] * 7)
+    figure = contact_sheet_figure(entries, normalise=False)
     assert len(figure.axes) == 14
     np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), volumes[1][4].numpy())
 

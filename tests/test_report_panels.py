@@ -9,9 +9,9 @@ import torch
 from cryowae.errors import OutputError, TiltError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import read_mrc, write_mrc
-from cryowae.report import compare_spectra
-from cryowae.report import window_panels as panels
-from cryowae.report.spectra import block_about
+from cryowae.report.correlations import halves_panel, truth_curves, truth_panel
+from cryowae.report.slices import slices_panel
+from cryowae.report.spectra import block_about, compare_spectra, spectra_panel
 from cryowae.report.style import as_array
 from cryowae.restore import write_inferred
 from cryowae.tomogram import open_tomogram
@@ -46,7 +46,7 @@ def test_spectra_are_those_of_the_block_about_the_point():
 @pytest.mark.parametrize("upward", [False, True])
 def test_slices_go_through_the_point_with_rows_as_in_the_viewer(upward):
     volumes = {"before": noise(0), "after": noise(1), "truth": noise(2)}
-    figure = panels.slices_panel(volumes, (5, 7, 9), voxel_size=10, upward=upward)
+    figure = slices_panel(volumes, (5, 7, 9), voxel_size=10, upward=upward)
     axes = axes_of(figure)
     assert len(axes) == 9
     assert np.array_equal(axes["xy after"].images[0].get_array(), volumes["after"][5])
@@ -63,7 +63,7 @@ def test_slices_go_through_the_point_with_rows_as_in_the_viewer(upward):
 def test_spectra_have_the_lines_of_the_wedge_and_the_inferred_share():
     volume = noise()
     comparison = compare_spectra(volume, volume, -60, 50)
-    figure = panels.spectra_panel(comparison)
+    figure = spectra_panel(comparison)
     for axes in figure.axes:
         assert [line.get_label() for line in axes.lines] == ["tilt -60", "tilt 50"]
     words = " ".join(text.get_text() for text in figure.texts)
@@ -75,18 +75,18 @@ def test_spectra_have_the_lines_of_the_wedge_and_the_inferred_share():
 def test_curves_with_the_truth_in_both_regions():
     truth = noise(shape=(48, 48, 48))
     cut = Wedge.binary(-60, 60).apply(torch.from_numpy(truth)).numpy()
-    first, second = panels.truth_curves({"before": cut, "after": truth}, truth, (-60, 60))
+    first, second = truth_curves({"before": cut, "after": truth}, truth, (-60, 60))
     assert (first.kind, second.kind) == ("input", "method")
     assert np.nanmin(first.mean["measured"]) > 0.85 and abs(np.nanmean(first.mean["missing wedge"])) < 0.3
     assert np.nanmin(second.mean["missing wedge"]) > 0.999
-    (axes,) = panels.truth_panel([first, second], voxel_size=10).axes
+    (axes,) = truth_panel([first, second], voxel_size=10).axes
     assert len([line for line in axes.lines if len(line.get_xdata()) > 2]) == 4
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["before", "after"]
 
 
 def test_fsc_of_halves_in_a_window():
     signal = noise(3)
-    figure = panels.halves_panel(signal + 0.1 * noise(1), signal + 0.1 * noise(2), voxel_size=20)
+    figure = halves_panel(signal + 0.1 * noise(1), signal + 0.1 * noise(2), voxel_size=20)
     (axes,) = figure.axes
     curve = next(line for line in axes.lines if len(line.get_xdata()) > 2)
     assert np.nanmin(curve.get_ydata()) > 0.9

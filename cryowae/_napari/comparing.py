@@ -119,8 +119,9 @@ def draw(
     CryowaeError
         If the layers cannot be compared, or data that the picture needs are missing.
     """
-    from cryowae.report import compare_spectra
-    from cryowae.report import window_panels as panels
+    from cryowae.report.correlations import halves_panel, truth_curves, truth_panel
+    from cryowae.report.slices import slices_panel
+    from cryowae.report.spectra import compare_spectra, spectra_panel
     from cryowae.report.style import DPI, as_array
 
     volumes, before = compared.volumes(), compared.before
@@ -129,16 +130,16 @@ def draw(
     inches = max(width, 380) / DPI * 1.28  # letters of 9 points are large enough at 100 pixels an inch
     options: dict[str, Any] = {"voxel_size": voxel_size_of(before.scale, before.units), "width": inches}
     if picture == "slices":
-        figure = panels.slices_panel(volumes, (z, y, x), upward=upward, **options)
+        figure = slices_panel(volumes, (z, y, x), upward=upward, **options)
     elif picture == "spectrum":
         tilts = require_known(tilts)
         comparison = compare_spectra(volumes["before"], volumes["after"], *tilts, centre=(z, y, x))
-        figure = panels.spectra_panel(comparison, width=inches)
+        figure = spectra_panel(comparison, width=inches)
     elif compared.truth is not None:
         truth = volumes.pop("truth")
-        figure = panels.truth_panel(panels.truth_curves(volumes, truth, require_known(tilts)), **options)
+        figure = truth_panel(truth_curves(volumes, truth, require_known(tilts)), **options)
     else:
-        figure = panels.halves_panel(*_halves(compared), **options)
+        figure = halves_panel(*_halves(compared), **options)
     figure.set_dpi(100)
     return as_array(figure)
 
@@ -148,8 +149,7 @@ def shared_limits(compared: ComparedLayers) -> tuple[float, float]:
     from cryowae.report.slices import central_slices, comparison_greys
 
     volumes = compared.volumes()
-    limits = comparison_greys(central_slices(volumes["before"]), central_slices(volumes["after"]))
-    return limits.low, limits.high
+    return comparison_greys(central_slices(volumes["before"]), central_slices(volumes["after"]))[0]
 
 
 def require_known(tilts: tuple[float, float] | None) -> tuple[float, float]:

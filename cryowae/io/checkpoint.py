@@ -15,8 +15,7 @@ from safetensors.numpy import load, save
 from cryowae.errors import CheckpointError
 from cryowae.io.outputs import write_bytes
 
-FORMAT = 1
-"""Format that is written; readers refuse any other."""
+FORMAT = 1  # that is written; readers refuse any other
 
 _FORMAT_KEY = "cryowae_format"
 _METADATA_KEY = "cryowae_metadata"
@@ -26,6 +25,8 @@ _DAMAGED = "is damaged or foreign; expected a .safetensors file of cryowae: copy
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> None:
     """Write a checkpoint; an existing file is replaced when the new one is complete.
+
+    The same tensors and metadata give the same bytes.
 
     Parameters
     ----------
@@ -43,7 +44,12 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, NDArray[Any]], meta
     """
     texts = {_FORMAT_KEY: str(FORMAT), _METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     content = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, texts)
-    write_bytes(Path(path), content, what="checkpoint")
+    header, start = _header(content)
+    # the library writes the texts in a random order
+    head = json.dumps(header | {"__metadata__": texts}, separators=(",", ":"), ensure_ascii=False).encode()
+    head += b" " * (-len(head) % 8)
+    whole = b"".join((len(head).to_bytes(8, "little"), head, memoryview(content)[start:]))
+    write_bytes(Path(path), whole, what="checkpoint")
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -72,26 +78,23 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str
             "expected a .safetensors file of cryowae"
         )
     try:
-        metadata = _metadata(path, content)
+        texts = _header(content)[0].get("__metadata__") or {}
+        if _FORMAT_KEY not in texts:
+            raise CheckpointError(f"{path} is a safetensors file of another program; expected one that cryowae wrote")
+        if texts[_FORMAT_KEY] != str(FORMAT):
+            raise CheckpointError(
+                f"checkpoint {path} has format {texts[_FORMAT_KEY]}, expected {FORMAT}: use the cryowae that wrote it"
+            )
+        metadata = dict(json.loads(texts[_METADATA_KEY]).items())
         tensors = load(content)
     except (SafetensorError, ValueError, KeyError, AttributeError, TypeError):
         raise CheckpointError(f"checkpoint {path} {_DAMAGED}") from None
     return tensors, metadata
 
 
-def _metadata(path: Path, content: bytes) -> dict[str, Any]:
-    """The metadata; an exception other than `CheckpointError` means that the file is damaged."""
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or not 2 <= length <= min(_HEADER_LIMIT, len(content) - 8):
+def _header(content: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and the byte where its tensors begin; an exception if it is damaged."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    if not 10 <= start <= min(8 + _HEADER_LIMIT, len(content)):
         raise ValueError
-    texts = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
-    if _FORMAT_KEY not in texts:
-        raise CheckpointError(f"{path} is a safetensors file of another program; expected one that cryowae wrote")
-    if texts[_FORMAT_KEY] != str(FORMAT):
-        raise CheckpointError(
-            f"checkpoint {path} has format {texts[_FORMAT_KEY]}, expected {FORMAT}: use the cryowae that wrote it"
-        )
-    metadata = json.loads(texts[_METADATA_KEY])
-    if not isinstance(metadata, dict):
-        raise TypeError
-    return metadata
+    return json.loads(content[8:start]), start

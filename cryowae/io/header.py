@@ -1,5 +1,7 @@
 """The header of MRC files: 1024 bytes, an extended header that other programs need unchanged, and the order of axes.
 
+It is read, checked and made here; `cryowae.io.mrc` reads and writes the volumes.
+
 Two orders of axes are known. `zyx`: sections along the beam, as in this program. `xzy` (AreTomo's own word for what it
 and IMOD's `tilt` write by default): columns along x, rows along the thickness z, sections along the tilt axis y.
 
@@ -9,22 +11,20 @@ degrees about x: the thickness axis is reversed too, and the handedness is kept.
 
 from __future__ import annotations
 
-import io
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
+from cryowae import __version__
 from cryowae.errors import TomogramError
 
 HEADER_BYTES = 1024
-MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-"""Data types of the modes that hold real numbers."""
-AXES = ("zyx", "xzy")
+MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}  # data types of the modes that hold real numbers
 
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _IMOD_STAMP = 1146047817  # the word IMOD at byte 152; bit 0 of the next one says that bytes of mode 0 are signed
@@ -89,6 +89,38 @@ class MrcHeader:
         return tuple(text for text in texts if text.strip())
 
 
+class MrcOptions(TypedDict, total=False):
+    """How an MRC volume is written: the keyword arguments of `MrcWriter` and `write_mrc`.
+
+    Attributes
+    ----------
+    voxel_size
+        Angstrom; required.
+    like
+        Header whose origin, nstart, labels, extended header and other fields are copied; none if not given.
+    float16, int16
+        Write mode 12, or mode 1 (labels), instead of mode 2 (float32).
+    stack
+        The header says that the sections are images (of a tilt series) and not a volume.
+    overwrite
+        Replace an existing file when the new one is complete.
+    axes
+        Order of the axes in the file, see `cryowae.io.header`; `zyx` if not given. The array is `(z, y, x)` in any
+        case.
+    label
+        Text of the label that is added, after the name and version of this program.
+    """
+
+    voxel_size: Required[float]
+    like: MrcHeader | None
+    float16: bool
+    int16: bool
+    stack: bool
+    overwrite: bool
+    axes: str
+    label: str
+
+
 def in_zyx(data: NDArray[Any], axes: str) -> NDArray[Any]:
     """View of a file's `(sections, rows, columns)` as `(z, y, x)`; no data are read or copied."""
     return data if _known(axes) == "zyx" else data.transpose(1, 0, 2)[::-1]
@@ -100,37 +132,89 @@ def file_shape(shape: tuple[int, int, int], axes: str) -> tuple[int, int, int]:
     return (z, y, x) if _known(axes) == "zyx" else (y, z, x)
 
 
-def read_header(path: Path, content: bytes | None, size: int) -> MrcHeader:
-    """Header of the file `path` of `size` bytes. `content` is the unpacked content of a compressed file, else None.
+def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
+    """Header of the file `path`, whose bytes, unpacked, are `content`.
 
     Raises
     ------
     TomogramError
         If the bytes are not an MRC header, or fewer than it claims.
     """
+    size = len(content)
     if size == 0:
         raise TomogramError(f"{path} has zero bytes; expected an MRC volume: reconstruct or copy it again")
     not_mrc = f"{path} is not an MRC volume; expected a file as IMOD, AreTomo, Warp or RELION write it"
     if size < HEADER_BYTES:
         raise TomogramError(f"{not_mrc}, but its {size} bytes are fewer than an MRC header of {HEADER_BYTES}")
-    with path.open("rb") if content is None else io.BytesIO(content) as file:
-        head = file.read(HEADER_BYTES)
-        order = _byte_order(head)
-        if order is None:
-            raise TomogramError(f"{not_mrc}, but its header makes no sense in either byte order")
-        native = np.array(np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0], HEADER_DTYPE)
-        length = int(native["nsymbt"])
-        if not 0 <= length <= size - HEADER_BYTES:
-            raise TomogramError(
-                f"{path} is truncated or damaged: its extended header should have {length} bytes and the file "
-                f"has {size}; copy or reconstruct it again"
-            )
-        extended = file.read(length)
+    head = content[:HEADER_BYTES].tobytes()
+    order = _byte_order(head)
+    if order is None:
+        raise TomogramError(f"{not_mrc}, but its header makes no sense in either byte order")
+    native = np.array(np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0], HEADER_DTYPE)
+    length = int(native["nsymbt"])
+    if not 0 <= length <= size - HEADER_BYTES:
+        raise TomogramError(
+            f"{path} is truncated or damaged: its extended header should have {length} bytes and the file "
+            f"has {size}; copy or reconstruct it again"
+        )
+    extended = content[HEADER_BYTES : HEADER_BYTES + length].tobytes()
     if order != _NATIVE:  # for numpy, the field with IMOD's stamp and flags is a row of bytes without an order
         extra = bytearray(native["extra2"].tobytes())
         extra[40:48] = np.frombuffer(extra[40:48], "i4").byteswap().tobytes()
         native["extra2"] = np.void(bytes(extra))
     return MrcHeader(native, extended, order)
+
+
+def require_one_volume(path: Path, header: MrcHeader) -> None:
+    """Raise `TomogramError` unless a file holds one 3-D volume of real numbers, with its columns along x."""
+    record, mode, shape = header.record, header.mode, header.shape
+    order = tuple(int(record[name]) for name in ("mapc", "mapr", "maps"))
+    depth = int(record["mz"]) or shape[0]  # sections of one volume
+    several = 401 <= int(record["ispg"]) <= 630 and depth != shape[0]
+    known, voxels = ", ".join(map(str, MODES)), " x ".join(map(str, shape))
+    for wrong, fault in (
+        (mode in (3, 4), f"holds complex numbers (mode {mode}); expected a real-space volume: transform it back first"),
+        (mode not in MODES, f"has data mode {mode}; expected one of {known}: convert it, for example with newstack"),
+        (min(shape) == 1, f"is 2-D ({voxels} voxels); expected a reconstructed volume with three dimensions"),
+        (several, f"is a stack of {shape[0] // depth} volumes; expected a single one: split it first"),
+        (
+            order not in ((1, 2, 3), (0, 0, 0)),
+            f"stores its axes in the order {order}; expected (1, 2, 3): resave it with columns along x",
+        ),
+    ):
+        if wrong:
+            raise TomogramError(f"{path} {fault}")
+
+
+def make_header(shape: tuple[int, ...], options: MrcOptions) -> tuple[NDArray[np.void], bytes]:
+    """Record and extended header of a volume to write, of `shape` in the file's axes, without its statistics."""
+    record = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
+    labels: list[str] = []
+    extended = b""
+    if (like := options.get("like")) is not None:
+        record[...] = like.record
+        labels, extended = list(like.labels), like.extended
+    if not record["cellb"]["alpha"] > 0:
+        record["cellb"] = (90.0, 90.0, 90.0)
+    for axis, n in zip("zyx", shape, strict=True):
+        record["n" + axis] = record["m" + axis] = n
+        record["cella"][axis] = n * options["voxel_size"]
+    record["mapc"], record["mapr"], record["maps"] = 1, 2, 3
+    record["mode"] = 12 if options.get("float16") else 1 if options.get("int16") else 2
+    record["ispg"] = 1
+    if options.get("stack"):  # as in MRC2014
+        record["ispg"], record["mz"], record["cella"]["z"] = 0, 1, options["voxel_size"]
+    record["nsymbt"] = len(extended)
+    if extended and not bytes(record["exttyp"]).strip(b"\0 "):
+        record["exttyp"] = b"MRCO"  # MRC2014 requires a name; older programs give none
+    if int(record["nversion"]) not in (20140, 20141):
+        record["nversion"] = 20141
+    record["map"], record["machst"] = b"MAP ", (0x44, 0x44, 0, 0)
+    if len(labels) < 10:
+        labels.append(f"cryowae {__version__} {options.get('label', '')}".rstrip())
+    record["nlabl"] = len(labels)
+    record["label"] = [text.encode("ascii", "replace")[:80] for text in labels] + [b""] * (10 - len(labels))
+    return record, extended
 
 
 def _byte_order(head: bytes) -> str | None:
@@ -147,7 +231,7 @@ def _byte_order(head: bytes) -> str | None:
 
 
 def _known(axes: str) -> str:
-    if axes not in AXES:
+    if axes not in ("zyx", "xzy"):
         raise TomogramError(
             f"axes {axes!r}; expected zyx (sections along the beam) or xzy (thickness on the second axis)"
         )

@@ -1,7 +1,11 @@
-"""Reading MRC volumes: mapped, checked, with everything that the header knows. `cryowae.io.mrc_writer` writes them.
+"""MRC volumes: read mapped and checked, with everything that the header knows; written completely, or not at all.
 
 The format is that of MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015). Older files, without the `MAP `
 identifier or with a wrong machine stamp, are read if their dimensions make sense in one of the byte orders.
+
+A volume is written under a temporary name in the folder of its target, into space that was reserved before, and is
+renamed when it is complete. Space is reserved before the file is mapped, because the operating system kills a process
+that writes to a mapped file on a full disk.
 """
 
 from __future__ import annotations
@@ -9,30 +13,27 @@ from __future__ import annotations
 import bz2
 import gzip
 import math
+import os
 import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import OutputError, TomogramError
-from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, read_header
+from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, MrcOptions, make_header, read_header, require_one_volume
 from cryowae.io.header import file_shape as file_shape
 from cryowae.io.header import in_zyx as in_zyx
-from cryowae.io.mrc_writer import MrcOptions as MrcOptions
-from cryowae.io.mrc_writer import MrcWriter as MrcWriter
-from cryowae.io.mrc_writer import write_mrc as write_mrc
+from cryowae.io.outputs import check_output, reserve_file, temporary_path
 
-SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs", ".ali")
-"""Endings of the names of MRC volumes, besides `.gz` and `.bz2`."""
+SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs", ".ali")  # of the names of MRC volumes, besides `.gz` and `.bz2`
 
 _ANISOTROPY = 0.01  # largest relative difference between the voxel's edges that counts as rounding
-_COMPLEX_MODES = (3, 4)
+_SLAB_VOXELS = 4_000_000
 _ENDINGS = re.compile(rf"(?<=.)({'|'.join(map(re.escape, SUFFIXES))})?(\.gz|\.bz2)?\Z", re.IGNORECASE)
-_STACKS = (".st", ".mrcs", ".ali")
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,113 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
         voxel size.
     """
     path = Path(path)
-    content, size = _open(path)
-    header = read_header(path, content, size)
+    content = _bytes_of(path)
+    header, size = read_header(path, content), len(content)
     notes = []
     if bytes(header.record["map"])[:3] != b"MAP":
         notes.append(f"{path.name} has no MRC identifier: written before 2000, or not to the standard")
-    _require_volume(path, header)
+    require_one_volume(path, header)
     offset = HEADER_BYTES + len(header.extended)
     expected = offset + math.prod(header.shape) * header.dtype.itemsize
     if size < expected:
+        voxels = " x ".join(map(str, header.shape))
         raise TomogramError(
-            f"{path} is truncated: it has {size} bytes where its header of {_by(header.shape)} voxels of mode "
+            f"{path} is truncated: it has {size} bytes where its header of {voxels} voxels of mode "
             f"{header.mode} needs {expected}; copy or reconstruct it again"
         )
     if size > expected:
         notes.append(f"{path.name} has {size - expected} bytes after its last voxel, which are not read")
-    if content is None:
-        data: NDArray[Any] = np.memmap(path, header.dtype, "r", offset, header.shape)
-    else:
-        data = np.frombuffer(content, header.dtype, math.prod(header.shape), offset).reshape(header.shape)
+    if not isinstance(content, np.memmap):
         notes.append(f"{path.name} is compressed and held in memory")
+    data = content[offset:expected].view(header.dtype).reshape(header.shape)
     return MrcVolume(data, _voxel_size(path, header, voxel_size, notes), header, path, tuple(notes))
+
+
+class MrcWriter:
+    """Writes one MRC volume; a context manager.
+
+    Parameters
+    ----------
+    path
+        The file to write; its folder must exist.
+    shape
+        `(z, y, x)` of `data`.
+    options
+        See `MrcOptions`.
+
+    Raises
+    ------
+    OutputError
+        On construction if the file exists or its folder cannot be written, on entry if the disk is too full, on exit
+        if a value does not fit the data type. In all cases, and after any exception inside, nothing is left behind.
+    """
+
+    def __init__(self, path: str | Path, shape: tuple[int, int, int], **options: Unpack[MrcOptions]) -> None:
+        self.path = Path(path)
+        self._overwrite = options.get("overwrite", False)
+        check_output(self.path, overwrite=self._overwrite)
+        self._axes = options.get("axes", "zyx")
+        self._shape = file_shape(shape, self._axes)
+        self._record, self._extended = make_header(self._shape, options)
+        self._dtype = np.dtype(f"<{MODES[int(self._record['mode'])]}")
+        self._temporary = temporary_path(self.path)
+        self._mapped: NDArray[Any] | None = None
+
+    @property
+    def data(self) -> NDArray[Any]:
+        """`(z, y, x)`, mapped and writable, initially zero; only inside the `with` block."""
+        if self._mapped is None:
+            raise RuntimeError("the data of an MrcWriter exist only inside its with block")
+        return in_zyx(self._mapped, self._axes)
+
+    def __enter__(self) -> Self:
+        offset = HEADER_BYTES + len(self._extended)
+        try:
+            reserve_file(self._temporary, offset + math.prod(self._shape) * self._dtype.itemsize)
+            self._mapped = np.memmap(self._temporary, self._dtype, "r+", offset, self._shape)
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._complete()
+        except OSError as failure:
+            reason = failure.strerror or failure
+            raise OutputError(f"{self.path} cannot be written ({reason}); choose another place") from failure
+        finally:
+            self._discard()
+
+    def _complete(self) -> None:
+        assert isinstance(self._mapped, np.memmap)
+        low, high, mean, rms = _statistics(self._mapped)
+        if not math.isfinite(rms):
+            half = self._dtype == np.float16
+            reason = "; float16 ends at 65504: leave out --float16" if half else ": this is a bug, please report it"
+            raise OutputError(f"the values for {self.path} are not all finite{reason}")
+        self._record[["dmin", "dmax", "dmean", "rms"]] = (low, high, mean, rms)
+        self._mapped.flush()
+        with self._temporary.open("r+b") as file:
+            file.write(self._record.tobytes() + self._extended)
+            file.flush()
+            os.fsync(file.fileno())
+        check_output(self.path, overwrite=self._overwrite)
+        os.replace(self._temporary, self.path)
+
+    def _discard(self) -> None:
+        self._mapped = None
+        self._temporary.unlink(missing_ok=True)
+
+
+def write_mrc(path: str | Path, volume: NDArray[Any], **options: Unpack[MrcOptions]) -> None:
+    """Write a `(z, y, x)` array as an MRC volume; parameters and errors are those of `MrcWriter`."""
+    nz, ny, nx = volume.shape
+    step = max(1, _SLAB_VOXELS // (ny * nx))
+    with MrcWriter(path, (nz, ny, nx), **options) as writer, np.errstate(over="ignore"):
+        for z in range(0, nz, step):
+            writer.data[z : z + step] = volume[z : z + step]
 
 
 def stem_of(path: str | Path) -> str:
@@ -109,7 +196,7 @@ def is_stack(path: str | Path, header: MrcHeader, images: int) -> bool:
     The header alone is not enough: many programs write space group 0, that of images, in volumes too.
     """
     name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bz2")
-    return name.endswith(_STACKS) or (int(header.record["ispg"]) == 0 and header.shape[0] == images)
+    return name.endswith((".st", ".mrcs", ".ali")) or (int(header.record["ispg"]) == 0 and header.shape[0] == images)
 
 
 def require_name(path: Path) -> None:
@@ -118,17 +205,30 @@ def require_name(path: Path) -> None:
         raise OutputError(f"{path} is no name for an MRC file; expected one that ends in .mrc")
 
 
-def _open(path: Path) -> tuple[bytes | None, int]:
-    """The unpacked content of a compressed file, else None; and the size in bytes of the unpacked file."""
+def _statistics(data: NDArray[Any]) -> tuple[float, float, float, float]:
+    """Minimum, maximum, mean and deviation, in float64 and slab by slab: the file may be larger than the memory."""
+    step = max(1, _SLAB_VOXELS // math.prod(data.shape[1:]))
+    parts = []
+    with np.errstate(invalid="ignore"):  # infinite values give NaN, which the caller refuses
+        for start in range(0, len(data), step):
+            slab = np.asarray(data[start : start + step], np.float64)
+            parts.append((slab.size, slab.min(), slab.max(), slab.mean(), slab.var()))
+        sizes, low, high, means, variances = np.array(parts).T
+        mean = np.average(means, weights=sizes)
+        rms = np.sqrt(np.average(variances + (means - mean) ** 2, weights=sizes))
+    return low.min(), high.max(), mean, rms
+
+
+def _bytes_of(path: Path) -> NDArray[np.uint8]:
+    """All bytes of a file, read-only: mapped, or unpacked in memory if it is compressed."""
     try:
         with path.open("rb") as file:
             magic = file.read(3)
         if magic[:2] == b"\x1f\x8b":
-            content = gzip.decompress(path.read_bytes())
-        elif magic == b"BZh":
-            content = bz2.decompress(path.read_bytes())
-        else:
-            return None, path.stat().st_size
+            return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
+        if magic == b"BZh":
+            return np.frombuffer(bz2.decompress(path.read_bytes()), np.uint8)
+        return np.memmap(path, np.uint8, "r") if magic else np.empty(0, np.uint8)
     except FileNotFoundError:
         raise TomogramError(f"{path} does not exist; expected an MRC volume: check the name") from None
     except IsADirectoryError:
@@ -137,27 +237,6 @@ def _open(path: Path) -> tuple[bytes | None, int]:
         raise TomogramError(f"{path} is a truncated or damaged compressed file ({error}); copy it again") from None
     except OSError as error:
         raise TomogramError(f"{path} cannot be read ({error.strerror or error}); expected an MRC volume") from None
-    return content, len(content)
-
-
-def _require_volume(path: Path, header: MrcHeader) -> None:
-    record, mode, shape = header.record, header.mode, header.shape
-    order = tuple(int(record[name]) for name in ("mapc", "mapr", "maps"))
-    depth = int(record["mz"]) or shape[0]  # sections of one volume
-    fault = ""
-    if mode in _COMPLEX_MODES:
-        fault = f"holds complex numbers (mode {mode}); expected a real-space volume: transform it back first"
-    elif mode not in MODES:
-        known = ", ".join(map(str, MODES))
-        fault = f"has data mode {mode}; expected one of {known}: convert it, for example with newstack"
-    elif min(shape) == 1:
-        fault = f"is 2-D ({_by(shape)} voxels); expected a reconstructed volume with three dimensions"
-    elif 401 <= int(record["ispg"]) <= 630 and depth != shape[0]:
-        fault = f"is a stack of {shape[0] // depth} volumes; expected a single one: split it first"
-    elif order not in ((1, 2, 3), (0, 0, 0)):
-        fault = f"stores its axes in the order {order}; expected (1, 2, 3): resave it with columns along x"
-    if fault:
-        raise TomogramError(f"{path} {fault}")
 
 
 def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[str]) -> float:
@@ -187,7 +266,3 @@ def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[
 
 def _equal(sizes: list[float]) -> bool:
     return max(sizes) - min(sizes) <= _ANISOTROPY * max(sizes)
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

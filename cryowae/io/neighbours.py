@@ -10,28 +10,20 @@ from xml.etree import ElementTree
 from cryowae.io.mrc import SUFFIXES, stem_of
 from cryowae.io.tilts import TiltAngles, read_tilts
 
+# best first: aligned angles before nominal ones
 _TILT_ENDINGS = (".tlt", ".aln", "_TLT.txt", ".xml", ".rawtlt", ".mdoc", *(f"{s}.mdoc" for s in SUFFIXES))
-"""Best first: aligned angles before nominal ones."""
 
+# words that programs and people append to the name of a tilt series to name its volumes
 _ADDITIONS = re.compile(
     r"[_.-](full|rec|vol|even|odd|evn|half[12]|ali|aligned|bin\d+|b\d+|\d+(\.\d+)?(a|apx|ang)|sirt|filt|filtered|"
     r"deconv|denoised|corrected|flipped|rot[xyz]?|tomo|tomogram|volume|cryowae|restored)$",
     re.IGNORECASE,
 )
-"""Words that programs and people append to the name of a tilt series to name its volumes."""
-
 _SUBFOLDERS = ("even", "odd", "reconstruction", "deconv")  # as Warp makes them below the folder of its XML files
 
-_HALVES = (
-    ("_EVN_Vol", "_ODD_Vol"),
-    ("_EVN", "_ODD"),
-    ("_even", "_odd"),
-    ("_Even", "_Odd"),
-    ("_EVEN", "_ODD"),
-    ("_half1", "_half2"),
-    ("_half_1", "_half_2"),
-)
-_HALF_FOLDERS = (("even", "odd"), ("half1", "half2"))
+_PAIRS = "_EVN_Vol/_ODD_Vol _EVN/_ODD _even/_odd _Even/_Odd _EVEN/_ODD _half1/_half2 _half_1/_half_2"
+_HALVES = [pair.split("/") for pair in _PAIRS.split()]
+_HALF_FOLDERS = [["even", "odd"], ["half1", "half2"]]
 
 
 @dataclass(frozen=True)
@@ -153,8 +145,6 @@ def _folders(tomogram: Path) -> list[Path]:
 def _is_tilt_series(path: Path) -> bool:
     """Whether an XML file is Warp's: other programs write XML files too."""
     try:
-        for _, element in ElementTree.iterparse(path, events=("start",)):
-            return bool(element.tag == "TiltSeries")
+        return bool(next(ElementTree.iterparse(path, events=("start",)))[1].tag == "TiltSeries")
     except ElementTree.ParseError:
         return path.read_bytes()[:400].count(b"<TiltSeries") > 0
-    return False

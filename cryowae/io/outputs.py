@@ -18,18 +18,18 @@ _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
     """Raise `OutputError` if `path` cannot be written or is one of the inputs. Call it before the work starts."""
     path = Path(path)
-    if path.exists() and any(Path(source).exists() and path.samefile(source) for source in inputs):
-        raise OutputError(f"{path} is an input and would be overwritten; give another name with --output")
-    if path.suffix in (".gz", ".bz2"):
-        raise OutputError(f"{path} has the ending of a compressed file; expected a name that ends in .mrc")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; expected the name of a file to write")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already; give another name, or --overwrite to replace it")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent} is not a folder; create it first, or choose another place with --output")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path.parent} is not writable; choose another place with --output")
+    folder, there, packed = path.parent, path.exists(), path.suffix in (".gz", ".bz2")
+    read = there and any(Path(source).exists() and path.samefile(source) for source in inputs)
+    for wrong, fault in (
+        (read, f"{path} is an input and would be overwritten; give another name with --output"),
+        (packed, f"{path} has the ending of a compressed file; expected a name that ends in .mrc"),
+        (path.is_dir(), f"{path} is a folder; expected the name of a file to write"),
+        (there and not overwrite, f"{path} exists already; give another name, or --overwrite to replace it"),
+        (not folder.is_dir(), f"{folder} is not a folder; create it first, or choose another place with --output"),
+        (not os.access(folder, os.W_OK | os.X_OK), f"{folder} is not writable; choose another place with --output"),
+    ):
+        if wrong:
+            raise OutputError(fault)
 
 
 def make_folder(path: str | Path) -> Path:
@@ -112,13 +112,11 @@ def reserve_file(path: str | Path, size: int) -> None:
 
 
 def _allocate(descriptor: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-            return
-        except OSError as error:
-            if error.errno not in _CANNOT_RESERVE:
-                raise
-    zeros = bytes(1 << 20)
-    while size > 0:
-        size -= os.write(descriptor, zeros[:size])
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except (AttributeError, OSError) as error:  # not every system has the function, not every file system can do it
+        if isinstance(error, OSError) and error.errno not in _CANNOT_RESERVE:
+            raise
+        zeros = bytes(1 << 20)
+        while size > 0:
+            size -= os.write(descriptor, zeros[:size])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from cryowae.io.series_file import ALN_COLUMNS, SeriesFile
 _LIMIT = 90.0
 _LEAST_SPAN = 3.0  # degrees; a series in radians is at most 3.1 wide and nowhere beyond pi / 2
 _SAME = 1e-3
+_ANGLE, _COLUMN = "an angle in degrees", "one angle a line, in degrees"  # what is expected
 _FORMATS = {".tlt": "tlt", ".rawtlt": "rawtlt", ".aln": "aln", ".mdoc": "mdoc", ".xml": "warp-xml"}
 
 
@@ -79,26 +80,33 @@ def read_tilts(path: str | Path) -> TiltAngles:
     TiltError
         If the file is missing, is not such a list, or its angles are impossible.
     """
-    path = Path(path)
-    file = SeriesFile.read(path, "tilt file")
+    file = SeriesFile(path, "tilt file")
     if "\0" in file.text:
-        raise file.error("is not a text file", "one angle a line, in degrees")
+        raise file.error("is not a text file", _COLUMN)
     if not file.text.strip():
-        raise file.error("is empty", "one angle a line, in degrees")
-    kind = "aretomo-tlt" if path.name.endswith("_TLT.txt") else _FORMATS.get(path.suffix.lower(), "text")
+        raise file.error("is empty", _COLUMN)
+    name = file.path.name
+    kind = "aretomo-tlt" if name.endswith("_TLT.txt") else _FORMATS.get(file.path.suffix.lower(), "text")
     notes: tuple[str, ...] = ()
     if kind == "warp-xml":
-        series = file.warp()
-        listed, notes = [_limited(file, angle) for angle in series.values["Angles"].tolist()], series.notes
+        values, *_, notes = file.warp("Angles")
+        found: Iterator[tuple[int, float]] = ((0, angle) for angle in values[0].tolist())
     else:
-        listed = {"mdoc": _mdoc, "aln": _aln}.get(kind, _columns)(file)
+        found = {"mdoc": _mdoc, "aln": _aln}.get(kind, _columns)(file)
+    listed = []
+    for line, angle in found:
+        if abs(angle) >= _LIMIT:
+            raise file.error(f"has the angle {angle:g}", "degrees between -90 and 90", line)
+        listed.append(angle)
     angles = sorted(listed)
     if kind == "mdoc":
+        if not listed:
+            raise file.error("has no TiltAngle in a [ZValue] section", "an .mdoc of SerialEM")
         angles = [a for a, b in pairwise([*angles, math.inf]) if b - a > _SAME]
         if len(angles) < len(listed):
-            notes = (f"{path.name} lists {len(listed) - len(angles)} angles more than once: each is used once",)
+            notes = (f"{name} lists {len(listed) - len(angles)} angles more than once: each is used once",)
     _require_series(file, angles if kind == "mdoc" else listed)
-    return TiltAngles(tuple(angles), path, kind, notes, tuple(listed))
+    return TiltAngles(tuple(angles), file.path, kind, notes, tuple(listed))
 
 
 def write_tilts(path: Path, angles: Sequence[float]) -> None:
@@ -116,44 +124,29 @@ def require_tilt_range(tilt_min: float, tilt_max: float) -> tuple[float, float]:
     return float(tilt_min), float(tilt_max)
 
 
-def _columns(file: SeriesFile) -> list[float]:
+def _columns(file: SeriesFile) -> Iterator[tuple[int, float]]:
+    """The line and the angle of each tilt, as the other readers give them too."""
     rows = file.rows()
     if len(rows) == 1:
         raise file.error("has one line", "one angle a line, for a range use --tilt-range LO HI")
-    angles = []
     for line, row in rows:
-        angles.append(_angle(file, row[0], line))
+        yield line, file.number(row[0], line, _ANGLE)
         if len(row) > 3:
             raise file.error(f"has {len(row)} columns", "one angle a line, or the three columns of AreTomo", line)
-    return angles
 
 
-def _aln(file: SeriesFile) -> list[float]:
-    return [_angle(file, row[-1], line) for line, row in file.before_local().rows(ALN_COLUMNS)]
+def _aln(file: SeriesFile) -> Iterator[tuple[int, float]]:
+    return ((line, file.number(row[-1], line, _ANGLE)) for line, row in file.rows(ALN_COLUMNS))
 
 
-def _mdoc(file: SeriesFile) -> list[float]:
-    angles = []
+def _mdoc(file: SeriesFile) -> Iterator[tuple[int, float]]:
     inside = False
     for line, content in enumerate(file.text.splitlines(), 1):
         if content.startswith("["):
             inside = re.match(r"\[\s*(ZValue|FrameSet)\s*=", content) is not None
         key, _, value = content.partition("=")
         if inside and key.strip() == "TiltAngle":
-            angles.append(_angle(file, value.strip(), line))
-    if not angles:
-        raise file.error("has no TiltAngle in a [ZValue] section", "an .mdoc of SerialEM")
-    return angles
-
-
-def _angle(file: SeriesFile, word: str, line: int) -> float:
-    return _limited(file, file.number(word, line, "an angle in degrees"), line)
-
-
-def _limited(file: SeriesFile, angle: float, line: int = 0) -> float:
-    if abs(angle) >= _LIMIT:
-        raise file.error(f"has the angle {angle:g}", "degrees between -90 and 90", line)
-    return angle
+            yield line, file.number(value.strip(), line, _ANGLE)
 
 
 def _require_series(file: SeriesFile, angles: list[float]) -> None:

@@ -6,13 +6,12 @@ and writes one PNG. No figure touches the state of `matplotlib.pyplot`.
 
 from cryowae.report.correlations import FscCurve as FscCurve
 from cryowae.report.correlations import draw_fsc_curves as draw_fsc_curves
-from cryowae.report.halves import draw_halves_fsc as draw_halves_fsc
+from cryowae.report.correlations import draw_halves_fsc as draw_halves_fsc
 from cryowae.report.overview import RestorationFacts as RestorationFacts
 from cryowae.report.overview import draw_restoration as draw_restoration
+from cryowae.report.overview import draw_wedge as draw_wedge
 from cryowae.report.sheets import SheetEntry as SheetEntry
 from cryowae.report.sheets import draw_contact_sheet as draw_contact_sheet
-from cryowae.report.sheets import draw_volumes_grid as draw_volumes_grid
 from cryowae.report.spectra import Comparison as Comparison
 from cryowae.report.spectra import compare_spectra as compare_spectra
 from cryowae.report.training_curves import draw_training_curves as draw_training_curves
-from cryowae.report.wedges import draw_wedge as draw_wedge

@@ -1,27 +1,24 @@
-"""The picture of a restoration: slices before and after, power spectra, and the most important figures."""
+"""Pictures of a volume before and after: restored, or without its wedge. Slices, power spectra, figures."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
-from cryowae.report.slices import LONGEST, GreyLimits, OrthoLayout, central_slices, comparison_greys
-from cryowae.report.spectra import Comparison, compare_spectra, draw_spectra
-from cryowae.report.style import FAINT, WIDTH, Point, house_style, new_figure, save, write
+from cryowae.report.slices import LONGEST, central_slices, comparison_greys, draw_slice, draw_slices, fit_slices
+from cryowae.report.spectra import Comparison, Volume, colour_limits, compare_spectra, draw_spectra
+from cryowae.report.style import FAINT, WIDTH, Point, house_style, new_figure, to_png, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_EDGE = 0.12
-_LINE = 0.185
-_CHARACTERS = 42
-_TALLEST = 6.0
+_EDGE, _GAP, _LINE = 0.12, 0.3, 0.185  # inches
+_CHARACTERS = 42  # of a line of text
+_TALLEST = 6.0  # inches: slices of a restoration
+_CUT_SIDE, _CUT_TALLEST = 3.2, 4.4  # inches: spectra, and slices, of a volume whose wedge was cut
 
 
 @dataclass(frozen=True)
@@ -56,108 +53,125 @@ class RestorationFacts:
     notes: Sequence[tuple[str, str]] = ()
 
 
-def draw_restoration(
-    path: str | Path, before: NDArray[Any], after: NDArray[Any], facts: RestorationFacts, *, title: str = ""
-) -> Comparison:
-    """Draw a restoration into a PNG.
+@house_style()
+def restoration_figure(
+    before: Volume, after: Volume, facts: RestorationFacts, title: str = "", comparison: Comparison | None = None
+) -> Figure:
+    """A restoration: slices before and after, power spectra, and the most important figures.
 
     Both sides have the same grey limits, percentiles of the input that the picture states. The sign is that of the
     file: protein is dark or bright as in the file.
 
     Parameters
     ----------
-    path
-        Where the PNG goes; an existing file is replaced.
     before, after
         `(z, y, x)` input and result, in memory or mapped. Three slices and one central block of each are read.
     facts
         What is written beside the spectra.
     title
         Heading, e.g. the name of the file.
-
-    Returns
-    -------
     comparison
-        The spectra of the central block and the two figures made of them.
-
-    Raises
-    ------
-    OutputError
-        If `path` cannot be written.
+        Of the two, if it was made already.
     """
-    comparison = compare_spectra(before, after, facts.tilt_min, facts.tilt_max)
-    save(restoration_figure(before, after, facts, comparison, title), path)
-    return comparison
-
-
-@house_style()
-def restoration_figure(
-    before: NDArray[Any], after: NDArray[Any], facts: RestorationFacts, comparison: Comparison, title: str = ""
-) -> Figure:
-    """The figure that `draw_restoration` writes."""
+    comparison = comparison or compare_spectra(before, after, facts.tilt_min, facts.tilt_max)
     names = ("input", "restored")
     sides = [central_slices(before), central_slices(after)]
-    limits = comparison_greys(*sides)
-    lines = _lines(facts, comparison, sides[0].extent, limits)
-    plan = _plan(sides[0].extent, _EDGE + (0.22 if title else 0.0), len(lines))
-    figure = new_figure(WIDTH, plan.height)
+    limits, tail = comparison_greys(*sides)
+    lines = _lines(facts, comparison, sides[0].extent, tail)
+    head = _EDGE + (0.22 if title else 0.0)
+    height, scale, corners, spectra, side, text = _plan(sides[0].extent, head, len(lines) * _LINE)
+    figure = new_figure(WIDTH, height)
     write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
-    for name, slices, corner in zip(names, sides, plan.slices, strict=True):
-        plan.layout.draw(figure, slices, corner, limits, name, facts.voxel_size)
-    draw_spectra(figure, comparison, names, plan.spectra, plan.spectrum)
-    for i, (name, value) in enumerate(lines):
-        row = plan.text[1] + (i + 1) * _LINE
-        write(figure, plan.text[0], row, name, color=FAINT, size=8.5, va="baseline")
-        write(figure, plan.text[0] + 0.85, row, value, size=8.5, va="baseline")
+    for name, slices, corner in zip(names, sides, corners, strict=True):
+        draw_slices(figure, slices, corner, scale, limits, name, facts.voxel_size)
+    draw_spectra(figure, comparison, names, spectra, side, _GAP, colour_limits(comparison.before))
+    for i, (name, value) in enumerate(lines, 1):
+        write(figure, text[0], text[1] + i * _LINE, name, color=FAINT, size=8.5, va="baseline")
+        write(figure, text[0] + 0.85, text[1] + i * _LINE, value, size=8.5, va="baseline")
     return figure
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Upper left corners and sizes of the parts, in inches."""
-
-    height: float
-    layout: OrthoLayout
-    slices: list[Point]
-    spectra: list[Point]
-    spectrum: float
-    text: Point
+draw_restoration = to_png(restoration_figure)
 
 
-def _plan(extent: tuple[int, int, int], head: float, lines: int) -> _Plan:
+@house_style()
+def wedge_figure(
+    before: Volume, after: Volume, tilts: tuple[float, float], voxel_size: float, title: str = "", note: str = ""
+) -> Figure:
+    """A volume before and after the wedge was cut: power over kx and kz with the extreme tilts, and xz slices.
+
+    Both spectra have one scale of colours. Each slice has its own grey limits: noise, if some was added, would have no
+    contrast with the limits of a volume without noise.
+
+    Parameters
+    ----------
+    before, after
+        `(z, y, x)`, in memory or mapped; a slice and the central block of each are read.
+    tilts
+        Lowest and highest, degrees.
+    voxel_size
+        Angstrom.
+    title, note
+        Heading, and what is written beneath.
+    """
+    comparison = compare_spectra(before, after, *tilts)
+    sides = [central_slices(volume) for volume in (before, after)]
+    names = ("before", "after")
+    nz, _, nx = sides[0].extent
+    column = (WIDTH - 2 * _EDGE - _GAP) / 2
+    scale = min(column / nx, _CUT_TALLEST / nz)  # inches per voxel
+    upper = _EDGE + (0.3 if title else 0.0) + 0.2
+    lower = upper + _CUT_SIDE + 0.72
+    figure = new_figure(WIDTH, lower + nz * scale + 0.32)
+    write(figure, _EDGE, _EDGE, title[:85], size=11, weight="bold")
+    colours = max(colour_limits(power) for power in (comparison.before, comparison.after))
+    draw_spectra(figure, comparison, names, (_EDGE + 0.35, upper), _CUT_SIDE, column + _GAP - _CUT_SIDE, colours)
+    for i, (name, one) in enumerate(zip(names, sides, strict=True)):
+        left, (limits, _) = _EDGE + i * (column + _GAP), comparison_greys(one, one)
+        write(figure, left, lower - 0.06, f"xz, {name}", va="baseline", size=9.5)
+        draw_slice(figure, one, "xz", (left, lower), scale, limits, f"xz {name}", 0 if i else voxel_size)
+    words = [note, "left and right of the lines: measured", "each slice has its own greys"]
+    write(figure, _EDGE, lower + nz * scale + 0.1, "; ".join(filter(None, words)), size=8, color=FAINT)
+    return figure
+
+
+draw_wedge = to_png(wedge_figure)
+
+
+def _plan(
+    extent: tuple[int, int, int], head: float, words: float
+) -> tuple[float, float, list[Point], Point, float, Point]:
+    """Inches: height of the figure, scale and corners of the slices, corner and side of the spectra, corner of text.
+
+    `head` is the height of the title, `words` that of the text.
+    """
     z, y, x = extent
     ratio = (x + z) / (y + z)  # width over height of the three slices together
-    words = lines * _LINE
     if ratio < 0.65:  # tall slices side by side, all else in a column at their right
         size = 1.75
         column = 2 * size + 1.0
-        layout = OrthoLayout.fit(extent, (WIDTH - column - 2 * _EDGE) / 2, _TALLEST)
-        left = WIDTH - column + 0.45
-        top = head + 0.3
+        scale, _, tall = fit_slices(extent, (WIDTH - column - 2 * _EDGE) / 2, _TALLEST)
+        left, top = WIDTH - column + 0.45, head + 0.3
         corners = [(_EDGE, head), (_EDGE + (left - 0.5) / 2, head)]
-        spectra = [(left, top), (left + size + 0.3, top)]
-        height = head + max(layout.height, 0.3 + size + 0.5 + words) + _EDGE
-        return _Plan(height, layout, corners, spectra, size, (left - 0.1, top + size + 0.45))
+        height = head + max(tall, 0.3 + size + 0.5 + words) + _EDGE
+        return height, scale, corners, (left, top), size, (left - 0.1, top + size + 0.45)
     size = 2.05
     if ratio > 1.9:  # flat slices, one side above the other
-        layout = OrthoLayout.fit(extent, WIDTH - 2 * _EDGE, _TALLEST)
-        corners = [(_EDGE, head), (_EDGE, head + layout.height + 0.08)]
+        scale, _, tall = fit_slices(extent, WIDTH - 2 * _EDGE, _TALLEST)
+        corners = [(_EDGE, head), (_EDGE, head + tall + 0.08)]
     else:
-        layout = OrthoLayout.fit(extent, (WIDTH - 3 * _EDGE) / 2, _TALLEST)
-        corners = [(_EDGE, head), (WIDTH - _EDGE - layout.width, head)]
-    top = corners[1][1] + layout.height + 0.42
-    left = _EDGE + 0.4
-    spectra = [(left, top), (left + size + 0.3, top)]
+        scale, wide, tall = fit_slices(extent, (WIDTH - 3 * _EDGE) / 2, _TALLEST)
+        corners = [(_EDGE, head), (WIDTH - _EDGE - wide, head)]
+    left, top = _EDGE + 0.4, corners[1][1] + tall + 0.42
     height = top + max(size + 0.45, words + _EDGE)
-    return _Plan(height, layout, corners, spectra, size, (spectra[1][0] + size + 0.35, top - 0.1))
+    return height, scale, corners, (left, top), size, (left + 2 * size + 0.65, top - 0.1)
 
 
 def _lines(
-    facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int], grey: GreyLimits
+    facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int], tail: float
 ) -> list[tuple[str, str]]:
     """Names and values in lines of at most `_CHARACTERS`; an empty value has no line."""
     z, y, x = extent
-    low, high = grey.percentiles
     step = -(-max(extent) // LONGEST)
     seconds = facts.seconds or 0.0
     time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
@@ -167,7 +181,7 @@ def _lines(
         ("", re.sub(r"\S*/", "", facts.tilt_source)),  # names of files without their folders
         ("protein", f"{facts.contrast}, drawn as the file has it" if facts.contrast else ""),
         ("slices", "central, one voxel thick" + (f", one voxel in {step} drawn" if step > 1 else "")),
-        ("grey", f"{low:g} to {high:g} % of the input, on both sides"),
+        ("grey", f"{tail:g} to {100 - tail:g} % of the input, on both sides"),
         ("inferred", f"{comparison.inferred_share:.1%} of the result's power is in the wedge"),
         ("correlation", f"{comparison.measured_correlation:.2f} with the input where it was measured"),
         ("model", facts.model),

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryowae.report.slices import Slices, central_slices, draw_slice
-from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, save, to_png, write
+from cryowae.report.slices import Slices, Volume, central_slices, draw_slice
+from cryowae.report.style import FAINT, WIDTH, house_style, new_figure, to_png, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cryowae.report.slices import Volume
-
-_EDGE = 0.12
-_GAP = 0.06
-_LINE = 0.17
-_HEAD = 0.24
+_EDGE, _GAP, _LINE, _HEAD = 0.12, 0.06, 0.17, 0.24  # inches
 _CAPTION = "xy above, xz below; every volume at zero mean and unit standard deviation, the same grey for all"
 
 
@@ -44,8 +38,10 @@ class SheetEntry:
 
 
 @house_style()
-def contact_sheet_figure(entries: Sequence[SheetEntry], voxel_size: float, title: str = "", across: int = 5) -> Figure:
-    """Slices xy and xz of methods side by side, scores beneath.
+def contact_sheet_figure(
+    entries: Sequence[SheetEntry], voxel_size: float = 0, title: str = "", across: int = 5, *, normalise: bool = True
+) -> Figure:
+    """Slices xy and xz of volumes side by side, scores beneath; all with one pair of grey limits.
 
     Methods have scales of their own. Every volume is therefore brought to zero mean and unit standard deviation over
     its two slices first; for this, values beyond their 1 and 99 % percentiles are clipped, because of gold beads. All
@@ -57,69 +53,17 @@ def contact_sheet_figure(entries: Sequence[SheetEntry], voxel_size: float, title
     entries
         Ground truth first, then input, then methods; they wrap after `across` columns.
     voxel_size
-        Angstrom.
+        Angstrom: draws a scale bar into the first slice; none if 0.
     title
         Heading.
     across
         Columns at most.
+    normalise
+        As above, with a caption. Otherwise the volumes stay as they are (decoded samples of a prior, the steps from
+        one code to another), and the limits are 0.5 and 99.5 % of all slices.
     """
-    slices = [_normalised(entry.volume) for entry in entries]
-    return _sheet(entries, slices, (2.0, 99.5), across, voxel_size, title, _CAPTION)
-
-
-draw_contact_sheet = to_png(contact_sheet_figure)
-
-
-def draw_volumes_grid(
-    volumes: Sequence[Volume],
-    titles: Sequence[str],
-    path: str | Path,
-    *,
-    across: int = 5,
-    voxel_size: float | None = None,
-) -> Path:
-    """Draw volumes by their xy and xz slices: decoded samples of a prior, the steps from one code to another.
-
-    Parameters
-    ----------
-    volumes
-        `(z, y, x)` each, of one shape.
-    titles
-        One a volume.
-    path
-        Where the PNG goes; an existing file is replaced.
-    across
-        Columns at most.
-    voxel_size
-        Angstrom: draws a scale bar into the first slice.
-
-    Raises
-    ------
-    OutputError
-        If `path` cannot be written.
-    """
-    return save(volumes_figure(volumes, titles, across, voxel_size), path)
-
-
-@house_style()
-def volumes_figure(
-    volumes: Sequence[Volume], titles: Sequence[str], across: int = 5, voxel_size: float | None = None
-) -> Figure:
-    """The figure that `draw_volumes_grid` writes: one pair of grey limits for all, 0.5 and 99.5 % of all slices."""
-    slices = [central_slices(volume) for volume in volumes]
-    entries = [SheetEntry(title, volume) for title, volume in zip(titles, volumes, strict=True)]
-    return _sheet(entries, slices, (0.5, 99.5), across, voxel_size)
-
-
-def _sheet(
-    entries: Sequence[SheetEntry],
-    slices: Sequence[Slices],
-    tails: tuple[float, float],
-    across: int,
-    voxel_size: float | None,
-    title: str = "",
-    caption: str = "",
-) -> Figure:
+    slices = [(_normalised if normalise else central_slices)(entry.volume) for entry in entries]
+    tails, caption = ((2.0, 99.5), _CAPTION) if normalise else ((0.5, 99.5), "")
     nz, ny, nx = slices[0].extent
     low, high = np.percentile(np.concatenate([p.ravel() for cut in slices for p in (cut.xy, cut.xz)]), tails).tolist()
     limits = (low, high) if high > low else (low - 1.0, high + 1.0)
@@ -134,17 +78,20 @@ def _sheet(
     write(figure, _EDGE, _EDGE, title, size=11, weight="bold")
     write(figure, _EDGE, total - 0.24, caption, size=8, color=FAINT)
     for i, (entry, cut) in enumerate(zip(entries, slices, strict=True)):
-        left, top = _EDGE + (i % columns) * (width + _GAP), head + (i // columns) * block
-        write(figure, left, top + _HEAD - 0.06, _shortened(entry.title, width), va="baseline", weight="bold")
-        bar = voxel_size if i == 0 else None
-        draw_slice(figure, cut.xy, (left, top + _HEAD), (nx, ny), scale, limits, f"xy {entry.title}", bar)
-        below = top + _HEAD + ny * scale + _GAP
-        draw_slice(figure, cut.xz, (left, below), (nx, nz), scale, limits, f"xz {entry.title}")
-        for j, (name, value) in enumerate(entry.scores.items()):
-            row = below + nz * scale + (j + 1) * _LINE
+        left, top = _EDGE + (i % columns) * (width + _GAP), head + (i // columns) * block + _HEAD
+        write(figure, left, top - 0.06, _shortened(entry.title, width), va="baseline", weight="bold")
+        bar = 0 if i else voxel_size
+        draw_slice(figure, cut, "xy", (left, top), scale, limits, f"xy {entry.title}", bar)
+        below = top + ny * scale + _GAP
+        draw_slice(figure, cut, "xz", (left, below), scale, limits, f"xz {entry.title}")
+        for j, (name, value) in enumerate(entry.scores.items(), 1):
+            row = below + nz * scale + j * _LINE
             write(figure, left, row, name, color=FAINT, size=8.5, va="baseline")
             write(figure, left + width - 0.04, row, f"{value:.3f}", size=8.5, va="baseline", ha="right")
     return figure
+
+
+draw_contact_sheet = to_png(contact_sheet_figure)
 
 
 def _shortened(title: str, width: float) -> str:

@@ -1,33 +1,31 @@
-"""Central slices of a volume in the usual layout: xy, with xz below it and yz at its right."""
+"""Slices of a volume: central ones in the usual layout (xy, xz below it, yz at its right), or through a point."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryowae.report.style import FAINT, Point, outlined, place, write
+from cryowae.report.style import FAINT, Limits, Point, Voxel, house_style, new_figure, outlined, place, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    Volume = NDArray[Any] | Tensor
+Volume: TypeAlias = "NDArray[Any] | Tensor"
 
-Plane = NDArray[np.float32]
-
+# per cent of the input's voxels that may be black; the same share may be white
 TAILS = (10.0, 5.0, 2.0, 1.0)
-"""Per cent of the input's voxels that may be black; the same share may be white."""
 
+# longer axes are drawn with every n-th voxel only, so that little is read of a large mapped file
 LONGEST = 1024
-"""Longer axes are drawn with every n-th voxel only, so that little is read of a large mapped file."""
 
-_GAP = 0.05
-_ROOM = 0.4
-_LABEL = 0.24
+_GAP, _ROOM, _LABEL = 0.05, 0.4, 0.24  # inches, in the layout of three slices
+_EDGE, _BETWEEN, _HEAD, _TALLEST = 0.1, 0.08, 0.24, 6.0  # inches, in a window
 
 
 @dataclass(frozen=True)
@@ -37,22 +35,27 @@ class Slices:
     Attributes
     ----------
     xy, xz, yz
-        `(y, x)`, `(z, x)` and `(y, z)` float32: yz has z to the right, so that it continues xy.
+        `(y, x)`, `(z, x)` and `(z, y)` float32.
     extent
         `(z, y, x)` of the volume, in voxels.
     """
 
-    xy: Plane
-    xz: Plane
-    yz: Plane
-    extent: tuple[int, int, int]
+    xy: NDArray[np.float32]
+    xz: NDArray[np.float32]
+    yz: NDArray[np.float32]
+    extent: Voxel
 
-    def voxels(self) -> Plane:
+    @property
+    def zy(self) -> NDArray[np.float32]:
+        """`(y, z)`: z lies to the right, so that it continues xy."""
+        return self.yz.T
+
+    def voxels(self) -> NDArray[np.float32]:
         """The voxels of the three slices, in one row."""
         return np.concatenate([self.xy.ravel(), self.xz.ravel(), self.yz.ravel()])
 
 
-def central_slices(volume: Volume, *, centre: tuple[int, int, int] | None = None) -> Slices:
+def central_slices(volume: Volume, *, centre: Voxel | None = None) -> Slices:
     """Slices through the centre `n // 2` of every axis, or another point. The rest of the volume is not read.
 
     Where an axis is longer than `LONGEST`, only every n-th voxel is taken.
@@ -69,31 +72,19 @@ def central_slices(volume: Volume, *, centre: tuple[int, int, int] | None = None
     step = -(-max(z, y, x) // LONGEST)
     every = slice(None, None, step)
     cuts = (at[0], every, every), (every, at[1], every), (every, every, at[2])
-    xy, xz, zy = (np.asarray(volume[cut], dtype=np.float32) for cut in cuts)
-    return Slices(xy, xz, zy.T, (z, y, x))
+    xy, xz, yz = (np.asarray(volume[cut], dtype=np.float32) for cut in cuts)
+    return Slices(xy, xz, yz, (z, y, x))
 
 
-@dataclass(frozen=True)
-class GreyLimits:
-    """Values that are drawn black and white on both sides of a comparison.
-
-    Attributes
-    ----------
-    low, high
-        In the unit of the file.
-    percentiles
-        The same, as percentiles of the input's slices.
-    """
-
-    low: float
-    high: float
-    percentiles: tuple[float, float]
-
-
-def comparison_greys(before: Slices, after: Slices) -> GreyLimits:
+def comparison_greys(before: Slices, after: Slices) -> tuple[Limits, float]:
     """Percentiles of the input's slices: the narrowest of `TAILS` that contain 99 % of the result's slices.
 
     Where noise is much stronger than the restored signal, wide limits would show a plain grey result.
+
+    Returns
+    -------
+    limits, tail
+        What is drawn black and white on both sides, in the unit of the file; the per cent of the input beyond either.
     """
     voxels = before.voxels()
     least, most = np.percentile(after.voxels(), (0.5, 99.5))
@@ -103,103 +94,112 @@ def comparison_greys(before: Slices, after: Slices) -> GreyLimits:
             break
     if not high > low:
         low, high = low - 1.0, high + 1.0
-    return GreyLimits(float(low), float(high), (tail, 100 - tail))
+    return (float(low), float(high)), tail
 
 
-@dataclass(frozen=True)
-class OrthoLayout:
-    """Sizes in inches of the three slices at one scale, with their labels.
+def fit_slices(extent: Voxel, width: float, height: float) -> tuple[float, float, float]:
+    """The largest layout of three slices, with their labels, that fits into `width` x `height` inches.
 
-    Attributes
-    ----------
-    scale
-        Inches per voxel, the same along every axis.
+    Returns
+    -------
+    scale, width, height
+        Inches per voxel, the same along every axis, and the inches that the layout takes.
     """
+    z, y, x = extent
+    across, down = width - _LABEL - _GAP, height - _LABEL - _GAP
+    scale = min(across / (x + z), down / (y + z))
+    return scale, _LABEL + _GAP + scale * (x + z), _LABEL + _GAP + scale * (y + z)
 
-    extent: tuple[int, int, int]
-    scale: float
 
-    @classmethod
-    def fit(cls, extent: tuple[int, int, int], width: float, height: float) -> OrthoLayout:
-        """The largest layout that fits into `width` x `height` inches, labels included."""
-        z, y, x = extent
-        across, down = width - _LABEL - _GAP, height - _LABEL - _GAP
-        return cls(extent, min(across / (x + z), down / (y + z)))
+def draw_slices(
+    figure: Figure, slices: Slices, corner: Point, scale: float, limits: Limits, title: str, voxel_size: float
+) -> None:
+    """Draw three slices with their upper left corner at `corner`, and a scale bar; see `fit_slices` for `scale`."""
+    left, top = corner
+    z, y, x = (n * scale for n in slices.extent)
+    first, second = left + _LABEL, left + _LABEL + x + _GAP
+    upper, lower = top + _LABEL, top + _LABEL + y + _GAP
+    barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
+    write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
+    for name, plane, at, words, angle in (
+        ("xy", "xy", (first, upper), (left + 0.13, upper + y / 2), 90),
+        ("xz", "xz", (first, lower), (left + 0.13, lower + z / 2), 90),
+        ("yz", "zy", (second, upper), (second + z / 2, top + 0.12), 0),
+    ):
+        bar = voxel_size if name == barred else 0
+        draw_slice(figure, slices, plane, at, scale, limits, f"{name} {title}", bar)
+        write(figure, *words, name, color=FAINT, rotation=angle, size=8.5, ha="center", va="center")
 
-    @property
-    def width(self) -> float:
-        return _LABEL + _GAP + self.scale * (self.extent[2] + self.extent[0])
 
-    @property
-    def height(self) -> float:
-        return _LABEL + _GAP + self.scale * (self.extent[1] + self.extent[0])
+@house_style()
+def slices_panel(
+    volumes: Mapping[str, Volume], centre: Voxel, *, voxel_size: float, width: float = 4.4, upward: bool = False
+) -> Figure:
+    """The three slices of each volume through one point, a column a volume, with the point marked: for a window.
 
-    def draw(
-        self, figure: Figure, slices: Slices, corner: Point, limits: GreyLimits, title: str, voxel_size: float
-    ) -> None:
-        """Draw three slices with their upper left corner at `corner`, and a scale bar; `voxel_size` in angstrom."""
-        left, top = corner
-        z, y, x = (n * self.scale for n in self.extent)
-        nz, ny, nx = self.extent
-        first, second = left + _LABEL, left + _LABEL + x + _GAP
-        upper, lower = top + _LABEL, top + _LABEL + y + _GAP
-        barred = "xy" if y >= min(z, _ROOM) else "xz"  # where there is room for the bar and its length
-        for name, plane, at, size in (
-            ("xy", slices.xy, (first, upper), (nx, ny)),
-            ("yz", slices.yz, (second, upper), (nz, ny)),
-            ("xz", slices.xz, (first, lower), (nx, nz)),
-        ):
-            bar = voxel_size if name == barred else None
-            draw_slice(figure, plane, at, size, self.scale, (limits.low, limits.high), f"{name} {title}", bar)
-        write(figure, first, top + _LABEL - 0.05, title, va="bottom", weight="bold")
-        for name, across, down, angle in (
-            ("xy", left + 0.13, upper + y / 2, 90),
-            ("xz", left + 0.13, lower + z / 2, 90),
-            ("yz", second + z / 2, top + 0.12, 0),
-        ):
-            write(figure, across, down, name, color=FAINT, rotation=angle, size=8.5, ha="center", va="center")
+    Parameters
+    ----------
+    volumes
+        Name and `(z, y, x)`, of one shape. Grey limits are percentiles of the first, see `comparison_greys`.
+    centre
+        `(z, y, x)` of the point, in voxels.
+    voxel_size
+        Angstrom.
+    width
+        Inches.
+    upward
+        Draw the first row at the bottom, as in 3dmod; otherwise at the top, as in napari.
+    """
+    cuts = {name: central_slices(volume, centre=centre) for name, volume in volumes.items()}
+    shown = list(cuts.values())
+    limits, _ = comparison_greys(shown[0], shown[-1])
+    nz, ny, nx = shown[0].extent
+    column = (width - 2 * _EDGE - _BETWEEN * (len(cuts) - 1)) / len(cuts)
+    scale = min(column / nx, _TALLEST / (ny + nz))
+    z, y, x = centre
+    figure = new_figure(width, _HEAD + 2 * _BETWEEN + scale * (ny + nz + (nz * nx / ny)) + _EDGE)
+    for i, (name, cut) in enumerate(cuts.items()):
+        left, top = _EDGE + i * (column + _BETWEEN), _HEAD
+        write(figure, left, 0.07, name, weight="bold", size=9)
+        # yz is drawn as wide as the others
+        for plane, mark, inch in (("xy", (x, y), scale), ("xz", (x, z), scale), ("yz", (y, z), scale * (nx / ny))):
+            axes = draw_slice(figure, cut, plane, (left, top), inch, limits, f"{plane} {name}")
+            if not upward:
+                axes.set_ylim(axes.get_ylim()[::-1])
+            if i == 0 and plane == "xy":
+                _scale_bar(axes, voxel_size, scale)
+            for line, at in zip((axes.axvline, axes.axhline), mark, strict=True):
+                line(at + 0.5, color="#FFD54F", linewidth=0.5, alpha=0.6)  # thin, so that the point stays visible
+            outlined(axes, 0.02, 0.98, plane, transform=axes.transAxes, size=8, ha="left", va="top")
+            top += max(axes.get_ylim()) * inch + _BETWEEN
+    return figure
 
 
 def draw_slice(
-    figure: Figure,
-    plane: Plane,
-    corner: Point,
-    size: tuple[int, int],
-    scale: float,
-    limits: tuple[float, float],
-    label: str,
-    voxel_size: float | None = None,
-    upward: bool = True,
+    figure: Figure, slices: Slices, plane: str, corner: Point, scale: float, limits: Limits, label: str, bar: float = 0
 ) -> Axes:
-    """Draw one slice on axes that count voxels of the volume and have no marks.
+    """Draw one slice, with its first row at the bottom, on axes that count voxels of the volume and have no marks.
 
     Parameters
     ----------
     plane
-        `(rows, columns)`.
+        `xy`, `xz`, `yz` or `zy`: the axes along the columns and along the rows.
     corner
         Upper left corner, inches from the left and the top of the figure.
-    size
-        Columns and rows in voxels of the volume, which may be more than those of `plane`.
     scale
         Inches per voxel.
-    limits
-        Values that are drawn black and white.
     label
         Of the axes.
-    voxel_size
-        Angstrom; with a scale bar if given.
-    upward
-        The first row is at the bottom; otherwise at the top.
+    bar
+        Voxel size in angstrom, for a scale bar; without one if 0.
     """
-    axes = place(figure, *corner, size[0] * scale, size[1] * scale, label=label)
-    extent = (0, size[0], 0, size[1])
-    axes.imshow(plane, clim=limits, extent=extent, aspect="auto", interpolation_stage="data")
+    columns, rows = (slices.extent["zyx".index(axis)] for axis in plane)
+    axes = place(figure, *corner, columns * scale, rows * scale, label=label)
+    extent = (0, columns, 0, rows)
+    axes.imshow(getattr(slices, plane), clim=limits, extent=extent, aspect="auto", interpolation_stage="data")
     axes.set_axis_off()
-    if not upward:
-        axes.set_ylim(size[1], 0)
-    if voxel_size is not None:
-        _scale_bar(axes, voxel_size, scale)
+    if bar:
+        _scale_bar(axes, bar, scale)
     return axes
 
 

@@ -15,20 +15,20 @@ import torch
 from numpy.typing import NDArray
 
 from cryowae.fourier.wedge import Wedge
-from cryowae.report.style import FAINT, Point, outlined, place
+from cryowae.report.style import FAINT, Limits, Point, Voxel, house_style, new_figure, outlined, place, write
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Volume = NDArray[Any]
 Spectrum = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
+# voxels along z, y and x that are read at most
 BLOCK = (256, 64, 256)
-"""Voxels along z, y and x that are read at most."""
 
+# powers of ten of the power that the colours span
 DECADES = 5.0
-"""Powers of ten of the power that the colours span."""
 
 _MARGIN = 2.0  # half width of a Hann window's main lobe, in frequency steps of the block
 
@@ -56,12 +56,12 @@ class Comparison:
     after: Spectrum
     inferred_share: float
     measured_correlation: float
-    block: tuple[int, int, int]
+    block: Voxel
     tilts: tuple[float, float]
 
 
 def compare_spectra(
-    before: Volume, after: Volume, tilt_min: float, tilt_max: float, *, centre: tuple[int, int, int] | None = None
+    before: Volume, after: Volume, tilt_min: float, tilt_max: float, *, centre: Voxel | None = None
 ) -> Comparison:
     """Compare the central blocks of two volumes of the same shape, or those about another point.
 
@@ -78,22 +78,18 @@ def compare_spectra(
     blocks = [np.array(volume[block], dtype=np.float32) for volume in (before, after)]
     z, y, x = blocks[0].shape
     old, new = map(_transform, blocks)
-    powers = [_over_rows(np.abs(part) ** 2) for part in (old, new)]
-    cross = _over_rows((old * new.conj()).real)
+    parts = (np.abs(old) ** 2, np.abs(new) ** 2, (old * new.conj()).real)
+    one, other, cross = (np.asarray(part.mean(axis=1, dtype=np.float64)) for part in parts)  # over the rows y
     measured, inferred = wedge_regions((z, x), tilt_min, tilt_max)
     some = np.ones((z, x), dtype=bool)
     some[z // 2, x // 2] = False
-    tiny = np.finfo(np.float64).tiny
-    share = powers[1][inferred].sum() / max(powers[1][some].sum(), tiny)
-    both = measured & some
-    norm = np.sqrt(powers[0][both].sum() * powers[1][both].sum())
-    correlation = float(cross[both].sum() / max(norm, tiny))
-    return Comparison(powers[0], powers[1], float(share), correlation, (z, y, x), (tilt_min, tilt_max))
+    both, tiny = measured & some, np.finfo(np.float64).tiny
+    share = float(other[inferred].sum() / max(other[some].sum(), tiny))
+    correlation = float(cross[both].sum() / max(np.sqrt(one[both].sum() * other[both].sum()), tiny))
+    return Comparison(one, other, share, correlation, (z, y, x), (tilt_min, tilt_max))
 
 
-def block_about(
-    shape: tuple[int, ...], most: tuple[int, int, int] = BLOCK, centre: tuple[int, ...] | None = None
-) -> tuple[slice, ...]:
+def block_about(shape: tuple[int, ...], most: Voxel = BLOCK, centre: Voxel | None = None) -> tuple[slice, ...]:
     """Slices of the block of at most `most` voxels in the middle, or as near to a given centre as the volume allows."""
     middle = tuple(n // 2 for n in shape) if centre is None else centre
     parts = []
@@ -104,15 +100,31 @@ def block_about(
     return tuple(parts)
 
 
-def wedge_regions(
-    shape: tuple[int, int], tilt_min: float, tilt_max: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def wedge_regions(shape: tuple[int, int], tilt_min: float, tilt_max: float) -> tuple[Mask, Mask]:
     """Masks over shifted `(kz, kx)`: what was measured, and the wedge farther than two frequency steps from it."""
     wedge = Wedge.binary(tilt_min, tilt_max)
     kz, kx = (torch.fft.fftshift(torch.fft.fftfreq(n, dtype=torch.float64)) for n in shape)
     # the steps of the two axes differ when the block is not square
     missing = wedge.missing(kz[:, None], kz[:, None], kx, (_MARGIN / shape[0], _MARGIN / shape[1]))
     return wedge.value(kz[:, None], kz[:, None], kx).numpy() > 0.5, missing.numpy()
+
+
+@house_style()
+def spectra_panel(comparison: Comparison, *, width: float = 4.4) -> Figure:
+    """Power over kx and kz before and after with lines at the extreme tilts, and the inferred share, for a window."""
+    side = (width - 0.42 - 0.12 - 0.2) / 2
+    figure = new_figure(width, 0.3 + side + 1.3)
+    draw_spectra(figure, comparison, ("before", "after"), (0.42, 0.3), side, 0.2, colour_limits(comparison.before))
+    low, high = comparison.tilts
+    lines = [
+        f"Measured: left and right of the lines ({low:+.3g} to {high:+.3g}°);",
+        "above and below them lies the missing wedge.",
+        f"{comparison.inferred_share:.0%} of the power after lies in the wedge: inferred.",
+        f"Correlation where it was measured: {comparison.measured_correlation:.2f}.",
+    ]
+    for i, line in enumerate(lines):
+        write(figure, 0.12, 0.3 + side + 0.5 + 0.19 * i, line, size=8.5)
+    return figure
 
 
 def colour_limits(power: Spectrum) -> tuple[float, float]:
@@ -122,12 +134,7 @@ def colour_limits(power: Spectrum) -> tuple[float, float]:
 
 
 def draw_spectra(
-    figure: Figure,
-    comparison: Comparison,
-    names: tuple[str, str],
-    corners: Sequence[Point],
-    side: float,
-    limits: tuple[float, float] | None = None,
+    figure: Figure, comparison: Comparison, names: Sequence[str], corner: Point, side: float, gap: float, limits: Limits
 ) -> None:
     """Draw both spectra of a comparison on one logarithmic scale, with a line at either extreme tilt.
 
@@ -135,40 +142,36 @@ def draw_spectra(
     ----------
     names
         Of the two sides.
-    corners
-        Upper left corner of each spectrum.
-    side
-        Inches.
+    corner
+        Upper left corner of the first spectrum.
+    side, gap
+        Inches: of each, and between the two.
     limits
-        See `colour_limits`; those of `before` if not given.
+        See `colour_limits`.
     """
-    powers = (comparison.before, comparison.after)
-    for i, (name, power, corner) in enumerate(zip(names, powers, corners, strict=True)):
-        axes = place(figure, *corner, side, side, label=f"spectrum {name}")
-        _draw_spectrum(axes, power, limits or colour_limits(comparison.before), labelled=i == 0)
+    low, high = limits
+    for i, (name, power) in enumerate(zip(names, (comparison.before, comparison.after), strict=True)):
+        axes = place(figure, corner[0] + i * (side + gap), corner[1], side, side, label=f"spectrum {name}")
+        nz, nx = power.shape
+        whole = np.pad(power, [(0, 1 - nz % 2), (0, 1 - nx % 2)], mode="wrap")  # minus Nyquist is plus Nyquist too
+        across, up = ((n // 2 + 0.5) / n for n in (nx, nz))
+        look: dict[str, Any] = {"cmap": "magma", "aspect": "auto", "interpolation": "bilinear"}
+        logarithm = np.log10(np.maximum(whole, 10.0 ** (low - 1)))
+        axes.imshow(logarithm, clim=(low, high), extent=(-across, across, -up, up), **look)
+        outlined(axes, -0.48, -0.47, f"log scale, {high - low:g} decades", size=7)
+        marks = ["-½", "0", "½"]
+        axes.set(xlim=(-0.5, 0.5), ylim=(-0.5, 0.5))
+        axes.set_xticks([-0.5, 0, 0.5], marks)
+        axes.set_yticks([-0.5, 0, 0.5], marks if i == 0 else [""] * 3)
+        axes.tick_params(length=2, pad=2)
+        axes.set_xlabel("$k_x$, cycles per voxel", labelpad=1, color=FAINT)
+        if i == 0:
+            axes.set_ylabel("$k_z$", labelpad=-3, color=FAINT)
+        axes.spines[:].set_visible(False)
         axes.set_title(f"power, {name}", pad=5)
         for tilt in comparison.tilts:
             kx, kz = line_ends(tilt)
             axes.plot([-kx, kx], [-kz, kz], "w", linewidth=1.0, linestyle=(0, (4, 3)), label=f"tilt {tilt:g}")
-
-
-def _draw_spectrum(axes: Axes, power: Spectrum, limits: tuple[float, float], *, labelled: bool) -> None:
-    nz, nx = power.shape
-    whole = np.pad(power, [(0, 1 - nz % 2), (0, 1 - nx % 2)], mode="wrap")  # minus Nyquist is plus Nyquist too
-    reach = [(n // 2 + 0.5) / n for n in (nx, nz)]
-    extent = (-reach[0], reach[0], -reach[1], reach[1])
-    logarithm = np.log10(np.maximum(whole, 10.0 ** (limits[0] - 1)))
-    axes.imshow(logarithm, clim=limits, extent=extent, cmap="magma", aspect="auto", interpolation="bilinear")
-    outlined(axes, -0.48, -0.47, f"log scale, {limits[1] - limits[0]:g} decades", size=7)
-    marks = ["-½", "0", "½"]
-    axes.set(xlim=(-0.5, 0.5), ylim=(-0.5, 0.5))
-    axes.set_xticks([-0.5, 0, 0.5], marks)
-    axes.set_yticks([-0.5, 0, 0.5], marks if labelled else [""] * 3)
-    axes.tick_params(length=2, pad=2)
-    axes.set_xlabel("$k_x$, cycles per voxel", labelpad=1, color=FAINT)
-    if labelled:
-        axes.set_ylabel("$k_z$", labelpad=-3, color=FAINT)
-    axes.spines[:].set_visible(False)
 
 
 def line_ends(tilt: float) -> tuple[float, float]:
@@ -185,7 +188,3 @@ def _transform(block: NDArray[np.float32]) -> NDArray[np.complex64]:
     mean = float(np.mean(block * taper) / np.mean(taper))
     spectrum = np.fft.fft2((block - mean) * taper, axes=(0, 2))
     return np.fft.fftshift(spectrum, axes=(0, 2)).astype(np.complex64)
-
-
-def _over_rows(values: NDArray[np.float32]) -> Spectrum:
-    return np.asarray(values.mean(axis=1, dtype=np.float64))

@@ -18,23 +18,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
-Point = tuple[float, float]
-"""Inches from the left and from the top edge of a figure."""
+Point = tuple[float, float]  # inches from the left and from the top edge of a figure
+Voxel = tuple[int, int, int]  # (z, y, x)
+Limits = tuple[float, float]  # values that are drawn in the first and in the last colour: black and white
 
 DPI = 128
-WIDTH = 9.0
-"""Inches; at 100 pixels an inch, the width of a README, text of 9 points is easy to read."""
+WIDTH = 9.0  # inches; at 100 pixels an inch, the width of a README, text of 9 points is easy to read
 
-INK = "#222222"
-FAINT = "#777777"
-ORANGE = "#E69F00"
-SKY = "#56B4E9"
-GREEN = "#009E73"
-BLUE = "#0072B2"
-VERMILION = "#D55E00"
-PURPLE = "#CC79A7"
-SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-"""Okabe and Ito's palette (Color Universal Design, 2008) without its yellow, which is hardly visible on white."""
+INK, FAINT = "#222222", "#777777"
+# Okabe and Ito's palette (Color Universal Design, 2008) without its yellow, which is hardly visible on white
+SERIES = BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 
 _TICKS = {"labelsize": 8, "color": FAINT, "labelcolor": INK, "major.width": 0.7}
 STYLE: dict[Any, Any] = {
@@ -46,15 +39,12 @@ STYLE: dict[Any, Any] = {
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,
     "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+    **dict.fromkeys(("figure.facecolor", "savefig.facecolor"), "white"),
     **{f"{axis}tick.{name}": value for axis in "xy" for name, value in _TICKS.items()},
     "text.color": INK,
     "lines.linewidth": 1.6,
-    "legend.frameon": False,
     "legend.fontsize": 8.5,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
     "image.origin": "lower",
     "image.cmap": "gray",
 }

@@ -11,18 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import TomogramError
-from cryowae.report.style import (
-    BLUE,
-    FAINT,
-    SERIES,
-    VERMILION,
-    WIDTH,
-    count_in_decades,
-    house_style,
-    new_figure,
-    place,
-    save,
-)
+from cryowae.report.style import FAINT, SERIES, WIDTH, count_in_decades, house_style, new_figure, place, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +20,7 @@ if TYPE_CHECKING:
 Curve = NDArray[np.float64]
 
 _LOSSES = ("loss", "supervised", "gradient", "fidelity")
-_NAMES = {"loss": "total loss"}
+_MANY = 50  # steps from which on the curve is a running mean, over one part in so many of it
 
 
 def draw_training_curves(csv_path: str | Path, png_path: str | Path) -> Path:
@@ -64,40 +53,35 @@ def training_figure(columns: Mapping[str, Curve]) -> Figure:
     upper, lower = (2.6 if losses else 0.0), (2.0 if scales else 0.0)
     gap = 0.95
     steps = columns["step"]
+    low, high = float(steps.min()), float(steps.max())
+    along: dict[str, Any] = {"xlabel": "step", "xlim": (low, high) if high > low else (low - 1, high + 1)}
     figure = new_figure(WIDTH, 0.45 + upper + (gap if losses and scales else 0.0) + lower + 0.55)
     if losses:
         axes = place(figure, 0.75, 0.45, WIDTH - 0.95, upper, label="losses")
         for colour, name in zip(SERIES, losses, strict=False):
-            _trace(axes, steps, columns[name], colour, _NAMES.get(name, name))
+            _trace(axes, steps, columns[name], colour, "total loss" if name == "loss" else name)
         if all(np.nanmin(columns[name]) > 0 for name in losses):
             count_in_decades(axes)
         axes.legend(loc="lower right", bbox_to_anchor=(1.01, 0.98), ncols=len(losses), borderpad=0)
-        axes.set(title="losses", xlabel="step", xlim=_span(steps))
+        axes.set(title="losses", **along)
     width = (WIDTH - 0.95 + 0.65) / max(len(scales), 1) - 0.65
     top = 0.45 + (upper + gap if losses else 0.0)
     for i, scale in enumerate(scales):
         axes = place(figure, 0.75 + i * (width + 0.65), top, width, lower, label=f"match {scale}")
+        _trace(axes, steps, columns[f"match_{scale}"], SERIES[0], "codes and prior")
         null = columns.get(f"null95_{scale}", np.full_like(steps, np.nan))
-        _draw_match(axes, steps, columns[f"match_{scale}"], null, _name(scale))
+        if (there := np.isfinite(null)).any():
+            style: dict[str, Any] = {"color": SERIES[1], "linewidth": 1.2, "linestyle": (0, (4, 2))}
+            axes.plot(steps[there], _smooth(null[there]), label="95 % quantile if matched", **style)
+        axes.axhline(0, color=FAINT, linewidth=0.7)
+        axes.set_title(
+            f"match of the codes at 1/{scale}" if scale.isdigit() else f"match of the codes, {scale}", pad=18
+        )
+        axes.set(**along)
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
         if i == 0:  # it holds for all
             axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=2, borderpad=0)
     return figure
-
-
-def _draw_match(axes: Axes, steps: Curve, match: Curve, null: Curve, title: str) -> None:
-    _trace(axes, steps, match, BLUE, "codes and prior")
-    there = np.isfinite(null)
-    if there.any():
-        style: dict[str, Any] = {"color": VERMILION, "linewidth": 1.2, "linestyle": (0, (4, 2))}
-        axes.plot(steps[there], _smooth(null[there]), label="95 % quantile if matched", **style)
-    axes.axhline(0, color=FAINT, linewidth=0.7)
-    axes.set_title(title, pad=18)
-    axes.set(xlabel="step", xlim=_span(steps))
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
-
-
-def _name(scale: str) -> str:
-    return f"match of the codes at 1/{scale}" if scale.isdigit() else f"match of the codes, {scale}"
 
 
 def _trace(axes: Axes, steps: Curve, values: Curve, colour: str, label: str) -> None:
@@ -108,21 +92,10 @@ def _trace(axes: Axes, steps: Curve, values: Curve, colour: str, label: str) -> 
     axes.plot(steps[there], smooth, color=colour, label=label, marker="o" if len(smooth) == 1 else "")
 
 
-_MANY = 50
-
-
 def _smooth(values: Curve) -> Curve:
     """Running mean over a fiftieth of the curve, narrower at its ends."""
-    half = len(values) // (2 * _MANY)
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    middle = np.arange(len(values))
-    first, last = np.maximum(middle - half, 0), np.minimum(middle + half + 1, len(values))
-    return np.asarray((sums[last] - sums[first]) / (last - first))
-
-
-def _span(steps: Curve) -> tuple[float, float]:
-    low, high = float(steps.min()), float(steps.max())
-    return (low, high) if high > low else (low - 1, high + 1)
+    window = np.ones(2 * (len(values) // (2 * _MANY)) + 1)
+    return np.convolve(values, window, "same") / np.convolve(np.ones_like(values), window, "same")
 
 
 def _read(path: Path) -> dict[str, Curve]:
@@ -130,8 +103,7 @@ def _read(path: Path) -> dict[str, Curve]:
         rows = [row for row in csv.DictReader(file) if row.get("step")]
     if not rows:
         raise TomogramError(f"got no row with a step in {path}, expected the log of a training: give its CSV file")
-    names = [name for name in rows[0] if name is not None]
-    return {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
+    return {name: np.array([_number(row.get(name)) for row in rows]) for name in rows[0] if name is not None}
 
 
 def _number(field: str | None) -> float:

@@ -237,12 +237,14 @@ def _compare(item: Item, files: _Files, model: str, seconds: float) -> Compariso
     tomogram, wedge = item.tomogram, item.wedge
     before = cast(NDArray[Any], item.volume)
     results = [in_zyx(read_mrc(path).data, tomogram.axes) for path in files.volumes]
+    comparison = compare_spectra(before, results[0], wedge.tilt_min, wedge.tilt_max)
     if not files.pictures:
-        return compare_spectra(before, results[0], wedge.tilt_min, wedge.tilt_max)
+        return comparison
     if item.halves is not None:
         restored = (results[1], results[2]) if len(results) == 3 else None
         halves = cast(tuple[NDArray[Any], NDArray[Any]], item.halves)
         draw_halves_fsc(files.pictures[1], *halves, voxel_size=tomogram.voxel_size, restored=restored)
     tilts = (wedge.tilt_min, wedge.tilt_max, tomogram.tilt_source)
     facts = RestorationFacts(tomogram.voxel_size, *tilts, item.protein, model, seconds)
-    return draw_restoration(files.pictures[0], before, results[0], facts, title=tomogram.path.name)
+    draw_restoration(files.pictures[0], before, results[0], facts, tomogram.path.name, comparison)
+    return comparison

@@ -23,7 +23,7 @@ from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.optimiser import KernelOptimiser, rise_and_fall
 from cryowae.objectives.term import make_terms
 from cryowae.progress import SILENT
-from cryowae.report import draw_training_curves, draw_volumes_grid
+from cryowae.report import SheetEntry, draw_contact_sheet, draw_training_curves
 from cryowae.train.loop import Plan, RunOptions, run_training
 from cryowae.train.parallel import Team
 
@@ -144,12 +144,15 @@ class _Gallery:
         if batch.truth is not None and any(getattr(term, "structured", False) for term in terms.values()):
             prior = network.encode(batch.truth.to(device))
         made = [_array(volume) for volume in network.decode(prior)]
-        draw_volumes_grid(made, ["sample of the prior"] * len(made), self._folder / "prior.png")
+        draw_contact_sheet(
+            self._folder / "prior.png", [SheetEntry("sample of the prior", one) for one in made], normalise=False
+        )
         if len(codes[0]) == 2:
             path = interpolate_codes([c[:1] for c in codes], [c[1:] for c in codes], 5)
             steps = [_array(network.decode(step)[0]) for step in path]
             shown = [f"{share:.0%}" for share in torch.linspace(0, 1, 5).tolist()]
-            draw_volumes_grid(steps, shown, self._folder / "interpolation.png")
+            entries = [SheetEntry(title, one) for title, one in zip(shown, steps, strict=True)]
+            draw_contact_sheet(self._folder / "interpolation.png", entries, normalise=False)
 
     @cached_property
     def _examples(self) -> Batch:
