@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from cryowae.config import ReconstructionConfig, SceneConfig
-from cryowae.consistency import SHELLS, mix_measured, weights_from_halves, weights_from_noise
 from cryowae.errors import OutputError
 from cryowae.fourier.wedge import Wedge
 from cryowae.imaging.observation import ForwardModel
+from cryowae.restore.consistency import SHELLS, mix_measured, weights_from_halves, weights_from_noise
 
 WEDGE = Wedge.binary(-42, 60)
 SHAPES = [(24, 30, 28), (17, 21, 19), (32, 32, 32), (5, 40, 33)]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.progress import Progress
-from cryowae.tiling import Tiling, apply_tiled, plan_windows, read_window
+from cryowae.restore.tiling import apply_tiled, read_window
+from cryowae.restore.windows import Tiling, plan_windows
 
 SHAPES = [(7, 9, 11), (5, 40, 50), (1, 1, 1), (24, 37, 52), (64, 64, 64), (3, 100, 17)]
 

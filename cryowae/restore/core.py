@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from cryowae.config.options import Contrast, RestoreOptions
-from cryowae.consistency import mix_measured, weights_from_halves, weights_from_noise
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.memory import scratch_array
 from cryowae.models.weights import CLIP, load_model
 from cryowae.progress import SILENT, Progress
+from cryowae.restore.consistency import mix_measured, weights_from_halves, weights_from_noise
 from cryowae.restore.network import Model, WindowNetwork
-from cryowae.tiling import Tiling, apply_tiled
+from cryowae.restore.tiling import apply_tiled
+from cryowae.restore.windows import Tiling
 from cryowae.tomogram.estimate import estimate_contrast
 from cryowae.tomogram.statistics import robust_statistics
 from cryowae.tomogram.volumes import Region, Standardised, Volume, central_block, slabs

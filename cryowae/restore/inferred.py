@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cryowae.consistency import mix_measured
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import MrcWriter
 from cryowae.progress import SILENT, Progress
+from cryowae.restore.consistency import mix_measured
 from cryowae.tomogram import Tomogram
 from cryowae.tomogram.volumes import slabs
 

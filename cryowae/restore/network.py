@@ -13,7 +13,7 @@ from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.io.memory import free_memory
 from cryowae.models.weights import CLIP
 from cryowae.progress import SILENT, Progress
-from cryowae.tiling import Shape, Tiling, plan_windows
+from cryowae.restore.windows import Shape, Tiling, plan_windows
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
 _BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cryowae.errors import TomogramError
 from cryowae.progress import SILENT, Progress
-from cryowae.tiling.plan import Shape, Tiling, WindowPlan, plan_windows
+from cryowae.restore.windows import Shape, Tiling, WindowPlan, plan_windows
 from cryowae.tomogram.volumes import Volume
 
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate")
