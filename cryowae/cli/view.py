@@ -9,28 +9,31 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cryowae.cli.groups import with_groups
+from cryowae.cli.terminal import print_results
 from cryowae.config.options import TomogramOptions
 from cryowae.errors import ConfigError
 
 _SIZE = (1400, 900)  # pixels of a window in which two volumes and a dock have their places
 
 
-@with_groups
 def view(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="MRC volumes.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE")],
     opening: TomogramOptions,
-    show: Annotated[  # not --display: Qt reads the arguments too, and has an option of that name
-        Literal["slices", "volume", "plane"],
-        typer.Option(help="slices; 3-D, the densest voxel along each ray; 3-D, a plane to drag."),
-    ] = "slices",
-    contrast: Annotated[
-        Literal["dark", "bright"], typer.Option(help="Is protein dark or bright in the files?")
-    ] = "dark",
+    show: Literal["slices", "volume", "plane"] = "slices",  # not --display: Qt has an option of that name
+    contrast: Literal["dark", "bright"] = "dark",
 ) -> None:
     """Look at volumes in napari.
 
     A single file brings what belongs to it by name: X_restored.mrc and X_truth.mrc come beside X.mrc, linked.
+
+    Parameters
+    ----------
+    files
+        MRC volumes.
+    show
+        slices; 3-D, the densest voxel along each ray; 3-D, a plane to drag.
+    contrast
+        Is protein dark or bright in the files?
     """
     try:
         import napari
@@ -45,9 +48,7 @@ def view(
         ) from None
     from cryowae._napari.viewing import show_files
 
-    notes = show_files(viewer, files, show=show, contrast=contrast, **vars(opening))
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
+    print_results(notes=show_files(viewer, files, show=show, contrast=contrast, **vars(opening)))
     if len(viewer.layers) > 1:
         viewer.window.add_plugin_dock_widget("cryowae", "Compare")
     viewer.show()

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import typer
-
-from cryowae.cli.baseline.learn import celeba, lenet, mnist, restore, sweep
-from cryowae.cli.baseline.measure import bandwidth, evaluate, references, sample, table
-from cryowae.cli.errors import ErrorsInOneLine
+from cryowae.cli.baseline import learn, measure
+from cryowae.cli.commands import group
 
 __all__ = ["baseline"]
 
-baseline = typer.Typer(
-    name="baseline",
-    cls=ErrorsInOneLine,
-    help="Train and measure 2-D image models with the objectives of the 3-D model.",
-    no_args_is_help=True,
+baseline = group(
+    "baseline",
+    "Train and measure 2-D image models with the objectives of the 3-D model.",
+    *(learn.mnist, learn.celeba, learn.restore, learn.sweep, learn.lenet),
+    *(measure.evaluate, measure.references, measure.table, measure.sample, measure.bandwidth),
 )
-for _command in (mnist, celeba, restore, sweep, lenet, evaluate, references, table, sample, bandwidth):
-    baseline.command()(_command)
