@@ -13,12 +13,12 @@ from cryowae._napari.derived_layers import (
     RESTORED_FROM,
     cut_layer,
     is_temporary,
+    item_from,
     preview_layer,
     restore_layer,
 )
-from cryowae._napari.jobs import Cancelled, Watch
-from cryowae._napari.layers import TOMOGRAM, item_of, layer_data, open_for_viewing
-from cryowae._napari.messages import in_window_words
+from cryowae._napari.jobs import Cancelled, Watch, in_window_words
+from cryowae._napari.layers import TOMOGRAM, layer_data, open_for_viewing
 from cryowae._napari.viewing import region_in_view
 from cryowae._napari.volume_widget import parse_tilt_range
 from cryowae.config.options import ItemOptions, RestoreOptions
@@ -78,7 +78,7 @@ def test_halves_of_different_axes_are_refused(tmp_path):
         data, options, _ = layer_data(open_for_viewing(tmp_path / f"{name}.mrc", axes=axes))
         viewer.add_image(data, **options)
     with pytest.raises(TomogramError, match="axes in different orders"):
-        item_of(*viewer.layers, ItemOptions(tilt_range=(-60, 60)))
+        item_from(*viewer.layers, ItemOptions(tilt_range=(-60, 60)))
 
 
 def opened_layer(folder, angles=(-60, 0, 50), axes="zyx", **changes):
@@ -91,42 +91,42 @@ def opened_layer(folder, angles=(-60, 0, 50), axes="zyx", **changes):
 
 def test_an_item_has_the_tilts_of_its_layer_unless_others_are_given(tmp_path):
     layer = opened_layer(tmp_path)
-    item = item_of(layer)
+    item = item_from(layer)
     assert item.tomogram.data is layer.data and item.tomogram.tilts == (-60, 0, 50) and item.contrast == "auto"
-    item = item_of(layer, None, ItemOptions(flip_tilt=True, contrast="bright"))
+    item = item_from(layer, None, ItemOptions(flip_tilt=True, contrast="bright"))
     assert (item.wedge.tilt_min, item.wedge.tilt_max) == (-50, 60) and item.contrast == "bright"
     assert item.tomogram.tilts == (-50, 0, 60) and item.tomogram.tilt_source.endswith("beside the tomogram, negated")
-    item = item_of(layer, None, ItemOptions(tilt_range=(-40, 30), flip_tilt=True))
+    item = item_from(layer, None, ItemOptions(tilt_range=(-40, 30), flip_tilt=True))
     assert (item.wedge.tilt_min, item.wedge.tilt_max) == (-30, 40) and item.tomogram.tilts is None
     (tmp_path / "mine.tlt").write_text("-10\n10\n")
-    assert item_of(layer, None, ItemOptions(tilts=tmp_path / "mine.tlt")).wedge.tilt_max == 10
+    assert item_from(layer, None, ItemOptions(tilts=tmp_path / "mine.tlt")).wedge.tilt_max == 10
 
 
 def test_angles_that_were_put_beside_a_file_later_are_found_and_unknown_ones_are_an_error(tmp_path, monkeypatch):
     layer = opened_layer(tmp_path, angles=())
     (tmp_path / "tomo.tlt").unlink()
     with pytest.raises(TiltError, match=r"range of .*tomo.mrc is not known"):
-        item_of(layer).wedge  # noqa: B018
+        item_from(layer).wedge  # noqa: B018
     (tmp_path / "tomo.tlt").write_text("-60\n0\n50\n")
-    assert item_of(layer).wedge.tilt_max == 50
+    assert item_from(layer).wedge.tilt_max == 50
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TiltError, match="range of tomo is not known"):
-        item_of(Image(np.array(layer.data), name="tomo")).wedge  # noqa: B018  # in memory: no file is beside it
+        item_from(Image(np.array(layer.data), name="tomo")).wedge  # noqa: B018  # in memory: no file is beside it
 
 
 def test_halves_are_the_arrays_of_their_layers(tmp_path):
     layer = opened_layer(tmp_path)
     other = Image(np.ones(layer.data.shape), scale=(10,) * 3, name="other")
-    item = item_of(layer, other)
+    item = item_from(layer, other)
     assert item.halves[0] is layer.data and np.allclose(item.volume[2:4], (np.array(layer.data[2:4]) + 1) / 2)
     other.data = np.ones((4, 4, 4))
     with pytest.raises(TomogramError, match="half 2 has 4 x 4 x 4 voxels"):
-        item_of(layer, other).volume  # noqa: B018
+        item_from(layer, other).volume  # noqa: B018
 
 
 def test_a_turned_file_is_restored_as_it_is_shown(tmp_path):
     layer = opened_layer(tmp_path, axes="xzy")
-    item = item_of(layer)
+    item = item_from(layer)
     assert layer.data.shape == (8, 12, 16) and item.tomogram.axes == "xzy"
     assert item.tomogram.header.shape == (12, 8, 16) and np.array_equal(item.volume[:], layer.data)
 
@@ -148,7 +148,7 @@ def test_a_layer_in_memory_is_restored_as_its_file_is(tmp_path):
         given = ItemOptions(tilt_range=(-60, 50), contrast="bright")
         options = RestoreOptions(consistency="soft", report=True)
         (data, look, _), result = restore_layer(
-            shown, partial(item_of, shown, None, given), options, Halving(), Progress()
+            shown, partial(item_from, shown, None, given), options, Halving(), Progress()
         )
         made.append(data)
         assert look["name"] == f"{shown.name} restored" and look["metadata"][RESTORED_FROM] == shown.name
@@ -157,7 +157,7 @@ def test_a_layer_in_memory_is_restored_as_its_file_is(tmp_path):
     assert np.array_equal(*made) and not np.array_equal(made[0], layer.data)
     part = (slice(0, 8), slice(2, 8), slice(4, 12))
     previews = [
-        preview_layer(shown, partial(item_of, shown, None, given), RestoreOptions(), Halving(), part, Progress())
+        preview_layer(shown, partial(item_from, shown, None, given), RestoreOptions(), Halving(), part, Progress())
         for shown in (layer, copy)
     ]
     assert previews[0][0].shape == (8, 6, 8) and np.array_equal(previews[0][0], previews[1][0])

@@ -9,13 +9,12 @@ from typing import Annotated
 
 import typer
 
-from cryowae.cli.baseline import baseline
+from cryowae.cli.baseline import learn, measure
 from cryowae.cli.benchmark import benchmark
 from cryowae.cli.commands import group
-from cryowae.cli.process import demo, info, reconstruct, restore
+from cryowae.cli.process import demo, info, reconstruct, restore, view
 from cryowae.cli.simulate import simulate
 from cryowae.cli.train import train
-from cryowae.cli.view import view
 
 __all__ = ["app"]
 
@@ -23,6 +22,12 @@ app = group(
     "cryowae",
     "Restore cryo-electron tomograms: denoised, and with the missing wedge filled.",
     *(restore, reconstruct, view, info, demo, train),
+)
+baseline = group(
+    "baseline",
+    "Train and measure 2-D image models with the objectives of the 3-D model.",
+    *(learn.mnist, learn.celeba, learn.restore, learn.sweep, learn.lenet),
+    *(measure.evaluate, measure.references, measure.table, measure.sample, measure.bandwidth),
 )
 for _group in (simulate, benchmark, baseline):
     app.add_typer(_group)

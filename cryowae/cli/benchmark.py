@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryowae.cli.commands import FOLDER, group
+from cryowae.cli.commands import FOLDER, Folder, group
 from cryowae.cli.terminal import print_results, progress
 from cryowae.config.options import TiltOptions
 from cryowae.errors import ConfigError
@@ -64,7 +64,7 @@ def run(
 def score(
     ground_truth: Path,
     volumes: Annotated[list[str], typer.Argument(metavar="NAME=VOLUME...")],
-    output: Annotated[Path, FOLDER],
+    output: Folder,
     measured: TiltOptions,
     crop: Annotated[int, typer.Option(min=0)] = 12,
     voxel_size: float | None = None,
@@ -108,12 +108,7 @@ def score(
     print_results(result.text, *result.files)
 
 
-def speed(
-    size: Annotated[list[str] | None, typer.Option(metavar="Z,Y,X")] = None,
-    model: str = "default",
-    fast: bool = False,
-    device: str = "auto",
-) -> None:
+def speed(size: list[str] | None = None, model: str = "default", fast: bool = False, device: str = "auto") -> None:
     """Time and memory of a restoration, as ratios to a Gaussian filter in the same process.
 
     Parameters

@@ -21,17 +21,25 @@ from cryowae.cli.terminal import ErrorsInOneLine
 from cryowae.config.options import help_of
 
 FOLDER = typer.Option(metavar="FOLDER")
+Folder = Annotated[Path, FOLDER]
 
+_ALWAYS: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 _METAVARS = {Path: "FILE", tuple[float, float]: "LO HI", str: "NAME", int: "N", float: "X"}
 _COMMON: dict[str, dict[str, Any]] = {
     "alignment": {"param_decls": ("--align",), "metavar": "ALIGN"},
     "assignments": {"param_decls": ("--set",), "metavar": "NAME=VALUE"},
     "bin": {"min": 1},
+    "data": {"metavar": "FOLDER", "help": "Folder of the images; by default CRYOWAE_MNIST or CRYOWAE_CELEBA."},
     "device": {"metavar": "auto|cpu|cuda|mps", "help": "Where to compute."},
+    "epochs": {"min": 1, "help": "Length of the training."},
+    "fid_weights": {"metavar": "FILE|download", "help": "Compute the FID: Inception as TorchScript, or downloaded."},
+    "images": {"min": 0},
+    "labels": {"min": 0},
     "model": {"help": "Weights by name, or a .safetensors file."},
     "overlap": {"metavar": "VOXELS", "min": 0},
     "overwrite": {"help": "Overwrite existing files."},
     "seed": {"min": 0},
+    "size": {"metavar": "Z,Y,X"},
     "thickness": {"metavar": "VOXELS", "min": 2},
     "voxel_size": {"metavar": "ANGSTROM", "help": "Angstrom; replaces the value of the header."},
     "window": {"metavar": "VOXELS", "min": 1},
@@ -40,14 +48,7 @@ _COMMON: dict[str, dict[str, Any]] = {
 
 def group(name: str, text: str, *commands: Callable[..., None]) -> typer.Typer:
     """Functions as commands under one name; their errors take one line."""
-    made = typer.Typer(
-        name=name,
-        cls=ErrorsInOneLine,
-        help=text,
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
+    made = typer.Typer(name=name, cls=ErrorsInOneLine, help=text, **_ALWAYS)
     for command in commands:
         made.command()(described(command))
     return made

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cryowae.cli.commands import FOLDER, described, group
+from cryowae.cli.commands import Folder, described, group
 from cryowae.cli.process import reconstruct
 from cryowae.cli.terminal import print_results, progress
 from cryowae.config import load_scene
@@ -181,7 +181,7 @@ def tilts(
 
 def scene(
     config: str,
-    output: Annotated[Path, FOLDER],
+    output: Folder,
     assignments: list[str] | None = None,
     seed: int | None = None,
     overwrite: bool = False,

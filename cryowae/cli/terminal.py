@@ -50,7 +50,8 @@ def print_results(*rows: object, notes: Iterable[str] = (), width: int = 11) -> 
     Parameters
     ----------
     rows
-        Texts and paths are printed as they are, pairs as a name with its value. A row or a value of None is left out.
+        Texts and paths are printed as they are, pairs as a name with its value: a float with five digits. A row or a
+        value of None is left out.
     notes
         What the user should know, one line each.
     width
@@ -61,6 +62,7 @@ def print_results(*rows: object, notes: Iterable[str] = (), width: int = 11) -> 
     for row in rows:
         name, value = row if isinstance(row, tuple) else ("", row)
         if value is not None:
+            value = f"{value:.5g}" if isinstance(value, float) else value
             typer.echo(f"{name:<{width}} {value}" if name else str(value))
 
 

@@ -24,13 +24,13 @@ def train(
     config
         A YAML file, or the name of a shipped one.
     output
-        Where the run goes, by default runs/NAME.
+        Folder of the run, by default runs/NAME.
     assignments
         Change one value, e.g. data.batch=8.
     resume
         Go on with the run in the folder.
     overwrite
-        Lose the run in the folder.
+        Overwrite the run in the folder.
     """
     from cryowae.config import load_config
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryowae.cli.commands import FOLDER
-from cryowae.cli.terminal import print_results, progress
+from cryowae.cli.terminal import progress
 from cryowae.config.baseline import ModelName, Preset
 from cryowae.io.outputs import check_output, make_folder
 
@@ -41,8 +41,8 @@ class ImagesOptions:
         Where to compute.
     """
 
-    data: Annotated[Path | None, FOLDER] = None
-    images: Annotated[int, typer.Option(min=0)] = 0
+    data: Path | None = None
+    images: int = 0
     seed: Seed = 0
     device: str = "auto"
 
@@ -71,7 +71,7 @@ class TrainingOptions(ImagesOptions):
 
     model: ModelName
     preset: Preset = "fixed"
-    epochs: Annotated[int | None, typer.Option(min=1)] = None
+    epochs: int | None = None
     assignments: list[str] | None = None
     output: Annotated[Path | None, FOLDER] = None
     resume: bool = False
@@ -85,7 +85,7 @@ class JudgeOptions:
     Attributes
     ----------
     lenet
-        Weights from `baseline lenet`.
+        Weights that `cryowae baseline lenet` wrote.
     fid_weights
         Compute the FID: Inception as TorchScript, or downloaded.
     fid_images
@@ -93,7 +93,7 @@ class JudgeOptions:
     """
 
     lenet: Path = LENET
-    fid_weights: Annotated[str | None, typer.Option(metavar="FILE|download")] = None
+    fid_weights: str | None = None
     fid_images: Annotated[int | None, typer.Option(min=2)] = None
 
     @contextmanager
@@ -123,10 +123,9 @@ class JudgeOptions:
             if digits and (warning := accuracy_warning(extractors[0].accuracy)):
                 shown.say(warning)
             final = [InceptionFeatures(self.fid_weights, given.device, shown, FEATURES)] if self.fid_weights else []
-            found = (
-                read_mnist(given.data) if digits else read_celeba(given.data, given.images or 100_000, progress=shown)
-            )
-            test = read_mnist(given.data, "t10k") if labels else None
+            folder, most = given.data, given.images or 100_000
+            found = read_mnist(folder) if digits else read_celeba(folder, most, progress=shown)
+            test = read_mnist(folder, "t10k") if labels else None
             judge = Evaluation(*found.halves(given.images), test, extractors, final, given.seed, self.fid_images)
             yield judge.on(given.device), shown
 
@@ -136,9 +135,3 @@ def new_file(path: Path, overwrite: bool) -> Path:
     make_folder(path.parent)
     check_output(path, overwrite=overwrite)
     return path
-
-
-def say_figures(figures: Mapping[str, object]) -> None:
-    """Print figures, one in a line."""
-    rows = ((name, f"{value:.5g}" if isinstance(value, float) else value) for name, value in figures.items())
-    print_results(*rows, width=24)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryowae.cli.baseline.arguments import (
-    LENET,
-    RUNS,
-    ImagesOptions,
-    JudgeOptions,
-    TrainingOptions,
-    new_file,
-    say_figures,
-)
-from cryowae.cli.commands import FOLDER
+from cryowae.cli.baseline.arguments import LENET, RUNS, ImagesOptions, JudgeOptions, TrainingOptions, new_file
+from cryowae.cli.commands import Folder
 from cryowae.cli.terminal import print_results, progress
 from cryowae.errors import ConfigError
 from cryowae.io.outputs import make_folder
@@ -27,7 +18,7 @@ if TYPE_CHECKING:
     from cryowae.config import BaselineConfig
 
 
-def mnist(options: TrainingOptions, judges: JudgeOptions, labels: Annotated[int, typer.Option(min=0)] = 0) -> None:
+def mnist(options: TrainingOptions, judges: JudgeOptions, labels: int = 0) -> None:
     """Train a model on MNIST, and measure it every 10 epochs and at the end.
 
     Parameters
@@ -35,19 +26,11 @@ def mnist(options: TrainingOptions, judges: JudgeOptions, labels: Annotated[int,
     labels
         Number of training digits whose class an aae knows.
     """
-    _train("mnist", options, judges, [f"labels={labels}"])
+    _train("mnist", options, judges, f"labels={labels}")
 
 
-def celeba(
-    options: TrainingOptions, fid_weights: Annotated[str | None, typer.Option(metavar="FILE|download")] = None
-) -> None:
-    """Train a model on the first 100 000 faces of CelebA, or on a folder with the same layout.
-
-    Parameters
-    ----------
-    fid_weights
-        Compute the FID: Inception as TorchScript, or downloaded.
-    """
+def celeba(options: TrainingOptions, fid_weights: str | None = None) -> None:
+    """Train a model on the first 100 000 faces of CelebA, or on a folder with the same layout."""
     _train("celeba", options, JudgeOptions(fid_weights=fid_weights))
 
 
@@ -56,9 +39,9 @@ def sweep(
     judges: JudgeOptions,
     models: Annotated[list[str] | None, typer.Option("--model")] = None,
     weights: Annotated[list[float] | None, typer.Option("--weight", min=1e-9)] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    epochs: int = 10,
     assignments: list[str] | None = None,
-    output: Annotated[Path, FOLDER] = RUNS / "sweep",
+    output: Folder = RUNS / "sweep",
 ) -> None:
     """Sweep lambda on MNIST: reconstruction, match and samples over the weight of the match, as one picture.
 
@@ -84,7 +67,7 @@ def sweep(
             f"got --model {' '.join(sorted(unknown))}, expected models with a match: vae, wae-mmd, wae-gan, aae"
         )
     configs = [
-        _config("mnist", model, "fixed", epochs, images, [*(assignments or []), f"weight={weight}"])
+        _config("mnist", model, "fixed", images, f"epochs={epochs}", *(assignments or []), f"weight={weight}")
         for model in models
         for weight in sorted(set(weights or (1, 10, 100, 1000, 10_000, 100_000)))
     ]
@@ -94,18 +77,11 @@ def sweep(
     print_results(write_table(collect(folders), output / "sweep"), draw_weights(folders, output / "sweep.png"))
 
 
-def lenet(
-    images: ImagesOptions,
-    epochs: Annotated[int, typer.Option(min=1)] = 6,
-    output: Path = LENET,
-    overwrite: bool = False,
-) -> None:
+def lenet(images: ImagesOptions, epochs: int = 6, output: Path = LENET, overwrite: bool = False) -> None:
     """Train the LeNet-5 whose features compare digits, on the digits that are not held out.
 
     Parameters
     ----------
-    epochs
-        Length of the training.
     output
         File for the weights.
     """
@@ -130,7 +106,7 @@ def restore(
     steps: Annotated[int, typer.Option(min=1)] = 2000,
     snr: Annotated[float, typer.Option(min=0.001)] = 0.5,
     tilt_range: tuple[float, float] = (-60.0, 60.0),
-    output: Annotated[Path, FOLDER] = RUNS / "restore",
+    output: Folder = RUNS / "restore",
     overwrite: bool = False,
 ) -> None:
     """Restore digits with noise and a missing wedge, with the network and the objective of the 3-D model.
@@ -160,40 +136,30 @@ def restore(
     wedged = Wedged(*require_tilt_range(*tilt_range), snr)
     scores = new_file(output / "scores.csv", overwrite)
     sets = read_mnist(images.data).halves(images.images)
+    how: dict[str, Any] = {"seed": images.seed, "device": images.device}
     with progress() as shown:
-        found = restore_digits(
-            *(*sets, output),
-            kinds=kinds,
-            wedged=wedged,
-            steps=steps,
-            seed=images.seed,
-            device=images.device,
-            progress=shown,
-        )
+        found = restore_digits(*sets, output, kinds=kinds, wedged=wedged, steps=steps, progress=shown, **how)
     figures = ((m, "".join(f"  {name} {value:.3f}" for name, value in v.items())) for m, v in found.scores.items())
     print_results(*figures, scores, draw_restored(found, output / "restored.png"))
 
 
-def _config(
-    data: str, model: str, preset: str, epochs: int | None, images: ImagesOptions, overrides: list[str]
-) -> BaselineConfig:
+def _config(data: str, model: str, preset: str, images: ImagesOptions, *overrides: str) -> BaselineConfig:
     from cryowae.config import baseline_config
 
-    given = [f"seed={images.seed}", f"images={images.images}", *([f"epochs={epochs}"] if epochs else [])]
-    return baseline_config(data, model, preset, [*given, *overrides])
+    return baseline_config(data, model, preset, [f"seed={images.seed}", f"images={images.images}", *overrides])
 
 
-def _train(data: str, options: TrainingOptions, judges: JudgeOptions, more: Sequence[str] = ()) -> None:
+def _train(data: str, options: TrainingOptions, judges: JudgeOptions, *more: str) -> None:
     from cryowae.baselines.experiment import run_baseline
     from cryowae.baselines.run import check_run
 
-    overrides = [*more, *(options.assignments or [])]
-    config = _config(data, options.model, options.preset, options.epochs, options, overrides)
+    epochs = [f"epochs={options.epochs}"] if options.epochs else []
+    config = _config(data, options.model, options.preset, options, *epochs, *more, *(options.assignments or []))
     labels = f"-{config.labels}" if config.labels else ""
     folder = options.output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"
     how = {"resume": options.resume, "overwrite": options.overwrite}
     check_run(folder, **how)  # before images are read, which takes minutes
     chosen = replace(options, images=config.images, seed=config.seed)
     with judges.open(config.data, chosen, config.labels) as (judge, shown):
-        say_figures(run_baseline(config, judge, folder, device=options.device, progress=shown, **how))
-    print_results(folder)
+        figures = run_baseline(config, judge, folder, device=options.device, progress=shown, **how)
+    print_results(*figures.items(), folder, width=24)

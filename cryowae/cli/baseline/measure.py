@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cryowae.cli.baseline.arguments import RUNS, ImagesOptions, JudgeOptions, Seed, new_file, say_figures
-from cryowae.cli.commands import FOLDER
+from cryowae.cli.baseline.arguments import RUNS, ImagesOptions, JudgeOptions, Seed, new_file
+from cryowae.cli.commands import Folder
 from cryowae.cli.terminal import print_results, progress
 from cryowae.errors import OutputError
 from cryowae.io.outputs import check_output
@@ -17,7 +17,7 @@ from cryowae.io.outputs import check_output
 def evaluate(
     run: Path,
     judges: JudgeOptions,
-    data: Annotated[Path | None, FOLDER] = None,
+    data: Path | None = None,
     output: Path | None = None,
     overwrite: bool = False,
     device: str = "auto",
@@ -28,8 +28,6 @@ def evaluate(
     ----------
     run
         Folder of a run, or its weights.
-    data
-        Folder of the images; by default CRYOWAE_MNIST or CRYOWAE_CELEBA.
     output
         CSV file; by default evaluation.csv in the run.
     """
@@ -46,15 +44,14 @@ def evaluate(
     table = output or _folder(run) / "evaluation.csv"
     epoch = step // max(len(judge.train) // config.batch, 1)
     Rows(table, keep=None if output else step).write(step, {"epoch": epoch, **figures})
-    say_figures(figures)
-    print_results(table)
+    print_results(*figures.items(), table, width=24)
 
 
 def references(
     judges: JudgeOptions,
     images: ImagesOptions,
     codes: Annotated[list[int] | None, typer.Option("--code", min=1, max=1024)] = None,
-    output: Annotated[Path, FOLDER] = RUNS / "references",
+    output: Folder = RUNS / "references",
     overwrite: bool = False,
 ) -> None:
     """Measure what MNIST models are compared with: principal components, a Gaussian over them, training digits.
@@ -75,9 +72,7 @@ def references(
 
 
 def table(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNS...")],
-    output: Annotated[Path, typer.Option(metavar="NAME")] = RUNS / "table",
-    overwrite: bool = False,
+    runs: list[Path], output: Annotated[Path, typer.Option(metavar="NAME")] = RUNS / "table", overwrite: bool = False
 ) -> None:
     """Compare runs: all figures as CSV, means and standard deviations over seeds as Markdown.
 
@@ -120,7 +115,7 @@ def sample(
 
 
 def bandwidth(
-    output: Annotated[Path, FOLDER] = RUNS / "bandwidth",
+    output: Folder = RUNS / "bandwidth",
     code: Annotated[int, typer.Option(min=2)] = 8,
     batch: Annotated[int, typer.Option(min=2)] = 64,
     draws: Annotated[int, typer.Option(min=20)] = 200,
