@@ -158,7 +158,7 @@ def _train(data: str, options: TrainingOptions, judges: JudgeOptions, *more: str
     labels = f"-{config.labels}" if config.labels else ""
     folder = options.output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"
     how = {"resume": options.resume, "overwrite": options.overwrite}
-    check_run(folder, **how)  # before images are read, which takes minutes
+    check_run(folder, options.resume, options.overwrite)  # before images are read, which takes minutes
     chosen = replace(options, images=config.images, seed=config.seed)
     with judges.open(config.data, chosen, config.labels) as (judge, shown):
         figures = run_baseline(config, judge, folder, device=options.device, progress=shown, **how)
