@@ -8,12 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cryowae.config.options import ReconstructOptions
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.fourier.grids import axis_slabs
@@ -68,17 +70,11 @@ def reconstruct_series(
     series_path: str | Path,
     tilts_path: str | Path | None,
     output: str | Path | None = None,
+    options: ReconstructOptions | None = None,
     *,
-    alignment: str | Path | None = None,
-    thickness: int | None = None,
-    bin: int = 1,
     config: ReconstructionConfig | None = None,
-    halves: bool = False,
-    flip_tilt: bool = False,
-    voxel_size: float | None = None,
-    device: str = "auto",
-    overwrite: bool = False,
     progress: Progress = SILENT,
+    **changes: Any,
 ) -> ReconstructResult:
     """Reconstruct a tilt series by weighted back-projection.
 
@@ -95,26 +91,14 @@ def reconstruct_series(
     output
         The tomogram; `NAME_rec.mrc` beside the series by default. Halves are written to `NAME_EVN.mrc` and
         `NAME_ODD.mrc`, the angles to `NAME.tlt`.
-    alignment
-        `.xf`, `.aln` or Warp's XML; None for images that are aligned.
-    thickness
-        Voxels of the result along z, `THICKNESS` by default.
-    bin
-        Raw pixels along the edge of a voxel.
+    options
+        Alignment, size, halves, device and the like.
     config
         The filter.
-    halves
-        Reconstruct the even and the odd tilts too.
-    flip_tilt
-        Negate the angles.
-    voxel_size
-        Of the raw pixels in angstrom, instead of that in the header.
-    device
-        Where to back-project: `auto`, or the name of a device.
-    overwrite
-        Overwrite existing files.
     progress
         Informed of the images and of the blocks of columns.
+    changes
+        Fields of `options` as keywords, such as `bin=4`; they take precedence.
 
     Raises
     ------
@@ -122,40 +106,41 @@ def reconstruct_series(
         If the files cannot be read, do not belong together, or cannot be written.
     """
     started = time.monotonic()
-    place = pick_device(device).replace("mps", "cpu")  # MPS has no sparse matrices
+    how = replace(options or ReconstructOptions(), **changes)
+    place = pick_device(how.device).replace("mps", "cpu")  # MPS has no sparse matrices
     config = config or ReconstructionConfig()
     if config.ctf != "none":
         raise ConfigError("got ctf: phase-flip for a series from a file, whose defocus is not known; expected none")
-    stack = read_mrc(series_path, voxel_size=voxel_size)
+    stack = read_mrc(series_path, voxel_size=how.voxel_size)
     tilts = None if tilts_path is None else read_tilts(tilts_path)
-    geometry = _geometry(stack, tilts, alignment, flip_tilt)
+    geometry = _geometry(stack, tilts, how.alignment, how.flip_tilt)
     angles = tuple(np.asarray(geometry.tilts, np.float64).tolist())
     y, x = stack.data.shape[1:]
-    shape = aligned_shape((y, x), geometry.matrix, bin)
+    shape = aligned_shape((y, x), geometry.matrix, how.bin)
     if min(shape) < _SMALLEST:
-        smaller = f"which --bin {bin} makes smaller than {_SMALLEST}; expected a smaller --bin"
+        smaller = f"which --bin {how.bin} makes smaller than {_SMALLEST}; expected a smaller --bin"
         raise TomogramError(f"{stack.path} has images of {x} x {y} pixels, {smaller}")
-    size = stack.voxel_size * bin
-    volume = (max(_SMALLEST, round(THICKNESS / size)) if thickness is None else thickness, *shape)
+    size = stack.voxel_size * how.bin
+    volume = (max(_SMALLEST, round(THICKNESS / size)) if how.thickness is None else how.thickness, *shape)
     path = stack.path.with_name(f"{stem_of(stack.path)}_rec.mrc") if output is None else Path(output)
     require_name(path)
-    halved = tuple(path.with_name(f"{stem_of(path)}_{name}.mrc") for name in ("EVN", "ODD") if halves)
-    inputs = [source for source in (stack.path, tilts_path, alignment) if source is not None]
+    halved = tuple(path.with_name(f"{stem_of(path)}_{name}.mrc") for name in ("EVN", "ODD") if how.halves)
+    inputs = [source for source in (stack.path, tilts_path, how.alignment) if source is not None]
     for one in (path, *halved):
-        check_output(one, overwrite=overwrite, inputs=inputs)
+        check_output(one, overwrite=how.overwrite, inputs=inputs)
     beside = path.with_suffix(".tlt")
     own = beside.exists() and tilts is not None and beside.samefile(tilts.source)  # the user's own file stays
     if own and tilts is not None and not _agree(angles, tilts.angles):
         raise OutputError(f"{beside}, the input, would be replaced by other angles; give another --output")
     if not own:
-        check_output(beside, overwrite=overwrite)
+        check_output(beside, overwrite=how.overwrite)
 
-    images = _align(stack, geometry, shape, bin, progress)
+    images = _align(stack, geometry, shape, how.bin, progress)
     label = f"weighted back-projection, {len(angles)} tilts {angles[0]:.1f}..{angles[-1]:.1f}, {config.filter}"
     with ExitStack() as files:
         targets = []
         for one, part in zip((path, *halved), (slice(None), slice(0, None, 2), slice(1, None, 2)), strict=False):
-            writer = MrcWriter(one, volume, voxel_size=size, overwrite=overwrite, label=label)
+            writer = MrcWriter(one, volume, voxel_size=size, overwrite=how.overwrite, label=label)
             targets.append((files.enter_context(writer).data, images[part], angles[part]))
         _fill(targets, config, place, progress)
     if not own:

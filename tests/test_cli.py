@@ -14,6 +14,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import cryowae
@@ -138,6 +139,30 @@ def test_version_and_help_do_not_import_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["cryowae", __version__, "0", "False"]
+
+
+def commands(command, *names):
+    """Every command with its names."""
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands(one, *names, name)
+    if not hasattr(command, "commands"):
+        yield " ".join(names), command
+
+
+def test_every_argument_and_option_says_what_it_is():
+    found = dict(commands(typer.main.get_command(app)))
+    assert len(found) > 20
+    for name, command in found.items():
+        assert command.help and "----" not in command.help, name
+        assert [p.name for p in command.params if not p.help] == [], name
+
+
+def test_the_text_of_an_option_is_the_closest_one():
+    helps = {name: {p.name: p.help for p in one.params} for name, one in commands(typer.main.get_command(app))}
+    assert helps["simulate wedge"]["tilts"] == "Tilt angles; each keeps a thin slab."  # of the command
+    assert "searched for beside the volume" in helps["info"]["tilts"]  # of the dataclass
+    assert helps["simulate wedge"]["axes"] == helps["restore"]["axes"]  # of the base of the dataclass
+    assert helps["train"]["overwrite"] != helps["simulate scene"]["overwrite"] == "Overwrite existing files."
 
 
 def test_usage_errors_exit_with_2(tmp_path):

@@ -15,17 +15,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cryowae._napari.contributions import get_reader, read_volumes, sample_scene, write_volume
-from cryowae._napari.derived_layers import delete_with, is_temporary, place_of, temporary_folder
+from cryowae._napari.derived_layers import delete_with, is_temporary, look_of, sample_scene, temporary_folder
 from cryowae._napari.layers import (
     TOMOGRAM,
+    get_reader,
     layer_data,
     open_for_viewing,
     percentile_limits,
+    read_volumes,
     require_volume,
     tomogram_from,
     volumes_of,
     voxel_size_of,
+    write_volume,
 )
 from cryowae._napari.viewing import camera_of, grid_of, show_files, show_scale_bar
 from cryowae.cli import app
@@ -72,7 +74,7 @@ def test_manifest_is_valid_and_its_names_exist():
 
 def test_importing_the_plugin_brings_neither_qt_nor_napari():
     code = (
-        "import sys, cryowae._napari.contributions, cryowae._napari.viewing, cryowae.cli; "
+        "import sys, cryowae._napari.derived_layers, cryowae._napari.viewing, cryowae.cli; "
         "sys.exit(any(m.split('.')[0] in ('qtpy', 'PyQt6', 'PySide6', 'napari') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -243,7 +245,7 @@ def test_derived_layers_lie_where_their_layer_lies():
     for options in ({}, turned):
         layer = napari.layers.Image(np.zeros(SHAPE), scale=(1,) * 3, units=("nm",) * 3, translate=(5, -6, 7), **options)
         for start in ((0, 0, 0), (2, 3, 4)):
-            part = napari.layers.Image(np.zeros((4, 4, 4)), **place_of(layer, start))
+            part = napari.layers.Image(np.zeros((4, 4, 4)), **look_of(layer, start))
             assert part.units == layer.units and np.allclose(part.data_to_world((0, 0, 0)), layer.data_to_world(start))
             assert np.allclose(part.data_to_world((1, 2, 3)), layer.data_to_world(np.add(start, (1, 2, 3))))
 

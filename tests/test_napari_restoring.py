@@ -13,12 +13,12 @@ from cryowae._napari.derived_layers import (
     RESTORED_FROM,
     cut_layer,
     is_temporary,
+    item_from,
     preview_layer,
     restore_layer,
 )
-from cryowae._napari.jobs import Cancelled, Watch
-from cryowae._napari.layers import TOMOGRAM, item_from, layer_data, open_for_viewing
-from cryowae._napari.messages import in_window_words
+from cryowae._napari.jobs import Cancelled, Watch, in_window_words
+from cryowae._napari.layers import TOMOGRAM, layer_data, open_for_viewing
 from cryowae._napari.viewing import region_in_view
 from cryowae._napari.volume_widget import parse_tilt_range
 from cryowae.config.options import ItemOptions, RestoreOptions

@@ -9,13 +9,14 @@ import numpy as np
 from magicgui.widgets import RadioButtons
 from numpy.typing import NDArray
 
-from cryowae._napari.comparing import ComparedLayers, Picture, draw, guess_compared, require_known, shared_limits
+from cryowae._napari.comparing import ComparedLayers, Picture, draw, guess_compared, require_known, share_greys
 from cryowae._napari.derived_layers import inferred_layer
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData
 from cryowae._napari.viewing import camera_of, name_layers, side_by_side, stacked
 from cryowae._napari.volume_widget import VolumeWidget
 
+_ROLES = ("before", "after", "truth")
 _PLANES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
 _PAUSE = 300  # milliseconds without a change before the picture is drawn again
 
@@ -34,9 +35,7 @@ class CompareWidget(VolumeWidget):
 
         super().__init__(napari_viewer)
         self._guessed, self._filled = ComparedLayers(), ""
-        self.before, self.after, self.truth = (
-            self.choice(role, nullable=True) for role in ("before", "after", "truth")
-        )
+        self.before, self.after, self.truth = (self.choice(role, nullable=True) for role in _ROLES)
         self.plane = RadioButtons(label="plane", choices=list(_PLANES), orientation="horizontal")
         self.beside = self.button("Side by side", self.show_beside, "All in one row; zoom, position and slice linked.")
         self.flip = self.button("Flip (B)", self.flip_layers, "One in place of the other; press B again and again.")
@@ -96,9 +95,7 @@ class CompareWidget(VolumeWidget):
 
     def match_greys(self) -> None:
         """Give all layers the same grey limits."""
-        limits = shared_limits(self.compared)
-        for layer in self.compared.layers():
-            layer.contrast_limits = limits
+        share_greys(self.compared)
 
     def show_inferred(self) -> None:
         """Make a layer of what was inferred, and show it beside the result."""
@@ -125,16 +122,10 @@ class CompareWidget(VolumeWidget):
         if self.drawing.busy:
             self._draw_later()
             return
-        ask = partial(
-            draw,
-            self.compared.require_two(),
-            self.picture.value,
-            point=self._viewer.dims.point,
-            tilts=self.tilts(),
-            width=self.canvas.width,
-            upward=str(camera_of(self._viewer).orientation2d[0]) == "up",
-        )
+        compared, point, tilts = self.compared.require_two(), self._viewer.dims.point, self.tilts()
+        look = {"width": self.canvas.label.width(), "upward": str(camera_of(self._viewer).orientation2d[0]) == "up"}
         self.report.value = ""
+        ask = partial(draw, compared, self.picture.value, point=point, tilts=tilts, **look)
         self.drawing.start(ask, self.canvas.show, self._show_error)
 
     def _show_error(self, words: str) -> None:
@@ -176,11 +167,6 @@ class PictureLabel:
         self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.label.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
 
-    @property
-    def width(self) -> int:
-        """Pixels that are free."""
-        return int(self.label.width())
-
     def show(self, values: NDArray[np.uint8]) -> None:
         """Show a picture, made smaller if necessary."""
         from qtpy.QtCore import Qt
@@ -190,8 +176,8 @@ class PictureLabel:
         rows, columns, _ = values.shape
         image = QImage(self.values.data, columns, rows, 4 * columns, QImage.Format.Format_RGBA8888)
         pixmap = QPixmap.fromImage(image)
-        if columns > self.width:
-            pixmap = pixmap.scaledToWidth(self.width, Qt.TransformationMode.SmoothTransformation)
+        if columns > self.label.width():
+            pixmap = pixmap.scaledToWidth(self.label.width(), Qt.TransformationMode.SmoothTransformation)
         self.label.setPixmap(pixmap)
         self.label.setFixedHeight(pixmap.height())
 

@@ -47,11 +47,8 @@ class ComparedLayers:
 
     def tilt_range(self) -> tuple[float, float] | None:
         """The tilt range that one of the layers knows; the layer that was restored or cut is asked first."""
-        for layer in (self.after, self.before):
-            opened = None if layer is None else tomogram_of(layer.metadata)
-            if opened is not None and opened.wedge is not None:
-                return opened.wedge.tilt_min, opened.wedge.tilt_max
-        return None
+        opened = [one for one in map(tomogram_of, (self.after, self.before)) if one is not None]
+        return next(((one.wedge.tilt_min, one.wedge.tilt_max) for one in opened if one.wedge is not None), None)
 
     def volumes(self) -> dict[str, NDArray[Any]]:
         """The arrays by their roles; raises `CryowaeError` unless they are at least two, of one shape."""
@@ -68,8 +65,7 @@ class ComparedLayers:
 def guess_compared(layers: Sequence[Any]) -> ComparedLayers:
     """Which layer was restored or cut from which, by metadata and by the names of files; the newest first."""
     by_name = {layer.name: layer for layer in layers}
-    opened = [(tomogram_of(layer.metadata), layer) for layer in layers]
-    by_path: dict[Any, Any] = {found.path: layer for found, layer in opened if found is not None}
+    by_path: dict[Any, Any] = {found.path: layer for layer in layers if (found := tomogram_of(layer)) is not None}
     for layer in reversed(layers):
         source = by_name.get(layer.metadata.get(RESTORED_FROM))
         if source is not None and source.data.shape == layer.data.shape:  # not the preview of a region
@@ -144,12 +140,14 @@ def draw(
     return as_array(figure)
 
 
-def shared_limits(compared: ComparedLayers) -> tuple[float, float]:
-    """Grey limits in which both the noise of the input and the detail of its restoration are seen."""
+def share_greys(compared: ComparedLayers) -> None:
+    """Give all layers the same grey limits, in which the noise of the input and the detail of the result are seen."""
     from cryowae.report.slices import central_slices, comparison_greys
 
     volumes = compared.volumes()
-    return comparison_greys(central_slices(volumes["before"]), central_slices(volumes["after"]))[0]
+    limits, _ = comparison_greys(central_slices(volumes["before"]), central_slices(volumes["after"]))
+    for layer in compared.layers():
+        layer.contrast_limits = limits
 
 
 def require_known(tilts: tuple[float, float] | None) -> tuple[float, float]:
@@ -161,7 +159,7 @@ def require_known(tilts: tuple[float, float] | None) -> tuple[float, float]:
 
 def _halves(compared: ComparedLayers) -> tuple[NDArray[Any], NDArray[Any]]:
     for layer in (compared.before, compared.after):
-        opened = tomogram_of(layer.metadata)
+        opened = tomogram_of(layer)
         pair = None if opened is None else find_halves(opened.path)
         if opened is not None and pair is not None:
             first, second = (read_mrc(path, voxel_size=opened.voxel_size).data for path in (pair.half1, pair.half2))
@@ -175,5 +173,5 @@ def _halves(compared: ComparedLayers) -> tuple[NDArray[Any], NDArray[Any]]:
 def _truth_of(layer: Any, by_name: dict[str, Any], by_path: dict[Any, Any]) -> Any:
     if (whole := by_name.get(layer.metadata.get(CUT_FROM))) is not None:
         return whole
-    opened = tomogram_of(layer.metadata)
+    opened = tomogram_of(layer)
     return None if opened is None else by_path.get(find_versions(opened.path).truth)

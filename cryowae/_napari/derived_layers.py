@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from cryowae._napari.layers import AXES, LayerData, layer_data, open_for_viewing, percentile_limits, tomogram_from
-from cryowae.config.options import RestoreOptions
+from cryowae._napari.layers import AXES, LayerData, layer_data, open_for_viewing, tomogram_from, tomogram_of
+from cryowae.config.options import ItemOptions, RestoreOptions
+from cryowae.errors import TomogramError
 from cryowae.io.mrc import stem_of
 from cryowae.progress import Progress
 from cryowae.restore.tomograms import RestoreResult
@@ -74,14 +75,9 @@ def preview_layer(
 
     options = replace(options, fast=True)
     restored = restore_region(make_item(), region, model=model, options=options, progress=progress)
-    look = {
-        "name": preview_name(layer.name),
-        "axis_labels": AXES,
-        "metadata": {RESTORED_FROM: layer.name},
-        **look_of(layer),
-        **place_of(layer, tuple(part.start for part in region)),
-    }
-    return restored, look, "image"
+    look = look_of(layer, tuple(part.start for part in region))
+    own = {"name": preview_name(layer.name), "axis_labels": AXES, "metadata": {RESTORED_FROM: layer.name}}
+    return restored, {**look, **own}, "image"
 
 
 def preview_name(name: str) -> str:
@@ -107,25 +103,66 @@ def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float |
     output = temporary_folder() / f"{stem_of(whole.path)}_wedge.mrc"
     simulate_wedge(whole, output, wedge=wedge_of(whole, soft=soft), noise=noise, progress=progress)
     cut = _mapped(output, replace(whole, tilt_source="as it was cut"))
-    changes = {"contrast_limits": percentile_limits(cut.data)} if noise else {}
+    changes = {"contrast_limits": layer_data(cut)[1]["contrast_limits"]} if noise else {}
     return _layer_like(layer, cut, f"{layer.name}, {tilts[0]:+g} to {tilts[1]:+g}°", CUT_FROM, **changes)
 
 
-def look_of(layer: Any) -> dict[str, Any]:
-    """How a layer looks, for another layer of similar values."""
-    return {
-        "contrast_limits": tuple(layer.contrast_limits),
-        "colormap": layer.colormap.name,
-        "gamma": layer.gamma,
-        "rendering": str(layer.rendering),
-    }
+def item_from(layer: Any, other: Any = None, given: ItemOptions | None = None, output: Path | None = None) -> Item:
+    """The work that a user asks for: a layer with its tilts, its contrast and its other half.
+
+    Parameters
+    ----------
+    layer
+        The tomogram, or its first half.
+    other
+        The layer of the other half: the mean of both is restored.
+    given
+        Tilts and contrast from the fields of a widget. Without a tilt file or a tilt range: the tilts that the layer
+        knows, else those beside its file.
+    output
+        The file to write.
+
+    Raises
+    ------
+    TomogramError
+        If a layer is not one volume of cubic voxels and finite values, or the halves differ in the order of their axes.
+    TiltError
+        If the tilts cannot be used.
+    """
+    given = given or ItemOptions()
+    halves: dict[str, Any] = {}
+    tomogram = tomogram_from(layer)
+    if other is not None:
+        second = tomogram_from(other)
+        if second.axes != tomogram.axes:
+            raise TomogramError(
+                f"the halves have their axes in different orders ({tomogram.axes} and {second.axes}); expected one "
+                "order: open both anew with the same axes"
+            )
+        halves = {"open_halves": (tomogram.data, second.data), "half1": tomogram.path, "half2": second.path}
+    has_file = tomogram_of(layer) is not None
+    if given.tilts or given.tilt_range or (tomogram.wedge is None and has_file):
+        tomogram = with_tilts(tomogram, tilts=given.tilts, tilt_range=given.tilt_range)
+    if given.flip_tilt:
+        tomogram = tomogram.negated()
+    return Item(tomogram, output, contrast=given.contrast, **halves)
 
 
-def place_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:
-    """Where a layer is, in its own units, for another layer on its grid that begins at the voxel `start`."""
+def look_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:
+    """How a layer looks and where it is, in its own units, for a layer on its grid that begins at the voxel `start`."""
+    look = {name: getattr(layer, name) for name in ("contrast_limits", "colormap", "gamma", "rendering")}
     place = {name: getattr(layer, name) for name in ("scale", "units", "rotate", "shear", "affine")}
     moved = np.subtract(layer.data_to_world(start), layer.data_to_world((0, 0, 0)))
-    return {**place, "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved)}
+    return {**look, **place, "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved)}
+
+
+def sample_scene() -> list[LayerData]:
+    """The scene of `cryowae demo`: the ground truth, the noisy tomogram with its wedge, and the restored tomogram."""
+    from cryowae.demo import run_demo
+
+    done = run_demo(temporary_folder())
+    paths = {"truth": done.truth, "tomogram": done.tomogram, "restored": done.restored}
+    return [layer_data(open_for_viewing(path), name) for name, path in paths.items()]
 
 
 def temporary_folder() -> Path:
@@ -162,4 +199,4 @@ def _layer_like(layer: Any, tomogram: Tomogram, name: str, origin: str = "", **c
     data, look, kind = layer_data(tomogram, name)
     if origin:
         look["metadata"][origin] = layer.name
-    return data, {**look, **look_of(layer), **place_of(layer), **changes}, kind
+    return data, {**look, **look_of(layer), **changes}, kind

@@ -1,21 +1,59 @@
-"""Jobs in the background: a bar, the remaining time, a button that stops them, and errors as messages."""
+"""Jobs in the background: a bar, the remaining time, a button that stops them; and messages for the window."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
-from threading import Event
 from typing import Any
 
 from magicgui.widgets import Container, Label, ProgressBar, PushButton
 
-from cryowae._napari.messages import in_window_words, notify
 from cryowae.errors import CryowaeError
 from cryowae.progress import Progress
 
 _TICK = 100  # milliseconds between two updates of the bar
 _LONG = 3  # seconds without a step after which the time is shown, as a sign that it still works
+
+
+# What a message advises on the command line, and what the user does in the window instead. The last one: any option.
+_WORDS = (
+    (r"give --tilts FILE or --tilt-range LO HI", "give a tilt file or a tilt range above"),
+    (r"leave out --tilts or --tilt-range", "empty one of them"),
+    (r"--tilt-range LO HI", "the tilt range"),
+    (
+        r"with --half1 and --half2 their mean is restored",
+        "open both, choose one as the tomogram and one as the other half, and their mean is restored",
+    ),
+    (r"give another name, or --overwrite to replace it", "save to another name, or remove it first"),
+    (r"choose another (place )?with --output", "save to another place"),
+    (r"; give --output", ""),
+    (r"give (it with |the size by )?--voxel-size", "give the voxel size above"),
+    (r"--voxel-size", "the voxel size"),
+    (r"give --axes xzy", "open it with “cryowae view --axes xzy”"),
+    (r"name other weights with --model", "choose other weights"),
+    (r"(?<=\s)(?<!view )--([a-z])", r"\1"),
+)
+
+
+def in_window_words(message: object) -> str:
+    """A message on one line, with the names of fields in place of options.
+
+    `expected angstrom per voxel: give it with --voxel-size` gives `expected angstrom per voxel: give the voxel size
+    above`.
+    """
+    text = " ".join(str(message).split())
+    for option, words in _WORDS:
+        text = re.sub(option, words, text)
+    return text
+
+
+def notify(message: object) -> None:
+    """Show an error as a notification of napari."""
+    from napari.utils.notifications import show_error
+
+    show_error(in_window_words(message))
 
 
 class Cancelled(Exception):
@@ -31,6 +69,8 @@ class Watch(Progress):
         Of the current task.
     said
         Messages of the work, one line each.
+    cancelled
+        Whether the user wants it to stop.
 
     Parameters
     ----------
@@ -43,16 +83,11 @@ class Watch(Progress):
         self.task, self.unit, self.done, self.total = "", "", 0, 0
         self.said: list[str] = []
         self._began = time.monotonic()
-        self._stop = Event()
+        self.cancelled = False
 
     def cancel(self) -> None:
         """Stop before the next step: `Cancelled` is raised where the work reports its progress."""
-        self._stop.set()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._stop.is_set() or self.abandoned()
+        self.cancelled = True
 
     def begin(self, task: str, total: int, unit: str) -> None:
         self.task, self.unit, self.done, self.total = task, unit, 0, total
@@ -79,7 +114,7 @@ class Watch(Progress):
         return f"{text}, {left:.0f} s left" if left < 100 else f"{text}, {left / 60:.1f} min left"
 
     def _check(self) -> None:
-        if self.cancelled:
+        if self.cancelled or self.abandoned():
             raise Cancelled
 
 

@@ -1,8 +1,9 @@
-"""Tomograms as napari layers, and layers as tomograms: functions without Qt and without a viewer."""
+"""Files as napari layers, layers as tomograms and as files: functions without Qt and without a viewer."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,14 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
-from cryowae.config.options import ItemOptions
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.header import MrcHeader
-from cryowae.io.mrc import stem_of
-from cryowae.tomogram import Item, Tomogram, open_tomogram
-from cryowae.tomogram.opening import with_tilts
+from cryowae.io.mrc import SUFFIXES, require_name, stem_of, write_mrc
+from cryowae.tomogram import Tomogram, open_tomogram
 from cryowae.tomogram.statistics import require_finite, sample_rows
 
 LayerData = tuple[Any, dict[str, Any], str]
+PathOrPaths = str | Sequence[str]
 
 TOMOGRAM = "cryowae"
 """Key of the opened tomogram in a layer's metadata."""
@@ -98,52 +98,54 @@ def open_for_viewing(path: str | Path, **options: Any) -> Tomogram:
         return replace(opened, notes=(*opened.notes, f"{error}; it is shown as if it were 1 Å"))
 
 
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
+    """The reader of these files if all of them are MRC volumes by their names, else None."""
+    names = [path] if isinstance(path, str) else list(path)
+    return read_volumes if names and all(map(_is_volume, names)) else None
+
+
+def read_volumes(path: PathOrPaths) -> list[LayerData]:
+    """One layer for each file. The files are mapped, not read. Notes about them are shown as warnings."""
+    from napari.utils.notifications import show_warning
+
+    layers = []
+    for name in [path] if isinstance(path, str) else path:
+        tomogram = open_for_viewing(name)
+        layers.append(layer_data(tomogram))
+        for note in tomogram.notes:
+            show_warning(note)
+    return layers
+
+
+def write_volume(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write an image layer as an MRC volume: its values, its scale as the voxel size, and the header of its file.
+
+    Half precision is kept (mode 12); every other type becomes float32 (mode 2). An existing file is overwritten, since
+    napari has asked the user, but only when the new file is complete.
+
+    Raises
+    ------
+    TomogramError
+        If the layer is not one volume of cubic voxels and finite values.
+    OutputError
+        If the file cannot be written.
+    """
+    require_name(Path(path))
+    volume = require_finite_volume(data, str(meta.get("name", "")))
+    opened = (meta.get("metadata") or {}).get(TOMOGRAM)
+    like, axes = (None, "zyx") if opened is None else (opened.header, opened.axes)
+    size, half = voxel_size_of(meta.get("scale", (1.0, 1.0, 1.0)), meta.get("units")), volume.dtype.type is np.float16
+    write_mrc(
+        path, volume, voxel_size=size, like=like, axes=axes, float16=half, overwrite=True, label="saved by napari"
+    )
+    return [path]
+
+
 def volumes_of(viewer: Any) -> list[Any]:
     """The layers of a viewer that may be volumes: images of three axes, none of them colours."""
     from napari.layers import Image
 
     return [layer for layer in viewer.layers if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb]
-
-
-def item_from(layer: Any, other: Any = None, given: ItemOptions | None = None, output: Path | None = None) -> Item:
-    """The work that a user asks for: a layer with its tilts, its contrast and its other half.
-
-    Parameters
-    ----------
-    layer
-        The tomogram, or its first half.
-    other
-        The layer of the other half: the mean of both is restored.
-    given
-        Tilts and contrast from the fields of a widget. Without a tilt file or a tilt range: the tilts that the layer
-        knows, else those beside its file.
-    output
-        The file to write.
-
-    Raises
-    ------
-    TomogramError
-        If a layer is not one volume of cubic voxels and finite values, or the halves differ in the order of their axes.
-    TiltError
-        If the tilts cannot be used.
-    """
-    given = given or ItemOptions()
-    halves: dict[str, Any] = {}
-    tomogram = tomogram_from(layer)
-    if other is not None:
-        second = tomogram_from(other)
-        if second.axes != tomogram.axes:
-            raise TomogramError(
-                f"the halves have their axes in different orders ({tomogram.axes} and {second.axes}); expected one "
-                "order: open both anew with the same axes"
-            )
-        halves = {"open_halves": (tomogram.data, second.data), "half1": tomogram.path, "half2": second.path}
-    has_file = tomogram_of(layer.metadata) is not None
-    if given.tilts or given.tilt_range or (tomogram.wedge is None and has_file):
-        tomogram = with_tilts(tomogram, tilts=given.tilts, tilt_range=given.tilt_range)
-    if given.flip_tilt:
-        tomogram = tomogram.negated()
-    return Item(tomogram, output, contrast=given.contrast, **halves)
 
 
 def tomogram_from(layer: Any) -> Tomogram:
@@ -156,19 +158,18 @@ def tomogram_from(layer: Any) -> Tomogram:
     TomogramError
         If the layer is not one volume of cubic voxels and finite values.
     """
-    size, opened = voxel_size_of(layer.scale, layer.units), tomogram_of(layer.metadata)
-    if opened is not None and opened.data is layer.data:
-        return replace(opened, voxel_size=size, notes=())
-    data = require_finite_volume(layer.data, layer.name)
+    size, opened = voxel_size_of(layer.scale, layer.units), tomogram_of(layer)
+    shown = opened is not None and opened.data is layer.data
+    data = layer.data if shown else require_finite_volume(layer.data, layer.name)
     if opened is not None:
         return replace(opened, data=data, voxel_size=size, notes=())
     name = re.sub(r"[^\w-]+", "_", layer.name) or "layer"
     return Tomogram(data, size, MrcHeader(np.zeros((), HEADER_DTYPE), b"", "<"), Path(name), None)
 
 
-def tomogram_of(metadata: dict[str, Any]) -> Tomogram | None:
-    """The opened tomogram in the metadata of a layer, if there is one."""
-    found = metadata.get(TOMOGRAM)
+def tomogram_of(layer: Any) -> Tomogram | None:
+    """The opened tomogram that a layer shows, if there is one; a layer of None has none."""
+    found = getattr(layer, "metadata", {}).get(TOMOGRAM)
     return found if isinstance(found, Tomogram) else None
 
 
@@ -184,10 +185,8 @@ def voxel_size_of(scale: Any, units: Any = None) -> float:
     if units is not None:
         sizes = [size * _angstrom(unit) for size, unit in zip(sizes, units, strict=True)]
     if len(sizes) != 3 or min(sizes) <= 0 or max(sizes) > 1.01 * min(sizes):
-        raise TomogramError(
-            f"the layer has voxels of {' x '.join(f'{size:g}' for size in sizes)} Å; expected three equal edges: "
-            "set its scale"
-        )
+        edges = " x ".join(f"{size:g}" for size in sizes)
+        raise TomogramError(f"the layer has voxels of {edges} Å; expected three equal edges: set its scale")
     return float(f"{sum(sizes) / 3:.6g}")
 
 
@@ -209,6 +208,11 @@ def require_finite_volume(data: Any, name: str) -> NDArray[Any]:
     for section in volume if volume.dtype.kind == "f" else ():
         require_finite(section, f"the layer {name!r}")
     return volume
+
+
+def _is_volume(name: str) -> bool:
+    stem = Path(name).name.lower().removesuffix(".gz").removesuffix(".bz2")
+    return stem.endswith(SUFFIXES)
 
 
 def _angstrom(unit: Any) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from cryowae._napari.comparing import guess_compared, shared_limits
+from cryowae._napari.comparing import guess_compared, share_greys
 from cryowae._napari.layers import layer_data, open_for_viewing, percentile_limits
 from cryowae.errors import ConfigError, CryowaeError
 from cryowae.io.neighbours import find_versions
@@ -18,6 +18,7 @@ from cryowae.tomogram.volumes import Region
 Show = Literal["slices", "volume", "plane"]
 Protein = Literal["dark", "bright"]
 
+_THICKNESS, _MOST = 8, 256  # voxels of a previewed slab: across it, and along its other axes
 _DEPTH = (0.02, 5.0)  # percentiles between which a volume of dark protein goes from bright to black
 
 
@@ -52,14 +53,11 @@ def show_files(
     for got, known in ((show, get_args(Show)), (contrast, get_args(Protein))):
         if got not in known:
             raise ConfigError(f"got {got!r}, expected one of: {', '.join(known)}")
-    paths = [Path(name) for name in files]
-    asked = list(paths)
-    if len(paths) == 1:
-        related = find_versions(paths[0]).paths()
-        paths = list(related) if paths[0] in related else paths
+    asked = tuple(map(Path, files))
+    related = find_versions(asked[0]).paths() if len(asked) == 1 else ()
     notes: list[str] = []
     layers = []
-    for path in paths:
+    for path in related if set(asked) & set(related) else asked:
         try:
             tomogram = open_for_viewing(path, **opening)
         except CryowaeError:
@@ -74,7 +72,7 @@ def show_files(
         side_by_side(viewer, layers)
         name_layers(layers)
         if len(asked) == 1:
-            _share_limits(layers)
+            share_greys(guess_compared(layers))
     for layer in layers:
         layer.plane.position = tuple(n // 2 for n in layer.data.shape)
     show_scale_bar(viewer)
@@ -86,15 +84,11 @@ def show_files(
 
 
 def region_in_view(
-    shape: tuple[int, int, int],
-    point: tuple[float, ...],
-    displayed: tuple[int, ...],
-    corners: Any,
-    *,
-    thickness: int = 8,
-    most: int = 256,
+    shape: tuple[int, int, int], point: tuple[float, ...], displayed: tuple[int, ...], corners: Any
 ) -> Region:
-    """The slab about the current slice, as far as it is seen.
+    """The slab of `_THICKNESS` voxels about the current slice, as far as it is seen.
+
+    Along each axis that is shown it has at most `_MOST` voxels, about the middle of what is seen.
 
     Parameters
     ----------
@@ -106,23 +100,18 @@ def region_in_view(
         Axes that are shown.
     corners
         `(2, 3)` first and last voxel that are seen, as `layer.corner_pixels` gives them.
-    thickness
-        Voxels along the axis that is not shown.
-    most
-        Most voxels along each axis that is shown, about the middle of what is seen.
     """
     parts = []
     for axis, n in enumerate(shape):
         low, high = 0, n
         if axis not in displayed or len(displayed) != 2:
-            length = thickness if axis not in displayed else most // 2
+            length = _THICKNESS if axis not in displayed else _MOST // 2
             low = round(point[axis]) - length // 2
             high = low + length
         elif corners[1][axis] > corners[0][axis]:
             low, high = int(corners[0][axis]), int(corners[1][axis]) + 1
-        if high - low > most:
-            low = (low + high - most) // 2
-            high = low + most
+        if high - low > _MOST:
+            low, high = (low + high - _MOST) // 2, (low + high + _MOST) // 2
         length = min(high - low, n)
         low = min(max(low, 0), n - length)
         parts.append(slice(low, low + length))
@@ -131,20 +120,17 @@ def region_in_view(
 
 def grid_of(viewer: Any) -> Any:
     """The grid in which layers are shown side by side (napari 0.9: of the canvas; before: of the viewer)."""
-    canvas = getattr(viewer, "canvas", None)
-    return viewer.grid if canvas is None else canvas.grid
+    return getattr(viewer, "canvas", viewer).grid
 
 
 def camera_of(viewer: Any) -> Any:
     """The camera (napari 0.9: of the scene; before: of the viewer)."""
-    scene = getattr(viewer, "scene", None)
-    return viewer.camera if scene is None else scene.camera
+    return getattr(viewer, "scene", viewer).camera
 
 
 def show_scale_bar(viewer: Any) -> None:
     """Show a scale bar, in nanometres where napari has a choice (from 0.9 on it writes kÅ)."""
-    canvas = getattr(viewer, "canvas", None)
-    bar = (viewer if canvas is None else canvas.overlays).scale_bar
+    bar = (viewer.canvas.overlays if hasattr(viewer, "canvas") else viewer).scale_bar
     if not isinstance(getattr(type(getattr(bar, "__wrapped__", bar)), "unit", None), property):
         bar.unit = "0.1 nm"  # the unit of the scale is angstrom
     bar.visible = True
@@ -192,15 +178,6 @@ def name_layers(layers: Sequence[Any]) -> None:
         if overlay is not None:
             overlay.visible = True
             overlay.font_size = 8  # small enough for long names
-
-
-def _share_limits(layers: list[Any]) -> None:
-    """The same grey limits before and after, where the names say that files are of one tomogram."""
-    compared = guess_compared(layers)
-    if compared.before is not compared.after:
-        limits = shared_limits(compared)
-        for layer in layers:
-            layer.contrast_limits = limits
 
 
 def _colour_by_depth(viewer: Any, layers: list[Any], contrast: Protein) -> None:

@@ -9,13 +9,13 @@ from typing import Any, get_args, get_type_hints
 from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit, PushButton
 
 from cryowae._napari.derived_layers import delete_with
-from cryowae._napari.jobs import JobPanel
+from cryowae._napari.jobs import JobPanel, in_window_words, notify
 from cryowae._napari.layers import LayerData, tomogram_of, volumes_of
-from cryowae._napari.messages import in_window_words, notify
 from cryowae._napari.viewing import grid_of, name_layers, show_scale_bar
 from cryowae.config.options import TomogramOptions, help_of
 from cryowae.errors import CryowaeError, TiltError
 from cryowae.io.tilts import require_tilt_range
+from cryowae.progress import Progress
 
 
 class VolumeWidget(Container[Any]):
@@ -97,13 +97,18 @@ class VolumeWidget(Container[Any]):
         self.native.layout().addStretch(1)
         _make_scrollable(self)
 
+    def begin(self, work: Callable[[Progress], Any], then: Callable[[Any], None]) -> None:
+        """Start a job, see `JobPanel.start`, with an empty report."""
+        self.report.value = ""
+        self.job.start(work, then)
+
     def show_layer(self, layer: LayerData, replacing: str = "") -> Any:
         """Show a layer, in place of the one of the name `replacing`; its temporary file is deleted with it."""
         if replacing in self._viewer.layers:
             self._viewer.layers.remove(replacing)
         data, look, _ = layer
         added = self._viewer.add_image(data, **look)
-        made = tomogram_of(added.metadata)
+        made = tomogram_of(added)
         if made is not None:
             delete_with(added, made.path)
         if grid_of(self._viewer).enabled:

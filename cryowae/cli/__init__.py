@@ -1,4 +1,4 @@
-"""The command `cryowae`: arguments, messages and exit codes, one module a command.
+"""The command `cryowae`: arguments, messages and exit codes. A module has the commands of one subject.
 
 Whatever is heavy is imported inside the commands, so that `cryowae --help` answers at once.
 """
@@ -9,32 +9,28 @@ from typing import Annotated
 
 import typer
 
-from cryowae.cli.baseline import baseline
+from cryowae.cli.baseline import learn, measure
 from cryowae.cli.benchmark import benchmark
-from cryowae.cli.demo import demo
-from cryowae.cli.errors import ErrorsInOneLine
-from cryowae.cli.info import info
-from cryowae.cli.reconstruct import reconstruct
-from cryowae.cli.restore import restore
+from cryowae.cli.commands import group
+from cryowae.cli.process import demo, info, reconstruct, restore, view
 from cryowae.cli.simulate import simulate
 from cryowae.cli.train import train
-from cryowae.cli.view import view
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    name="cryowae",
-    cls=ErrorsInOneLine,
-    help="Restore cryo-electron tomograms: denoised, and with the missing wedge filled.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = group(
+    "cryowae",
+    "Restore cryo-electron tomograms: denoised, and with the missing wedge filled.",
+    *(restore, reconstruct, view, info, demo, train),
 )
-for _command in (restore, reconstruct, view, info, demo, train):
-    app.command()(_command)
-app.add_typer(simulate)
-app.add_typer(benchmark)
-app.add_typer(baseline)
+baseline = group(
+    "baseline",
+    "Train and measure 2-D image models with the objectives of the 3-D model.",
+    *(learn.mnist, learn.celeba, learn.restore, learn.sweep, learn.lenet),
+    *(measure.evaluate, measure.references, measure.table, measure.sample, measure.bandwidth),
+)
+for _group in (simulate, benchmark, baseline):
+    app.add_typer(_group)
 
 
 def _say_version(wanted: bool) -> None:

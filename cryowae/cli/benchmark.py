@@ -7,47 +7,42 @@ from typing import Annotated
 
 import typer
 
-from cryowae.cli.errors import ErrorsInOneLine
-from cryowae.cli.opening import Device, FlipTilt, Overwrite, TiltRange, VoxelSize
-from cryowae.cli.terminal import progress
-from cryowae.errors import ConfigError, TiltError
-
-benchmark = typer.Typer(
-    name="benchmark",
-    cls=ErrorsInOneLine,
-    help="Compare methods on simulated tomograms whose truth is known, by one set of definitions.",
-    no_args_is_help=True,
-)
-
-Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the results.")]
+from cryowae.cli.commands import FOLDER, Folder, group
+from cryowae.cli.terminal import print_results, progress
+from cryowae.config.options import TiltOptions
+from cryowae.errors import ConfigError
 
 
-@benchmark.command()
 def run(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="quick, standard, stress, or a YAML file.")],
-    output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of the results; benchmark_SUITE if not given.")
-    ] = None,
-    checkpoint: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="Weights as a further method; may be repeated.")
-    ] = None,
-    external: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FOLDER", help="Another tool's volumes as a further method; may be repeated."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the suite: seeds=[1].")
-    ] = None,
-    inputs_only: Annotated[
-        bool, typer.Option("--inputs-only", help="Write the tomograms for other tools, and stop.")
-    ] = False,
-    device: Device = "auto",
+    suite: str,
+    output: Annotated[Path | None, FOLDER] = None,
+    checkpoint: Annotated[list[str] | None, typer.Option(metavar="NAME=FILE")] = None,
+    external: Annotated[list[str] | None, typer.Option(metavar="NAME=FOLDER")] = None,
+    assignments: list[str] | None = None,
+    inputs_only: bool = False,
+    device: str = "auto",
 ) -> None:
-    """Run every method of a suite on every scene. Existing results are not computed again."""
+    """Run every method of a suite on every scene. Existing results are not computed again.
+
+    Parameters
+    ----------
+    suite
+        quick, standard, stress, or a YAML file.
+    output
+        Folder of the results; benchmark_SUITE if not given.
+    checkpoint
+        Weights as a further method; may be repeated.
+    external
+        Another tool's volumes as a further method; may be repeated.
+    assignments
+        A setting of the suite: seeds=[1].
+    inputs_only
+        Write the tomograms for other tools, and stop.
+    """
     from cryowae.config import MethodConfig, load_suite
     from cryowae.config.suite import External
 
-    chosen = load_suite(suite, settings or [])
+    chosen = load_suite(suite, assignments or [])
     more = [MethodConfig(name=n, checkpoint=p) for n, p in map(_named, checkpoint or [])]
     more += [MethodConfig(external=External(name=n, path=Path(p))) for n, p in map(_named, external or [])]
     chosen = chosen.with_methods(more)
@@ -57,34 +52,39 @@ def run(
             from cryowae.benchmark.cases import write_inputs
 
             written = write_inputs(chosen, folder, progress=shown)
-            typer.echo(f"{len(written)} tomograms in {folder}")
+            print_results(f"{len(written)} tomograms in {folder}")
             return
         from cryowae.benchmark.suite_run import run_suite
 
         result = run_suite(chosen, folder, device=device, progress=shown)
-    typer.echo(result.text)
-    for path in result.files:
-        typer.echo(str(path))
-    typer.echo(f"{result.seconds:.0f} s, {result.fresh} new results")
+    print_results(result.text, *result.files, f"{result.seconds:.0f} s, {result.fresh} new results")
 
 
-@benchmark.command()
 def score(
-    truth: Annotated[Path, typer.Argument(metavar="GROUND_TRUTH", help="MRC volume.")],
-    volumes: Annotated[list[str], typer.Argument(metavar="NAME=VOLUME...", help="MRC volumes of the same shape.")],
-    output: Output,
-    tilts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Tilt angles; their range is the measured region.")
-    ] = None,
-    tilt_range: TiltRange = None,
-    flip_tilt: FlipTilt = False,
-    crop: Annotated[int, typer.Option(min=0, help="Voxels of every face that are not scored.")] = 12,
-    voxel_size: VoxelSize = None,
-    overwrite: Overwrite = False,
+    ground_truth: Path,
+    volumes: Annotated[list[str], typer.Argument(metavar="NAME=VOLUME...")],
+    output: Folder,
+    measured: TiltOptions,
+    crop: Annotated[int, typer.Option(min=0)] = 12,
+    voxel_size: float | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Score existing volumes: writes a CSV, a Markdown table, FSC curves and slices."""
-    if (tilts is None) == (tilt_range is None):
-        raise TiltError("expected either --tilts FILE or --tilt-range LO HI, to know the measured region")
+    """Score existing volumes: writes a CSV, a Markdown table, FSC curves and slices.
+
+    Parameters
+    ----------
+    ground_truth
+        MRC volume.
+    volumes
+        MRC volumes of the same shape.
+    output
+        Folder of the results.
+    tilts
+        Tilt angles; their range is the measured region.
+    crop
+        Voxels of every face that are not scored.
+    """
+    measured.require_one()
     named = dict(map(_named, volumes))
     if len(named) < len(volumes):
         raise ConfigError(f"got {len(volumes)} volumes with {len(named)} names, expected names that differ")
@@ -92,53 +92,55 @@ def score(
     from cryowae.fourier.wedge import Wedge
     from cryowae.io.tilts import read_tilts, require_tilt_range
 
+    tilt_range = measured.tilt_range
     if tilt_range is None:
-        assert tilts is not None
-        found = read_tilts(tilts)
+        assert measured.tilts is not None
+        found = read_tilts(measured.tilts)
         tilt_range = (found.tilt_min, found.tilt_max)
     wedge = Wedge.binary(*require_tilt_range(*tilt_range))
-    if flip_tilt:
+    if measured.flip_tilt:
         wedge = wedge.flipped()
     with progress() as shown:
         result = score_volumes(
-            truth, named, wedge, output, crop=crop, voxel_size=voxel_size, overwrite=overwrite, progress=shown
+            ground_truth, named, wedge, output, crop=crop, voxel_size=voxel_size, overwrite=overwrite, progress=shown
         )
-    typer.echo(result.text)
-    for path in result.files:
-        typer.echo(str(path))
+    print_results(result.text, *result.files)
 
 
-@benchmark.command()
-def speed(
-    size: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="Z,Y,X", help="Voxels of a volume, or N for N,N,N; may be repeated. 128 and 256 if not given."
-        ),
-    ] = None,
-    model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or a .safetensors file.")] = "default",
-    fast: Annotated[bool, typer.Option("--fast", help="One pass, as `restore --fast`.")] = False,
-    device: Device = "auto",
-) -> None:
-    """Time and memory of a restoration, as ratios to a Gaussian filter in the same process."""
+def speed(size: list[str] | None = None, model: str = "default", fast: bool = False, device: str = "auto") -> None:
+    """Time and memory of a restoration, as ratios to a Gaussian filter in the same process.
+
+    Parameters
+    ----------
+    size
+        Voxels of a volume, or N for N,N,N; may be repeated. 128 and 256 if not given.
+    fast
+        One pass, as `restore --fast`.
+    """
     sizes = [_size(text) for text in size or ["128", "256"]]
     from cryowae.benchmark.speed import format_speed, measure_speed
 
     with progress() as shown:
         rows = measure_speed(sizes, device=device, model=model, fast=fast, progress=shown)
-    typer.echo(format_speed(rows))
+    print_results(format_speed(rows))
 
 
-@benchmark.command()
 def limits() -> None:
     """Measure memory and time, and compare them with limits. Exit code 1 if a limit is missed."""
     from cryowae.benchmark.limits import format_limits, measure_limits
 
     with progress() as shown:
         rows = measure_limits(progress=shown)
-    typer.echo(format_limits(rows))
+    print_results(format_limits(rows))
     if any(limit.verdict(value) == "missed" for limit, value in rows):
         raise typer.Exit(1)
+
+
+benchmark = group(
+    "benchmark",
+    "Compare methods on simulated tomograms whose truth is known, by one set of definitions.",
+    *(run, score, speed, limits),
+)
 
 
 def _named(text: str) -> tuple[str, str]:

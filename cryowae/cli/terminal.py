@@ -1,20 +1,71 @@
-"""What a command writes on the terminal: progress on standard error, and a table of the results."""
+"""What a command writes on the terminal: progress, results and errors; and its exit codes.
+
+Errors that a user can mend take one line and exit code 2; an interrupt exits with 130; a bug keeps its traceback.
+"""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterable
+from types import FrameType
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from cryowae.progress import Outcome, TerminalProgress
+from cryowae.errors import CryowaeError
+from cryowae.progress import TerminalProgress
+
+MENDABLE, INTERRUPTED, TERMINATED = 2, 130, 143
 
 progress = TerminalProgress
 
 
-def print_outcome(outcome: Outcome, rows: Iterable[tuple[str, object]]) -> None:
-    """Print the notes of long work on standard error, and a table with its time; rows of None are left out."""
-    for note in outcome.notes:
+class ErrorsInOneLine(TyperGroup):
+    """Commands whose errors become a line on standard error and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminate)
+        try:
+            return super().invoke(ctx)
+        except CryowaeError as error:
+            complain(error)
+            raise typer.Exit(MENDABLE) from None
+        except KeyboardInterrupt:
+            complain("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def complain(error: CryowaeError | str) -> None:
+    """Print one line on standard error."""
+    typer.echo(f"cryowae: {' '.join(str(error).split())}", err=True)
+
+
+def print_results(*rows: object, notes: Iterable[str] = (), width: int = 11) -> None:
+    """Print results, one in a line, and notes on standard error.
+
+    Parameters
+    ----------
+    rows
+        Texts and paths are printed as they are, pairs as a name with its value: a float with five digits. A row or a
+        value of None is left out.
+    notes
+        What the user should know, one line each.
+    width
+        Characters of the column of names.
+    """
+    for note in notes:
         typer.echo(f"note: {note}", err=True)
-    for name, value in (*rows, ("time", f"{outcome.seconds:.1f} s")):
+    for row in rows:
+        name, value = row if isinstance(row, tuple) else ("", row)
         if value is not None:
-            typer.echo(f"{name:<12}{value}")
+            value = f"{value:.5g}" if isinstance(value, float) else value
+            typer.echo(f"{name:<{width}} {value}" if name else str(value))
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    # as an exception, so that half-written files are removed
+    raise SystemExit(TERMINATED)

@@ -5,27 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from cryowae.cli.opening import Device
-from cryowae.cli.terminal import progress
+from cryowae.cli.commands import FOLDER
+from cryowae.cli.terminal import print_results, progress
 
 
 def train(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped one.")],
-    output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of the run, by default runs/NAME.")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one value, e.g. data.batch=8.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder, by its own config.yaml.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite the run in the folder.")] = False,
-    device: Device = "auto",
+    config: str,
+    output: Annotated[Path | None, FOLDER] = None,
+    assignments: list[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
 ) -> None:
-    """Train weights on simulated subtomograms."""
+    """Train weights on simulated subtomograms.
+
+    Parameters
+    ----------
+    config
+        A YAML file, or the name of a shipped one.
+    output
+        Folder of the run, by default runs/NAME.
+    assignments
+        Change one value, e.g. data.batch=8.
+    resume
+        Go on with the run in the folder, by its own config.yaml.
+    overwrite
+        Overwrite the run in the folder.
+    """
     from cryowae.config import load_config
 
     settings = load_config(config, assignments or ())
@@ -37,4 +43,4 @@ def train(
 
     with progress() as shown:
         weights = run(settings, folder, resume=resume, overwrite=overwrite, device=device, progress=shown)
-    typer.echo(f"weights     {weights}")
+    print_results(("weights", weights))

@@ -11,9 +11,9 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from cryowae.errors import ConfigError
+from cryowae.errors import ConfigError, TiltError
 
 Contrast = Literal["auto", "dark", "bright"]
 Consistency = Literal["off", "soft", "hard"]
@@ -21,28 +21,88 @@ Filling = Literal["fill", "leave"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TomogramOptions:
-    """How a tomogram is opened.
+class VolumeOptions:
+    """How a volume is opened.
 
     Attributes
     ----------
-    tilts
-        File of tilt angles. Without it and `tilt_range`, one is searched for beside the volume, by name.
-    tilt_range
-        Lowest and highest tilt in degrees, such as -60 60, in place of a file.
-    flip_tilt
-        Negate the tilt angles, as volumes of WarpTools and AreTomo may need.
     axes
         `xzy`: the file has the thickness on its second axis.
     voxel_size
         Angstrom; replaces the value of the header.
     """
 
+    axes: Literal["zyx", "xzy"] = "zyx"
+    voxel_size: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TiltOptions:
+    """What was measured.
+
+    Attributes
+    ----------
+    tilts
+        File of tilt angles.
+    tilt_range
+        Lowest and highest tilt in degrees, such as -60 60, in place of a file.
+    flip_tilt
+        Negate the tilt angles, as volumes of WarpTools and AreTomo may need.
+    """
+
     tilts: Path | None = None
     tilt_range: tuple[float, float] | None = None
     flip_tilt: bool = False
-    axes: Literal["zyx", "xzy"] = "zyx"
+
+    def require_one(self) -> None:
+        """Raise `TiltError` unless there is either a file or a range."""
+        if (self.tilts is None) == (self.tilt_range is None):
+            raise TiltError("expected either --tilts FILE or --tilt-range LO HI: they define what is measured")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TomogramOptions(TiltOptions, VolumeOptions):
+    """How a tomogram is opened.
+
+    Attributes
+    ----------
+    tilts
+        File of tilt angles. Without it and `tilt_range`, one is searched for beside the volume, by name.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructOptions:
+    """How a tilt series is reconstructed.
+
+    Attributes
+    ----------
+    alignment
+        Alignment: .xf, .aln or Warp's .xml; without one, the images must be aligned.
+    thickness
+        Voxels of the result along z; 3000 Å by default.
+    bin
+        Raw pixels along the edge of a voxel.
+    halves
+        Reconstruct the even and the odd tilts too.
+    flip_tilt
+        Negate the tilt angles, as volumes of WarpTools and AreTomo may need.
+    voxel_size
+        Of the raw pixels in angstrom; replaces the value of the header.
+    device
+        Where to back-project: `auto`, `cpu` or `cuda`.
+    overwrite
+        Overwrite existing files.
+    """
+
+    alignment: Path | None = None
+    thickness: int | None = None
+    bin: int = 1
+    halves: bool = False
+    flip_tilt: bool = False
     voxel_size: float | None = None
+    device: str = "auto"
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +194,9 @@ class RestoreOptions:
         return 1 if self.fast else 4
 
 
-def help_of(kind: type, name: str) -> str:
-    """What the docstrings of a dataclass and of its bases say of one of its fields, on one line."""
-    for one in kind.__mro__:
+def help_of(owner: Any, name: str) -> str:
+    """What the docstring of a function, or those of a dataclass and its bases, say of a name, on one line."""
+    for one in getattr(owner, "__mro__", (owner,)):
         for names, text in re.findall(r"^(\w+(?:, \w+)*)\n((?:    .*\n?)+)", inspect.getdoc(one) or "", re.MULTILINE):
             if name in names.split(", "):
                 return " ".join(text.replace("`", "").split())

@@ -11,7 +11,7 @@ import pytest
 from driving import click, dock, open_in, save, wait
 
 from cryowae._napari import derived_layers
-from cryowae._napari.restore_widget import RestoreWidget
+from cryowae._napari.making_widgets import RestoreWidget
 from cryowae.config.options import ItemOptions, RestoreOptions, help_of
 
 pytestmark = pytest.mark.gui

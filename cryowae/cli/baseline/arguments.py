@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cryowae.cli.commands import FOLDER
 from cryowae.cli.terminal import progress
+from cryowae.config.baseline import ModelName, Preset
 from cryowae.io.outputs import check_output, make_folder
 
 if TYPE_CHECKING:
@@ -20,62 +22,90 @@ if TYPE_CHECKING:
 RUNS = Path("runs/baselines")
 FEATURES = RUNS / "features"
 LENET = RUNS / "lenet.safetensors"
-
-Model = Annotated[
-    Literal["ae", "vae", "wae-mmd", "wae-gan", "aae", "wgan-gp"],
-    typer.Option(help="Model to train.", show_default=False),
-]
-PresetName = Annotated[
-    Literal["faithful", "fixed"],
-    typer.Option(help="The protocol of the report, or the same with its errors corrected."),
-]
-Data = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Folder of the images; by default CRYOWAE_MNIST or CRYOWAE_CELEBA."),
-]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Length of the training; by default that of the preset.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Seed of weights, order, noise and samples.")]
-Images = Annotated[int, typer.Option(min=0, help="Use only the first images, for a short trial; 0 uses all.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one value, e.g. weight=3.")
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in the folder.")]
-Fid = Annotated[
-    str | None,
-    typer.Option(metavar="FILE|download", help="Compute the FID: Inception as TorchScript, or downloaded."),
-]
-FidImages = Annotated[int | None, typer.Option(min=2, help="Number of generated images for the FID; all by default.")]
-LeNetFile = Annotated[Path, typer.Option("--lenet", metavar="FILE", help="Weights from `baseline lenet`.")]
-Output = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Folder of the run; by default runs/baselines/NAME.")
-]
-OutputFolder = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the results.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31)]
 
 
-@dataclass(frozen=True)
-class JudgeOptions:
-    """The options that say how models are measured. The fields are named as the options."""
+@dataclass(frozen=True, kw_only=True)
+class ImagesOptions:
+    """The images that are used, and what depends on chance.
 
-    data: Path | None
-    lenet: Path = LENET
-    fid_weights: str | None = None
-    fid_images: int | None = None
+    Attributes
+    ----------
+    data
+        Folder of the images; by default CRYOWAE_MNIST or CRYOWAE_CELEBA.
+    images
+        Use only the first images, for a short trial; 0 uses all.
+    seed
+        Seed of weights, order, noise and samples.
+    device
+        Where to compute.
+    """
+
+    data: Path | None = None
+    images: int = 0
+    seed: Seed = 0
     device: str = "auto"
 
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(ImagesOptions):
+    """What is trained, on which images, and where the run goes.
+
+    Attributes
+    ----------
+    model
+        Model to train.
+    preset
+        The protocol of the report, or the same with its errors corrected.
+    epochs
+        Length of the training; by default that of the preset.
+    assignments
+        Change one value, e.g. weight=3.
+    output
+        Folder of the run; by default runs/baselines/NAME.
+    resume
+        Continue the run in the folder.
+    overwrite
+        Overwrite existing files.
+    """
+
+    model: ModelName
+    preset: Preset = "fixed"
+    epochs: int | None = None
+    assignments: list[str] | None = None
+    output: Annotated[Path | None, FOLDER] = None
+    resume: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions:
+    """How models are measured.
+
+    Attributes
+    ----------
+    lenet
+        Weights that `cryowae baseline lenet` wrote.
+    fid_weights
+        Compute the FID: Inception as TorchScript, or downloaded.
+    fid_images
+        Number of generated images for the FID; all by default.
+    """
+
+    lenet: Path = LENET
+    fid_weights: str | None = None
+    fid_images: Annotated[int | None, typer.Option(min=2)] = None
+
     @contextmanager
-    def open(
-        self, source: str, images: int = 0, seed: int = 0, labels: int = 0
-    ) -> Iterator[tuple[Evaluation, Progress]]:
+    def open(self, source: str, given: ImagesOptions, labels: int = 0) -> Iterator[tuple[Evaluation, Progress]]:
         """Read the networks, then the images; yields the evaluation on its device, and the progress to report to.
 
         Parameters
         ----------
         source
             `mnist` or `celeba`.
-        images
-            Use only the first ones; 0 uses all.
-        seed
-            Of the samples.
+        given
+            The images, and the seed of the samples.
         labels
             Read the test digits too if the model knows labels.
         """
@@ -89,14 +119,15 @@ class JudgeOptions:
         require_sklearn()  # before images are read, which takes minutes
         digits = source == "mnist"
         with progress() as shown:
-            extractors = [LeNetFeatures.read(self.lenet, self.device)] if digits else []
+            extractors = [LeNetFeatures.read(self.lenet, given.device)] if digits else []
             if digits and (warning := accuracy_warning(extractors[0].accuracy)):
                 shown.say(warning)
-            final = [InceptionFeatures(self.fid_weights, self.device, shown, FEATURES)] if self.fid_weights else []
-            found = read_mnist(self.data) if digits else read_celeba(self.data, images or 100_000, progress=shown)
-            test = read_mnist(self.data, "t10k") if labels else None
-            judge = Evaluation(*found.halves(images), test, extractors, final, seed, self.fid_images)
-            yield judge.on(self.device), shown
+            final = [InceptionFeatures(self.fid_weights, given.device, shown, FEATURES)] if self.fid_weights else []
+            folder, most = given.data, given.images or 100_000
+            found = read_mnist(folder) if digits else read_celeba(folder, most, progress=shown)
+            test = read_mnist(folder, "t10k") if labels else None
+            judge = Evaluation(*found.halves(given.images), test, extractors, final, given.seed, self.fid_images)
+            yield judge.on(given.device), shown
 
 
 def new_file(path: Path, overwrite: bool) -> Path:
@@ -104,9 +135,3 @@ def new_file(path: Path, overwrite: bool) -> Path:
     make_folder(path.parent)
     check_output(path, overwrite=overwrite)
     return path
-
-
-def say_figures(figures: Mapping[str, object]) -> None:
-    """Print figures, one in a line."""
-    for name, value in figures.items():
-        typer.echo(f"{name:24} {value:.5g}" if isinstance(value, float) else f"{name:24} {value}")

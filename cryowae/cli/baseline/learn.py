@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryowae.cli.baseline import arguments
-from cryowae.cli.baseline.arguments import LENET, RUNS, JudgeOptions, new_file, say_figures
-from cryowae.cli.opening import Device, Overwrite, TiltRange
-from cryowae.cli.terminal import progress
+from cryowae.cli.baseline.arguments import LENET, RUNS, ImagesOptions, JudgeOptions, TrainingOptions, new_file
+from cryowae.cli.commands import Folder
+from cryowae.cli.terminal import print_results, progress
 from cryowae.errors import ConfigError
 from cryowae.io.outputs import make_folder
 
@@ -18,64 +18,46 @@ if TYPE_CHECKING:
     from cryowae.config import BaselineConfig
 
 
-def mnist(
-    model: arguments.Model,
-    preset: arguments.PresetName = "fixed",
-    data: arguments.Data = None,
-    epochs: arguments.Epochs = None,
-    labels: Annotated[int, typer.Option(min=0, help="Number of training digits whose class an aae knows.")] = 0,
-    seed: arguments.Seed = 0,
-    images: arguments.Images = 0,
-    assignments: arguments.Settings = None,
-    lenet: arguments.LeNetFile = LENET,
-    fid_weights: arguments.Fid = None,
-    output: arguments.Output = None,
-    resume: arguments.Resume = False,
-    overwrite: Overwrite = False,
-    device: Device = "auto",
-) -> None:
-    """Train a model on MNIST, and measure it every 10 epochs and at the end."""
-    config = _config("mnist", model, preset, epochs, seed, images, [f"labels={labels}", *(assignments or [])])
-    _train(config, JudgeOptions(data, lenet, fid_weights, device=device), output, resume, overwrite)
+def mnist(options: TrainingOptions, judges: JudgeOptions, labels: int = 0) -> None:
+    """Train a model on MNIST, and measure it every 10 epochs and at the end.
+
+    Parameters
+    ----------
+    labels
+        Number of training digits whose class an aae knows.
+    """
+    _train("mnist", options, judges, f"labels={labels}")
 
 
-def celeba(
-    model: arguments.Model,
-    preset: arguments.PresetName = "fixed",
-    data: arguments.Data = None,
-    epochs: arguments.Epochs = None,
-    seed: arguments.Seed = 0,
-    images: arguments.Images = 0,
-    assignments: arguments.Settings = None,
-    fid_weights: arguments.Fid = None,
-    output: arguments.Output = None,
-    resume: arguments.Resume = False,
-    overwrite: Overwrite = False,
-    device: Device = "auto",
-) -> None:
+def celeba(options: TrainingOptions, fid_weights: str | None = None) -> None:
     """Train a model on the first 100 000 faces of CelebA, or on a folder with the same layout."""
-    config = _config("celeba", model, preset, epochs, seed, images, assignments or [])
-    _train(config, JudgeOptions(data, fid_weights=fid_weights, device=device), output, resume, overwrite)
+    _train("celeba", options, JudgeOptions(fid_weights=fid_weights))
 
 
 def sweep(
-    models: Annotated[
-        list[str] | None, typer.Option("--model", help="May be repeated; by default wae-mmd and wae-gan.")
-    ] = None,
-    weights: Annotated[
-        list[float] | None,
-        typer.Option("--weight", min=1e-9, help="Lambda; may be repeated. By default six from 1 to 100 000."),
-    ] = None,
-    data: arguments.Data = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Length of each training.")] = 10,
-    seed: arguments.Seed = 0,
-    images: arguments.Images = 0,
-    assignments: arguments.Settings = None,
-    lenet: arguments.LeNetFile = LENET,
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="New, or a sweep to continue.")] = RUNS / "sweep",
-    device: Device = "auto",
+    images: ImagesOptions,
+    judges: JudgeOptions,
+    models: Annotated[list[str] | None, typer.Option("--model")] = None,
+    weights: Annotated[list[float] | None, typer.Option("--weight", min=1e-9)] = None,
+    epochs: int = 10,
+    assignments: list[str] | None = None,
+    output: Folder = RUNS / "sweep",
 ) -> None:
-    """Sweep lambda on MNIST: reconstruction, match and samples over the weight of the match, as one picture."""
+    """Sweep lambda on MNIST: reconstruction, match and samples over the weight of the match, as one picture.
+
+    Parameters
+    ----------
+    models
+        May be repeated; by default wae-mmd and wae-gan.
+    weights
+        Lambda; may be repeated. By default six from 1 to 100 000.
+    epochs
+        Length of each training.
+    assignments
+        Change one value, e.g. batch=32.
+    output
+        New, or a sweep to continue.
+    """
     from cryowae.baselines.comparison import collect, sweep_weights, write_table
     from cryowae.baselines.plots import draw_weights
 
@@ -85,56 +67,66 @@ def sweep(
             f"got --model {' '.join(sorted(unknown))}, expected models with a match: vae, wae-mmd, wae-gan, aae"
         )
     configs = [
-        _config("mnist", model, "fixed", epochs, seed, images, [*(assignments or []), f"weight={weight}"])
+        _config("mnist", model, "fixed", images, f"epochs={epochs}", *(assignments or []), f"weight={weight}")
         for model in models
         for weight in sorted(set(weights or (1, 10, 100, 1000, 10_000, 100_000)))
     ]
-    with JudgeOptions(data, lenet, device=device).open("mnist", configs[0].images, configs[0].seed) as (judge, shown):
-        folders = sweep_weights(configs, judge, make_folder(output), device=device, progress=shown)
-    typer.echo(write_table(collect(folders), output / "sweep"))
-    typer.echo(str(draw_weights(folders, output / "sweep.png")))
+    chosen = replace(images, images=configs[0].images, seed=configs[0].seed)
+    with judges.open("mnist", chosen) as (judge, shown):
+        folders = sweep_weights(configs, judge, make_folder(output), device=images.device, progress=shown)
+    print_results(write_table(collect(folders), output / "sweep"), draw_weights(folders, output / "sweep.png"))
 
 
-def lenet(
-    data: arguments.Data = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 6,
-    seed: arguments.Seed = 0,
-    images: arguments.Images = 0,
-    output: Annotated[Path, typer.Option(metavar="FILE", help="File for the weights.")] = LENET,
-    overwrite: Overwrite = False,
-    device: Device = "auto",
-) -> None:
-    """Train the LeNet-5 whose features compare digits, on the digits that are not held out."""
+def lenet(images: ImagesOptions, epochs: int = 6, output: Path = LENET, overwrite: bool = False) -> None:
+    """Train the LeNet-5 whose features compare digits, on the digits that are not held out.
+
+    Parameters
+    ----------
+    output
+        File for the weights.
+    """
     from cryowae.baselines.features import accuracy_warning, train_lenet
     from cryowae.data.mnist import read_mnist
 
     new_file(output, overwrite)
-    train, _ = read_mnist(data).halves(images)
-    test = read_mnist(data, "t10k")
+    train, _ = read_mnist(images.data).halves(images.images)
+    test = read_mnist(images.data, "t10k")
     with progress() as shown:
-        digest, accuracy = train_lenet(train, test, output, epochs=epochs, seed=seed, device=device, progress=shown)
-    typer.echo(f"{output}: sha256 {digest}, {accuracy:.2%} of the test digits are classified correctly")
+        digest, accuracy = train_lenet(
+            train, test, output, epochs=epochs, seed=images.seed, device=images.device, progress=shown
+        )
+    print_results(f"{output}: sha256 {digest}, {accuracy:.2%} of the test digits are classified correctly")
     if warning := accuracy_warning(accuracy):
         typer.echo(warning, err=True)
 
 
 def restore(
-    match: Annotated[
-        list[str] | None,
-        typer.Option(metavar="none|mmd|adversarial", help="Match of the codes; may be repeated. By default all three."),
-    ] = None,
-    data: arguments.Data = None,
-    steps: Annotated[int, typer.Option(min=1, help="Length of each training.")] = 2000,
-    snr: Annotated[float, typer.Option(min=0.001, help="Variance of a digit over the variance of the noise.")] = 0.5,
-    tilt_range: TiltRange = (-60.0, 60.0),
-    seed: arguments.Seed = 0,
-    images: arguments.Images = 0,
-    output: arguments.OutputFolder = RUNS / "restore",
-    resume: arguments.Resume = False,
-    overwrite: Overwrite = False,
-    device: Device = "auto",
+    images: ImagesOptions,
+    match: Annotated[list[str] | None, typer.Option(metavar="none|mmd|adversarial")] = None,
+    steps: Annotated[int, typer.Option(min=1)] = 2000,
+    snr: Annotated[float, typer.Option(min=0.001)] = 0.5,
+    tilt_range: tuple[float, float] = (-60.0, 60.0),
+    output: Folder = RUNS / "restore",
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> None:
-    """Restore digits with noise and a missing wedge, with the network and the objective of the 3-D model."""
+    """Restore digits with noise and a missing wedge, with the network and the objective of the 3-D model.
+
+    Parameters
+    ----------
+    match
+        Match of the codes; may be repeated. By default all three.
+    steps
+        Length of each training.
+    snr
+        Variance of a digit over the variance of the noise.
+    tilt_range
+        Lowest and highest tilt in degrees.
+    output
+        Folder for the results.
+    resume
+        Continue the run in the folder.
+    """
     from cryowae.baselines.digits import KINDS, restore_digits
     from cryowae.baselines.mosaics import draw_restored
     from cryowae.baselines.wedged import Wedged
@@ -145,37 +137,33 @@ def restore(
     kinds = [kind for kind in KINDS if kind in (match or KINDS)]
     if set(match or ()) - set(KINDS):
         raise ConfigError(f"got --match {' '.join(match or ())}, expected {', '.join(KINDS)}")
-    wedged = Wedged(*require_tilt_range(*(tilt_range or (-60.0, 60.0))), snr)
+    wedged = Wedged(*require_tilt_range(*tilt_range), snr)
     scores = new_file(output / "scores.csv", overwrite or resume)
-    sets = read_mnist(data).halves(images)
+    sets = read_mnist(images.data).halves(images.images)
     with progress() as shown:
-        run = RunOptions(resume=resume, overwrite=overwrite, device=device, progress=shown)
-        found = restore_digits(*sets, output, kinds=kinds, wedged=wedged, steps=steps, seed=seed, **run)
-    for method, values in found.scores.items():
-        typer.echo(f"{method:12}" + "".join(f"  {name} {value:.3f}" for name, value in values.items()))
-    typer.echo(str(scores))
-    typer.echo(str(draw_restored(found, output / "restored.png")))
+        run = RunOptions(resume=resume, overwrite=overwrite, device=images.device, progress=shown)
+        found = restore_digits(*sets, output, kinds=kinds, wedged=wedged, steps=steps, seed=images.seed, **run)
+    figures = ((m, "".join(f"  {name} {value:.3f}" for name, value in v.items())) for m, v in found.scores.items())
+    print_results(*figures, scores, draw_restored(found, output / "restored.png"))
 
 
-def _config(
-    data: str, model: str, preset: str, epochs: int | None, seed: int, images: int, overrides: list[str]
-) -> BaselineConfig:
+def _config(data: str, model: str, preset: str, images: ImagesOptions, *overrides: str) -> BaselineConfig:
     from cryowae.config import baseline_config
 
-    given = [f"seed={seed}", f"images={images}", *([f"epochs={epochs}"] if epochs else [])]
-    return baseline_config(data, model, preset, [*given, *overrides])
+    return baseline_config(data, model, preset, [f"seed={images.seed}", f"images={images.images}", *overrides])
 
 
-def _train(config: BaselineConfig, judges: JudgeOptions, output: Path | None, resume: bool, overwrite: bool) -> None:
+def _train(data: str, options: TrainingOptions, judges: JudgeOptions, *more: str) -> None:
     from cryowae.baselines.experiment import run_baseline
     from cryowae.train.state import check_run
 
+    epochs = [f"epochs={options.epochs}"] if options.epochs else []
+    config = _config(data, options.model, options.preset, options, *epochs, *more, *(options.assignments or []))
     labels = f"-{config.labels}" if config.labels else ""
-    folder = output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"
-    check_run(folder, resume, overwrite)  # before images are read, which takes minutes
-    with judges.open(config.data, config.images, config.seed, config.labels) as (judge, shown):
-        device = judges.device
-        say_figures(
-            run_baseline(config, judge, folder, resume=resume, overwrite=overwrite, device=device, progress=shown)
-        )
-    typer.echo(str(folder))
+    folder = options.output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"
+    how = {"resume": options.resume, "overwrite": options.overwrite}
+    check_run(folder, options.resume, options.overwrite)  # before images are read, which takes minutes
+    chosen = replace(options, images=config.images, seed=config.seed)
+    with judges.open(config.data, chosen, config.labels) as (judge, shown):
+        figures = run_baseline(config, judge, folder, device=options.device, progress=shown, **how)
+    print_results(*figures.items(), folder, width=24)

@@ -1,4 +1,4 @@
-"""The restore widget: choose a tomogram and its tilts, preview a region, restore the whole, save the result."""
+"""The widgets that make layers: one restores a tomogram, one cuts a missing wedge out of a volume."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from magicgui.application import use_app
 from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox, Label
 
-from cryowae._napari.contributions import write_volume
-from cryowae._napari.derived_layers import RESTORED_FROM, is_temporary, preview_layer, preview_name, restore_layer
-from cryowae._napari.layers import LayerData, item_from, tomogram_of, voxel_size_of
-from cryowae._napari.messages import in_window_words
+from cryowae._napari import derived_layers as derived
+from cryowae._napari.jobs import in_window_words
+from cryowae._napari.layers import LayerData, tomogram_of, voxel_size_of, write_volume
 from cryowae._napari.viewing import region_in_view
 from cryowae._napari.volume_widget import VolumeWidget, option_field
 from cryowae.config.options import ItemOptions, RestoreOptions, help_of
@@ -27,6 +26,7 @@ from cryowae.tomogram import Item
 
 _TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"
 _VOLUMES = f"MRC volumes ({' '.join('*' + ending for ending in SUFFIXES)})"
+_HINT = "Open Plugins > cryowae > Compare: the spectrum shows what was cut, and the xz plane shows the effect."
 _UNSAVED = "Not saved yet."
 _WEIGHTS = "Weights (*.safetensors);;All files (*)"
 
@@ -46,9 +46,9 @@ class RestoreWidget(VolumeWidget):
         self.tomogram = self.choice("tomogram", tooltip="The layer to restore, or a half.")
         self.other = self.choice("other half", nullable=True, tooltip="The mean of both halves is restored.")
         self.known = Label(label="tilts")
-        tilts, flip = (help_of(ItemOptions, name) for name in ("tilts", "flip_tilt"))
-        self.tilt_file = FileEdit(label="tilt file", nullable=True, filter=_TILT_FILES, tooltip=tilts)
-        self.flip = CheckBox(text="tilts of the other sign", tooltip=flip)
+        self.tilt_file = FileEdit(label="tilt file", nullable=True, filter=_TILT_FILES)
+        self.tilt_file.tooltip = help_of(ItemOptions, "tilts")
+        self.flip = option_field(ItemOptions, "flip_tilt", "tilts of the other sign")
         self.voxel_size = FloatSpinBox(label="voxel size, Å", min=0.01, max=10000, step=0.01, value=1)
         self.contrast = option_field(ItemOptions, "contrast", "protein is")
         self.consistency = option_field(RestoreOptions, "consistency", "consistency")
@@ -88,13 +88,11 @@ class RestoreWidget(VolumeWidget):
         tilts: dict[str, Any] = {"tilts": _file(self.tilt_file), "tilt_range": self.tilts()}
         given = ItemOptions(**tilts, flip_tilt=self.flip.value, contrast=self.contrast.value)
         options = RestoreOptions(consistency=self.consistency.value, wedge=self.wedge.value, fast=self.fast.value)
-        make_item = partial(item_from, layer, other if other is not layer else None, given, _file(self.output))
+        make_item = partial(derived.item_from, layer, other if other is not layer else None, given, _file(self.output))
         return layer, make_item, options, _file(self.weights) or "default"
 
     def _restore(self) -> None:
-        work = partial(restore_layer, *self._asked())
-        self.report.value = ""
-        self.job.start(work, self._add_restored)
+        self.begin(partial(derived.restore_layer, *self._asked()), self._add_restored)
 
     def _preview(self) -> None:
         asked, dims = self._asked(), self._viewer.dims
@@ -103,8 +101,7 @@ class RestoreWidget(VolumeWidget):
         displayed = tuple(axis - extra for axis in dims.displayed if axis >= extra)
         point = tuple(layer.world_to_data(dims.point[extra:]))
         region = region_in_view(layer.data.shape, point, displayed, layer.corner_pixels)
-        self.report.value = ""
-        self.job.start(partial(preview_layer, *asked, region), self._add_preview)
+        self.begin(partial(derived.preview_layer, *asked, region), self._add_preview)
 
     def _add_preview(self, layer: LayerData) -> None:
         self.show_layer(layer, replacing=layer[1]["name"])
@@ -112,22 +109,24 @@ class RestoreWidget(VolumeWidget):
 
     def _add_restored(self, done: tuple[LayerData, RestoreResult]) -> None:
         layer, result = done
-        self._result = self.show_layer(layer, replacing=preview_name(layer[1]["metadata"][RESTORED_FROM]))
+        self._result = self.show_layer(
+            layer, replacing=derived.preview_name(layer[1]["metadata"][derived.RESTORED_FROM])
+        )
         self.save.enabled = True
         lines = [
             f"{result.inferred_share:.0%} of its power was inferred: it lies in the wedge, where nothing was measured.",
             f"Tilts {result.tilt_min:+.4g} to {result.tilt_max:+.4g}°; protein is {result.contrast}.",
             f"It took {result.seconds:.0f} s.",
             *map(in_window_words, result.notes),
-            _UNSAVED if is_temporary(result.path) else f"Saved as {result.path}.",
+            _UNSAVED if derived.is_temporary(result.path) else f"Saved as {result.path}.",
         ]
         self.report.value = "\n".join(lines)
 
     def _save(self) -> None:
         layer = self._result
-        found = [one for one in self.volumes() if one.name == layer.metadata[RESTORED_FROM]]
-        opened = tomogram_of(found[0].metadata) if found else None
-        folder = Path() if opened is None or is_temporary(opened.path) else opened.path.parent
+        found = [one for one in self.volumes() if one.name == layer.metadata[derived.RESTORED_FROM]]
+        opened = tomogram_of(found[0]) if found else None
+        folder = Path() if opened is None or derived.is_temporary(opened.path) else opened.path.parent
         path = self.ask_where(folder / f"{layer.name.replace(' ', '_')}.mrc")
         if path is not None:
             data, look, _ = layer.as_layer_data_tuple()
@@ -144,7 +143,7 @@ class RestoreWidget(VolumeWidget):
             self.known.value = "no volume is open"
             return
         self.other.value = None
-        opened = tomogram_of(layer.metadata)
+        opened = tomogram_of(layer)
         if opened is None or opened.wedge is None:
             self.known.value = "none found: give a range or a file"
         else:
@@ -159,16 +158,44 @@ class RestoreWidget(VolumeWidget):
 
     def _pair(self, candidates: list[Any]) -> None:
         """Choose the other half of the tomogram, if it is among these layers."""
-        layer = self.tomogram.value
-        opened = None if layer is None else tomogram_of(layer.metadata)
+        opened = tomogram_of(self.tomogram.value)
         pair = None if opened is None else find_halves(opened.path)
         if pair is None or opened is None or opened.path not in (pair.half1, pair.half2):
             return
         partner = pair.half2 if opened.path == pair.half1 else pair.half1
         for candidate in candidates:
-            found = tomogram_of(candidate.metadata)
-            if found is not None and found.path == partner:
+            if (found := tomogram_of(candidate)) is not None and found.path == partner:
                 self.other.value = candidate
+
+
+class SimulateWidget(VolumeWidget):
+    """Asks for the options of `cryowae simulate wedge`, and adds the result as a layer.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer in which it is docked.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.volume = self.choice("volume")
+        self.tilt_range.value = "-60 60"
+        self.soft = CheckBox(text="soft edge of 5 degrees")
+        self.noise = FloatSpinBox(label="noise, SNR", max=1000, step=0.05, tooltip="Of the tilt images; 0 for none.")
+        self.cut = self.button("Cut the wedge", self._cut)
+        self.lay_out(self.volume, self.tilt_range, self.soft, self.noise, self.cut, self.job, self.report)
+
+    def _cut(self) -> None:
+        layer, tilts = self.volume.value, self.tilts()
+        if layer is None or tilts is None:
+            raise CryowaeError("a volume and a tilt range are needed, for example -60 60")
+        noise = float(self.noise.value) or None
+        self.begin(partial(derived.cut_layer, layer, tilts, bool(self.soft.value), noise), self._add)
+
+    def _add(self, layer: LayerData) -> None:
+        self.show_layer(layer)
+        self.report.value = _HINT
 
 
 def _file(field: FileEdit) -> Path | None:

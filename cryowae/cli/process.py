@@ -1,0 +1,226 @@
+"""`cryowae restore | reconstruct | info | view | demo`: tomograms and tilt series of one's own, and a first try."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from cryowae.cli.commands import Folder
+from cryowae.cli.terminal import MENDABLE, complain, print_results, progress
+from cryowae.config.options import ItemOptions, ReconstructOptions, RestoreOptions, TomogramOptions
+from cryowae.config.scene import ReconstructionConfig, Weighting
+from cryowae.errors import ConfigError, CryowaeError
+
+_SIZE = (1400, 900)  # pixels of a window in which two volumes and a dock have their places
+
+
+def restore(
+    tomograms: Annotated[list[Path], typer.Argument(metavar="TOMO")],
+    item: ItemOptions,
+    options: RestoreOptions,
+    model: str = "default",
+    output: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
+) -> None:
+    """Denoise tomograms and fill their missing wedge.
+
+    Exits with 0 if all were restored, with 1 if some failed and with 2 if all failed.
+
+    Parameters
+    ----------
+    tomograms
+        Reconstructed tomograms, MRC.
+    model
+        Shipped weights by name, or a .safetensors file.
+    output
+        File to write, a folder for several; else NAME_restored.mrc beside TOMO.
+    """
+    from cryowae.models.weights import load_model
+    from cryowae.restore import restore_tomogram
+    from cryowae.tomogram import items_of
+
+    items = items_of(tomograms, output, item)
+    network = load_model(model, options.device)
+    failures = 0
+    for one in items:
+        try:
+            with progress() as shown:
+                result = restore_tomogram(one, model=network, options=options, progress=shown)
+        except CryowaeError as error:
+            complain(error)
+            failures += 1
+            continue
+        print_results(
+            ("restored", result.path),
+            *(("half", path) for path in result.halves),
+            ("inferred", result.inferred),
+            *(("picture", path) for path in result.pictures),
+            ("voxel size", f"{result.voxel_size:g} Å"),
+            ("tilts", f"{result.tilt_min:+g} to {result.tilt_max:+g} degrees, {result.tilt_source}"),
+            ("protein", result.contrast),
+            ("in wedge", f"{result.inferred_share:.1%} of the power: inferred, nothing was measured there"),
+            ("the rest", f"denoised, correlation {result.measured_correlation:.3f} with the input"),
+            ("time", f"{result.seconds:.1f} s, {result.network_voxels_per_voxel:.2f} network voxels per voxel"),
+            notes=result.notes,
+        )
+    if failures:
+        raise typer.Exit(MENDABLE if failures == len(items) else 1)
+
+
+def reconstruct(
+    series: Path,
+    options: ReconstructOptions,
+    tilts: Path | None = None,
+    filter: Weighting | None = None,
+    sirt: Annotated[int | None, typer.Option(min=1)] = None,
+    falloff: Annotated[float | None, typer.Option(metavar="F")] = None,
+    output: Path | None = None,
+) -> None:
+    """Reconstruct a tilt series, real or simulated, by weighted back-projection.
+
+    Alignments are those of IMOD (.xf), AreTomo (.aln) and Warp (.xml).
+    A series without one must be aligned.
+    --tilts is not needed if ALIGN has the angles.
+    --voxel-size is that of the raw pixels, --thickness counts binned voxels.
+
+    --filter exact is right for uneven tilts too; sirt imitates SIRT.
+    --falloff is the frequency at which the low-pass has fallen to exp(-1/2).
+    --halves writes NAME_EVN.mrc and NAME_ODD.mrc.
+
+    Parameters
+    ----------
+    series
+        Tilt series, MRC: one section a tilt.
+    tilts
+        Tilt angles, one for each section.
+    filter
+        Weights of the projections; hann by default.
+    sirt
+        Iterations for sirt; 15 by default.
+    falloff
+        Low-pass, cycles per voxel; else none.
+    output
+        Else SERIES_rec.mrc beside SERIES.
+    """
+    if sirt is not None and filter not in (None, "sirt"):
+        raise ConfigError(f"got --sirt {sirt} with --filter {filter}; expected --filter sirt")
+    if falloff is not None and not falloff > 0:
+        raise ConfigError(f"got --falloff {falloff:g}; expected a positive frequency, for example 0.25")
+    from cryowae.reconstruct import reconstruct_series
+
+    config = ReconstructionConfig(filter=filter or ("sirt" if sirt else "hann"), sirt=sirt or 15, falloff=falloff)
+    with progress() as shown:
+        result = reconstruct_series(series, tilts, output, options, config=config, progress=shown)
+    size, angles = " x ".join(map(str, result.shape[::-1])), result.angles
+    print_results(
+        ("tomogram", result.path),
+        *(("half", path) for path in result.halves),
+        ("angles", result.tilts),
+        ("size", f"{size} voxels (x, y, z) of {result.voxel_size:g} Å"),
+        ("tilts", f"{len(angles)} from {angles[0]:+g} to {angles[-1]:+g} degrees"),
+        ("filter", config.filter),
+        ("time", f"{result.seconds:.1f} s"),
+        notes=result.notes,
+    )
+
+
+def info(file: Path, opening: TomogramOptions) -> None:
+    """Describe a tomogram: header, angles, wedge, contrast, and whether its spectrum agrees with them.
+
+    Parameters
+    ----------
+    file
+        A reconstructed tomogram, MRC.
+    """
+    from cryowae.info import inspect_tomogram
+
+    print_results(*inspect_tomogram(file, opening).lines())
+
+
+def view(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE")],
+    opening: TomogramOptions,
+    show: Literal["slices", "volume", "plane"] = "slices",  # not --display: Qt has an option of that name
+    contrast: Literal["dark", "bright"] = "dark",
+) -> None:
+    """Look at volumes in napari.
+
+    A single file brings what belongs to it by name: X_restored.mrc and X_truth.mrc come beside X.mrc, linked.
+
+    Parameters
+    ----------
+    files
+        MRC volumes.
+    show
+        slices; 3-D, the densest voxel along each ray; 3-D, a plane to drag.
+    contrast
+        Is protein dark or bright in the files?
+    """
+    try:
+        import napari
+        from qtpy.QtCore import QTimer  # napari by itself does not say that there is no binding
+
+        require_display()
+        viewer = napari.Viewer(title="cryowae", show=False)
+    except ImportError as error:  # of napari, or of any binding of Qt
+        raise ConfigError(
+            f"napari cannot be started ({str(error).splitlines()[0]}): install it and a Qt binding, for example "
+            "pip install 'cryowae[napari]' pyqt6"
+        ) from None
+    from cryowae._napari.viewing import show_files
+
+    print_results(notes=show_files(viewer, files, show=show, contrast=contrast, **vars(opening)))
+    if len(viewer.layers) > 1:
+        viewer.window.add_plugin_dock_widget("cryowae", "Compare")
+    viewer.show()
+    give_room(viewer.window)
+    QTimer.singleShot(500, viewer.reset_view)  # once the window and its docks have their sizes
+    napari.run()
+
+
+def demo(
+    output: Folder = Path("demo"), model: str = "default", seed: int = 1, device: str = "auto", overwrite: bool = False
+) -> None:
+    """Simulate a crowded scene, restore it and score the result; fails unless that beats the input.
+
+    Parameters
+    ----------
+    output
+        Folder for the files.
+    seed
+        Seed of the scene and its noise.
+    """
+    from cryowae.demo import run_demo
+
+    with progress() as shown:
+        result = run_demo(output, model=model, seed=seed, device=device, overwrite=overwrite, progress=shown)
+    paths = (result.tomogram, result.truth, result.restored, result.picture)
+    print_results(result.table, *paths, f"{result.seconds:.0f} s")
+    if not result.passed:
+        complain("the restored scene is no better than the input: the weights or the installation are broken")
+        raise typer.Exit(1)
+
+
+def give_room(window: Any) -> None:
+    """Make a window large enough to compare volumes in, and no larger than its screen."""
+    from qtpy.QtCore import QPoint
+    from qtpy.QtGui import QGuiApplication
+
+    left, top, width, height = window.geometry()
+    screen = QGuiApplication.screenAt(QPoint(left, top)) or QGuiApplication.primaryScreen()
+    room = screen.availableGeometry()
+    size = min(max(width, _SIZE[0]), room.width()), min(max(height, _SIZE[1]), room.height())
+    if size != (width, height):
+        window.resize(*size)
+
+
+def require_display() -> None:
+    """Raise `ConfigError` where a window cannot be shown: Qt would end the program without a word that helps."""
+    known = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in known):
+        raise ConfigError(
+            "no display found (DISPLAY is not set): sit at a screen, use ssh -X, or run it under xvfb-run"
+        )
