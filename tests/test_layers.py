@@ -110,6 +110,19 @@ def test_modules_are_named_after_what_they_do():
     assert not [name_of(p) for p in MODULES if p.stem in ("utils", "util", "helpers", "helper", "misc", "common")]
 
 
+def test_no_two_modules_functions_or_classes_have_one_name():
+    """A stranger who searches for a name finds one place. Commands may have the name of the function that they call."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        if path.stem not in ("__init__", "__main__"):
+            places.setdefault(f"module {path.stem}", []).append(name_of(path))
+        if path.relative_to(PACKAGE).parts[0] != "cli":
+            for node in ast.parse(path.read_text("utf-8")).body:
+                if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(name_of(path))
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
 def test_library_does_not_print():
     wrong = []
     for path in MODULES:

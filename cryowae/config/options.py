@@ -67,7 +67,7 @@ class TomogramOptions(TiltOptions, VolumeOptions):
     Attributes
     ----------
     tilts
-        File of tilt angles. Without it and `tilt_range`, one is searched for beside the volume, by name.
+        File of tilt angles. Without a file and without a range, it is searched for beside the volume, by name.
     """
 
 
