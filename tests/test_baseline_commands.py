@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cryowae.baselines.model import read_baseline
 from cryowae.cli import app
-from cryowae.train.rows import Rows, read_rows
+from cryowae.train.state import Rows, read_rows
 
 TOOLS = Path(__file__).parent.parent / "tools"
 

@@ -16,7 +16,7 @@ from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.features import ACCURACY, LeNet, LeNetFeatures, accuracy_warning, train_lenet
 from cryowae.baselines.inception import InceptionFeatures
 from cryowae.errors import CheckpointError, ImagesError
-from cryowae.train.rows import Rows, read_rows
+from cryowae.train.state import Rows, read_rows
 
 
 def test_a_lenet_is_trained_and_named_by_its_hash(lenet, tmp_path):

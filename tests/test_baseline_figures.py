@@ -7,14 +7,14 @@ import torch
 from baseline_parts import blobs, config
 from torch.nn.functional import avg_pool2d, interpolate
 
-from cryowae.baselines.comparison import collect, write_table
-from cryowae.baselines.evaluate import Evaluation, measure_references
+from cryowae.baselines.comparison import collect, measure_references, write_table
+from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.features import LeNetFeatures
 from cryowae.baselines.model import Baseline
 from cryowae.data.images import ImageSet
 from cryowae.errors import ConfigError
-from cryowae.objectives.latent import block_kernel, mmd
-from cryowae.train.rows import Rows, read_rows
+from cryowae.objectives.mmd import block_kernel, mmd
+from cryowae.train.state import Rows, read_rows
 
 
 class Brightness:

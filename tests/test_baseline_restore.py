@@ -9,12 +9,11 @@ import pytest
 import torch
 
 from cryowae.baselines.digits import restore_digits
-from cryowae.baselines.filters import Affine, Wiener
-from cryowae.baselines.mosaics import draw_restored
-from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, WedgedDigits, scores
+from cryowae.baselines.plots import draw_restored
+from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Affine, Wedged, WedgedDigits, Wiener, scores
 from cryowae.data.images import ImageSet
 from cryowae.data.mnist import read_mnist
-from cryowae.train.rows import read_rows
+from cryowae.train.state import read_rows
 
 
 @pytest.fixture

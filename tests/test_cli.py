@@ -29,12 +29,12 @@ def make_weights(folder: Path) -> Path:
     import torch
 
     from cryowae.config import ModelConfig, TrainConfig
-    from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+    from cryowae.models.autoencoder import Autoencoder
     from cryowae.models.weights import write_weights
 
     torch.manual_seed(0)
     model = ModelConfig(widths=(4, 4, 4), codes=(2, 2, 2), down=(1, 1, 1), up=(1, 1), decode=(1, 1, 1))
-    network = Autoencoder(AutoencoderShape.from_dict({"spatial_dims": 3, **model.model_dump()}))
+    network = Autoencoder(model)
     write_weights(folder / "tiny.safetensors", network, TrainConfig(name="tiny", model=model), 0)
     return folder / "tiny.safetensors"
 

@@ -5,33 +5,31 @@ The network, the terms of its objective and the loop are those of `cryowae train
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from cryowae.baselines.filters import Affine, Wiener
-from cryowae.baselines.wedged import Wedged, WedgedDigits, scores
+from cryowae.baselines.wedged import Affine, Wedged, WedgedDigits, Wiener, scores
+from cryowae.config import ModelConfig
 from cryowae.config.files import Frozen
 from cryowae.data.images import ImageSet
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+from cryowae.models.autoencoder import Autoencoder
 from cryowae.models.weights import pick_device
 from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.optimiser import Optimiser, rise_and_fall
 from cryowae.objectives.term import make_terms
 from cryowae.train.loop import Plan, RunOptions, run_training
-from cryowae.train.rows import Rows
+from cryowae.train.state import Rows
 
 Kind = Literal["none", "mmd", "adversarial"]
-KINDS: tuple[Kind, ...] = ("none", "mmd", "adversarial")
-SHAPE = AutoencoderShape(
-    spatial_dims=2, widths=(32, 64, 96), codes=(2, 8, 32), down=(1, 1, 2), up=(1, 1), decode=(1, 1, 1)
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SHAPE = ModelConfig(widths=(32, 64, 96), codes=(2, 8, 32))
 """The codes have 1.5 numbers per pixel in all, about as many as those of the 3-D model per voxel."""
 MATCHES: dict[Kind, dict[str, dict[str, float]]] = {
     "none": {},
@@ -46,12 +44,10 @@ RATE = 2e-3
 
 
 class RestorerConfig(Frozen):
-    """The training of one network: kind of match, tilts in degrees, signal-to-noise ratio, steps and seed."""
+    """The training of one network: kind of match, observation of the digits, steps and seed."""
 
     match: Kind
-    tilt_min: float
-    tilt_max: float
-    snr: float
+    wedged: Wedged
     steps: int
     seed: int
 
@@ -110,15 +106,11 @@ def restore_digits(
     truth = wedged.truth(held.images)
     seen, noise = wedged.observe(truth, generator), wedged.observe(torch.zeros_like(truth), generator)
     known = wedged.pairs(digits.images[:FILTERS], generator)
-    filters: dict[str, Callable[[Tensor], Tensor]] = {
-        "wiener": Wiener.fit(*known, wedged),
-        "affine": Affine.fit(*known),
-    }
-    images = {"truth": truth, "input": seen} | {name: answer(seen) for name, answer in filters.items()}
-    answers = {"input": noise} | {name: answer(noise) for name, answer in filters.items()}
-    samples: dict[str, Tensor] = {}
+    images, answers, samples = {"truth": truth, "input": seen}, {"input": noise}, dict[str, Tensor]()
+    for name, answer in (("wiener", Wiener.fit(*known, wedged)), ("affine", Affine.fit(*known))):
+        images[name], answers[name] = answer(seen), answer(noise)
     for kind in kinds:
-        config = RestorerConfig(match=kind, steps=steps, seed=seed, **asdict(wedged))
+        config = RestorerConfig(match=kind, wedged=wedged, steps=steps, seed=seed)
         network = train_restorer(config, digits, output, **options)
         with torch.inference_mode():
             images[kind], answers[kind] = (network(observed) for observed in (seen, noise))
@@ -126,8 +118,8 @@ def restore_digits(
             samples[kind] = network.decode([c.to(place) for c in codes])
     found = {}
     rows = Rows(output / "scores.csv")
-    for number, (method, answer) in enumerate(answers.items()):
-        ratio = float(answer.std() / images[method].std())
+    for number, (method, restored) in enumerate(answers.items()):
+        ratio = float(restored.std() / images[method].std())
         found[method] = {**scores(truth, images[method], wedged), "noise": ratio}
         rows.write(number, {"method": method, "steps": steps, "seed": seed, "snr": wedged.snr, **found[method]})
     return RestoredDigits(found, images, samples)
@@ -143,7 +135,7 @@ def train_restorer(
     """
     kind, device = config.match, digits.images.device
     torch.manual_seed(config.seed)
-    network = Autoencoder(SHAPE).to(device)
+    network = Autoencoder(SHAPE, spatial_dims=2).to(device)
     objective = AutoencoderObjective(
         network,
         make_terms({"supervised": 1.0, **MATCHES[kind]}),
@@ -153,7 +145,7 @@ def train_restorer(
     )
     schedule = partial(rise_and_fall, steps=config.steps, warmup=100)
     plan = Plan(f"restoring digits, match {kind}", config, config.steps, schedule, suffix=f"_{kind}")
-    source = WedgedDigits(digits.images, Wedged(config.tilt_min, config.tilt_max, config.snr), BATCH, config.seed)
+    source = WedgedDigits(digits.images, config.wedged, BATCH, config.seed)
     options["resume"] = options.get("resume", False) and (output / f"last_{kind}.safetensors").exists()
     run_training(plan, source, objective, output, **options)
     return network.eval().requires_grad_(False)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
 from cryowae.baselines.features import Extractor, LeNetFeatures
-from cryowae.baselines.gaussian_models import fit_mixture, principal_components, require_sklearn
 from cryowae.baselines.inception import InceptionFeatures
 from cryowae.baselines.model import Baseline
 from cryowae.data.images import ImageSet, signed, unsigned
+from cryowae.errors import ConfigError
 from cryowae.models.weights import pick_device
-from cryowae.objectives.latent import block_kernel, mmd, null_quantile
-from cryowae.progress import SILENT, Progress
-from cryowae.train.rows import Rows
+from cryowae.objectives.mmd import block_kernel, mmd, null_quantile
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 Figures = dict[str, float | str]
 
@@ -152,7 +156,7 @@ class Evaluation:
         prior = normal()
         found["power"] = float(held.square().sum(1).mean())
         found["power_ratio"] = float(found["power"]) / judged.style
-        if judged.config.model == "vae":
+        if judged.random:
             means = _in_batches(lambda images: judged.encode(signed(images)), self.held.images)
             found["power_of_means"] = float(means.square().sum(1).mean())
         count = min(_CODES, len(held))
@@ -180,37 +184,66 @@ class Evaluation:
         return found
 
 
-def measure_references(judge: Evaluation, counts: Sequence[int], path: Path, progress: Progress = SILENT) -> None:
-    """Write the figures of principal components, and of training images against held-out images.
+def require_sklearn() -> None:
+    """Check that scikit-learn is installed. Call it before long work.
 
-    An autoencoder should be better than principal components, and a sampler better than a Gaussian over them.
+    Raises
+    ------
+    ConfigError
+        If it is missing.
+    """
+    if find_spec("sklearn") is None:
+        raise ConfigError(
+            'the figures of a baseline need scikit-learn, which is not installed: pip install "cryowae[baselines]"'
+        )
+
+
+def fit_mixture(
+    codes: Tensor, components: int, generator: torch.Generator, rounds: int = 100, floor: float = 1e-6
+) -> GaussianMixture:
+    """A mixture of Gaussians with full covariances, fitted by expectation-maximisation (Dempster et al. 1977).
+
+    The means start at codes that are far from each other (k-means++, Arthur & Vassilvitskii 2007). Every covariance
+    starts as that of all codes.
 
     Parameters
     ----------
-    judge
-        Has the images and the extractors.
-    counts
-        Numbers of components.
-    path
-        CSV with one row for each number, and one for the training images: the figures of a perfect sampler.
-    progress
-        Advances with every row.
+    codes
+        `(n, d)`, at least as many as components.
+    components
+        Number of Gaussians.
+    generator
+        Gives the seed of the starts and of later samples; on the CPU.
+    rounds
+        Maximum number of rounds. The fit stops when the mean log-likelihood gains less than 1e-4 in a round.
+    floor
+        Is added to the variances, as a share of the mean variance of the codes.
+
+    Returns
+    -------
+    mixture
+        Of scikit-learn; `sample` draws codes, `score_samples` gives log-densities.
     """
-    rows, held = Rows(path), judge.held.images
-    progress.begin("references", len(counts) + 1, "rows")
-    common = {"data": judge.held.name.split("-")[0], "preset": "", "seed": str(judge.seed), "labels": "0"}
-    common["training_images"] = str(len(judge.train))
-    for number, count in enumerate(counts):
-        generator = torch.Generator().manual_seed(judge.seed)
-        reconstructions, samples = principal_components(judge.train.images, held, count, generator)
-        made = {"reconstruct": reconstructions, "sample": samples}
-        error = float((signed(reconstructions) - signed(held)).square().mean())
-        rows.write(number, {**common, "model": "pca", "code": str(count), "mse": error, **judge.distances(made)})
-        progress.advance()
-    real = {"sample": judge.train.images[: len(held)]}
-    rows.write(len(counts), {**common, "model": "pca: real images", "code": "", **judge.distances(real)})
-    progress.advance()
-    progress.end()
+    require_sklearn()
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    x = codes.detach().double().cpu()
+    d = x.shape[1]
+    ridge = floor * max(float(x.var(dim=0).mean()), 1e-6)
+    precision = torch.linalg.inv(torch.cov(x.T).reshape(d, d) + ridge * torch.eye(d, dtype=x.dtype))
+    mixture = GaussianMixture(
+        components,
+        tol=1e-4,
+        reg_covar=ridge,
+        max_iter=rounds,
+        init_params="k-means++",
+        precisions_init=((precision + precision.T) / 2).expand(components, d, d).numpy(),
+        random_state=np.random.RandomState(int(torch.randint(2**31, (1,), generator=generator))),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `rounds` is a limit, not a failure
+        return mixture.fit(x.numpy())
 
 
 def _some(images: Tensor, few: int | None) -> Tensor:

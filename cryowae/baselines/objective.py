@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, pad
 from torch.optim import Adam
 
-from cryowae.baselines.model import Baseline, draw_posterior
+from cryowae.baselines.model import Baseline
 from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import ImagesError
-from cryowae.objectives import Batch, Stateful, StepInfo
+from cryowae.objectives import Batch, Stateful, StepInfo, Values, require_finite
 from cryowae.objectives.adversary import discriminator_loss, fooling_loss
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.objectives.critic import CriticObjective
-from cryowae.objectives.kl import Kl
+from cryowae.objectives.kl import Kl, draw_posterior
 from cryowae.objectives.mmd import Mmd
 from cryowae.objectives.optimiser import Optimiser
 from cryowae.objectives.term import Cost, Pass, Term
@@ -42,20 +41,7 @@ def baseline_objective(
     """
     torch.manual_seed(config.seed)
     model = Baseline(config).to(device)
-    return BaselineObjective(model, told) if model.encoder is not None else critic_objective(model)
-
-
-def critic_objective(model: Baseline) -> CriticObjective:
-    """The objective of a WGAN."""
-    config, critic = model.config, model.opponents["critic"]
-    moving, opponent = (
-        Optimiser(**{name: Adam(parameters, lr=config.rate, betas=config.betas)})
-        for name, parameters in (("optimiser", _own(model)), ("opponent", [*critic.parameters()]))
-    )
-    generator = torch.Generator().manual_seed(config.seed + 1)
-    return CriticObjective(
-        model, critic, moving, opponent, generator, config.critic_steps, config.penalty, config.one_sided
-    )
+    return BaselineObjective(model, told) if model.encoder is not None else CriticObjective(model)
 
 
 class BaselineObjective(AutoencoderObjective):
@@ -112,6 +98,49 @@ class BaselineObjective(AutoencoderObjective):
         )
 
 
+class CriticObjective:
+    """The WGAN with gradient penalty: the Wasserstein distance in its dual form, by a critic with a slope of one.
+
+    The critic is moved in every step, the generator of images at every so many-th.
+
+    Parameters
+    ----------
+    model
+        In training mode, where it is to be trained.
+    """
+
+    def __init__(self, model: Baseline) -> None:
+        config, self.network = model.config, model
+        sides = {"optimiser": _own(model), "opponent": [*model.opponents.parameters()]}
+        self.optimiser, self.opponent = (
+            Optimiser(**{name: Adam(parameters, lr=config.rate, betas=config.betas)})
+            for name, parameters in sides.items()
+        )
+        self.generator = torch.Generator().manual_seed(config.seed + 1)
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """The networks, and their optimisers."""
+        return {"model": self.network, **self.optimiser.parts, **self.opponent.parts}
+
+    def step(self, batch: Batch, info: StepInfo) -> Values:
+        """Move the critic, and the generator of images if it is its turn."""
+        model, images, count = self.network, batch.observation, len(batch.observation)
+        config, critic = model.config, model.opponents["critic"]
+        with torch.no_grad():
+            made = model.decode(model.prior(count, self.generator))
+        shares = torch.rand(count, generator=self.generator).to(images.device)
+        distance = critic_loss(critic(images), critic(made))
+        penalty = gradient_penalty(critic, images, made, shares, config.one_sided)
+        self.opponent.descend(distance + config.penalty * penalty, info.share)
+        values = {"wasserstein": -float(distance.detach()), "penalty": float(penalty.detach())}
+        if (info.number + 1) % config.critic_steps == 0:
+            loss = -critic(model.decode(model.prior(count, self.generator))).mean()
+            self.optimiser.descend(loss, info.share)
+            values["generator"] = float(loss.detach())
+        return require_finite(values, info)
+
+
 class Reconstruction(Term):
     """The squared error of `reconstruction_cost` against the images that the network saw."""
 
@@ -120,8 +149,7 @@ class Reconstruction(Term):
         self._how = reduction, clipped
 
     def cost(self, made: Pass) -> Cost:
-        loss = reconstruction_cost(made.restored, made.batch.observation, *self._how)
-        return loss, {"reconstruction": float(loss.detach())}
+        return self.logged("reconstruction", reconstruction_cost(made.restored, made.batch.observation, *self._how))
 
 
 class Discriminators(Term):
@@ -171,6 +199,36 @@ def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: b
         made = torch.where(alike, images, made)
     squares = (made - images).square().flatten(1)
     return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()
+
+
+def critic_loss(on_real: Tensor, on_made: Tensor) -> Tensor:
+    """Minus the distance that the critic sees (Arjovsky et al. 2017, eq. 2); `(n, 1)` values of each."""
+    return on_made.mean() - on_real.mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, shares: Tensor, one_sided: bool = False
+) -> Tensor:
+    """Mean squared excess of the critic's slope over one, between real and made samples.
+
+    Parameters
+    ----------
+    critic
+        `(n, ...)` to `(n, 1)`, every sample by itself.
+    real, made
+        `(n, ...)`, without gradient.
+    shares
+        `(n,)` in [0, 1]: where on the line from made to real the slope is taken.
+    one_sided
+        Slopes below one cost nothing (Gulrajani et al. 2017, section 4 and appendix, two-sided by default; one-sided
+        as Petzka et al. 2018 argue for).
+    """
+    weight = shares.view(-1, *[1] * (real.ndim - 1))
+    between = torch.lerp(made, real, weight).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    excess = gradient.flatten(1).norm(dim=1) - 1
+    cost: Tensor = (excess.clamp(min=0) if one_sided else excess).square().mean()
+    return cost
 
 
 def choose_labelled(images: ImageSet, count: int, seed: int) -> ImageSet:

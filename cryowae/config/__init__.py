@@ -1,9 +1,9 @@
 """Configurations of training runs, simulated scenes, benchmarks and 2-D baselines."""
 
-from cryowae.config.baseline import BaselineConfig, baseline_config, parse_baseline
+from cryowae.config.baseline import BaselineConfig, baseline_config
 from cryowae.config.scene import ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig, load_scene
 from cryowae.config.suite import MethodConfig, SuiteConfig, SuiteScene, load_suite
-from cryowae.config.training import DataConfig, ModelConfig, TrainConfig, load_config, parse_config
+from cryowae.config.training import DataConfig, ModelConfig, TrainConfig, load_config
 
 __all__ = [
     "BaselineConfig",
@@ -21,6 +21,4 @@ __all__ = [
     "load_config",
     "load_scene",
     "load_suite",
-    "parse_baseline",
-    "parse_config",
 ]

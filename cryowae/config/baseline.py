@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -106,8 +106,3 @@ def baseline_config(data: str, model: str, preset: str, overrides: Sequence[str]
             raise ConfigError(f"got {override!r}, which selects the preset; give it as an option, not by --set")
         assign(chosen, override)
     return check(BaselineConfig, chosen, source)
-
-
-def parse_baseline(values: dict[str, Any], source: str) -> BaselineConfig:
-    """Check plain values, as a checkpoint holds them."""
-    return check(BaselineConfig, values, source)

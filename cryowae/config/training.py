@@ -117,16 +117,9 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
         If there is no such file, it is not YAML, or a name or value in it is not known.
     """
     values, source = read_values(name_or_path, "")
-    values = _translated(
-        values
-    )  # before the overrides, so that these change the terms of the file by old and by new names
+    values = _translated(values)  # first, so that overrides change the terms of the file by old and by new names
     for override in overrides:
         assign(values, override)
-    return parse_config(values, source)
-
-
-def parse_config(values: dict[str, Any], source: str) -> TrainConfig:
-    """Check plain values, as read from YAML or from a checkpoint; raises `ConfigError` with one line."""
     return check(TrainConfig, values, source)
 
 

@@ -21,11 +21,10 @@ from torch import Tensor
 from cryowae.config import DataConfig
 from cryowae.data.scene_draws import SimulatedScene, training_scene
 from cryowae.fourier.rotation import HALF_TURNS
-from cryowae.models.weights import CLIP
 from cryowae.objectives import Batch, BatchSource
 from cryowae.specimen.library import load_library
 from cryowae.specimen.structures import Structure
-from cryowae.tomogram.statistics import FAR
+from cryowae.tomogram.statistics import OUTLIER
 
 
 class SyntheticPairs(BatchSource):
@@ -71,7 +70,7 @@ class SyntheticPairs(BatchSource):
         present, level, gain, shift = (number[:, None, None, None, None] for number in (present, level, gain, shift))
         seen = present * signal
         return Batch(
-            observation=(gain * (seen + level * first) + shift).clamp(-CLIP, CLIP),
+            observation=(gain * (seen + level * first) + shift).clamp(-OUTLIER, OUTLIER),
             truth=gain * present * truth,
             other=gain * (seen + level * second) + shift,
             scale=scale,
@@ -135,7 +134,7 @@ def _spread(tomograms: Tensor) -> Tensor:
     mean = tomograms.median(1, keepdim=True).values
     sigma = 1.4826 * (tomograms - mean).abs().median(1, keepdim=True).values
     for _ in range(5):
-        kept = (tomograms - mean).abs() <= FAR * sigma
+        kept = (tomograms - mean).abs() <= OUTLIER * sigma
         count = kept.sum(1, keepdim=True)
         mean = (tomograms * kept).sum(1, keepdim=True) / count
         sigma = (((tomograms - mean) * kept).square().sum(1, keepdim=True) / count).sqrt()

@@ -9,50 +9,14 @@ decoder knows (Tolstikhin et al. 2018, section 2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from cryowae.config import ModelConfig
 from cryowae.models.blocks import Residual, ShuffleDown, ShuffleUp, convolution
-from cryowae.models.discriminator import LatentDiscriminator
-
-
-@dataclass(frozen=True)
-class AutoencoderShape:
-    """Size of an autoencoder.
-
-    Attributes
-    ----------
-    spatial_dims
-        2 for images, 3 for volumes.
-    widths
-        Feature channels at 1/2, 1/4, 1/8 ... of the sampling.
-    codes
-        Code channels at the same scales.
-    depths
-        Residual blocks of the encoder on its way down, of the encoder on its way up, and of the decoder, each a
-        sequence over the scales; the coarsest scale has no way up.
-    """
-
-    spatial_dims: int = 3
-    widths: tuple[int, ...] = (32, 96, 160)
-    codes: tuple[int, ...] = (8, 16, 32)
-    down: tuple[int, ...] = (1, 1, 2)
-    up: tuple[int, ...] = (1, 1)
-    decode: tuple[int, ...] = (1, 1, 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> AutoencoderShape:
-        """The inverse of `to_dict`; lists become tuples."""
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**plain)
 
 
 class Autoencoder(nn.Module):
@@ -61,7 +25,10 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     shape
-        Widths and depths.
+        Channels and residual blocks at 1/2, 1/4, 1/8 ... of the sampling: on the way down and up in the encoder, and in
+        the decoder. The coarsest scale has no way up.
+    spatial_dims
+        2 for images, 3 for volumes.
 
     Attributes
     ----------
@@ -72,37 +39,27 @@ class Autoencoder(nn.Module):
         Voxels on either side of an output voxel that can change it, rounded up to a multiple of `stride`.
     """
 
-    def __init__(self, shape: AutoencoderShape | None = None) -> None:
+    def __init__(self, shape: ModelConfig, spatial_dims: int = 3) -> None:
         super().__init__()
-        self.shape = shape = shape or AutoencoderShape()
-        d, widths, levels = shape.spatial_dims, shape.widths, len(shape.widths)
+        self.shape, self.spatial_dims = shape, spatial_dims
+        d, widths, levels = spatial_dims, shape.widths, len(shape.widths)
         self.stem = ShuffleDown(d, widths[0])
         self.down = nn.ModuleList(_blocks(d, w, n) for w, n in zip(widths, shape.down, strict=True))
-        self.halve = nn.ModuleList(
-            convolution(d, a, b, kernel=2, stride=2) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
-        self.lift = nn.ModuleList(convolution(d, b, a, kernel=1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.halve = nn.ModuleList(convolution(d, a, b, kernel=2, stride=2) for a, b in pairwise(widths))
+        self.lift = nn.ModuleList(convolution(d, b, a, kernel=1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(_blocks(d, w, n) for w, n in zip(widths[:-1], shape.up, strict=True))
         self.to_code = nn.ModuleList(convolution(d, w, c, kernel=1) for w, c in zip(widths, shape.codes, strict=True))
         self.from_code = nn.ModuleList(convolution(d, c, w, kernel=1) for w, c in zip(widths, shape.codes, strict=True))
-        self.raise_ = nn.ModuleList(
-            convolution(d, b, a, kernel=1) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.raise_ = nn.ModuleList(convolution(d, b, a, kernel=1) for a, b in pairwise(widths))
         self.decoder = nn.ModuleList(_blocks(d, w, n) for w, n in zip(widths, shape.decode, strict=True))
         self.head = ShuffleUp(d, widths[0])
         self.stride = 2**levels
         self.receptive_field = _receptive_field(shape)
 
-    @property
-    def code_values_per_voxel(self) -> float:
-        """Numbers in all codes, per voxel of the input."""
-        d = self.shape.spatial_dims
-        return sum(c / 2.0 ** (d * (i + 1)) for i, c in enumerate(self.shape.codes))
-
     def placed(self, device: torch.device | str) -> Autoencoder:
         """Itself on a device, its kernels with channels last, which is the fastest layout there."""
         self.to(device)
-        if self.shape.spatial_dims == 3:
+        if self.spatial_dims == 3:
             for kernel in (p for p in self.parameters() if p.ndim == 5):
                 kernel.data = kernel.data.contiguous(memory_format=torch.channels_last_3d)
         return self
@@ -138,11 +95,6 @@ class Autoencoder(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         return self.decode(self.encode(observation))
 
-    def discriminator(self, neighbourhood: int = 2) -> LatentDiscriminator:
-        """A new discriminator of codes such as this network's, on its device."""
-        made = LatentDiscriminator(self.shape.spatial_dims, self.shape.codes, neighbourhood=neighbourhood)
-        return made.to(next(self.parameters()).device)
-
 
 def _blocks(spatial_dims: int, width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*[Residual(spatial_dims, width) for _ in range(count)])
@@ -152,7 +104,7 @@ def _double(x: Tensor) -> Tensor:
     return interpolate(x, scale_factor=2, mode="nearest")
 
 
-def _receptive_field(shape: AutoencoderShape) -> int:
+def _receptive_field(shape: ModelConfig) -> int:
     # a residual block looks 2 samples to either side, stem and head 1; the way through every scale is the longest
     levels = len(shape.widths)
     reach = 2 * (1 + 1)
@@ -161,11 +113,6 @@ def _receptive_field(shape: AutoencoderShape) -> int:
         reach += 2 ** (i + 1) * (2 * blocks + 1)
     stride: int = 2**levels
     return -(-reach // stride) * stride
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Trainable numbers in a module."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 @torch.no_grad()

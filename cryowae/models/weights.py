@@ -12,15 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryowae.config import TrainConfig
+from cryowae.config import ModelConfig, TrainConfig
 from cryowae.errors import CheckpointError, ConfigError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+from cryowae.models.autoencoder import Autoencoder
 
 DEFAULT = "cryowae-3"
-
-CLIP = 12.0
-"""Standard deviations beyond which the network's input is clipped, in training and in restoration, because of beads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +102,10 @@ def load_model(
     path = find_weights(name_or_path)
     weights, metadata = read_network(path)
     try:
-        shape = AutoencoderShape.from_dict({"spatial_dims": 3, **metadata["config"]["model"]})
         sizes = metadata["config"]["data"]["voxel_sizes"]
-        network = Autoencoder(shape)
+        network = Autoencoder(ModelConfig.model_validate(metadata["config"]["model"]))
         network.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} holds no restoration network ({type(error).__name__}); expected weights that `cryowae train` wrote"
         ) from error

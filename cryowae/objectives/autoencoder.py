@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import torch
@@ -14,12 +15,13 @@ from cryowae.objectives.optimiser import Optimiser
 from cryowae.objectives.term import Pass, Term, channels_last
 
 
+@dataclass(eq=False)
 class AutoencoderObjective:
     """Moves an autoencoder down the sum of its terms, then each opponent down its own loss.
 
     Every parameter is moved by exactly one optimiser.
 
-    Parameters
+    Attributes
     ----------
     network
         A module with `encode` (observation to codes) and `decode`.
@@ -41,25 +43,20 @@ class AutoencoderObjective:
         Wraps the forward pass, so that several processes average their gradients.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        terms: Mapping[str, Term],
-        optimiser: Optimiser,
-        generator: torch.Generator,
-        *,
-        average: nn.Module | None = None,
-        ema: float = 0.0,
-        clip: float = 0.0,
-        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        share: Callable[[nn.Module], nn.Module] = lambda module: module,
-    ) -> None:
-        self.network, self.average, self.terms, self.optimiser = network, average, terms, optimiser
-        self.generator = generator
-        self._ema, self._clip, self._precision = ema, clip, precision
-        self._shared = share(_WithCodes(network))
-        for term in terms.values():
-            term.prepare(network)
+    network: nn.Module
+    terms: Mapping[str, Term]
+    optimiser: Optimiser
+    generator: torch.Generator
+    average: nn.Module | None = None
+    ema: float = 0.0
+    clip: float = 0.0
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext
+    share: InitVar[Callable[[nn.Module], nn.Module]] = lambda module: module
+
+    def __post_init__(self, share: Callable[[nn.Module], nn.Module]) -> None:
+        self._shared = share(_WithCodes(self.network))
+        for term in self.terms.values():
+            term.prepare(self.network)
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
@@ -83,8 +80,8 @@ class AutoencoderObjective:
         for _, said in costs:
             values |= said
         finite = True
-        if self._clip:
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
+        if self.clip:
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
             values["gradient_norm"], finite = float(norm), bool(torch.isfinite(norm))
         if finite:
             self.optimiser.step(info.share)
@@ -94,20 +91,18 @@ class AutoencoderObjective:
                 term.optimiser.descend(loss, info.share if term.follows_schedule else 1.0)
                 values |= said
         self._update_average(info.number + 1)
-        return values if self._clip else require_finite(values, info)  # with clipping such steps are left out
+        return values if self.clip else require_finite(values, info)  # with clipping such steps are left out
 
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         """What the network makes of a batch."""
-        with self._precision():
+        with self.precision():
             restored, codes = self._shared(channels_last(batch.observation))
-        return Pass(
-            batch, codes, restored, self.network, self.generator, info, average=self.average, precision=self._precision
-        )
+        return Pass(batch, codes, restored, self.network, self.generator, info, self.average, self.precision)
 
     @torch.no_grad()
     def _update_average(self, steps: int) -> None:
         if self.average is not None:
-            keep = min(self._ema, (1 + steps) / (10 + steps))
+            keep = min(self.ema, (1 + steps) / (10 + steps))
             for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
 

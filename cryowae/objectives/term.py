@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, create_model
@@ -24,8 +24,10 @@ from cryowae.objectives import Batch, Stateful, StepInfo, Values, load_class
 from cryowae.objectives.optimiser import Optimiser
 
 Weight = Annotated[float, Field(ge=0)]
+PriorName = Literal["normal", "structure"]
 Cost = tuple[Tensor, Values]
 """A scalar loss, its weight included, and what to log."""
+_SHARED = {"supervised": "fidelity", "gradient": "fidelity"}  # terms that share a file; all others have their own
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,38 @@ class Term:
         """What is added to the objective."""
         raise NotImplementedError
 
+    def logged(self, name: str, loss: Tensor) -> Cost:
+        """A loss times the weight; the product is logged too."""
+        weighted = self.weight * loss
+        return weighted, {name: float(weighted.detach())}
+
     def oppose(self, made: Pass) -> Cost:
         """The loss of the opponent, once the network has moved. It is only called if there is an optimiser."""
         raise NotImplementedError
+
+
+class LatentTerm(Term):
+    """Base of the terms that compare the codes of observations with those of a prior.
+
+    Parameters
+    ----------
+    weight
+        Multiplies the distance.
+    prior
+        `normal`: independent standard normal numbers. `structure`: codes of the clean, isotropic structures under the
+        averaged network, without gradient.
+    """
+
+    def __init__(self, weight: Weight = 1e-3, prior: PriorName = "normal") -> None:
+        super().__init__(weight)
+        self.structured = prior == "structure"
+
+    def matched(self, made: Pass) -> tuple[list[Tensor], list[Tensor]]:
+        """Codes of the observations, and as many of the prior on the same scale."""
+        if self.structured:
+            return on_one_scale(made.codes, made.clean_codes)
+        drawn = made.drawn_prior
+        return list(made.codes), [_normal(c, made.generator) for c in made.codes] if drawn is None else list(drawn)
 
 
 def make_terms(objective: Mapping[str, float | Mapping[str, Any]]) -> dict[str, Term]:
@@ -150,10 +181,23 @@ def channels_last(values: Tensor) -> Tensor:
     return values.contiguous(memory_format=torch.channels_last_3d) if values.ndim == 5 else values
 
 
+def on_one_scale(codes: Sequence[Tensor], clean: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Codes of observations and of clean structures, both divided by the deviation of the clean ones.
+
+    Per channel, and without gradient to the clean ones. Otherwise shrinking the codes would make every distance vanish.
+    """
+    reference = [c.detach().float() for c in clean]
+    spread = [c.std(dim=[0, *range(2, c.ndim)], keepdim=True).clamp(min=1e-4) for c in reference]
+    return (
+        [c.float() / s for c, s in zip(codes, spread, strict=True)],
+        [c / s for c, s in zip(reference, spread, strict=True)],
+    )
+
+
 def _make(name: str, options: Mapping[str, Any]) -> Term:
     own = "".join(word.capitalize() for word in name.split("_"))
     try:
-        kind = load_class(name if ":" in name else f"cryowae.objectives.{name}:{own}")
+        kind = load_class(name if ":" in name else f"cryowae.objectives.{_SHARED.get(name, name)}:{own}")
     except ConfigError as error:
         raise ConfigError(f"objective.{name} is no term of an objective: {error}") from error
     fields: dict[str, Any] = {
@@ -163,3 +207,11 @@ def _make(name: str, options: Mapping[str, Any]) -> Term:
     checked = check(create_model(own, __base__=Frozen, **fields), dict(options), f"objective.{name}")
     term: Term = kind(**dict(checked))
     return term
+
+
+def _normal(code: Tensor, generator: torch.Generator) -> Tensor:
+    if code.device.type == "cpu":
+        return torch.randn(code.shape, generator=generator)
+    # ten million numbers a step are drawn on the device itself, from a seed that the generator gives
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    return torch.randn(code.shape, generator=torch.Generator(code.device).manual_seed(seed), device=code.device)

@@ -5,19 +5,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import torch
-from torch import Tensor
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from cryowae.config import TrainConfig
 from cryowae.data.synthetic import SyntheticPairs
 from cryowae.errors import CheckpointError
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape, interpolate_codes
-from cryowae.models.weights import find_weights, read_network, write_weights
+from cryowae.models.autoencoder import Autoencoder, interpolate_codes
+from cryowae.models.weights import find_weights, pick_device, read_network, write_weights
 from cryowae.objectives import Batch, BatchSource, Objective, load_class
 from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.optimiser import KernelOptimiser, rise_and_fall
@@ -25,7 +28,6 @@ from cryowae.objectives.term import make_terms
 from cryowae.progress import SILENT
 from cryowae.report import draw_training_curves, draw_volumes_grid
 from cryowae.train.loop import Plan, RunOptions, run_training
-from cryowae.train.parallel import Team
 
 
 def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> Path:
@@ -76,6 +78,44 @@ def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> P
     return output / "weights.safetensors"
 
 
+class Team:
+    """The processes that train one network; one alone if `torchrun`, which numbers them, did not start it.
+
+    Attributes
+    ----------
+    rank
+        Number of this process.
+    leads
+        Whether it writes the files.
+    device
+        Where it computes.
+    """
+
+    def __init__(self, device: str = "auto") -> None:
+        self.rank = int(os.environ.get("RANK", 0))
+        self._size = int(os.environ.get("WORLD_SIZE", 1))
+        self.device = torch.device(pick_device(device))
+        if self.device.type == "cuda":
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(self.device)
+            # all steps have the same shapes, so the fastest convolutions are searched once
+            torch.backends.cudnn.benchmark = True
+        self.leads = self.rank == 0
+
+    def __enter__(self) -> Self:
+        if self._size > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._size > 1:
+            dist.destroy_process_group()
+
+    def share(self, model: nn.Module) -> nn.Module:
+        """The module, with gradients that are averaged over all processes."""
+        return DistributedDataParallel(model) if self._size > 1 else model
+
+
 def make_source(config: TrainConfig, team: Team) -> BatchSource:
     """The source of the batches that a configuration names; simulated subtomograms if it names none."""
     if config.source:
@@ -90,10 +130,15 @@ def make_objective(config: TrainConfig, team: Team) -> Objective:
     if isinstance(config.objective, str):
         objective: Objective = load_class(config.objective)(config, team)
         return objective
-    shape = AutoencoderShape(spatial_dims=3, **config.model.model_dump())
-    network, average = (Autoencoder(shape).placed(team.device) for _ in range(2))
+    network, average = (Autoencoder(config.model).placed(team.device) for _ in range(2))
     if config.start_from:
-        _start(network, find_weights(config.start_from))
+        path = find_weights(config.start_from)
+        try:
+            network.load_state_dict(read_network(path)[0])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{path} holds another network than the configuration's; change `model` or `start_from`"
+            ) from error
     average.load_state_dict(network.state_dict())
     average.requires_grad_(False)
     half = config.precision == "bfloat16"
@@ -108,15 +153,6 @@ def make_objective(config: TrainConfig, team: Team) -> Objective:
         precision=partial(torch.autocast, team.device.type, torch.bfloat16, enabled=half),
         share=team.share,
     )
-
-
-def _start(network: Autoencoder, path: Path) -> None:
-    try:
-        network.load_state_dict(read_network(path)[0])
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path} holds another network than the configuration's; change `model` or `start_from`"
-        ) from error
 
 
 class _Gallery:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypedDict, Unpack
 
 import yaml
@@ -15,9 +19,9 @@ from cryowae.config.files import Frozen
 from cryowae.io.outputs import make_folder, write_text
 from cryowae.objectives import BatchSource, Objective, StepInfo
 from cryowae.progress import SILENT, Progress
-from cryowae.train.interrupts import watch_signals
-from cryowae.train.rows import Rows
-from cryowae.train.state import check_run, load_state, save_state
+from cryowae.train.state import Rows, check_run, load_state, save_state
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
@@ -168,3 +172,55 @@ def run_training(
                 progress.say(f"interrupted after step {done}; --resume goes on from there")
             raise
     progress.end()
+
+
+class Interrupts:
+    """Signals that end a run (Ctrl-C, a batch system that ends a job, a closed terminal), acted on between two steps.
+
+    Turns SIGINT into `KeyboardInterrupt`, SIGTERM and SIGHUP into `SystemExit`.
+
+    Inside `held` they wait for its end, so that no half-made state is saved. A second signal there does not wait.
+
+    Attributes
+    ----------
+    whole
+        Whether the last `held` block came to its end.
+    """
+
+    def __init__(self) -> None:
+        self.whole = True
+        self._noted: int | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A block that signals do not interrupt."""
+        self.whole = False
+        yield
+        self.whole = True
+        if self._noted is not None:
+            self._raise(self._noted)
+
+    def note(self, number: int, _frame: FrameType | None) -> None:
+        """The handler of a signal."""
+        if self.whole or self._noted is not None:
+            self._raise(number)
+        self._noted = number
+
+    def _raise(self, number: int) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+@contextmanager
+def watch_signals() -> Iterator[Interrupts]:
+    """Watch for signals in this block, except for those that are ignored, as SIGHUP is under `nohup`.
+
+    Python handles signals in the main thread alone; in any other thread nothing is watched.
+    """
+    found, main = Interrupts(), threading.current_thread() is threading.main_thread()
+    watched = [number for number in _SIGNALS if main and signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, found.note) for number in watched}
+    try:
+        yield found
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -79,9 +79,8 @@ class JudgeOptions:
         labels
             Read the test digits too if the model knows labels.
         """
-        from cryowae.baselines.evaluate import Evaluation
+        from cryowae.baselines.evaluate import Evaluation, require_sklearn
         from cryowae.baselines.features import LeNetFeatures, accuracy_warning
-        from cryowae.baselines.gaussian_models import require_sklearn
         from cryowae.baselines.inception import InceptionFeatures
         from cryowae.data.celeba import read_celeba
         from cryowae.data.mnist import read_mnist

@@ -76,7 +76,8 @@ def sweep(
     device: Device = "auto",
 ) -> None:
     """Sweep lambda on MNIST: reconstruction, match and samples over the weight of the match, as one picture."""
-    from cryowae.baselines.comparison import collect, sweep_weights, write_table
+    from cryowae.baselines import sweep_weights
+    from cryowae.baselines.comparison import collect, write_table
     from cryowae.baselines.plots import draw_weights
 
     models = list(dict.fromkeys(models or ["wae-mmd", "wae-gan"]))
@@ -136,7 +137,7 @@ def restore(
 ) -> None:
     """Restore digits with noise and a missing wedge, with the network and the objective of the 3-D model."""
     from cryowae.baselines.digits import KINDS, restore_digits
-    from cryowae.baselines.mosaics import draw_restored
+    from cryowae.baselines.plots import draw_restored
     from cryowae.baselines.wedged import Wedged
     from cryowae.data.mnist import read_mnist
     from cryowae.io.tilts import require_tilt_range
@@ -167,7 +168,7 @@ def _config(
 
 
 def _train(config: BaselineConfig, judges: JudgeOptions, output: Path | None, resume: bool, overwrite: bool) -> None:
-    from cryowae.baselines.experiment import run_baseline
+    from cryowae.baselines import run_baseline
     from cryowae.train.state import check_run
 
     labels = f"-{config.labels}" if config.labels else ""

@@ -31,7 +31,7 @@ def evaluate(
 ) -> None:
     """Measure a trained model again, as at the end of its run: with other features, or on another machine."""
     from cryowae.baselines.model import read_baseline
-    from cryowae.train.rows import Rows
+    from cryowae.train.state import Rows
 
     if output:
         check_output(output, overwrite=overwrite)
@@ -62,7 +62,7 @@ def references(
     device: Device = "auto",
 ) -> None:
     """Measure what MNIST models are compared with: principal components, a Gaussian over them, training digits."""
-    from cryowae.baselines.evaluate import measure_references
+    from cryowae.baselines.comparison import measure_references
 
     table = new_file(output / "evaluation.csv", overwrite)
     with JudgeOptions(data, lenet, fid_weights, fid_images, device).open("mnist", images) as (judge, shown):
@@ -95,7 +95,7 @@ def sample(
 ) -> None:
     """Draw prior samples, reconstructions and interpolations; also samples by class if the model knows classes."""
     from cryowae.baselines.model import read_baseline
-    from cryowae.baselines.mosaics import draw_baseline
+    from cryowae.baselines.plots import draw_baseline
 
     picture = output or _folder(run) / "samples.png"
     if picture.suffix.lower() != ".png":
@@ -114,7 +114,7 @@ def bandwidth(
     overwrite: Overwrite = False,
 ) -> None:
     """Sweep the bandwidth of the MMD's kernels: how often do they detect codes that are known not to be normal?"""
-    from cryowae.baselines.bandwidth import sweep_bandwidths, write_bandwidths
+    from cryowae.baselines.distances import sweep_bandwidths, write_bandwidths
     from cryowae.baselines.plots import draw_bandwidths
 
     csv = new_file(output / "bandwidth.csv", overwrite)
