@@ -19,10 +19,9 @@ from cryowae.baselines.objective import (
 from cryowae.config import baseline_config
 from cryowae.data.images import ImageSet
 from cryowae.errors import ConfigError, ImagesError
-from cryowae.objectives import Batch, StepInfo
+from cryowae.objectives import Batch, StepInfo, cosine
 from cryowae.objectives.kl import gaussian_divergence
 from cryowae.objectives.mmd import Mmd, block_kernel
-from cryowae.objectives.optimiser import cosine
 from cryowae.objectives.term import Pass
 
 IMAGES = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1

@@ -18,8 +18,7 @@ from cryowae.baselines import objective as objectives
 from cryowae.baselines.model import Baseline
 from cryowae.baselines.objective import BaselineObjective, CriticObjective, baseline_objective
 from cryowae.config import baseline_config
-from cryowae.objectives import Batch, StepInfo
-from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives import Batch, Optimiser, StepInfo
 
 COUNT, SEED = 6, 5
 IMAGES = (torch.rand(COUNT, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 3 - 1.5).clamp(-1, 1)

@@ -10,9 +10,9 @@ import torch
 
 from cryowae.baselines.digits import restore_digits
 from cryowae.baselines.plots import draw_restored
-from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Affine, Wedged, WedgedDigits, Wiener, scores
+from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, WedgedDigits, fit_affine, fit_wiener, scores
+from cryowae.data.image_files import read_mnist
 from cryowae.data.images import ImageSet
-from cryowae.data.mnist import read_mnist
 from cryowae.train.state import read_rows
 
 
@@ -99,7 +99,7 @@ def test_wiener_is_better_than_the_input_and_no_better_in_the_wedge(generator):
     wedged = Wedged(snr=0.2)
     truth = wedged.truth(bars(100).images)
     seen = wedged.observe(truth, generator)
-    filtered = Wiener.fit(truth, seen, wedged)(seen)
+    filtered = fit_wiener(truth, seen, wedged)(seen)
     before, after = scores(truth, seen, wedged), scores(truth, filtered, wedged)
     assert after["ncc"] > before["ncc"] + 0.1
     assert after["fsc_mw"] < 0.4
@@ -125,7 +125,7 @@ def test_affine_answer_is_the_least_squared_error_of_all_affine_ones(generator):
     mean = torch.randn(pixels, generator=generator)
     truth = mean + torch.randn(count, pixels, generator=generator) @ shape
     observed = truth + 0.5 * torch.randn(count, pixels, generator=generator)
-    answer = Affine.fit(truth.view(-1, 1, 3, 3), observed.view(-1, 1, 3, 3))(observed.view(-1, 1, 3, 3)).flatten(1)
+    answer = fit_affine(truth.view(-1, 1, 3, 3), observed.view(-1, 1, 3, 3))(observed.view(-1, 1, 3, 3)).flatten(1)
     covariance = shape.T @ shape
     gain = torch.linalg.solve(covariance + 0.25 * torch.eye(pixels), covariance)
     assert float((answer - (mean + (observed - mean) @ gain)).abs().mean()) < 0.03
@@ -137,7 +137,7 @@ def test_affine_answer_fills_some_of_the_wedge(generator):
     known = wedged.pairs(bars(6000).images, generator)
     truth = wedged.truth(bars(100, seed=1).images)
     seen = wedged.observe(truth, generator)
-    affine, wiener = Affine.fit(*known)(seen), Wiener.fit(*known, wedged)(seen)
+    affine, wiener = fit_affine(*known)(seen), fit_wiener(*known, wedged)(seen)
     a, w = scores(truth, affine, wedged), scores(truth, wiener, wedged)
     assert a["ncc"] > w["ncc"] and a["fsc_mw"] > w["fsc_mw"] + 0.05
 

@@ -21,7 +21,7 @@ from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageEpochs, ImageSet
 from cryowae.errors import OutputError
 from cryowae.models.weights import pick_device
-from cryowae.objectives.optimiser import cosine
+from cryowae.objectives import cosine
 from cryowae.train.loop import Plan, RunOptions, run_training
 from cryowae.train.state import Rows, read_rows
 

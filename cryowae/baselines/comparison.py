@@ -108,20 +108,17 @@ def measure_references(judge: Evaluation, counts: Sequence[int], path: Path, pro
         Advances with every row.
     """
     rows, held = Rows(path), judge.held.images
-    progress.begin("references", len(counts) + 1, "rows")
     common = {"data": judge.held.name.split("-")[0], "preset": "", "seed": str(judge.seed), "labels": "0"}
     common["training_images"] = str(len(judge.train))
-    for number, count in enumerate(counts):
-        generator = torch.Generator().manual_seed(judge.seed)
-        reconstructions, samples = principal_components(judge.train.images, held, count, generator)
-        made = {"reconstruct": reconstructions, "sample": samples}
-        error = float((signed(reconstructions) - signed(held)).square().mean())
-        rows.write(number, {**common, "model": "pca", "code": str(count), "mse": error, **judge.distances(made)})
-        progress.advance()
-    real = {"sample": judge.train.images[: len(held)]}
-    rows.write(len(counts), {**common, "model": "pca: real images", "code": "", **judge.distances(real)})
-    progress.advance()
-    progress.end()
+    for number, count in enumerate(progress.track("references", [*counts, 0], "rows")):
+        row: dict[str, object] = {"model": "pca: real images", "code": ""}
+        made = {"sample": judge.train.images[: len(held)]}
+        if count:
+            generator = torch.Generator().manual_seed(judge.seed)
+            made["reconstruct"], made["sample"] = principal_components(judge.train.images, held, count, generator)
+            error = float((signed(made["reconstruct"]) - signed(held)).square().mean())
+            row = {"model": "pca", "code": str(count), "mse": error}
+        rows.write(number, {**common, **row, **judge.distances(made)})
 
 
 def principal_components(train: Tensor, held: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from cryowae.baselines.wedged import Affine, Wedged, WedgedDigits, Wiener, scores
+from cryowae.baselines.wedged import Wedged, WedgedDigits, fit_affine, fit_wiener, scores
 from cryowae.config import ModelConfig
 from cryowae.config.files import Frozen
 from cryowae.data.images import ImageSet
 from cryowae.models.autoencoder import Autoencoder
 from cryowae.models.weights import pick_device
+from cryowae.objectives import Optimiser, rise_and_fall
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.objectives.optimiser import Optimiser, rise_and_fall
 from cryowae.objectives.term import make_terms
 from cryowae.train.loop import Plan, RunOptions, run_training
 from cryowae.train.state import Rows
@@ -107,7 +107,7 @@ def restore_digits(
     seen, noise = wedged.observe(truth, generator), wedged.observe(torch.zeros_like(truth), generator)
     known = wedged.pairs(digits.images[:FILTERS], generator)
     images, answers, samples = {"truth": truth, "input": seen}, {"input": noise}, dict[str, Tensor]()
-    for name, answer in (("wiener", Wiener.fit(*known, wedged)), ("affine", Affine.fit(*known))):
+    for name, answer in (("wiener", fit_wiener(*known, wedged)), ("affine", fit_affine(*known))):
         images[name], answers[name] = answer(seen), answer(noise)
     for kind in kinds:
         config = RestorerConfig(match=kind, wedged=wedged, steps=steps, seed=seed)

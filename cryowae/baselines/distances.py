@@ -167,8 +167,7 @@ def sweep_bandwidths(
     kernels: list[tuple[Kernel, float]] = [(k, s) for k in ("imq", "gaussian") for s in (*bandwidths, 0.0)]
     samplers: dict[str, Sampler] = {"": _prior, **MISMATCHES}
     found = []
-    progress.begin("bandwidths", len(kernels), "kernels")
-    for kernel, bandwidth in kernels:
+    for kernel, bandwidth in progress.track("bandwidths", kernels, "kernels"):
         scales = (bandwidth,) if bandwidth else SCALES
         generator = torch.Generator().manual_seed(seed)
         values = {
@@ -181,8 +180,6 @@ def sweep_bandwidths(
             Seen(name, kernel, bandwidth, float(v.mean()) / unit, float((v > limit).float().mean()))
             for name, v in values.items()
         ]
-        progress.advance()
-    progress.end()
     return found
 
 

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
-from cryowae.baselines.features import Extractor, LeNetFeatures
-from cryowae.baselines.inception import InceptionFeatures
+from cryowae.baselines.features import InceptionFeatures, LeNetFeatures
 from cryowae.baselines.model import Baseline
 from cryowae.data.images import ImageSet, signed, unsigned
 from cryowae.errors import ConfigError
@@ -46,7 +45,7 @@ class Evaluation:
     test
         Images with classes, on which the errors of an AAE with labels are counted.
     extractors
-        Features for comparing images, used in every evaluation.
+        Features for comparing images, used in every evaluation. The first one also tells classes.
     final
         Slow features, used only at the end of a run.
     seed
@@ -64,7 +63,7 @@ class Evaluation:
     train: ImageSet
     held: ImageSet
     test: ImageSet | None = None
-    extractors: Sequence[Extractor] = ()
+    extractors: Sequence[LeNetFeatures] = ()
     final: Sequence[InceptionFeatures] = ()
     seed: int = 0
     few: int | None = None
@@ -109,12 +108,11 @@ class Evaluation:
     def distances(self, made: dict[str, Tensor], last: bool = True) -> Figures:
         """Frechet and kernel distances from sets of uint8 images to the held-out ones, with every extractor."""
         found: Figures = {}
-        slow = self.final if last else ()
-        for extractor in (*self.extractors, *slow):
-            kind, few = extractor.name.split("-")[0], None
+        for extractor in (*self.extractors, *(self.final if last else ())):
+            slow, kind = isinstance(extractor, InceptionFeatures), extractor.name.split("-")[0]
+            few = self.few if slow else None
             found[kind] = extractor.name
-            if extractor in self.final:
-                few = self.few
+            if slow:
                 found[f"{kind}_images"] = str(few) if few and few < len(self.held) else "all"
             for name, images in made.items():
                 features = extractor(_some(images, few))
@@ -125,9 +123,9 @@ class Evaluation:
                 found[f"{kind}_kid_{name}"] = kernel_distance(*both, torch.Generator().manual_seed(self.seed))[0]
             if "mixture" in made:
                 found[f"{kind}_gap"] = float(found[f"{kind}_fd_sample"]) - float(found[f"{kind}_fd_mixture"])
-        for cached in slow:
-            for images in made.values():
-                cached.forget(_some(images, self.few))
+            if isinstance(extractor, InceptionFeatures):
+                for images in made.values():
+                    extractor.forget(_some(images, few))
         return found
 
     def _reconstructed(self, judged: Baseline, found: Figures) -> Tensor:
@@ -176,10 +174,9 @@ class Evaluation:
         if self.test is not None and self.test.labels is not None:
             codes = _in_batches(lambda images: judged.encode(signed(images)), self.test.images)
             found["error"] = float((codes[:, : judged.classes].argmax(1) != self.test.labels).float().mean())
-        classifier = next((extractor for extractor in self.extractors if isinstance(extractor, LeNetFeatures)), None)
-        if classifier is not None:
+        if self.extractors:
             codes = judged.prior(len(self.held), generator)
-            right = classifier.classify(_decoded(judged, codes)) == codes[:, : judged.classes].argmax(1)
+            right = self.extractors[0].classify(_decoded(judged, codes)) == codes[:, : judged.classes].argmax(1)
             found["conditional"] = float(right.float().mean())
         return found
 

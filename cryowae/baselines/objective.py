@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +14,11 @@ from cryowae.baselines.model import Baseline
 from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import ImagesError
-from cryowae.objectives import Batch, Stateful, StepInfo, Values, require_finite
+from cryowae.objectives import Batch, Optimiser, StepInfo, Values, require_finite
 from cryowae.objectives.adversary import discriminator_loss, fooling_loss
 from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.kl import Kl, draw_posterior
 from cryowae.objectives.mmd import Mmd
-from cryowae.objectives.optimiser import Optimiser
 from cryowae.objectives.term import Cost, Pass, Term
 
 Labelled = tuple[Tensor, Tensor]
@@ -68,7 +68,7 @@ class BaselineObjective(AutoencoderObjective):
         super().__init__(model, terms, moving, torch.Generator().manual_seed(config.seed + 1))
 
     @property
-    def parts(self) -> Mapping[str, Stateful]:
+    def parts(self) -> Mapping[str, Any]:
         found = dict(super().parts)
         return {"model": found.pop("network"), **found}
 
@@ -119,7 +119,7 @@ class CriticObjective:
         self.generator = torch.Generator().manual_seed(config.seed + 1)
 
     @property
-    def parts(self) -> Mapping[str, Stateful]:
+    def parts(self) -> Mapping[str, Any]:
         """The networks, and their optimisers."""
         return {"model": self.network, **self.optimiser.parts, **self.opponent.parts}
 

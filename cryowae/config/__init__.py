@@ -5,20 +5,7 @@ from cryowae.config.scene import ImagingConfig, MoleculesConfig, ReconstructionC
 from cryowae.config.suite import MethodConfig, SuiteConfig, SuiteScene, load_suite
 from cryowae.config.training import DataConfig, ModelConfig, TrainConfig, load_config
 
-__all__ = [
-    "BaselineConfig",
-    "DataConfig",
-    "ImagingConfig",
-    "MethodConfig",
-    "ModelConfig",
-    "MoleculesConfig",
-    "ReconstructionConfig",
-    "SceneConfig",
-    "SuiteConfig",
-    "SuiteScene",
-    "TrainConfig",
-    "baseline_config",
-    "load_config",
-    "load_scene",
-    "load_suite",
-]
+__all__ = ["BaselineConfig", "baseline_config"]
+__all__ += ["ImagingConfig", "MoleculesConfig", "ReconstructionConfig", "SceneConfig", "load_scene"]
+__all__ += ["MethodConfig", "SuiteConfig", "SuiteScene", "load_suite"]
+__all__ += ["DataConfig", "ModelConfig", "TrainConfig", "load_config"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -107,28 +105,3 @@ def signed(images: Tensor) -> Tensor:
 def unsigned(images: Tensor) -> Tensor:
     """Floats in [-1, 1] to uint8; values beyond are clipped."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-
-
-def named_folder(given: Path | None, variable: str, what: str, source: str) -> Path:
-    """The folder that was given, or the one that an environment variable names.
-
-    Parameters
-    ----------
-    given
-        The folder, or None for that of the environment variable.
-    variable, what
-        Names of the environment variable and of the images.
-    source
-        How to get the images, for the error message.
-
-    Raises
-    ------
-    ImagesError
-        If there is neither, or no such folder.
-    """
-    name = str(given) if given is not None else os.environ.get(variable, "")
-    if not name:
-        raise ImagesError(f"no folder of {what} is given; give --data FOLDER, or set {variable}; {source}")
-    if not Path(name).is_dir():
-        raise ImagesError(f"{name} is not a folder, expected that of {what}; correct --data or {variable}; {source}")
-    return Path(name)

@@ -12,7 +12,6 @@ import pickle
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,6 +24,8 @@ from cryowae.objectives import Batch, BatchSource
 from cryowae.specimen.library import load_library
 from cryowae.specimen.structures import Structure
 from cryowae.tomogram.statistics import OUTLIER
+
+_Draw = tuple[Tensor, tuple[float, ...], Tensor, tuple[float, float]]
 
 
 class SyntheticPairs(BatchSource):
@@ -60,11 +61,11 @@ class SyntheticPairs(BatchSource):
         """Subtomograms for training step `step`."""
         pool = self._serve(step * self.config.batch // self.config.crops_per_scene)
         rng = np.random.default_rng([self.seed, 2, step])
-        draws = [self._draw(pool[int(rng.integers(len(pool)))], rng) for _ in range(self.config.batch)]
-        volumes = torch.stack([draw.volumes for draw in draws]).float()
-        truth, signal, first, second = (volumes[:, i : i + 1] for i in range(4))
-        present, level, gain, shift, truth_std = torch.tensor([draw.numbers for draw in draws]).to(self.device).T
-        tomograms = torch.stack([draw.thin for draw in draws])
+        scenes = (pool[int(rng.integers(len(pool)))] for _ in range(self.config.batch))
+        volumes, numbers, thin, tilts = zip(*(self._draw(scene, rng) for scene in scenes), strict=True)
+        truth, signal, first, second = torch.stack(volumes).float().unsqueeze(2).unbind(1)
+        present, level, gain, shift, truth_std = torch.tensor(numbers).to(self.device).T
+        tomograms = torch.stack(thin)
         gain = gain / _spread(present[:, None] * tomograms[:, 0] + level[:, None] * tomograms[:, 1])
         scale = torch.hypot(gain * present * truth_std, torch.full_like(gain, self.config.faint + 1e-3))
         present, level, gain, shift = (number[:, None, None, None, None] for number in (present, level, gain, shift))
@@ -74,10 +75,14 @@ class SyntheticPairs(BatchSource):
             truth=gain * present * truth,
             other=gain * (seen + level * second) + shift,
             scale=scale,
-            tilts=tuple(draw.tilts for draw in draws),
+            tilts=tilts,
         )
 
     def _draw(self, scene: SimulatedScene, rng: np.random.Generator) -> _Draw:
+        """The random choices of one sample: crops `(4, z, y, x)` of the truth, the signal and two noises, the numbers
+        by which they are mixed (share of the signal, noise level, gain, shift, and the truth's standard deviation), a
+        sample of the scene, and the tilts.
+        """
         place, elsewhere, there = (_corner(scene.truth.shape, self.config.crop, rng) for _ in range(3))
         snr = float(np.exp(rng.uniform(*np.log(self.config.snr))))
         present = float(rng.random() >= self.config.empty)
@@ -88,7 +93,7 @@ class SyntheticPairs(BatchSource):
         volumes = torch.stack([scene.truth[place], scene.signal[place], noise[order], noise[1 - order]])
         tilts = (-scene.tilt_max, -scene.tilt_min) if turn in _REVERSING else (scene.tilt_min, scene.tilt_max)
         numbers = (present, scene.contrast / snr**0.5, gain, shift, scene.truth_std)
-        return _Draw(volumes.flip(HALF_TURNS[turn]), numbers, scene.thin, tilts)
+        return volumes.flip(HALF_TURNS[turn]), numbers, scene.thin, tilts
 
     def _serve(self, first: int) -> list[SimulatedScene]:
         end = first + self.config.pool
@@ -112,18 +117,6 @@ def _corner(shape: Sequence[int], size: int, rng: np.random.Generator) -> tuple[
 
 
 _REVERSING = (1, 3)  # half turns about z and about x reverse the sign of every tilt
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """The random choices of one sample: crops `(4, z, y, x)` of the truth, the signal and two noises, and the numbers
-    by which they are mixed: share of the signal, noise level, gain, shift, and the truth's standard deviation.
-    """
-
-    volumes: Tensor
-    numbers: tuple[float, float, float, float, float]
-    thin: Tensor
-    tilts: tuple[float, float]
 
 
 def _spread(tomograms: Tensor) -> Tensor:

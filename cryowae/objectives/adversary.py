@@ -7,6 +7,7 @@ codes, so that not only single positions but the field of codes is matched.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
@@ -14,18 +15,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from cryowae.models.blocks import convolution
-from cryowae.objectives import Stateful
-from cryowae.objectives.optimiser import Optimiser
-from cryowae.objectives.term import Cost, LatentTerm, Pass, PriorName, Weight, code_names
+from cryowae.models.autoencoder import convolution
+from cryowae.objectives import Optimiser
+from cryowae.objectives.term import Cost, LatentTerm, Pass, code_names
 
 
+@dataclass(eq=False)
 class Adversary(LatentTerm):
     """A discriminator tells codes of observations from those of the prior, and the encoder is trained to fool it.
 
     It logs the discriminator's share of right answers on codes of observations, per scale (`match`).
 
-    Parameters
+    Attributes
     ----------
     weight, prior
         As in `LatentTerm`.
@@ -35,25 +36,17 @@ class Adversary(LatentTerm):
         Of the discriminator's AdamW; it is constant.
     """
 
-    def __init__(
-        self,
-        weight: Weight = 1e-3,
-        prior: PriorName = "normal",
-        neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1,
-        rate: Annotated[float, Field(gt=0)] = 5e-4,
-    ) -> None:
-        super().__init__(weight, prior)
-        self._neighbourhood, self._rate = neighbourhood, rate
-        self._seen: tuple[list[Tensor], list[Tensor]] = ([], [])
+    neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1
+    rate: Annotated[float, Field(gt=0)] = 5e-4
 
     def prepare(self, network: Any) -> None:
-        made = LatentDiscriminator(network.spatial_dims, network.shape.codes, neighbourhood=self._neighbourhood)
+        made = LatentDiscriminator(network.spatial_dims, network.shape.codes, neighbourhood=self.neighbourhood)
         self.discriminator = made.to(next(network.parameters()).device)
         parameters = self.discriminator.parameters()
-        self.optimiser = Optimiser(opponent=torch.optim.AdamW(parameters, lr=self._rate, betas=(0.5, 0.9)))
+        self.optimiser = Optimiser(opponent=torch.optim.AdamW(parameters, lr=self.rate, betas=(0.5, 0.9)))
 
     @property
-    def parts(self) -> Mapping[str, Stateful]:
+    def parts(self) -> Mapping[str, Any]:
         return {"discriminator": self.discriminator}
 
     def cost(self, made: Pass) -> Cost:

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cryowae.objectives import Batch, Stateful, StepInfo, Values, require_finite
-from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives import Batch, Optimiser, StepInfo, Values, require_finite
 from cryowae.objectives.term import Pass, Term, channels_last
 
 
@@ -59,9 +58,9 @@ class AutoencoderObjective:
             term.prepare(self.network)
 
     @property
-    def parts(self) -> Mapping[str, Stateful]:
+    def parts(self) -> Mapping[str, Any]:
         """Networks, optimisers, and what the terms keep."""
-        found: dict[str, Stateful] = {"network": self.network, **self.optimiser.parts}
+        found: dict[str, Any] = {"network": self.network, **self.optimiser.parts}
         if self.average is not None:
             found["ema"] = self.average
         for name, term in self.terms.items():

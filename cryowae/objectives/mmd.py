@@ -10,6 +10,7 @@ of neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -17,19 +18,20 @@ import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor
 
-from cryowae.objectives.term import Cost, LatentTerm, Pass, PriorName, Weight, code_names
+from cryowae.objectives.term import Cost, LatentTerm, Pass, code_names
 
 Kernel = Literal["imq", "gaussian"]
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
+@dataclass(eq=False)
 class Mmd(LatentTerm):
     """The sum of the block U-statistics of all codes.
 
     It logs the distance of each code (`match`), and for every row of the log its 95 % quantile if codes and prior had
     the same law (`null95`).
 
-    Parameters
+    Attributes
     ----------
     weight, prior
         As in `LatentTerm`.
@@ -41,17 +43,10 @@ class Mmd(LatentTerm):
         As in `block_kernel`.
     """
 
-    def __init__(
-        self,
-        weight: Weight = 1e-3,
-        prior: PriorName = "normal",
-        positions: Annotated[int, Field(ge=1)] = 64,
-        neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1,
-        kernel: Kernel = "imq",
-        scales: tuple[float, ...] = SCALES,
-    ) -> None:
-        super().__init__(weight, prior)
-        self._positions, self._neighbourhood, self._kernel, self._scales = positions, neighbourhood, kernel, scales
+    positions: Annotated[int, Field(ge=1)] = 64
+    neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1
+    kernel: Kernel = "imq"
+    scales: tuple[float, ...] = SCALES
 
     def cost(self, made: Pass) -> Cost:
         own, prior = self.matched(made)
@@ -62,8 +57,8 @@ class Mmd(LatentTerm):
             samples = self._samples(code, made.generator)
             made.generator.set_state(state)  # the same positions of both
             blocks = torch.cat([samples, self._samples(other, made.generator)])
-            kernel = block_kernel(blocks, self._scales, kind=self._kernel)
-            distance = mmd(kernel, torch.arange(len(kernel)) < len(kernel) // 2, paired=self.structured)
+            kernel = block_kernel(blocks, self.scales, kind=self.kernel)
+            distance = mmd(kernel, torch.arange(len(kernel)) < len(kernel) // 2, paired=self.prior == "structure")
             distances.append(distance)
             values[f"match{name}"] = float(distance.detach())
             if made.info.logged:
@@ -72,7 +67,7 @@ class Mmd(LatentTerm):
 
     def _samples(self, code: Tensor, generator: torch.Generator) -> Tensor:
         flat = code.ndim == 2
-        samples = code[:, None] if flat else code_samples(code, self._positions, generator, self._neighbourhood)
+        samples = code[:, None] if flat else code_samples(code, self.positions, generator, self.neighbourhood)
         return _of_all_processes(samples.float())
 
 

@@ -2,17 +2,16 @@
 
 Each term is a class in a file of its own. In a configuration it is one line, `NAME: WEIGHT` or `NAME: {weight: ...}`
 with its other options: `mmd` is the class `Mmd` of `cryowae.objectives.mmd`, and `package.module:Class` is a term from
-outside the package. The options are the arguments of its constructor, checked against their annotations.
+outside the package. The options are the fields of the class, checked against their annotations.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 import torch
 from pydantic import Field, create_model
@@ -20,8 +19,7 @@ from torch import Tensor
 
 from cryowae.config.files import Frozen, check
 from cryowae.errors import ConfigError
-from cryowae.objectives import Batch, Stateful, StepInfo, Values, load_class
-from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives import Batch, Optimiser, StepInfo, Values, load_class
 
 Weight = Annotated[float, Field(ge=0)]
 PriorName = Literal["normal", "structure"]
@@ -93,8 +91,9 @@ class Pass:
         return codes
 
 
+@dataclass(eq=False)
 class Term:
-    """One part of an objective.
+    """One part of an objective; a dataclass, whose fields are its options.
 
     Attributes
     ----------
@@ -106,17 +105,15 @@ class Term:
         Whether the rate of the opponent follows the schedule of the run, or is constant.
     """
 
-    optimiser: Optimiser | None = None
-    follows_schedule = False
-
-    def __init__(self, weight: Weight = 1.0) -> None:
-        self.weight = weight
+    weight: Weight = 1.0
+    optimiser: Optimiser | None = field(default=None, init=False)
+    follows_schedule: ClassVar[bool] = False
 
     def prepare(self, network: Any) -> None:
         """Make what depends on the network, such as an opponent; called once, before the first step."""
 
     @property
-    def parts(self) -> Mapping[str, Stateful]:
+    def parts(self) -> Mapping[str, Any]:
         """What must be saved for an exact resume, by name."""
         return {}
 
@@ -134,10 +131,11 @@ class Term:
         raise NotImplementedError
 
 
+@dataclass(eq=False)
 class LatentTerm(Term):
     """Base of the terms that compare the codes of observations with those of a prior.
 
-    Parameters
+    Attributes
     ----------
     weight
         Multiplies the distance.
@@ -146,13 +144,12 @@ class LatentTerm(Term):
         averaged network, without gradient.
     """
 
-    def __init__(self, weight: Weight = 1e-3, prior: PriorName = "normal") -> None:
-        super().__init__(weight)
-        self.structured = prior == "structure"
+    weight: Weight = 1e-3
+    prior: PriorName = "normal"
 
     def matched(self, made: Pass) -> tuple[list[Tensor], list[Tensor]]:
         """Codes of the observations, and as many of the prior on the same scale."""
-        if self.structured:
+        if self.prior == "structure":
             return on_one_scale(made.codes, made.clean_codes)
         drawn = made.drawn_prior
         return list(made.codes), [_normal(c, made.generator) for c in made.codes] if drawn is None else list(drawn)
@@ -200,11 +197,11 @@ def _make(name: str, options: Mapping[str, Any]) -> Term:
         kind = load_class(name if ":" in name else f"cryowae.objectives.{_SHARED.get(name, name)}:{own}")
     except ConfigError as error:
         raise ConfigError(f"objective.{name} is no term of an objective: {error}") from error
-    fields: dict[str, Any] = {
-        key: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
-        for key, parameter in inspect.signature(kind, eval_str=True).parameters.items()
+    hints = get_type_hints(kind, include_extras=True)
+    known: dict[str, Any] = {
+        option.name: (hints[option.name], option.default) for option in fields(kind) if option.init
     }
-    checked = check(create_model(own, __base__=Frozen, **fields), dict(options), f"objective.{name}")
+    checked = check(create_model(own, __base__=Frozen, **known), dict(options), f"objective.{name}")
     term: Term = kind(**dict(checked))
     return term
 

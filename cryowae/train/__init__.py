@@ -21,9 +21,8 @@ from cryowae.data.synthetic import SyntheticPairs
 from cryowae.errors import CheckpointError
 from cryowae.models.autoencoder import Autoencoder, interpolate_codes
 from cryowae.models.weights import find_weights, pick_device, read_network, write_weights
-from cryowae.objectives import Batch, BatchSource, Objective, load_class
+from cryowae.objectives import Batch, BatchSource, KernelOptimiser, Objective, load_class, rise_and_fall
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.objectives.optimiser import KernelOptimiser, rise_and_fall
 from cryowae.objectives.term import make_terms
 from cryowae.progress import SILENT
 from cryowae.report import draw_training_curves, draw_volumes_grid
@@ -177,7 +176,7 @@ class _Gallery:
         codes = [c[:2] for c in network.encode(batch.observation[:2].to(device))]
         prior = [torch.randn(4, *c.shape[1:], generator=generator).to(device) for c in codes]
         terms: Mapping[str, Any] = getattr(self._objective, "terms", {})
-        if batch.truth is not None and any(getattr(term, "structured", False) for term in terms.values()):
+        if batch.truth is not None and any(getattr(term, "prior", "") == "structure" for term in terms.values()):
             prior = network.encode(batch.truth.to(device))
         made = [_array(volume) for volume in network.decode(prior)]
         draw_volumes_grid(made, ["sample of the prior"] * len(made), self._folder / "prior.png")

@@ -80,10 +80,8 @@ class JudgeOptions:
             Read the test digits too if the model knows labels.
         """
         from cryowae.baselines.evaluate import Evaluation, require_sklearn
-        from cryowae.baselines.features import LeNetFeatures, accuracy_warning
-        from cryowae.baselines.inception import InceptionFeatures
-        from cryowae.data.celeba import read_celeba
-        from cryowae.data.mnist import read_mnist
+        from cryowae.baselines.features import InceptionFeatures, LeNetFeatures, accuracy_warning
+        from cryowae.data.image_files import read_celeba, read_mnist
 
         require_sklearn()  # before images are read, which takes minutes
         digits = source == "mnist"
