@@ -22,7 +22,7 @@ TOOLS = Path(__file__).parent.parent / "tools"
 def digits(monkeypatch, tmp_path):
     """Instead of MNIST: 160 training and held-out images, 30 test images. Commands run in an empty folder."""
     sets = {"train": blobs(160), "t10k": blobs(30)}
-    monkeypatch.setattr("cryowae.data.image_files.read_mnist", lambda folder=None, part="train": sets[part])
+    monkeypatch.setattr("cryowae.data.images.read_mnist", lambda folder=None, part="train": sets[part])
     monkeypatch.chdir(tmp_path)
     return sets
 

@@ -13,8 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cryowae.data.image_files import CROP, FACES, MD5, read_celeba, read_idx, read_mnist, write_idx
-from cryowae.data.images import signed, unsigned
+from cryowae.data.images import CROP, FACES, MD5, read_celeba, read_idx, read_mnist, signed, unsigned, write_idx
 from cryowae.errors import ImagesError
 
 TOOLS = Path(__file__).parent.parent / "tools"

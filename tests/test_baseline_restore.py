@@ -11,8 +11,7 @@ import torch
 from cryowae.baselines.digits import restore_digits
 from cryowae.baselines.plots import draw_restored
 from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, WedgedDigits, fit_affine, fit_wiener, scores
-from cryowae.data.image_files import read_mnist
-from cryowae.data.images import ImageSet
+from cryowae.data.images import ImageSet, read_mnist
 from cryowae.train.state import read_rows
 
 

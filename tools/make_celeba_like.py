@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cryowae.data.image_files import FACES
+from cryowae.data.images import FACES
 from cryowae.progress import TerminalProgress
 
 WIDTH, HEIGHT = 178, 218

@@ -22,8 +22,8 @@ from cryowae.data.images import ImageEpochs, ImageSet
 from cryowae.errors import OutputError
 from cryowae.models.weights import pick_device
 from cryowae.objectives import cosine
-from cryowae.train.loop import Plan, RunOptions, run_training
-from cryowae.train.state import Rows, read_rows
+from cryowae.train.loop import RunOptions, run_training
+from cryowae.train.state import Plan, Rows, read_rows
 
 Evaluate = Callable[[Baseline, bool], dict[str, float | str]]
 """Figures of a model, which is left as it was; the flag says that the run ends here."""

@@ -24,8 +24,8 @@ from cryowae.models.weights import pick_device
 from cryowae.objectives import Optimiser, rise_and_fall
 from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.term import make_terms
-from cryowae.train.loop import Plan, RunOptions, run_training
-from cryowae.train.state import Rows
+from cryowae.train.loop import RunOptions, run_training
+from cryowae.train.state import Plan, Rows
 
 Kind = Literal["none", "mmd", "adversarial"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -108,11 +108,12 @@ class Evaluation:
     def distances(self, made: dict[str, Tensor], last: bool = True) -> Figures:
         """Frechet and kernel distances from sets of uint8 images to the held-out ones, with every extractor."""
         found: Figures = {}
-        for extractor in (*self.extractors, *(self.final if last else ())):
-            slow, kind = isinstance(extractor, InceptionFeatures), extractor.name.split("-")[0]
-            few = self.few if slow else None
+        extractors: list[LeNetFeatures | InceptionFeatures] = [*self.extractors, *(self.final if last else ())]
+        for extractor in extractors:
+            kind, few = extractor.name.split("-")[0], None
             found[kind] = extractor.name
-            if slow:
+            if isinstance(extractor, InceptionFeatures):
+                few = self.few
                 found[f"{kind}_images"] = str(few) if few and few < len(self.held) else "all"
             for name, images in made.items():
                 features = extractor(_some(images, few))

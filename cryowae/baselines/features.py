@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.io.outputs import make_folder
 from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Progress
+from cryowae.train.loop import RunOptions
 
 ACCURACY = 0.97
 """Share of test digits that a LeNet must classify correctly to be used without a warning."""
@@ -171,14 +173,7 @@ def accuracy_warning(accuracy: float) -> str:
 
 
 def train_lenet(
-    digits: ImageSet,
-    test: ImageSet,
-    path: Path,
-    *,
-    epochs: int = 6,
-    seed: int = 0,
-    device: str = "auto",
-    progress: Progress = SILENT,
+    digits: ImageSet, test: ImageSet, path: Path, epochs: int = 6, seed: int = 0, **options: Unpack[RunOptions]
 ) -> tuple[str, float]:
     """Train a LeNet and write its weights.
 
@@ -190,10 +185,8 @@ def train_lenet(
         File for the weights; an existing file is replaced.
     epochs, seed
         Length of the training, and the seed of the weights and of the order of images.
-    device
-        `auto`, `cpu`, `cuda` or `mps`.
-    progress
-        Advances with every step.
+    options
+        `device` and `progress`, as in `cryowae.train.loop.RunOptions`.
 
     Returns
     -------
@@ -208,7 +201,7 @@ def train_lenet(
     batches = len(digits) // 128
     if not batches:
         raise ImagesError(f"got {len(digits)} digits to train on, expected at least a batch of 128")
-    place = torch.device(pick_device(device))
+    place = torch.device(pick_device(options.get("device", "auto")))
     torch.manual_seed(seed)
     network = LeNet().to(place)
     digits, test = digits.to(place), test.to(place)
@@ -218,7 +211,7 @@ def train_lenet(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * batches)
     orders = (torch.randperm(len(digits), generator=generator).to(place) for _ in range(epochs))
     steps = [chosen for order in orders for chosen in order[: batches * 128].split(128)]
-    for chosen in progress.track("training LeNet-5", steps, "steps"):
+    for chosen in options.get("progress", SILENT).track("training LeNet-5", steps, "steps"):
         optimiser.zero_grad()
         cross_entropy(network(signed(digits.images[chosen])), digits.labels[chosen]).backward()
         optimiser.step()

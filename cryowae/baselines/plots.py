@@ -254,14 +254,11 @@ def _panels(
     """A figure and its panels, `across` side by side; `top` and `height` in inches."""
     width = (WIDTH - 0.2) / across - 0.7
     figure = new_figure(WIDTH, top - 0.2 + -(-len(titles) // across) * (height + 0.75))
-    panels = [
-        place(
-            figure, 0.65 + i % across * (width + 0.7), top + i // across * (height + 0.75), width, height, label=title
-        )
-        for i, title in enumerate(titles)
-    ]
-    for axes, title in zip(panels, titles, strict=True):
-        axes.set(title=title, xlabel=xlabel)
+    panels = []
+    for i, title in enumerate(titles):
+        left, down = 0.65 + i % across * (width + 0.7), top + i // across * (height + 0.75)
+        panels.append(place(figure, left, down, width, height, label=title))
+        panels[-1].set(title=title, xlabel=xlabel)
     return figure, panels
 
 

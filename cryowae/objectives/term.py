@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
@@ -199,7 +199,9 @@ def _make(name: str, options: Mapping[str, Any]) -> Term:
         raise ConfigError(f"objective.{name} is no term of an objective: {error}") from error
     hints = get_type_hints(kind, include_extras=True)
     known: dict[str, Any] = {
-        option.name: (hints[option.name], option.default) for option in fields(kind) if option.init
+        option.name: (hints[option.name], ... if option.default is MISSING else option.default)
+        for option in fields(kind)
+        if option.init
     }
     checked = check(create_model(own, __base__=Frozen, **known), dict(options), f"objective.{name}")
     term: Term = kind(**dict(checked))

@@ -26,7 +26,8 @@ from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.term import make_terms
 from cryowae.progress import SILENT
 from cryowae.report import draw_training_curves, draw_volumes_grid
-from cryowae.train.loop import Plan, RunOptions, run_training
+from cryowae.train.loop import RunOptions, run_training
+from cryowae.train.state import Plan
 
 
 def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> Path:

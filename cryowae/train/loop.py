@@ -5,74 +5,20 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import yaml
-from numpy.typing import NDArray
 
-from cryowae.config.files import Frozen
 from cryowae.io.outputs import make_folder, write_text
 from cryowae.objectives import BatchSource, Objective, StepInfo
 from cryowae.progress import SILENT, Progress
-from cryowae.train.state import Rows, check_run, load_state, save_state
+from cryowae.train.state import Plan, Rows, check_run, load_state, save_state
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a run is, and what it leaves where.
-
-    Attributes
-    ----------
-    title
-        Of the run, for the progress.
-    config
-        Of the run. It is written into its folder, and a run only goes on with the same one.
-    steps
-        How many.
-    schedule
-        The share of the full learning rates at a step.
-    log_every, save_every
-        Steps between rows of the log, and between checkpoints. The last step has both.
-    epoch
-        Steps of an epoch, each of which ends with a row and a checkpoint; 0 for none.
-    notes
-        What else a row of the log says after a step.
-    finish
-        Called with the number of steps done before every checkpoint: to measure, draw, write weights.
-    kind
-        What the checkpoint's metadata call it.
-    keep
-        Further arrays to keep in the checkpoint.
-    free
-        Names in `config` that may change when a run goes on.
-    suffix
-        Of the names of all files, where several runs share a folder.
-    """
-
-    title: str
-    config: Frozen
-    steps: int
-    schedule: Callable[[int], float] = lambda step: 1.0
-    log_every: int = 50
-    save_every: int = 500
-    epoch: int = 0
-    notes: Callable[[int], Mapping[str, object]] = lambda steps: {}
-    finish: Callable[[int], None] = lambda steps: None
-    kind: str = "training"
-    keep: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    free: tuple[str, ...] = ("steps",)
-    suffix: str = ""
-
-    def ends(self, steps: int, every: int) -> bool:
-        """Whether something that is done every so many steps, every epoch and at the end is due."""
-        return steps % every == 0 or steps == self.steps or (self.epoch > 0 and steps % self.epoch == 0)
 
 
 class RunOptions(TypedDict, total=False):
@@ -136,7 +82,7 @@ def run_training(
         for name in ("last.safetensors", "weights.safetensors", "log.csv", "config.yaml")
     )
     check_run(output, resume, options.get("overwrite", False), last.name)
-    done = load_state(last, objective, plan.config, plan.free) if resume else 0
+    done = load_state(last, objective, plan) if resume else 0
     rows = Rows(table, done if resume else None)
     if writes:
         make_folder(output)
@@ -146,7 +92,7 @@ def run_training(
 
     def save() -> None:
         if writes:
-            save_state(last, objective, done, plan.config, plan.kind, plan.keep)
+            save_state(last, objective, done, plan)
 
     progress.begin(plan.title, plan.steps - done, "steps")
     with watch_signals() as interrupts, source:
@@ -187,9 +133,8 @@ class Interrupts:
         Whether the last `held` block came to its end.
     """
 
-    def __init__(self) -> None:
-        self.whole = True
-        self._noted: int | None = None
+    whole = True
+    _noted: int | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:

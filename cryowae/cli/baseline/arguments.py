@@ -81,7 +81,7 @@ class JudgeOptions:
         """
         from cryowae.baselines.evaluate import Evaluation, require_sklearn
         from cryowae.baselines.features import InceptionFeatures, LeNetFeatures, accuracy_warning
-        from cryowae.data.image_files import read_celeba, read_mnist
+        from cryowae.data.images import read_celeba, read_mnist
 
         require_sklearn()  # before images are read, which takes minutes
         digits = source == "mnist"

@@ -107,7 +107,7 @@ def lenet(
 ) -> None:
     """Train the LeNet-5 whose features compare digits, on the digits that are not held out."""
     from cryowae.baselines.features import accuracy_warning, train_lenet
-    from cryowae.data.image_files import read_mnist
+    from cryowae.data.images import read_mnist
 
     new_file(output, overwrite)
     train, _ = read_mnist(data).halves(images)
@@ -139,7 +139,7 @@ def restore(
     from cryowae.baselines.digits import KINDS, restore_digits
     from cryowae.baselines.plots import draw_restored
     from cryowae.baselines.wedged import Wedged
-    from cryowae.data.image_files import read_mnist
+    from cryowae.data.images import read_mnist
     from cryowae.io.tilts import require_tilt_range
     from cryowae.train.loop import RunOptions
 
