@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,9 +21,6 @@ from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.kl import Kl, draw_posterior
 from cryowae.objectives.mmd import Mmd
 from cryowae.objectives.term import Cost, Pass, Term
-
-Labelled = tuple[Tensor, Tensor]
-"""Images in [-1, 1] and their classes."""
 
 
 def baseline_objective(
@@ -111,11 +109,9 @@ class CriticObjective:
 
     def __init__(self, model: Baseline) -> None:
         config, self.network = model.config, model
-        sides = {"optimiser": _own(model), "opponent": [*model.opponents.parameters()]}
-        self.optimiser, self.opponent = (
-            Optimiser(**{name: Adam(parameters, lr=config.rate, betas=config.betas)})
-            for name, parameters in sides.items()
-        )
+        adam = partial(Adam, lr=config.rate, betas=config.betas)
+        self.optimiser = Optimiser(optimiser=adam(_own(model)))
+        self.opponent = Optimiser(opponent=adam(model.opponents.parameters()))
         self.generator = torch.Generator().manual_seed(config.seed + 1)
 
     @property
@@ -168,8 +164,8 @@ class Discriminators(Term):
 
     def cost(self, made: Pass) -> Cost:
         pairs = zip(self._judges.values(), made.codes, strict=True)
-        match = torch.stack([fooling_loss([judge(code)]) for judge, code in pairs]).sum()
-        return self.weight * match, {"match": float(match.detach())}
+        each = [fooling_loss([judge(code)]) for judge, code in pairs]
+        return self.logged("match", torch.stack(each).sum(), weighted=False)
 
     def oppose(self, made: Pass) -> Cost:
         assert made.drawn_prior is not None
@@ -185,8 +181,7 @@ class Supervision(Term):
     """The cross-entropy of the classes that are told."""
 
     def cost(self, made: Pass) -> Cost:
-        known = cross_entropy(made.extra["answers"], made.extra["classes"])
-        return self.weight * known, {"supervision": float(known.detach())}
+        return self.logged("supervision", cross_entropy(made.extra["answers"], made.extra["classes"]), weighted=False)
 
 
 def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: bool = False) -> Tensor:
@@ -249,8 +244,8 @@ def choose_labelled(images: ImageSet, count: int, seed: int) -> ImageSet:
     return ImageSet(images.name, images.images[chosen], images.labels[chosen])
 
 
-def draw_labelled(told: ImageSet, count: int, shift: int, generator: torch.Generator) -> Labelled:
-    """Random images whose class is told, each moved by up to `shift` pixels over black, and their classes."""
+def draw_labelled(told: ImageSet, count: int, shift: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random images whose class is told, in [-1, 1], moved by up to `shift` pixels over black, and their classes."""
     chosen = torch.randint(len(told), (count,), generator=generator)
     moves = torch.randint(2 * shift + 1, (count, 2), generator=generator).tolist()
     assert told.labels is not None

@@ -122,22 +122,15 @@ def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     tensors, metadata = read_checkpoint(path)
     prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
-    return {
-        k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)
-    }, metadata
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return {name: torch.from_numpy(value).float() for name, value in own.items()}, metadata
 
 
 def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: int) -> None:
     """Write a network without optimisers, in float16, with the configuration of its training."""
     tensors = {f"network.{k}": v.detach().cpu().numpy().astype(np.float16) for k, v in network.state_dict().items()}
-    metadata = {
-        "kind": "weights",
-        "step": steps,
-        "normalisation": "zscore",
-        "config": config.model_dump(mode="json"),
-        "structures": list(config.data.structures),
-    }
-    write_checkpoint(path, tensors, metadata)
+    metadata = {"kind": "weights", "step": steps, "normalisation": "zscore", "config": config.model_dump(mode="json")}
+    write_checkpoint(path, tensors, {**metadata, "structures": list(config.data.structures)})
 
 
 def _is_fast_in_half(device: torch.device) -> bool:

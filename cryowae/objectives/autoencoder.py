@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import InitVar, dataclass
@@ -78,11 +79,9 @@ class AutoencoderObjective:
         values = {"loss": float(loss.detach())}
         for _, said in costs:
             values |= said
-        finite = True
         if self.clip:
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
-            values["gradient_norm"], finite = float(norm), bool(torch.isfinite(norm))
-        if finite:
+            values["gradient_norm"] = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.clip))
+        if math.isfinite(values.get("gradient_norm", 0.0)):
             self.optimiser.step(info.share)
         for term in self.terms.values():
             if term.optimiser is not None:

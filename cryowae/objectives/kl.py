@@ -22,8 +22,7 @@ class Kl(Term):
 
     def cost(self, made: Pass) -> Cost:
         each = [gaussian_divergence(mean.flatten(1), log.flatten(1)) for mean, log in made.posterior]
-        divergence = torch.stack(each).sum()
-        return self.weight * divergence, {"match": float(divergence.detach())}
+        return self.logged("match", torch.stack(each).sum(), weighted=False)
 
 
 def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

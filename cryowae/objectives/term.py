@@ -121,10 +121,10 @@ class Term:
         """What is added to the objective."""
         raise NotImplementedError
 
-    def logged(self, name: str, loss: Tensor) -> Cost:
-        """A loss times the weight; the product is logged too."""
-        weighted = self.weight * loss
-        return weighted, {name: float(weighted.detach())}
+    def logged(self, name: str, loss: Tensor, weighted: bool = True) -> Cost:
+        """A loss times the weight, and what is logged: this product, or the loss itself."""
+        cost = self.weight * loss
+        return cost, {name: float((cost if weighted else loss).detach())}
 
     def oppose(self, made: Pass) -> Cost:
         """The loss of the opponent, once the network has moved. It is only called if there is an optimiser."""
