@@ -29,7 +29,7 @@ def make_weights(folder: Path) -> Path:
     import torch
 
     from cryowae.config import ModelConfig, TrainConfig
-    from cryowae.models.autoencoder import Autoencoder
+    from cryowae.models import Autoencoder
     from cryowae.models.weights import write_weights
 
     torch.manual_seed(0)
@@ -210,7 +210,7 @@ def test_an_interrupted_process_leaves_nothing_behind(tmp_path, weights, number,
 
 def test_the_command_is_six_calls_above_the_network(tmp_path, weights, monkeypatch):
     """docs/inside.md walks through these calls."""
-    from cryowae.models.autoencoder import Autoencoder
+    from cryowae.models import Autoencoder
 
     package, paths, forward = Path(cryowae.__file__).parent, [], Autoencoder.forward
 

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from cryowae.config import ModelConfig
-from cryowae.models.autoencoder import Autoencoder, ShuffleDown, ShuffleUp, interpolate_codes
+from cryowae.models import Autoencoder, ShuffleDown, ShuffleUp, interpolate_codes
 from cryowae.models.weights import load_model
 from cryowae.objectives.adversary import LatentDiscriminator
 from cryowae.restore.network import MARGINS

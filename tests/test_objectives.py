@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from cryowae.config import ModelConfig
 from cryowae.errors import ConfigError
 from cryowae.fourier.wedge import Wedge
-from cryowae.models.autoencoder import Autoencoder
+from cryowae.models import Autoencoder
 from cryowae.objectives import Batch, StepInfo
 from cryowae.objectives.adversary import Adversary, discriminator_loss, fooling_loss
 from cryowae.objectives.fidelity import Supervised, fidelity, gradient, supervised

@@ -314,7 +314,7 @@ def test_an_unknown_configuration_names_those_that_there_are():
 _GRADIENT = """
 import sys, torch
 from cryowae.config import ModelConfig
-from cryowae.models.autoencoder import Autoencoder
+from cryowae.models import Autoencoder
 from cryowae.objectives.autoencoder import _WithCodes
 from cryowae.objectives.mmd import Mmd
 from cryowae.objectives import Batch, StepInfo

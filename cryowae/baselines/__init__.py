@@ -5,16 +5,15 @@ One run goes from images to pictures: train, measure, draw. A sweep of lambda is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 import torch
-from torch import Tensor
 
 from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.model import Baseline, SavedBaseline, read_baseline
+from cryowae.baselines.model import SavedBaseline, read_baseline
 from cryowae.baselines.objective import baseline_objective, choose_labelled
 from cryowae.baselines.plots import draw_baseline, draw_evaluation, draw_log
 from cryowae.config import BaselineConfig
@@ -24,9 +23,6 @@ from cryowae.models.weights import pick_device
 from cryowae.objectives import cosine
 from cryowae.train.loop import RunOptions, run_training
 from cryowae.train.state import Plan, Rows, read_rows
-
-Evaluate = Callable[[Baseline, bool], dict[str, float | str]]
-"""Figures of a model, which is left as it was; the flag says that the run ends here."""
 
 SHOWN = 16
 """Held-out images that are kept beside the weights, for pictures."""
@@ -54,7 +50,7 @@ def run_baseline(
     figures
         The last row of `evaluation.csv`.
     """
-    weights = train_baseline(config, judge.train, output, judge, judge.held.images[:SHOWN], **options)
+    weights = train_baseline(config, judge.train, output, judge, **options)
     draw_baseline(read_baseline(weights, options.get("device", "auto")), output / "samples.png", config.seed)
     draw_log(read_rows(output / "log.csv"), output / "curves.png")
     rows, picture = read_rows(output / "evaluation.csv"), output / "evaluation.png"
@@ -88,10 +84,9 @@ def sweep_weights(
 
 def train_baseline(
     config: BaselineConfig,
-    images: ImageSet,
+    data: ImageSet,
     output: Path,
-    evaluate: Evaluate | None = None,
-    examples: Tensor | None = None,
+    judge: Evaluation | None = None,
     **options: Unpack[RunOptions],
 ) -> Path:
     """Train a baseline.
@@ -100,15 +95,14 @@ def train_baseline(
     ----------
     config
         What to train and how long.
-    images
-        To train on, all of them.
+    data
+        Images to train on, all of them.
     output
         Folder for `weights.safetensors`, `last.safetensors` (what `resume` takes), `config.yaml`, `log.csv` and
         `evaluation.csv`.
-    evaluate
-        Called every `evaluate_every` epochs and at the end.
-    examples
-        `(n, c, size, size)` uint8 held-out images that are kept beside the weights, for pictures.
+    judge
+        Measures the model every `evaluate_every` epochs and at the end. The first of its held-out images are kept
+        beside the weights, for pictures; without a judge, the first images to train on.
     options
         `resume`, `overwrite`, `device` and `progress`, as in `cryowae.train.loop.RunOptions`. `last.safetensors` is
         written every epoch and every 500 steps.
@@ -130,16 +124,16 @@ def train_baseline(
         If there is not one batch of images, or not as many of a class as are to be told.
     """
     place = torch.device(pick_device(options.get("device", "auto")))
-    shown = examples if examples is not None else images.images[:SHOWN]
-    source = ImageEpochs(images.images.to(place), config.batch, config.seed)
-    told = choose_labelled(images, config.labels, config.seed).to(place) if config.labels else None
+    shown = (judge.held if judge else data).images[:SHOWN]
+    source = ImageEpochs(data.images.to(place), config.batch, config.seed)
+    told = choose_labelled(data, config.labels, config.seed).to(place) if config.labels else None
     objective, total = baseline_objective(config, place, told), source.epoch * config.epochs
     figures = Rows(output / "evaluation.csv", total if options.get("resume") else None)
 
     def measure(done: int) -> None:
         epoch, within = divmod(done, source.epoch)
-        if evaluate and not within and (epoch % config.evaluate_every == 0 or done == total):
-            figures.write(done, {"epoch": epoch, **evaluate(objective.network, done == total)})
+        if judge and not within and (epoch % config.evaluate_every == 0 or done == total):
+            figures.write(done, {"epoch": epoch, **judge(objective.network, done == total)})
 
     plan = Plan(
         f"training {config.model} on {config.data}",

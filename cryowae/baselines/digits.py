@@ -19,7 +19,7 @@ from cryowae.baselines.wedged import Wedged, WedgedDigits, fit_affine, fit_wiene
 from cryowae.config import ModelConfig
 from cryowae.config.files import Frozen
 from cryowae.data.images import ImageSet
-from cryowae.models.autoencoder import Autoencoder
+from cryowae.models import Autoencoder
 from cryowae.models.weights import pick_device
 from cryowae.objectives import Optimiser, rise_and_fall
 from cryowae.objectives.autoencoder import AutoencoderObjective

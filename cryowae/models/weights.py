@@ -15,7 +15,7 @@ from torch import Tensor
 from cryowae.config import ModelConfig, TrainConfig
 from cryowae.errors import CheckpointError, ConfigError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.models.autoencoder import Autoencoder
+from cryowae.models import Autoencoder
 
 DEFAULT = "cryowae-3"
 

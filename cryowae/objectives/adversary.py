@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from cryowae.models.autoencoder import convolution
+from cryowae.models import convolution
 from cryowae.objectives import Optimiser
 from cryowae.objectives.term import Cost, LatentTerm, Pass, code_names
 

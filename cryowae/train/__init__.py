@@ -13,13 +13,13 @@ from typing import Any, Self, Unpack
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cryowae.config import TrainConfig
-from cryowae.data.synthetic import SyntheticPairs
+from cryowae.data import SyntheticPairs
 from cryowae.errors import CheckpointError
-from cryowae.models.autoencoder import Autoencoder, interpolate_codes
+from cryowae.models import Autoencoder, interpolate_codes
 from cryowae.models.weights import find_weights, pick_device, read_network, write_weights
 from cryowae.objectives import Batch, BatchSource, KernelOptimiser, Objective, load_class, rise_and_fall
 from cryowae.objectives.autoencoder import AutoencoderObjective
@@ -73,8 +73,9 @@ def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> P
             config.save_every,
             notes=lambda done: {"lr": config.rate * schedule(done - 1)},
             finish=_Gallery(config, objective, source, output),
+            writes=team.leads,
         )
-        run_training(plan, source, objective, output, team.leads, **options)
+        run_training(plan, source, objective, output, **options)
     return output / "weights.safetensors"
 
 
@@ -179,11 +180,11 @@ class _Gallery:
         terms: Mapping[str, Any] = getattr(self._objective, "terms", {})
         if batch.truth is not None and any(getattr(term, "prior", "") == "structure" for term in terms.values()):
             prior = network.encode(batch.truth.to(device))
-        made = [_array(volume) for volume in network.decode(prior)]
+        made = [volume[0].float().cpu() for volume in network.decode(prior)]
         draw_volumes_grid(made, ["sample of the prior"] * len(made), self._folder / "prior.png")
         if len(codes[0]) == 2:
             path = interpolate_codes([c[:1] for c in codes], [c[1:] for c in codes], 5)
-            steps = [_array(network.decode(step)[0]) for step in path]
+            steps = [network.decode(step)[0, 0].float().cpu() for step in path]
             shown = [f"{share:.0%}" for share in torch.linspace(0, 1, 5).tolist()]
             draw_volumes_grid(steps, shown, self._folder / "interpolation.png")
 
@@ -195,7 +196,3 @@ class _Gallery:
         small = self._config.data.model_copy(update={"workers": 0, "pool": 1})
         with SyntheticPairs(small, self._config.seed + 1) as pairs:
             return pairs.batch(0)
-
-
-def _array(volume: Tensor) -> Tensor:
-    return volume[0].float().cpu()

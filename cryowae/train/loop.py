@@ -43,12 +43,7 @@ class RunOptions(TypedDict, total=False):
 
 
 def run_training(
-    plan: Plan,
-    source: BatchSource,
-    objective: Objective,
-    output: Path,
-    writes: bool = True,
-    **options: Unpack[RunOptions],
+    plan: Plan, source: BatchSource, objective: Objective, output: Path, **options: Unpack[RunOptions]
 ) -> None:
     """Train.
 
@@ -62,8 +57,6 @@ def run_training(
         Moves the parameters.
     output
         Folder for `last.safetensors` (what `resume` takes), `log.csv` and `config.yaml`.
-    writes
-        Whether this process writes the files; one of several that train together does.
     options
         As in `RunOptions`; the device is that of the objective.
 
@@ -84,14 +77,14 @@ def run_training(
     check_run(output, resume, options.get("overwrite", False), last.name)
     done = load_state(last, objective, plan) if resume else 0
     rows = Rows(table, done if resume else None)
-    if writes:
+    if plan.writes:
         make_folder(output)
         write_text(settings, yaml.safe_dump(plan.config.model_dump(mode="json"), sort_keys=False))
         for old in () if resume else (last, weights):  # or a stop right now would leave those of another run
             old.unlink(missing_ok=True)
 
     def save() -> None:
-        if writes:
+        if plan.writes:
             save_state(last, objective, done, plan)
 
     progress.begin(plan.title, plan.steps - done, "steps")
@@ -104,7 +97,7 @@ def run_training(
                 with interrupts.held():
                     values = objective.step(batch, info)
                     done += 1
-                if writes:
+                if plan.writes:
                     rows.add({**values, "seconds": time.perf_counter() - began})
                     if info.logged:
                         rows.write_means(done, plan.notes(done))

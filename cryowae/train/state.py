@@ -60,6 +60,8 @@ class Plan:
         Names in `config` that may change when a run goes on.
     suffix
         Of the names of all files, where several runs share a folder.
+    writes
+        Whether this process writes the files; one of several that train together does.
     """
 
     title: str
@@ -75,6 +77,7 @@ class Plan:
     keep: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     free: tuple[str, ...] = ("steps",)
     suffix: str = ""
+    writes: bool = True
 
     def ends(self, steps: int, every: int) -> bool:
         """Whether something that is done every so many steps, every epoch and at the end is due."""

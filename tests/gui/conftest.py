@@ -45,7 +45,7 @@ def weights(tmp_path_factory) -> Path:
     import torch
 
     from cryowae.config import ModelConfig, TrainConfig
-    from cryowae.models.autoencoder import Autoencoder
+    from cryowae.models import Autoencoder
     from cryowae.models.weights import write_weights
 
     torch.manual_seed(0)
