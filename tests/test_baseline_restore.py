@@ -8,7 +8,7 @@ import matplotlib.image
 import pytest
 import torch
 
-from cryowae.baselines.digits import restore_digits
+from cryowae.baselines.digits import KINDS, RestorerConfig, restore_digits
 from cryowae.baselines.plots import draw_restored
 from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, WedgedDigits, fit_affine, fit_wiener, scores
 from cryowae.data.images import ImageSet, read_mnist
@@ -28,6 +28,10 @@ def bars(count: int, seed: int = 0) -> ImageSet:
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
     images = 255 * torch.exp(-(along / 9).pow(4) - (across / 2).square())
     return ImageSet("mnist-train", images.to(torch.uint8)[:, None])
+
+
+def runs(*kinds: str, steps: int) -> list[RestorerConfig]:
+    return [RestorerConfig(match=kind, steps=steps) for kind in kinds or KINDS]
 
 
 def power(images: torch.Tensor, region: torch.Tensor) -> float:
@@ -142,13 +146,13 @@ def test_affine_answer_fills_some_of_the_wedge(generator):
 
 
 def test_every_match_restores_and_leaves_its_files(tmp_path):
-    found = restore_digits(bars(40), bars(12, seed=1), tmp_path, steps=1, device="cpu")
+    found = restore_digits(bars(40), bars(12, seed=1), tmp_path, runs(steps=1), device="cpu")
     methods = ["input", "wiener", "affine", "none", "mmd", "adversarial"]
     assert list(found.scores) == methods == [row["method"] for row in read_rows(tmp_path / "scores.csv")]
     assert found.samples["mmd"].shape == (10, 1, WINDOW, WINDOW)
     assert "match_8" in read_rows(tmp_path / "log_adversarial.csv")[-1]
     assert "match_8" not in read_rows(tmp_path / "log_none.csv")[-1]
-    again = restore_digits(bars(40), bars(12, seed=1), tmp_path, steps=1, resume=True, device="cpu")
+    again = restore_digits(bars(40), bars(12, seed=1), tmp_path, runs(steps=1), resume=True, device="cpu")
     assert again.scores == found.scores  # nothing was left to train
     picture = matplotlib.image.imread(draw_restored(found, tmp_path / "restored.png"))
     assert picture.shape[0] > 500 and picture.std() > 0.05
@@ -156,6 +160,6 @@ def test_every_match_restores_and_leaves_its_files(tmp_path):
 
 @pytest.mark.slow
 def test_the_network_beats_the_wiener_filter_and_fills_the_wedge(tmp_path):
-    found = restore_digits(bars(2000), bars(100, seed=1), tmp_path, kinds=["mmd"], steps=200, device="cpu").scores
+    found = restore_digits(bars(2000), bars(100, seed=1), tmp_path, runs("mmd", steps=200), device="cpu").scores
     assert found["mmd"]["ncc"] > found["wiener"]["ncc"] + 0.05
     assert found["mmd"]["fsc_mw"] > found["wiener"]["fsc_mw"] + 0.2

@@ -83,11 +83,7 @@ def sweep_weights(
 
 
 def train_baseline(
-    config: BaselineConfig,
-    data: ImageSet,
-    output: Path,
-    judge: Evaluation | None = None,
-    **options: Unpack[RunOptions],
+    config: BaselineConfig, data: ImageSet, output: Path, judge: Evaluation | None = None, **options: Unpack[RunOptions]
 ) -> Path:
     """Train a baseline.
 

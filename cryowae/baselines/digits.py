@@ -44,12 +44,17 @@ RATE = 2e-3
 
 
 class RestorerConfig(Frozen):
-    """The training of one network: kind of match, observation of the digits, steps and seed."""
+    """The training of one network.
+
+    `match` is how the codes are matched to the normal prior: `none`, `mmd`, or `adversarial` by a discriminator.
+    `wedged` is how digits are observed, by default at +-60 degrees and a signal-to-noise ratio of .5. `seed` is that of
+    weights, order and noise.
+    """
 
     match: Kind
-    wedged: Wedged
-    steps: int
-    seed: int
+    wedged: Wedged = Wedged()
+    steps: int = 2000
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +78,7 @@ class RestoredDigits:
 
 
 def restore_digits(
-    digits: ImageSet,
-    held: ImageSet,
-    output: Path,
-    *,
-    kinds: Sequence[Kind] = KINDS,
-    wedged: Wedged | None = None,
-    steps: int = 2000,
-    seed: int = 0,
-    **options: Unpack[RunOptions],
+    digits: ImageSet, held: ImageSet, output: Path, runs: Sequence[RestorerConfig], **options: Unpack[RunOptions]
 ) -> RestoredDigits:
     """Train one network for each kind of match, and compare them with the input, a Wiener filter and an affine map.
 
@@ -91,27 +88,22 @@ def restore_digits(
         For training; for scores, of which the first 1000 are used.
     output
         Folder for `scores.csv`, and what `train_restorer` writes of each training.
-    kinds
-        How the codes are matched to the normal prior: `none`, `mmd`, or `adversarial` by a discriminator.
-    wedged
-        How digits are observed; +-60 degrees at a signal-to-noise ratio of .5 if not given.
-    steps, seed
-        Length of each training, and the seed of weights, order and noise.
+    runs
+        The trainings: all with the same observation, steps and seed, each with its own match.
     options
         As in `cryowae.train.loop.RunOptions`; `resume` goes on with the runs in the folder.
     """
-    place, wedged = torch.device(pick_device(options.get("device", "auto"))), wedged or Wedged()
+    place, first = torch.device(pick_device(options.get("device", "auto"))), runs[0]
+    wedged, generator = first.wedged, torch.Generator().manual_seed(first.seed + 1)
     digits, held = digits.to(place), held.part(0, 1000).to(place)
-    generator = torch.Generator().manual_seed(seed + 1)
     truth = wedged.truth(held.images)
     seen, noise = wedged.observe(truth, generator), wedged.observe(torch.zeros_like(truth), generator)
     known = wedged.pairs(digits.images[:FILTERS], generator)
     images, answers, samples = {"truth": truth, "input": seen}, {"input": noise}, dict[str, Tensor]()
     for name, answer in (("wiener", fit_wiener(*known, wedged)), ("affine", fit_affine(*known))):
         images[name], answers[name] = answer(seen), answer(noise)
-    for kind in kinds:
-        config = RestorerConfig(match=kind, wedged=wedged, steps=steps, seed=seed)
-        network = train_restorer(config, digits, output, **options)
+    for config in runs:
+        kind, network = config.match, train_restorer(config, digits, output, **options)
         with torch.inference_mode():
             images[kind], answers[kind] = (network(observed) for observed in (seen, noise))
             codes = [torch.randn(10, *c.shape[1:], generator=generator) for c in network.encode(seen[:1])]
@@ -121,7 +113,8 @@ def restore_digits(
     for number, (method, restored) in enumerate(answers.items()):
         ratio = float(restored.std() / images[method].std())
         found[method] = {**scores(truth, images[method], wedged), "noise": ratio}
-        rows.write(number, {"method": method, "steps": steps, "seed": seed, "snr": wedged.snr, **found[method]})
+        settings = {"method": method, "steps": first.steps, "seed": first.seed, "snr": wedged.snr}
+        rows.write(number, {**settings, **found[method]})
     return RestoredDigits(found, images, samples)
 
 

@@ -185,11 +185,8 @@ def sweep_bandwidths(
 
 def write_bandwidths(found: Sequence[Seen], path: Path) -> Path:
     """Write a CSV file with a row for each kernel, bandwidth and mismatch; `all` is the sum over seven scales."""
-    rows = (
-        asdict(s) | {"bandwidth": s.bandwidth or "all", "ratio": f"{s.ratio:.4g}", "power": f"{s.power:.3f}"}
-        for s in found
-    )
-    write_rows(list(rows), path)
+    texts = ({"bandwidth": s.bandwidth or "all", "ratio": f"{s.ratio:.4g}", "power": f"{s.power:.3f}"} for s in found)
+    write_rows([asdict(seen) | text for seen, text in zip(found, texts, strict=True)], path)
     return path
 
 

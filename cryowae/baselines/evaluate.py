@@ -135,17 +135,16 @@ class Evaluation:
             # The report normalised each batch by its own statistics. A copy does this here, in batches of the same
             # size, because training mode would update the running statistics with held-out images.
             judged, batch = copy.deepcopy(judged).train(), judged.config.batch
-        made = _in_batches(
-            lambda images: unsigned(judged.decode(judged.encode(signed(images)))), self.held.images, batch
-        )
-        found["mse"] = float((signed(made) - signed(self.held.images)).square().mean())
+        held = self.held.images
+        made = _in_batches(lambda images: unsigned(judged.decode(judged.encode(signed(images)))), held, batch)
+        found["mse"] = float((signed(made) - signed(held)).square().mean())
         return made
 
     def _codes(self, judged: Baseline, found: Figures, generator: torch.Generator) -> Tensor:
         """Codes of training images; adds the figures of the codes of held-out images."""
 
         def drawn(images: Tensor) -> Tensor:
-            return judged.drawn_code(signed(images), generator)
+            return judged.encode(signed(images), generator)
 
         held = _in_batches(drawn, self.held.images)[:, judged.classes :].float()
 

@@ -217,11 +217,9 @@ def train_lenet(
         optimiser.step()
         schedule.step()
     accuracy = float((LeNetFeatures(network, "").classify(test.images) == test.labels).float().mean())
-    write_checkpoint(
-        path,
-        {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()},
-        {"kind": "lenet", "accuracy": accuracy, "epochs": epochs, "seed": seed, "images": len(digits)},
-    )
+    weights = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
+    metadata = {"kind": "lenet", "accuracy": accuracy, "epochs": epochs, "seed": seed, "images": len(digits)}
+    write_checkpoint(path, weights, metadata)
     return short_hash(path.read_bytes()), accuracy
 
 

@@ -117,21 +117,17 @@ class Baseline(nn.Module):
         self.decoder.first.requires_grad_(config.train_first)
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # a quarter faster on CPUs
 
-    def encode(self, images: Tensor) -> Tensor:
-        """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`, class probabilities first; of a VAE, the mean."""
-        assert self.encoder is not None
-        found = self.encoder(images)
-        if "label" in found:
-            return torch.cat([found["label"].softmax(1), found["style"]], 1)
-        code: Tensor = found["mean" if self.random else "style"]
-        return code
+    def encode(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`, class probabilities first.
 
-    def drawn_code(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """As `encode`, but a VAE's code is drawn from its posterior; the generator is on the CPU."""
-        if self.encoder is None or not self.random:
-            return self.encode(images)
-        found = self.encoder(images)
-        return draw_posterior(found["mean"], found["log_variance"], generator)
+        Of a VAE, the mean; with a generator, which is on the CPU, a code that is drawn from its posterior.
+        """
+        assert self.encoder is not None
+        found: dict[str, Tensor] = self.encoder(images)
+        if self.random:
+            mean, spread = found["mean"], found["log_variance"]
+            return mean if generator is None else draw_posterior(mean, spread, generator)
+        return torch.cat([found["label"].softmax(1), found["style"]], 1) if self.classes else found["style"]
 
     def prior(self, count: int, generator: torch.Generator) -> Tensor:
         """`(count, classes + style)` samples of the prior: a class with equal probabilities, and normal numbers."""
@@ -163,9 +159,8 @@ class SavedBaseline:
     def write(self, path: Path) -> None:
         """Write it without optimisers."""
         tensors = {f"model.{k}": v.detach().cpu().numpy() for k, v in self.model.state_dict().items()}
-        write_checkpoint(
-            path, {**tensors, "examples": self.examples.cpu().numpy()}, {"kind": "baseline", **self.metadata}
-        )
+        tensors["examples"] = self.examples.cpu().numpy()
+        write_checkpoint(path, tensors, {"kind": "baseline", **self.metadata})
 
 
 def read_baseline(path: Path, device: str = "auto") -> SavedBaseline:

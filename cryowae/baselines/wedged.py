@@ -79,10 +79,8 @@ class Wedged:
         shape = (WINDOW, 1, WINDOW)
         distance, k = radius(shape), frequency_grid(shape)
         scored = (distance >= _LOWEST) & (distance < _HIGHEST)
-        return {
-            "obs": (inside("measured", self.wedge, k, 0) & scored)[:, 0],
-            "mw": (inside("missing", self.wedge, k, EROSION / WINDOW) & scored)[:, 0],
-        }
+        measured, missing = inside("measured", self.wedge, k, 0), inside("missing", self.wedge, k, EROSION / WINDOW)
+        return {"obs": (measured & scored)[:, 0], "mw": (missing & scored)[:, 0]}
 
 
 class WedgedDigits(BatchSource):

@@ -139,8 +139,8 @@ class Residual(nn.Module):
             self.second.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(leaky_relu(self.first(self.norm(x)), _SLOPE))
-        return out
+        change: Tensor = self.second(leaky_relu(self.first(self.norm(x)), _SLOPE))
+        return x + change
 
 
 class ShuffleDown(nn.Module):
@@ -173,13 +173,12 @@ class ShuffleUp(nn.Module):
             nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = self.mix(x)
+        mixed: Tensor = self.mix(x)
         n, _, *size = mixed.shape
         dims = len(size)
         blocks = mixed.reshape(n, *[2] * dims, *size)
         order = [0, *[axis for i in range(dims) for axis in (1 + dims + i, 1 + i)]]
-        out: Tensor = blocks.permute(order).reshape(n, 1, *[2 * s for s in size])
-        return out
+        return blocks.permute(order).reshape(n, 1, *[2 * s for s in size])
 
 
 def _blocks(spatial_dims: int, width: int, count: int) -> nn.Sequential:

@@ -185,10 +185,8 @@ def on_one_scale(codes: Sequence[Tensor], clean: Sequence[Tensor]) -> tuple[list
     """
     reference = [c.detach().float() for c in clean]
     spread = [c.std(dim=[0, *range(2, c.ndim)], keepdim=True).clamp(min=1e-4) for c in reference]
-    return (
-        [c.float() / s for c, s in zip(codes, spread, strict=True)],
-        [c / s for c, s in zip(reference, spread, strict=True)],
-    )
+    own = [c.float() / s for c, s in zip(codes, spread, strict=True)]
+    return own, [c / s for c, s in zip(reference, spread, strict=True)]
 
 
 def _make(name: str, options: Mapping[str, Any]) -> Term:

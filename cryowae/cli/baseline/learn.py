@@ -136,7 +136,7 @@ def restore(
     device: Device = "auto",
 ) -> None:
     """Restore digits with noise and a missing wedge, with the network and the objective of the 3-D model."""
-    from cryowae.baselines.digits import KINDS, restore_digits
+    from cryowae.baselines.digits import KINDS, RestorerConfig, restore_digits
     from cryowae.baselines.plots import draw_restored
     from cryowae.baselines.wedged import Wedged
     from cryowae.data.images import read_mnist
@@ -147,11 +147,12 @@ def restore(
     if set(match or ()) - set(KINDS):
         raise ConfigError(f"got --match {' '.join(match or ())}, expected {', '.join(KINDS)}")
     wedged = Wedged(*require_tilt_range(*(tilt_range or (-60.0, 60.0))), snr)
+    runs = [RestorerConfig(match=kind, wedged=wedged, steps=steps, seed=seed) for kind in kinds]
     scores = new_file(output / "scores.csv", overwrite or resume)
     sets = read_mnist(data).halves(images)
     with progress() as shown:
         run = RunOptions(resume=resume, overwrite=overwrite, device=device, progress=shown)
-        found = restore_digits(*sets, output, kinds=kinds, wedged=wedged, steps=steps, seed=seed, **run)
+        found = restore_digits(*sets, output, runs, **run)
     for method, values in found.scores.items():
         typer.echo(f"{method:12}" + "".join(f"  {name} {value:.3f}" for name, value in values.items()))
     typer.echo(str(scores))
