@@ -164,20 +164,21 @@ def sweep_bandwidths(
     progress
         Advances with every kernel and bandwidth.
     """
-    kernels: list[tuple[Kernel, float]] = [(k, s) for k in ("imq", "gaussian") for s in (*bandwidths, 0.0)]
+    choices: list[tuple[Kernel, float]] = [(k, s) for k in ("imq", "gaussian") for s in (*bandwidths, 0.0)]
     samplers: dict[str, Sampler] = {"": _prior, **MISMATCHES}
     found = []
-    for kernel, bandwidth in progress.track("bandwidths", kernels, "kernels"):
+    for kind, bandwidth in progress.track("bandwidths", choices, "kernels"):
         scales = (bandwidth,) if bandwidth else SCALES
         generator = torch.Generator().manual_seed(seed)
-        values = {
-            name: torch.tensor([_distance(sampler, batch, d, generator, scales, kernel) for _ in range(draws)])
-            for name, sampler in samplers.items()
-        }
+        values = {}
+        for name, sampler in samplers.items():
+            pairs = [torch.cat([sampler(batch, d, generator), _prior(batch, d, generator)]) for _ in range(draws)]
+            kernels = [block_kernel(pair[:, None], scales, kind=kind) for pair in pairs]
+            values[name] = torch.stack([mmd(kernel, torch.arange(2 * batch) < batch) for kernel in kernels])
         limit = float(torch.quantile(values.pop(""), 0.95))
         unit = limit if limit > 0 else math.nan
         found += [
-            Seen(name, kernel, bandwidth, float(v.mean()) / unit, float((v > limit).float().mean()))
+            Seen(name, kind, bandwidth, float(v.mean()) / unit, float((v > limit).float().mean()))
             for name, v in values.items()
         ]
     return found
@@ -192,13 +193,6 @@ def write_bandwidths(found: Sequence[Seen], path: Path) -> Path:
 
 def _prior(count: int, d: int, generator: torch.Generator) -> Tensor:
     return torch.randn(count, d, generator=generator)
-
-
-def _distance(
-    sampler: Sampler, batch: int, d: int, generator: torch.Generator, scales: Sequence[float], kernel: Kernel
-) -> float:
-    both = torch.cat([sampler(batch, d, generator), _prior(batch, d, generator)])[:, None]
-    return float(mmd(block_kernel(both, scales, kind=kernel), torch.arange(2 * batch) < batch))
 
 
 def _exact(samples: Tensor) -> Tensor:

@@ -195,13 +195,12 @@ def require_sklearn() -> None:
         )
 
 
-def fit_mixture(
-    codes: Tensor, components: int, generator: torch.Generator, rounds: int = 100, floor: float = 1e-6
-) -> GaussianMixture:
+def fit_mixture(codes: Tensor, components: int, generator: torch.Generator) -> GaussianMixture:
     """A mixture of Gaussians with full covariances, fitted by expectation-maximisation (Dempster et al. 1977).
 
     The means start at codes that are far from each other (k-means++, Arthur & Vassilvitskii 2007). Every covariance
-    starts as that of all codes.
+    starts as that of all codes. The fit stops when the mean log-likelihood gains less than 1e-4 in a round, or after
+    100 rounds. A millionth of the mean variance of the codes is added to the variances.
 
     Parameters
     ----------
@@ -211,10 +210,6 @@ def fit_mixture(
         Number of Gaussians.
     generator
         Gives the seed of the starts and of later samples; on the CPU.
-    rounds
-        Maximum number of rounds. The fit stops when the mean log-likelihood gains less than 1e-4 in a round.
-    floor
-        Is added to the variances, as a share of the mean variance of the codes.
 
     Returns
     -------
@@ -227,19 +222,19 @@ def fit_mixture(
 
     x = codes.detach().double().cpu()
     d = x.shape[1]
-    ridge = floor * max(float(x.var(dim=0).mean()), 1e-6)
+    ridge = 1e-6 * max(float(x.var(dim=0).mean()), 1e-6)
     precision = torch.linalg.inv(torch.cov(x.T).reshape(d, d) + ridge * torch.eye(d, dtype=x.dtype))
     mixture = GaussianMixture(
         components,
         tol=1e-4,
         reg_covar=ridge,
-        max_iter=rounds,
+        max_iter=100,
         init_params="k-means++",
         precisions_init=((precision + precision.T) / 2).expand(components, d, d).numpy(),
         random_state=np.random.RandomState(int(torch.randint(2**31, (1,), generator=generator))),
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # `rounds` is a limit, not a failure
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of rounds is a limit, not a failure
         return mixture.fit(x.numpy())
 
 

@@ -35,6 +35,8 @@ MD5 = {
 FACES = "img_align_celeba"
 CROP = 148
 """Edge of the central square of a face that is used, in pixels of the 178 x 218 file."""
+FACE = 64
+"""Edge of this square after resizing."""
 _FETCH = "`python tools/fetch_mnist.py` downloads it"
 
 
@@ -147,9 +149,7 @@ def read_mnist(folder: Path | None = None, part: str = "train", size: int = 32) 
     return ImageSet(f"mnist-{part}", _resized(images, size), labels)
 
 
-def read_celeba(
-    folder: Path | None = None, count: int = 100_000, size: int = 64, progress: Progress = SILENT
-) -> ImageSet:
+def read_celeba(folder: Path | None = None, count: int = 100_000, progress: Progress = SILENT) -> ImageSet:
     """The first faces, in the order of their names.
 
     Parameters
@@ -158,26 +158,28 @@ def read_celeba(
         Holds `img_align_celeba/000001.jpg` and so on, or is that folder; by default `CRYOWAE_CELEBA`.
     count
         Maximum number of faces.
-    size
-        Edge of the central square after resizing: bilinear with antialiasing.
     progress
-        Advances with every image. Images are decoded once and kept with 8 bits a value, 12 KB each at 64 pixels.
+        Advances with every image. Images are decoded once and kept with 8 bits a value, 12 KB each.
+
+    Returns
+    -------
+    faces
+        `(n, 3, 64, 64)`: the central square of each file, resized bilinearly with antialiasing.
 
     Raises
     ------
     ImagesError
         If there are no images, or an image is damaged or too small.
     """
-    where = _named_folder(
-        folder, "CRYOWAE_CELEBA", "CelebA", "`python tools/make_celeba_like.py FOLDER` draws test images"
-    )
+    source = "`python tools/make_celeba_like.py FOLDER` draws test images"
+    where = _named_folder(folder, "CRYOWAE_CELEBA", "CelebA", source)
     where = where / FACES if (where / FACES).is_dir() else where
     paths = sorted(where.glob("*.jpg"))[:count]
     if not paths:
         raise ImagesError(f"no .jpg in {where}; expected CelebA's folder {FACES}/ with 000001.jpg and so on")
-    images = np.empty((len(paths), size, size, 3), np.uint8)
+    images = np.empty((len(paths), FACE, FACE, 3), np.uint8)
     for i, path in enumerate(progress.track("reading CelebA", paths, "images")):
-        images[i] = _face(path, size)
+        images[i] = _face(path)
     return ImageSet("celeba", torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
 
 
@@ -257,7 +259,7 @@ def _resized(images: Tensor, size: int) -> Tensor:
     return torch.cat([part.round().to(torch.uint8) for part in parts])
 
 
-def _face(path: Path, size: int) -> NDArray[np.uint8]:
+def _face(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
@@ -268,4 +270,4 @@ def _face(path: Path, size: int) -> NDArray[np.uint8]:
         raise ImagesError(f"{path} has {width} x {height} pixels, expected CelebA's aligned faces of 178 x 218")
     left, top = (width - CROP) // 2, (height - CROP) // 2
     square = image.crop((left, top, left + CROP, top + CROP))
-    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+    return np.asarray(square.resize((FACE, FACE), Image.Resampling.BILINEAR))

@@ -101,12 +101,10 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(observation))
 
 
-def convolution(
-    spatial_dims: int, channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, bias: bool = True
-) -> nn.Conv2d | nn.Conv3d:
+def convolution(dims: int, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d | nn.Conv3d:
     """A convolution that keeps the size (odd kernels, stride 1) or divides it by its stride (kernel = stride)."""
     padding = kernel // 2 if stride == 1 else 0
-    return _CONVOLUTION[spatial_dims](channels_in, channels_out, kernel, stride=stride, padding=padding, bias=bias)
+    return _CONVOLUTION[dims](inputs, outputs, kernel, stride=stride, padding=padding)
 
 
 class ChannelNorm(nn.Module):

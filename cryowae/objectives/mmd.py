@@ -100,17 +100,15 @@ def code_samples(code: Tensor, positions: int, generator: torch.Generator, neigh
     return flat[:, :, chosen].permute(0, 2, 1, 3).flatten(2)
 
 
-def block_kernel(
-    samples: Tensor, scales: Sequence[float] = SCALES, sigma2: float = 1.0, kind: Kernel = "imq"
-) -> Tensor:
+def block_kernel(samples: Tensor, scales: Sequence[float] = SCALES, kind: Kernel = "imq") -> Tensor:
     """Mean kernel value between every two blocks of samples.
 
     Parameters
     ----------
     samples
         `(blocks, m, d)`; independent samples are blocks of one, `(n, 1, d)`.
-    scales, sigma2
-        `C_s = 2 d sigma2 s`: of two samples of the prior, the expected squared distance times `s`.
+    scales
+        `C_s = 2 d s`: of two samples of the prior, the expected squared distance times `s`.
     kind
         `imq`: the kernel is `sum_s C_s / (C_s + |a - b|^2)` (Tolstikhin et al. 2018). `gaussian`: it is
         `sum_s exp(-|a - b|^2 / C_s)`.
@@ -126,7 +124,7 @@ def block_kernel(
     distance = (squares[:, None] + squares[None] - 2 * flat @ flat.T).clamp(min=0)
     total = torch.zeros_like(distance)
     for s in scales:
-        c = 2 * d * sigma2 * s
+        c = 2 * d * s
         total = total + (c / (c + distance) if kind == "imq" else torch.exp(-distance / c))
     return total.view(blocks, m, blocks, m).mean(dim=(1, 3))
 
