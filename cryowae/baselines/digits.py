@@ -129,13 +129,10 @@ def train_restorer(
     kind, device = config.match, digits.images.device
     torch.manual_seed(config.seed)
     network = Autoencoder(SHAPE, spatial_dims=2).to(device)
-    objective = AutoencoderObjective(
-        network,
-        make_terms({"supervised": 1.0, **MATCHES[kind]}),
-        Optimiser(optimiser=AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, betas=(0.9, 0.99))),
-        torch.Generator().manual_seed(config.seed),
-        precision=partial(torch.autocast, device.type, torch.bfloat16),
-    )
+    terms, generator = make_terms({"supervised": 1.0, **MATCHES[kind]}), torch.Generator().manual_seed(config.seed)
+    optimiser = Optimiser(optimiser=AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, betas=(0.9, 0.99)))
+    precision = partial(torch.autocast, device.type, torch.bfloat16)
+    objective = AutoencoderObjective(network, terms, optimiser, generator, precision=precision)
     schedule = partial(rise_and_fall, steps=config.steps, warmup=100)
     plan = Plan(f"restoring digits, match {kind}", config, config.steps, schedule, suffix=f"_{kind}")
     source = WedgedDigits(digits.images, config.wedged, BATCH, config.seed)

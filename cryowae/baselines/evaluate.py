@@ -224,15 +224,10 @@ def fit_mixture(codes: Tensor, components: int, generator: torch.Generator) -> G
     d = x.shape[1]
     ridge = 1e-6 * max(float(x.var(dim=0).mean()), 1e-6)
     precision = torch.linalg.inv(torch.cov(x.T).reshape(d, d) + ridge * torch.eye(d, dtype=x.dtype))
-    mixture = GaussianMixture(
-        components,
-        tol=1e-4,
-        reg_covar=ridge,
-        max_iter=100,
-        init_params="k-means++",
-        precisions_init=((precision + precision.T) / 2).expand(components, d, d).numpy(),
-        random_state=np.random.RandomState(int(torch.randint(2**31, (1,), generator=generator))),
-    )
+    start = ((precision + precision.T) / 2).expand(components, d, d).numpy()
+    random = np.random.RandomState(int(torch.randint(2**31, (1,), generator=generator)))
+    how = {"tol": 1e-4, "reg_covar": ridge, "max_iter": 100, "init_params": "k-means++"}
+    mixture = GaussianMixture(components, **how, precisions_init=start, random_state=random)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the number of rounds is a limit, not a failure
         return mixture.fit(x.numpy())

@@ -70,13 +70,8 @@ class SyntheticPairs(BatchSource):
         scale = torch.hypot(gain * present * truth_std, torch.full_like(gain, self.config.faint + 1e-3))
         present, level, gain, shift = (number[:, None, None, None, None] for number in (present, level, gain, shift))
         seen = present * signal
-        return Batch(
-            observation=(gain * (seen + level * first) + shift).clamp(-OUTLIER, OUTLIER),
-            truth=gain * present * truth,
-            other=gain * (seen + level * second) + shift,
-            scale=scale,
-            tilts=tilts,
-        )
+        observation, other = (gain * (seen + level * noise) + shift for noise in (first, second))
+        return Batch(observation.clamp(-OUTLIER, OUTLIER), gain * present * truth, other, scale, tilts)
 
     def _draw(self, scene: SimulatedScene, rng: np.random.Generator) -> _Draw:
         """The random choices of one sample: crops `(4, z, y, x)` of the truth, the signal and two noises, the numbers

@@ -173,12 +173,9 @@ class KernelOptimiser(Optimiser):
         self._matrices = [nn.Parameter(_matrix(kernel.data)) for kernel in self._kernels]
         ours = {id(kernel) for kernel in self._kernels}
         groups = _by_fan_in([p for p in network.parameters() if id(p) not in ours], rate)
-        parts: dict[str, torch.optim.Optimizer] = {
-            "optimiser": torch.optim.AdamW(groups, weight_decay=decay, betas=(0.9, 0.99))
-        }
-        if self._matrices:
-            parts["muon"] = torch.optim.Muon(self._matrices, lr=kernel_rate, weight_decay=0.0)
-        super().__init__(**parts)
+        adamw = torch.optim.AdamW(groups, weight_decay=decay, betas=(0.9, 0.99))
+        muon = {"muon": torch.optim.Muon(self._matrices, lr=kernel_rate, weight_decay=0.0)} if self._matrices else {}
+        super().__init__(optimiser=adamw, **muon)
 
     def step(self, share: float) -> None:
         for matrix, kernel in zip(self._matrices, self._kernels, strict=True):

@@ -196,11 +196,8 @@ def _make(name: str, options: Mapping[str, Any]) -> Term:
     except ConfigError as error:
         raise ConfigError(f"objective.{name} is no term of an objective: {error}") from error
     hints = get_type_hints(kind, include_extras=True)
-    known: dict[str, Any] = {
-        option.name: (hints[option.name], ... if option.default is MISSING else option.default)
-        for option in fields(kind)
-        if option.init
-    }
+    given = [f for f in fields(kind) if f.init]
+    known: dict[str, Any] = {f.name: (hints[f.name], ... if f.default is MISSING else f.default) for f in given}
     checked = check(create_model(own, __base__=Frozen, **known), dict(options), f"objective.{name}")
     term: Term = kind(**dict(checked))
     return term

@@ -142,17 +142,11 @@ def make_objective(config: TrainConfig, team: Team) -> Objective:
             ) from error
     average.load_state_dict(network.state_dict())
     average.requires_grad_(False)
-    half = config.precision == "bfloat16"
+    terms, generator = make_terms(config.objective), torch.Generator().manual_seed(config.seed + 1)
+    optimiser = KernelOptimiser(network, config.rate, config.kernel_rate, config.decay)
+    precision = partial(torch.autocast, team.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     return AutoencoderObjective(
-        network,
-        make_terms(config.objective),
-        KernelOptimiser(network, config.rate, config.kernel_rate, config.decay),
-        torch.Generator().manual_seed(config.seed + 1),
-        average=average,
-        ema=config.ema,
-        clip=config.clip,
-        precision=partial(torch.autocast, team.device.type, torch.bfloat16, enabled=half),
-        share=team.share,
+        network, terms, optimiser, generator, average, config.ema, config.clip, precision, share=team.share
     )
 
 
