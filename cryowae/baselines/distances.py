@@ -127,15 +127,12 @@ def shifted(count: int, d: int, generator: torch.Generator) -> Tensor:
 def lumps(count: int, d: int, generator: torch.Generator) -> Tensor:
     """Two lumps along every axis with a gap between them; mean and covariance are those of the prior."""
     side = torch.randint(2, (count, d), generator=generator) * 2.0 - 1
-    spread = math.sqrt(1 - 0.95**2)
-    return side * 0.95 + torch.randn(count, d, generator=generator) * spread
+    return side * 0.95 + torch.randn(count, d, generator=generator) * math.sqrt(1 - 0.95**2)
 
 
 def thin(count: int, d: int, generator: torch.Generator) -> Tensor:
     """Normal numbers along half of the axes, nearly 0 along the others: collapsed codes."""
-    samples = torch.randn(count, d, generator=generator)
-    samples[:, d // 2 :] *= 0.1
-    return samples
+    return torch.randn(count, d, generator=generator) * torch.where(torch.arange(d) < d // 2, 1.0, 0.1)
 
 
 MISMATCHES: dict[str, Sampler] = {"shifted": shifted, "lumps": lumps, "collapsed axes": thin}

@@ -6,8 +6,9 @@ is DCGAN's (Radford et al. 2016): convolutions of four pixels and stride 2, batc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ TRUNKS = {
 """By data set and family; `ae`, `wae-mmd`, `wae-gan` and `aae` are of the family `wae`."""
 _HEADS = {"vae": ("mean", "log_variance"), "wgan-gp": ()}  # outputs of the encoder; of all other models, `style`
 _OPPONENTS = {"wae-gan": "style", "aae": "style", "wgan-gp": "critic"}
+
+_Layer = Callable[[int, int], nn.Module]  # made of the channels that go in and come out
+_HALVE: _Layer = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
+_DOUBLE: _Layer = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
+_NORMALISE, _RELU = (lambda a, b: nn.BatchNorm2d(b)), (lambda a, b: nn.ReLU())
 
 
 class Baseline(nn.Module):
@@ -216,10 +222,7 @@ class Encoder(nn.Module):
 
     def __init__(self, trunk: Trunk, heads: dict[str, int], half: bool = False) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for a, b in pairwise((trunk.channels, *trunk.down)):
-            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
-        self.trunk = Halved(half, *layers, nn.Flatten())
+        self.trunk = Halved(half, *_chain((trunk.channels, *trunk.down), _HALVE, _NORMALISE, _RELU), nn.Flatten())
         self.heads = nn.ModuleDict({name: nn.Linear(trunk.flat, length) for name, length in heads.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -250,8 +253,7 @@ class Decoder(nn.Module):
         self.first = nn.Linear(code, features)
         layers: list[nn.Module] = [nn.BatchNorm1d(features), nn.ReLU()] if normalised_start else []
         layers.append(nn.Unflatten(1, (trunk.start, edge, edge)))
-        for a, b in pairwise((trunk.start, *trunk.up)):
-            layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+        layers += _chain((trunk.start, *trunk.up), _DOUBLE, _NORMALISE, _RELU)
         self.rest = Halved(half, *layers, nn.Conv2d(trunk.up[-1], trunk.channels, 3, padding=1))
 
     def forward(self, code: Tensor) -> Tensor:
@@ -262,15 +264,15 @@ class Decoder(nn.Module):
 
 def critic(trunk: Trunk, half: bool = False) -> nn.Sequential:
     """`(n, channels, size, size)` to `(n, 1)`, without any normalisation over the batch (Gulrajani et al. 2017, 4)."""
-    layers: list[nn.Module] = []
-    for a, b in pairwise((trunk.channels, *trunk.down)):
-        layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    layers = _chain((trunk.channels, *trunk.down), _HALVE, lambda a, b: nn.LeakyReLU(0.2))
     return Halved(half, *layers, nn.Flatten(), nn.Linear(trunk.flat, 1))
 
 
 def discriminator(code: int, hidden: Sequence[int]) -> nn.Sequential:
     """`(n, code)` to `(n, 1)` logits, positive where a code looks like the prior's."""
-    layers: list[nn.Module] = []
-    for a, b in pairwise((code, *hidden)):
-        layers += [nn.Linear(a, b), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+    return nn.Sequential(*_chain((code, *hidden), nn.Linear, _RELU), nn.Linear(hidden[-1], 1))
+
+
+def _chain(widths: Sequence[int], *block: _Layer) -> list[nn.Module]:
+    """The layers of a block between every two widths that follow one another."""
+    return [layer(a, b) for a, b in pairwise(widths) for layer in block]

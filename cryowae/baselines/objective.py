@@ -64,11 +64,7 @@ class BaselineObjective(AutoencoderObjective):
             terms["supervision"] = Supervision(config.supervision)
         moving = Optimiser(optimiser=Adam(_own(model), lr=config.rate, betas=config.betas))
         super().__init__(model, terms, moving, torch.Generator().manual_seed(config.seed + 1))
-
-    @property
-    def parts(self) -> Mapping[str, Any]:
-        found = dict(super().parts)
-        return {"model": found.pop("network"), **found}
+        self.parts = {"model" if name == "network" else name: part for name, part in self.parts.items()}
 
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         model, images = self.network, batch.observation
@@ -112,12 +108,8 @@ class CriticObjective:
         adam = partial(Adam, lr=config.rate, betas=config.betas)
         self.optimiser = Optimiser(optimiser=adam(_own(model)))
         self.opponent = Optimiser(opponent=adam(model.opponents.parameters()))
+        self.parts: Mapping[str, Any] = {"model": model, **self.optimiser.parts, **self.opponent.parts}
         self.generator = torch.Generator().manual_seed(config.seed + 1)
-
-    @property
-    def parts(self) -> Mapping[str, Any]:
-        """The networks, and their optimisers."""
-        return {"model": self.network, **self.optimiser.parts, **self.opponent.parts}
 
     def step(self, batch: Batch, info: StepInfo) -> Values:
         """Move the critic, and the generator of images if it is its turn."""

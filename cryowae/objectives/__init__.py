@@ -96,11 +96,8 @@ class Objective(Protocol):
         Source of every random number that a step draws; on the CPU. It is saved too.
     """
 
-    @property
-    def parts(self) -> Mapping[str, Any]: ...
-
-    @property
-    def generator(self) -> torch.Generator: ...
+    parts: Mapping[str, Any]
+    generator: torch.Generator
 
     def step(self, batch: Any, info: StepInfo) -> Values:
         """Move every parameter once; return what is to be logged."""

@@ -41,6 +41,8 @@ class AutoencoderObjective:
         Makes the context in which the networks are evaluated.
     share
         Wraps the forward pass, so that several processes average their gradients.
+    parts
+        Networks, optimisers, and what the terms keep.
     """
 
     network: nn.Module
@@ -55,19 +57,13 @@ class AutoencoderObjective:
 
     def __post_init__(self, share: Callable[[nn.Module], nn.Module]) -> None:
         self._shared = share(_WithCodes(self.network))
-        for term in self.terms.values():
-            term.prepare(self.network)
-
-    @property
-    def parts(self) -> Mapping[str, Any]:
-        """Networks, optimisers, and what the terms keep."""
-        found: dict[str, Any] = {"network": self.network, **self.optimiser.parts}
-        if self.average is not None:
-            found["ema"] = self.average
+        kept: dict[str, Any] = {"network": self.network, **self.optimiser.parts}
+        kept |= {} if self.average is None else {"ema": self.average}
         for name, term in self.terms.items():
+            term.prepare(self.network)
             own = {**term.parts, **(term.optimiser.parts if term.optimiser else {})}
-            found |= {f"{name}.{part}": kept for part, kept in own.items()}
-        return found
+            kept |= {f"{name}.{part}": value for part, value in own.items()}
+        self.parts: Mapping[str, Any] = kept
 
     def step(self, batch: Batch, info: StepInfo) -> Values:
         """Move every parameter once; return the terms and what else is to be logged."""
