@@ -143,10 +143,7 @@ class Evaluation:
     def _codes(self, judged: Baseline, found: Figures, generator: torch.Generator) -> Tensor:
         """Codes of training images; adds the figures of the codes of held-out images."""
 
-        def drawn(images: Tensor) -> Tensor:
-            return judged.encode(signed(images), generator)
-
-        held = _in_batches(drawn, self.held.images)[:, judged.classes :].float()
+        held = _encoded(judged, self.held.images, generator)[:, judged.classes :].float()
 
         def normal() -> Tensor:
             return torch.randn(held.shape, generator=generator).to(held)
@@ -155,7 +152,7 @@ class Evaluation:
         found["power"] = float(held.square().sum(1).mean())
         found["power_ratio"] = float(found["power"]) / judged.style
         if judged.random:
-            means = _in_batches(lambda images: judged.encode(signed(images)), self.held.images)
+            means = _encoded(judged, self.held.images)
             found["power_of_means"] = float(means.square().sum(1).mean())
         count = min(_CODES, len(held))
         # a random choice: neighbours in MNIST are by the same writer, so the first codes do not represent all
@@ -166,13 +163,13 @@ class Evaluation:
         found["sliced"] = sliced_wasserstein(held, prior, generator)
         null = torch.tensor([sliced_wasserstein(normal(), prior, generator) for _ in range(_NULLS)])
         found["sliced_null95"] = float(null.quantile(0.95))
-        return _in_batches(drawn, _some(self.train.images, _ENOUGH))
+        return _encoded(judged, _some(self.train.images, _ENOUGH), generator)
 
     def _class_figures(self, judged: Baseline, generator: torch.Generator) -> Figures:
         """Share of test images with a wrong class; share of samples that a classifier puts into their class."""
         found: Figures = {}
         if self.test is not None and self.test.labels is not None:
-            codes = _in_batches(lambda images: judged.encode(signed(images)), self.test.images)
+            codes = _encoded(judged, self.test.images)
             found["error"] = float((codes[:, : judged.classes].argmax(1) != self.test.labels).float().mean())
         if self.extractors:
             codes = judged.prior(len(self.held), generator)
@@ -240,6 +237,10 @@ def _some(images: Tensor, few: int | None) -> Tensor:
 
 def _in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, size: int = _BATCH) -> Tensor:
     return torch.cat([function(some) for some in inputs.split(size)])
+
+
+def _encoded(judged: Baseline, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    return _in_batches(lambda some: judged.encode(signed(some), generator), images)
 
 
 def _decoded(judged: Baseline, codes: Tensor) -> Tensor:

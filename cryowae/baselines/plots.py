@@ -173,10 +173,9 @@ def draw_weights(folders: Sequence[Path], path: str | Path) -> Path:
     for colour, model in zip(SERIES, models, strict=False):
         own = sorted((row for row in ends if row["model"] == model), key=lambda row: float(row["weight"]))
         for axes, lines in zip(panels, _SWEEP.values(), strict=False):
+            axes.set_xscale("log")
             for name, line in lines.items():
                 axes.plot(*_curve(own, name, "weight"), line, color=colour, label=model)
-    for axes in panels[:3]:
-        axes.set_xscale("log")
     _mark_chance(panels[1], _curve(ends, "mmd", "weight")[1], median(_curve(ends, "mmd_null95", "weight")[1]))
     count_in_decades(panels[2])
     for colour, (folder, end) in zip(SERIES, opposed, strict=False):

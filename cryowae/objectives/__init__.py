@@ -59,7 +59,6 @@ class BatchSource(Protocol):
 
     def __exit__(self, *error: object) -> None:
         """End what works in the background; by default there is nothing."""
-        return None
 
     def batch(self, step: int) -> Any:
         """What step number `step` sees: a function of the seed and of `step` alone, so that a run can be resumed."""
