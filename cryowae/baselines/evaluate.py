@@ -142,7 +142,6 @@ class Evaluation:
 
     def _codes(self, judged: Baseline, found: Figures, generator: torch.Generator) -> Tensor:
         """Codes of training images; adds the figures of the codes of held-out images."""
-
         held = _encoded(judged, self.held.images, generator)[:, judged.classes :].float()
 
         def normal() -> Tensor:

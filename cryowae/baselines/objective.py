@@ -15,7 +15,7 @@ from cryowae.baselines.model import Baseline
 from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import ImagesError
-from cryowae.objectives import Batch, Optimiser, StepInfo, Values, require_finite
+from cryowae.objectives import Batch, Optimiser, StepInfo, Values, check_divergence
 from cryowae.objectives.adversary import discriminator_loss, fooling_loss
 from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.kl import Kl, draw_posterior
@@ -126,7 +126,7 @@ class CriticObjective:
             loss = -critic(model.decode(model.prior(count, self.generator))).mean()
             self.optimiser.descend(loss, info.share)
             values["generator"] = float(loss.detach())
-        return require_finite(values, info)
+        return check_divergence(values, info)
 
 
 class Reconstruction(Term):

@@ -59,6 +59,7 @@ class BatchSource(Protocol):
 
     def __exit__(self, *error: object) -> None:
         """End what works in the background; by default there is nothing."""
+        return None
 
     def batch(self, step: int) -> Any:
         """What step number `step` sees: a function of the seed and of `step` alone, so that a run can be resumed."""
@@ -194,7 +195,7 @@ def cosine(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def require_finite(values: Values, info: StepInfo) -> Values:
+def check_divergence(values: Values, info: StepInfo) -> Values:
     """The values; raises `ConfigError` if one is infinite or not a number."""
     if not all(math.isfinite(value) for value in values.values()):
         raise ConfigError(f"the objective is not finite at step {info.number}: {values}; lower the rates")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cryowae.objectives import Batch, Optimiser, StepInfo, Values, require_finite
+from cryowae.objectives import Batch, Optimiser, StepInfo, Values, check_divergence
 from cryowae.objectives.term import Pass, Term, channels_last
 
 
@@ -85,7 +85,7 @@ class AutoencoderObjective:
                 term.optimiser.descend(loss, info.share if term.follows_schedule else 1.0)
                 values |= said
         self._update_average(info.number + 1)
-        return values if self.clip else require_finite(values, info)  # with clipping such steps are left out
+        return values if self.clip else check_divergence(values, info)  # with clipping such steps are left out
 
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         """What the network makes of a batch."""
