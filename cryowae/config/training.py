@@ -68,6 +68,30 @@ _DEFAULT: Terms = {"supervised": 1.0, "mmd": 1e-3}
 _MATCHES = {"mmd": "mmd", "adversarial": "adversary"}  # `match.kind` of version 0.3, and the name of the term
 
 
+def _translated(values: dict[str, Any]) -> dict[str, Any]:
+    """Turn the keys of version 0.3 into terms of the objective, and remove terms that are null."""
+    terms = values.get("objective", _DEFAULT)
+    if not isinstance(terms, dict):
+        return values
+    terms, values = dict(terms), dict(values)
+    for name in ("supervised", "gradient", "fidelity"):
+        if name in values:
+            terms[name] = values.pop(name) or None
+    if isinstance(values.get("match"), dict):
+        match = values.pop("match")
+        now = next((name for name in _MATCHES.values() if name in terms), "mmd")
+        options = terms.pop(now, {})
+        options = {**(options if isinstance(options, dict) else {"weight": options}), **match}
+        kind, rate = options.pop("kind", now), options.pop("discriminator_rate", None)
+        term = _MATCHES.get(kind, kind)
+        if term == "adversary":
+            options.pop("positions", None)
+            options |= {} if rate is None else {"rate": rate}
+        if term != "none":
+            terms[term] = options
+    return {**values, "objective": {name: options for name, options in terms.items() if options is not None}}
+
+
 class TrainConfig(Frozen):
     """One training run.
 
@@ -100,10 +124,7 @@ class TrainConfig(Frozen):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _translate(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return _translated(values)
+    _translate = model_validator(mode="before")(_translated)
 
 
 class BaselineConfig(Frozen):
@@ -218,27 +239,3 @@ def baseline_config(data: str, model: str, preset: str, overrides: Sequence[str]
             raise ConfigError(f"got {override!r}, which selects the preset; give it as an option, not by --set")
         assign(chosen, override)
     return check(BaselineConfig, chosen, source)
-
-
-def _translated(values: dict[str, Any]) -> dict[str, Any]:
-    """Turn the keys of version 0.3 into terms of the objective, and remove terms that are null."""
-    terms = values.get("objective", _DEFAULT)
-    if not isinstance(terms, dict):
-        return values
-    terms, values = dict(terms), dict(values)
-    for name in ("supervised", "gradient", "fidelity"):
-        if name in values:
-            terms[name] = values.pop(name) or None
-    if isinstance(values.get("match"), dict):
-        match = values.pop("match")
-        now = next((name for name in _MATCHES.values() if name in terms), "mmd")
-        options = terms.pop(now, {})
-        options = {**(options if isinstance(options, dict) else {"weight": options}), **match}
-        kind, rate = options.pop("kind", now), options.pop("discriminator_rate", None)
-        term = _MATCHES.get(kind, kind)
-        if term == "adversary":
-            options.pop("positions", None)
-            options |= {} if rate is None else {"rate": rate}
-        if term != "none":
-            terms[term] = options
-    return {**values, "objective": {name: options for name, options in terms.items() if options is not None}}
