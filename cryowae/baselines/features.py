@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from cryowae.data.images import ImageSet, signed
 from cryowae.errors import CheckpointError, ImagesError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.io.outputs import make_folder
-from cryowae.models.weights import pick_device
+from cryowae.models.weights import pick_device, short_hash
 from cryowae.progress import SILENT, Progress
 from cryowae.train.loop import RunOptions
 
@@ -221,11 +220,6 @@ def train_lenet(
     metadata = {"kind": "lenet", "accuracy": accuracy, "epochs": epochs, "seed": seed, "images": len(digits)}
     write_checkpoint(path, weights, metadata)
     return short_hash(path.read_bytes()), accuracy
-
-
-def short_hash(content: bytes) -> str:
-    """First 12 digits of the SHA-256 of a file or an array."""
-    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _read(path: Path, device: str) -> tuple[Network, str]:

@@ -110,8 +110,7 @@ def load_model(
             f"{path} holds no restoration network ({type(error).__name__}); expected weights that `cryowae train` wrote"
         ) from error
     network = network.placed(place).eval().requires_grad_(False)
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    half = _is_fast_in_half(place) if half is None else half
+    half, sha = _is_fast_in_half(place) if half is None else half, short_hash(path.read_bytes())
     return RestorationModel(network, path.stem, sha, (float(sizes[0]), float(sizes[1])), metadata, place, half)
 
 
@@ -138,6 +137,11 @@ def _is_fast_in_half(device: torch.device) -> bool:
         return device.type == "cuda"
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def short_hash(content: bytes) -> str:
+    """First 12 digits of the SHA-256 of a file or an array."""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def pick_device(name: str) -> str:
