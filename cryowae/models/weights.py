@@ -132,13 +132,6 @@ def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: 
     write_checkpoint(path, tensors, {**metadata, "structures": list(config.data.structures)})
 
 
-def _is_fast_in_half(device: torch.device) -> bool:
-    if device.type != "cpu":
-        return device.type == "cuda"
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
-
-
 def short_hash(content: bytes) -> str:
     """First 12 digits of the SHA-256 of a file or an array."""
     return hashlib.sha256(content).hexdigest()[:12]
@@ -177,3 +170,10 @@ def find_weights(name_or_path: str | Path) -> Path:
         known = ", ".join(sorted(p.stem for p in shipped.glob("*.safetensors"))) or "none"
         raise CheckpointError(f"no weights {name!r}; give a .safetensors file or the name of shipped weights: {known}")
     return Path(name)
+
+
+def _is_fast_in_half(device: torch.device) -> bool:
+    if device.type != "cpu":
+        return device.type == "cuda"
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
