@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cryowae.baselines.model import read_baseline
 from cryowae.cli import app
-from cryowae.train.rows import Rows, read_rows
+from cryowae.train.state import Rows, read_rows
 
 TOOLS = Path(__file__).parent.parent / "tools"
 
@@ -22,7 +22,7 @@ TOOLS = Path(__file__).parent.parent / "tools"
 def digits(monkeypatch, tmp_path):
     """Instead of MNIST: 160 training and held-out images, 30 test images. Commands run in an empty folder."""
     sets = {"train": blobs(160), "t10k": blobs(30)}
-    monkeypatch.setattr("cryowae.data.mnist.read_mnist", lambda folder=None, part="train": sets[part])
+    monkeypatch.setattr("cryowae.data.images.read_mnist", lambda folder=None, part="train": sets[part])
     monkeypatch.chdir(tmp_path)
     return sets
 

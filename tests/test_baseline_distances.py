@@ -8,14 +8,20 @@ import sys
 import pytest
 import torch
 
-from cryowae.baselines.bandwidth import MISMATCHES, sweep_bandwidths, write_bandwidths
-from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
-from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.gaussian_models import fit_mixture, principal_components
+from cryowae.baselines.comparison import principal_components
+from cryowae.baselines.distances import (
+    MISMATCHES,
+    frechet_distance,
+    kernel_distance,
+    sliced_wasserstein,
+    sweep_bandwidths,
+    write_bandwidths,
+)
+from cryowae.baselines.evaluate import Evaluation, fit_mixture
 from cryowae.baselines.plots import draw_bandwidths
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import ConfigError
-from cryowae.train.rows import read_rows
+from cryowae.train.state import read_rows
 
 
 @pytest.fixture

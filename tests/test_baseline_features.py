@@ -13,10 +13,9 @@ from baseline_parts import blobs
 from interrupting import Interrupt
 
 from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.features import ACCURACY, LeNet, LeNetFeatures, accuracy_warning, train_lenet
-from cryowae.baselines.inception import InceptionFeatures
+from cryowae.baselines.features import ACCURACY, InceptionFeatures, LeNet, LeNetFeatures, accuracy_warning, train_lenet
 from cryowae.errors import CheckpointError, ImagesError
-from cryowae.train.rows import Rows, read_rows
+from cryowae.train.state import Rows, read_rows
 
 
 def test_a_lenet_is_trained_and_named_by_its_hash(lenet, tmp_path):
@@ -72,7 +71,7 @@ def test_inception_of_torchmetrics(monkeypatch):
 
 
 def test_inception_features_are_cached_and_continue_after_an_interrupt(inception, tmp_path, monkeypatch):
-    monkeypatch.setattr("cryowae.baselines.inception._FILE", 100)
+    monkeypatch.setattr("cryowae.baselines.features._FILE", 100)
     images = torch.randint(0, 256, (250, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     plain = InceptionFeatures(inception, "cpu")(images)
     stopped = Interrupt(200)  # in the second hundred, which is not written yet

@@ -7,14 +7,14 @@ import torch
 from baseline_parts import blobs, config
 from torch.nn.functional import avg_pool2d, interpolate
 
-from cryowae.baselines.comparison import collect, write_table
-from cryowae.baselines.evaluate import Evaluation, measure_references
+from cryowae.baselines.comparison import collect, measure_references, write_table
+from cryowae.baselines.evaluate import Evaluation
 from cryowae.baselines.features import LeNetFeatures
 from cryowae.baselines.model import Baseline
 from cryowae.data.images import ImageSet
 from cryowae.errors import ConfigError
-from cryowae.objectives.latent import block_kernel, mmd
-from cryowae.train.rows import Rows, read_rows
+from cryowae.objectives.mmd import block_kernel, mmd
+from cryowae.train.state import Rows, read_rows
 
 
 class Brightness:
@@ -43,7 +43,7 @@ def test_the_mixture_comes_from_training_images_and_other_figures_from_held_out_
     """Dark training images, bright held-out images, and a model whose code is the grey of each tile."""
     dark, bright = tiles(100, 0, 64), tiles(80, 192, 256)
     model = Baseline(config("ae"))
-    model.encode = lambda images: avg_pool2d(images, (16, 8)).flatten(1)
+    model.encode = lambda images, _=None: avg_pool2d(images, (16, 8)).flatten(1)
     model.decode = lambda codes: interpolate(codes.view(-1, 1, 2, 4), (32, 32))
     found = Evaluation(dark, bright, extractors=[Brightness()])(model)
     assert found["mse"] == pytest.approx(0, abs=1e-9)
@@ -59,7 +59,7 @@ def test_null_quantiles_are_those_of_matched_codes(monkeypatch):
     """The distance between two sets of prior samples is above `null95` in one case of twenty."""
     generator = torch.Generator().manual_seed(0)
     model = Baseline(config("ae"))
-    model.encode = lambda images: torch.randn(len(images), 8, generator=generator)
+    model.encode = lambda images, _=None: torch.randn(len(images), 8, generator=generator)
     distances = iter([0.0, *(float(i) for i in torch.randperm(20, generator=generator))])
     monkeypatch.setattr("cryowae.baselines.evaluate.sliced_wasserstein", lambda *_: next(distances))
     found = Evaluation(tiles(100, 0, 256), tiles(100, 0, 256))(model)
@@ -79,7 +79,7 @@ def test_the_order_of_images_does_not_matter(monkeypatch):
     images[:, 0, 0, :8] = written
     ordered, normal = ImageSet("ordered", images.to(torch.uint8)), torch.distributions.Normal(0, 1)
     model = Baseline(config("ae"))
-    model.encode = lambda images: normal.icdf((images[:, 0, 0, :8] + 1 + 1 / 255) / (2 + 2 / 255))
+    model.encode = lambda images, _=None: normal.icdf((images[:, 0, 0, :8] + 1 + 1 / 255) / (2 + 2 / 255))
     model.decode = lambda codes: (2 * normal.cdf(codes[:, :1, None, None]) - 1).expand(-1, 1, 32, 32)
     found = Evaluation(ordered, ordered, extractors=[Brightness()])(model)
     assert found["mmd"] < 2 * found["mmd_null95"]  # of the first 100: fourteen times

@@ -13,9 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cryowae.data.celeba import CROP, FOLDER, read_celeba
-from cryowae.data.images import signed, unsigned
-from cryowae.data.mnist import MD5, read_idx, read_mnist, write_idx
+from cryowae.data.images import CROP, FACES, MD5, read_celeba, read_idx, read_mnist, signed, unsigned, write_idx
 from cryowae.errors import ImagesError
 
 TOOLS = Path(__file__).parent.parent / "tools"
@@ -75,7 +73,7 @@ def test_nothing_says_where_the_images_are(monkeypatch, tmp_path):
 
 
 def test_celeba_is_cropped_about_its_middle_and_made_small(tmp_path):
-    folder = tmp_path / FOLDER
+    folder = tmp_path / FACES
     folder.mkdir()
     picture = np.zeros((218, 178, 3), np.uint8)
     picture[35 : 35 + CROP, 15 : 15 + CROP] = (200, 100, 50)  # what is kept; black is cut away

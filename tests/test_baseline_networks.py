@@ -5,25 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cryowae.baselines.experiment import train_baseline
-from cryowae.baselines.model import Baseline
-from cryowae.baselines.networks import TRUNKS, critic
+from cryowae.baselines import train_baseline
+from cryowae.baselines.model import TRUNKS, Baseline, critic
 from cryowae.baselines.objective import (
     BaselineObjective,
     baseline_objective,
     choose_labelled,
+    critic_loss,
     draw_labelled,
+    gradient_penalty,
     reconstruction_cost,
 )
 from cryowae.config import baseline_config
 from cryowae.data.images import ImageSet
 from cryowae.errors import ConfigError, ImagesError
-from cryowae.objectives import Batch, StepInfo
-from cryowae.objectives.critic import critic_loss, gradient_penalty
+from cryowae.objectives import Batch, StepInfo, cosine
 from cryowae.objectives.kl import gaussian_divergence
-from cryowae.objectives.latent import block_kernel
-from cryowae.objectives.mmd import Mmd
-from cryowae.objectives.optimiser import cosine
+from cryowae.objectives.mmd import Mmd, block_kernel
 from cryowae.objectives.term import Pass
 
 IMAGES = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1

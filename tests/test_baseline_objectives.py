@@ -16,10 +16,9 @@ from torch.optim import SGD
 
 from cryowae.baselines import objective as objectives
 from cryowae.baselines.model import Baseline
-from cryowae.baselines.objective import BaselineObjective, baseline_objective, critic_objective
+from cryowae.baselines.objective import BaselineObjective, CriticObjective, baseline_objective
 from cryowae.config import baseline_config
-from cryowae.objectives import Batch, StepInfo
-from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives import Batch, Optimiser, StepInfo
 
 COUNT, SEED = 6, 5
 IMAGES = (torch.rand(COUNT, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 3 - 1.5).clamp(-1, 1)
@@ -50,7 +49,7 @@ def fixed(model: str, *overrides: str) -> tuple[Baseline, torch.Tensor]:
 def moves(model: Baseline, number: int = 0, told=None) -> dict[str, torch.Tensor]:
     """How a step of gradient descent at a rate of 1 changes each parameter, by name."""
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    made = BaselineObjective(model, told) if model.encoder else critic_objective(model)
+    made = BaselineObjective(model, told) if model.encoder else CriticObjective(model)
     made.generator.manual_seed(SEED)
     holders = [made, *(term for term in getattr(made, "terms", {}).values() if term.optimiser)]
     for holder in holders:

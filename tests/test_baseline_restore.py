@@ -8,13 +8,11 @@ import matplotlib.image
 import pytest
 import torch
 
-from cryowae.baselines.digits import restore_digits
-from cryowae.baselines.filters import Affine, Wiener
-from cryowae.baselines.mosaics import draw_restored
-from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, WedgedDigits, scores
-from cryowae.data.images import ImageSet
-from cryowae.data.mnist import read_mnist
-from cryowae.train.rows import read_rows
+from cryowae.baselines.digits import KINDS, RestorerConfig, restore_digits
+from cryowae.baselines.plots import draw_restored
+from cryowae.baselines.wedged import DEVIATION, VACANT, WINDOW, Wedged, WedgedDigits, fit_affine, fit_wiener, scores
+from cryowae.data.images import ImageSet, read_mnist
+from cryowae.train.state import read_rows
 
 
 @pytest.fixture
@@ -30,6 +28,10 @@ def bars(count: int, seed: int = 0) -> ImageSet:
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
     images = 255 * torch.exp(-(along / 9).pow(4) - (across / 2).square())
     return ImageSet("mnist-train", images.to(torch.uint8)[:, None])
+
+
+def runs(*kinds: str, steps: int) -> list[RestorerConfig]:
+    return [RestorerConfig(match=kind, steps=steps) for kind in kinds or KINDS]
 
 
 def power(images: torch.Tensor, region: torch.Tensor) -> float:
@@ -100,7 +102,7 @@ def test_wiener_is_better_than_the_input_and_no_better_in_the_wedge(generator):
     wedged = Wedged(snr=0.2)
     truth = wedged.truth(bars(100).images)
     seen = wedged.observe(truth, generator)
-    filtered = Wiener.fit(truth, seen, wedged)(seen)
+    filtered = fit_wiener(truth, seen, wedged)(seen)
     before, after = scores(truth, seen, wedged), scores(truth, filtered, wedged)
     assert after["ncc"] > before["ncc"] + 0.1
     assert after["fsc_mw"] < 0.4
@@ -126,7 +128,7 @@ def test_affine_answer_is_the_least_squared_error_of_all_affine_ones(generator):
     mean = torch.randn(pixels, generator=generator)
     truth = mean + torch.randn(count, pixels, generator=generator) @ shape
     observed = truth + 0.5 * torch.randn(count, pixels, generator=generator)
-    answer = Affine.fit(truth.view(-1, 1, 3, 3), observed.view(-1, 1, 3, 3))(observed.view(-1, 1, 3, 3)).flatten(1)
+    answer = fit_affine(truth.view(-1, 1, 3, 3), observed.view(-1, 1, 3, 3))(observed.view(-1, 1, 3, 3)).flatten(1)
     covariance = shape.T @ shape
     gain = torch.linalg.solve(covariance + 0.25 * torch.eye(pixels), covariance)
     assert float((answer - (mean + (observed - mean) @ gain)).abs().mean()) < 0.03
@@ -138,19 +140,19 @@ def test_affine_answer_fills_some_of_the_wedge(generator):
     known = wedged.pairs(bars(6000).images, generator)
     truth = wedged.truth(bars(100, seed=1).images)
     seen = wedged.observe(truth, generator)
-    affine, wiener = Affine.fit(*known)(seen), Wiener.fit(*known, wedged)(seen)
+    affine, wiener = fit_affine(*known)(seen), fit_wiener(*known, wedged)(seen)
     a, w = scores(truth, affine, wedged), scores(truth, wiener, wedged)
     assert a["ncc"] > w["ncc"] and a["fsc_mw"] > w["fsc_mw"] + 0.05
 
 
 def test_every_match_restores_and_leaves_its_files(tmp_path):
-    found = restore_digits(bars(40), bars(12, seed=1), tmp_path, steps=1, device="cpu")
+    found = restore_digits(bars(40), bars(12, seed=1), tmp_path, runs(steps=1), device="cpu")
     methods = ["input", "wiener", "affine", "none", "mmd", "adversarial"]
     assert list(found.scores) == methods == [row["method"] for row in read_rows(tmp_path / "scores.csv")]
     assert found.samples["mmd"].shape == (10, 1, WINDOW, WINDOW)
     assert "match_8" in read_rows(tmp_path / "log_adversarial.csv")[-1]
     assert "match_8" not in read_rows(tmp_path / "log_none.csv")[-1]
-    again = restore_digits(bars(40), bars(12, seed=1), tmp_path, steps=1, resume=True, device="cpu")
+    again = restore_digits(bars(40), bars(12, seed=1), tmp_path, runs(steps=1), resume=True, device="cpu")
     assert again.scores == found.scores  # nothing was left to train
     picture = matplotlib.image.imread(draw_restored(found, tmp_path / "restored.png"))
     assert picture.shape[0] > 500 and picture.std() > 0.05
@@ -158,6 +160,6 @@ def test_every_match_restores_and_leaves_its_files(tmp_path):
 
 @pytest.mark.slow
 def test_the_network_beats_the_wiener_filter_and_fills_the_wedge(tmp_path):
-    found = restore_digits(bars(2000), bars(100, seed=1), tmp_path, kinds=["mmd"], steps=200, device="cpu").scores
+    found = restore_digits(bars(2000), bars(100, seed=1), tmp_path, runs("mmd", steps=200), device="cpu").scores
     assert found["mmd"]["ncc"] > found["wiener"]["ncc"] + 0.05
     assert found["mmd"]["fsc_mw"] > found["wiener"]["fsc_mw"] + 0.2

@@ -10,17 +10,16 @@ import torch
 from baseline_parts import blobs, config
 from interrupting import Interrupt
 
-from cryowae.baselines.comparison import collect, sweep_weights
+from cryowae.baselines import run_baseline, sweep_weights, train_baseline
+from cryowae.baselines.comparison import collect
 from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.experiment import run_baseline, train_baseline
 from cryowae.baselines.features import LeNetFeatures
 from cryowae.baselines.model import Baseline, read_baseline
-from cryowae.baselines.mosaics import baseline_mosaics, mosaic
-from cryowae.baselines.plots import draw_weights
+from cryowae.baselines.plots import baseline_mosaics, draw_weights, mosaic
 from cryowae.data.images import signed
 from cryowae.errors import CheckpointError, ConfigError, ImagesError, OutputError
 from cryowae.io.checkpoint import read_checkpoint
-from cryowae.train.rows import read_rows
+from cryowae.train.state import read_rows
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,12 @@ def make_weights(folder: Path) -> Path:
     import torch
 
     from cryowae.config import ModelConfig, TrainConfig
-    from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+    from cryowae.models import Autoencoder
     from cryowae.models.weights import write_weights
 
     torch.manual_seed(0)
     model = ModelConfig(widths=(4, 4, 4), codes=(2, 2, 2), down=(1, 1, 1), up=(1, 1), decode=(1, 1, 1))
-    network = Autoencoder(AutoencoderShape.from_dict({"spatial_dims": 3, **model.model_dump()}))
+    network = Autoencoder(model)
     write_weights(folder / "tiny.safetensors", network, TrainConfig(name="tiny", model=model), 0)
     return folder / "tiny.safetensors"
 
@@ -235,7 +235,7 @@ def test_an_interrupted_process_leaves_nothing_behind(tmp_path, weights, number,
 
 def test_the_command_is_six_calls_above_the_network(tmp_path, weights, monkeypatch):
     """docs/inside.md walks through these calls."""
-    from cryowae.models.autoencoder import Autoencoder
+    from cryowae.models import Autoencoder
 
     package, paths, forward = Path(cryowae.__file__).parent, [], Autoencoder.forward
 

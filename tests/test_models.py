@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape, count_parameters, interpolate_codes
-from cryowae.models.blocks import ShuffleDown, ShuffleUp
-from cryowae.models.discriminator import LatentDiscriminator
+from cryowae.config import ModelConfig
+from cryowae.models import Autoencoder, ShuffleDown, ShuffleUp, interpolate_codes
 from cryowae.models.weights import load_model
+from cryowae.objectives.adversary import LatentDiscriminator
 from cryowae.restore.network import MARGINS
 
 SMALL = {"widths": (8, 12, 16), "codes": (2, 3, 4), "down": (1, 1, 1), "up": (1, 1), "decode": (1, 1, 1)}
@@ -15,7 +15,7 @@ SMALL = {"widths": (8, 12, 16), "codes": (2, 3, 4), "down": (1, 1, 1), "up": (1,
 
 def network(spatial_dims: int = 3, **changes: object) -> Autoencoder:
     torch.manual_seed(0)
-    net = Autoencoder(AutoencoderShape(spatial_dims=spatial_dims, **{**SMALL, **changes}))
+    net = Autoencoder(ModelConfig(**{**SMALL, **changes}), spatial_dims)
     with torch.no_grad():  # far from the tame start, so that every path shows
         for p in net.parameters():
             p.add_(0.1 * torch.randn(p.shape))
@@ -36,12 +36,6 @@ def test_shapes(dims, size, expected):
     assert [tuple(c.shape[1:]) for c in codes] == expected
     assert net.decode(codes).shape == x.shape
     assert_close(net(x), net.decode(codes))
-
-
-def test_code_values_per_voxel_counts_the_codes():
-    net = network()
-    codes = net.encode(torch.randn(1, 1, 16, 16, 16))
-    assert net.code_values_per_voxel == pytest.approx(sum(c.numel() for c in codes) / 16**3)
 
 
 @pytest.mark.parametrize("scale", [0, 1, 2])
@@ -94,7 +88,7 @@ def test_shuffles_are_inverse_arrangements():
 
 
 def test_a_fresh_network_starts_without_a_checkerboard():
-    net = Autoencoder(AutoencoderShape(spatial_dims=2, **SMALL))
+    net = Autoencoder(ModelConfig(**SMALL), spatial_dims=2)
     out = net(torch.randn(1, 1, 64, 64))[0, 0, 16:48, 16:48]
     blocks = out.reshape(16, 2, 16, 2)
     within = blocks.var(dim=(1, 3)).mean()
@@ -123,10 +117,6 @@ def test_discriminator_says_one_number_per_neighbourhood():
     cubes = LatentDiscriminator(3, (3, 4), neighbourhood=2)(codes)
     assert [tuple(s.shape) for s in single] == [(2, 1, 6, 6, 6), (2, 1, 3, 3, 3)]
     assert [tuple(s.shape) for s in cubes] == [(2, 1, 5, 5, 5), (2, 1, 2, 2, 2)]
-
-
-def test_counting_parameters():
-    assert count_parameters(torch.nn.Conv3d(2, 3, 3)) == 3 * 2 * 27 + 3
 
 
 def test_the_shipped_weights_hardly_look_farther_than_the_widest_margin():

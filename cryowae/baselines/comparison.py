@@ -1,4 +1,4 @@
-"""Several runs: a sweep of lambda, and tables of runs with means and standard deviations over seeds."""
+"""Tables of runs, with means and standard deviations over seeds, and the references that they are compared with."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from cryowae.baselines.evaluate import Evaluation
-from cryowae.baselines.experiment import run_baseline
-from cryowae.baselines.model import read_baseline
-from cryowae.config import BaselineConfig
-from cryowae.errors import ConfigError, OutputError
+from cryowae.baselines.evaluate import Evaluation, require_sklearn
+from cryowae.data.images import signed, unsigned
+from cryowae.errors import ConfigError
 from cryowae.io.outputs import write_text
 from cryowae.progress import SILENT, Progress
-from cryowae.train.rows import read_rows, write_rows
+from cryowae.train.state import Rows, read_rows, write_rows
 
 _KEYS = ("data", "model", "preset", "weight", "code", "labels", "training_images", "epoch", "epochs", "changed")
 _HEADINGS = {
@@ -37,33 +37,6 @@ _HEADINGS = {
     "error": ("error", 4),
     "conditional": ("class as asked for", 3),
 }
-
-
-def sweep_weights(
-    configs: Sequence[BaselineConfig],
-    judge: Evaluation,
-    output: Path,
-    *,
-    device: str = "auto",
-    progress: Progress = SILENT,
-) -> list[Path]:
-    """Train baselines one after the other, each in the folder `output/MODEL-WEIGHT`. Returns the folders.
-
-    A finished run is not repeated, and an interrupted run is resumed.
-
-    Raises
-    ------
-    OutputError
-        If a folder holds a run of another configuration.
-    """
-    folders = [output / f"{config.model}-{config.weight:g}" for config in configs]
-    for config, folder in zip(configs, folders, strict=True):
-        if not (folder / "weights.safetensors").exists():
-            resume = (folder / "last.safetensors").exists()
-            run_baseline(config, judge, folder, resume=resume, device=device, progress=progress)
-        elif read_baseline(folder, "cpu").model.config != config:
-            raise OutputError(f"{folder} holds a run with other settings; choose another --output")
-    return folders
 
 
 def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
@@ -116,6 +89,66 @@ def write_table(rows: Sequence[dict[str, str]], path: Path) -> str:
     text = "\n".join([head, "|" + "---|" * len(keys) + "---:|" * (len(scores) + 1), *body, ""])
     write_text(means, text)
     return text
+
+
+def measure_references(judge: Evaluation, counts: Sequence[int], path: Path, progress: Progress = SILENT) -> None:
+    """Write the figures of principal components, and of training images against held-out images.
+
+    An autoencoder should be better than principal components, and a sampler better than a Gaussian over them.
+
+    Parameters
+    ----------
+    judge
+        Has the images and the extractors.
+    counts
+        Numbers of components.
+    path
+        CSV with one row for each number, and one for the training images: the figures of a perfect sampler.
+    progress
+        Advances with every row.
+    """
+    rows, held = Rows(path), judge.held.images
+    common = {"data": judge.held.name.split("-")[0], "preset": "", "seed": str(judge.seed), "labels": "0"}
+    common["training_images"] = str(len(judge.train))
+    for number, count in enumerate(progress.track("references", [*counts, 0], "rows")):
+        row: dict[str, object] = {"model": "pca: real images", "code": ""}
+        made = {"sample": judge.train.images[: len(held)]}
+        if count:
+            generator = torch.Generator().manual_seed(judge.seed)
+            made["reconstruct"], made["sample"] = principal_components(judge.train.images, held, count, generator)
+            error = float((signed(made["reconstruct"]) - signed(held)).square().mean())
+            row = {"model": "pca", "code": str(count), "mse": error}
+        rows.write(number, {**common, **row, **judge.distances(made)})
+
+
+def principal_components(train: Tensor, held: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The linear autoencoder with the least squared error, and samples of a Gaussian with the moments of its codes.
+
+    Parameters
+    ----------
+    train
+        `(n, c, size, size)` uint8 images to fit.
+    held
+        `(m, c, size, size)` uint8 images to reconstruct.
+    count
+        Number of components; at most as many as there are images, or values in an image.
+    generator
+        Draws the samples; on the CPU.
+
+    Returns
+    -------
+    reconstructions, samples
+        `(m, c, size, size)` uint8, on the device of `held`.
+    """
+    require_sklearn()
+    from sklearn.decomposition import PCA
+
+    flat, known = (signed(images).flatten(1).cpu().numpy() for images in (train, held))
+    pca = PCA(min(count, *flat.shape), svd_solver="covariance_eigh").fit(flat)
+    noise = torch.randn(len(held), pca.n_components_, generator=generator).numpy()
+    made = (pca.inverse_transform(codes) for codes in (pca.transform(known), noise * np.sqrt(pca.explained_variance_)))
+    reconstructions, samples = (unsigned(torch.from_numpy(images)).view_as(held).to(held.device) for images in made)
+    return reconstructions, samples
 
 
 def table_files(path: Path) -> tuple[Path, Path]:

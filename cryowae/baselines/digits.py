@@ -5,33 +5,31 @@ The network, the terms of its objective and the loop are those of `cryowae train
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from cryowae.baselines.filters import Affine, Wiener
-from cryowae.baselines.wedged import Wedged, WedgedDigits, scores
+from cryowae.baselines.wedged import Wedged, WedgedDigits, fit_affine, fit_wiener, scores
+from cryowae.config import ModelConfig
 from cryowae.config.files import Frozen
 from cryowae.data.images import ImageSet
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+from cryowae.models import Autoencoder
 from cryowae.models.weights import pick_device
+from cryowae.objectives import Optimiser, rise_and_fall
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.objectives.optimiser import Optimiser, rise_and_fall
 from cryowae.objectives.term import make_terms
-from cryowae.train.loop import Plan, RunOptions, run_training
-from cryowae.train.rows import Rows
+from cryowae.train.loop import RunOptions, run_training
+from cryowae.train.state import Plan, Rows
 
 Kind = Literal["none", "mmd", "adversarial"]
-KINDS: tuple[Kind, ...] = ("none", "mmd", "adversarial")
-SHAPE = AutoencoderShape(
-    spatial_dims=2, widths=(32, 64, 96), codes=(2, 8, 32), down=(1, 1, 2), up=(1, 1), decode=(1, 1, 1)
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SHAPE = ModelConfig(widths=(32, 64, 96), codes=(2, 8, 32))
 """The codes have 1.5 numbers per pixel in all, about as many as those of the 3-D model per voxel."""
 MATCHES: dict[Kind, dict[str, dict[str, float]]] = {
     "none": {},
@@ -46,14 +44,17 @@ RATE = 2e-3
 
 
 class RestorerConfig(Frozen):
-    """The training of one network: kind of match, tilts in degrees, signal-to-noise ratio, steps and seed."""
+    """The training of one network.
+
+    `match` is how the codes are matched to the normal prior: `none`, `mmd`, or `adversarial` by a discriminator.
+    `wedged` is how digits are observed, by default at +-60 degrees and a signal-to-noise ratio of .5. `seed` is that of
+    weights, order and noise.
+    """
 
     match: Kind
-    tilt_min: float
-    tilt_max: float
-    snr: float
-    steps: int
-    seed: int
+    wedged: Wedged = Wedged()
+    steps: int = 2000
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +78,7 @@ class RestoredDigits:
 
 
 def restore_digits(
-    digits: ImageSet,
-    held: ImageSet,
-    output: Path,
-    *,
-    kinds: Sequence[Kind] = KINDS,
-    wedged: Wedged | None = None,
-    steps: int = 2000,
-    seed: int = 0,
-    **options: Unpack[RunOptions],
+    digits: ImageSet, held: ImageSet, output: Path, runs: Sequence[RestorerConfig], **options: Unpack[RunOptions]
 ) -> RestoredDigits:
     """Train one network for each kind of match, and compare them with the input, a Wiener filter and an affine map.
 
@@ -95,41 +88,33 @@ def restore_digits(
         For training; for scores, of which the first 1000 are used.
     output
         Folder for `scores.csv`, and what `train_restorer` writes of each training.
-    kinds
-        How the codes are matched to the normal prior: `none`, `mmd`, or `adversarial` by a discriminator.
-    wedged
-        How digits are observed; +-60 degrees at a signal-to-noise ratio of .5 if not given.
-    steps, seed
-        Length of each training, and the seed of weights, order and noise.
+    runs
+        The trainings: all with the same observation, steps and seed, each with its own match.
     options
         As in `cryowae.train.loop.RunOptions`; `resume` goes on with the runs in the folder.
     """
-    place, wedged = torch.device(pick_device(options.get("device", "auto"))), wedged or Wedged()
+    place, first = torch.device(pick_device(options.get("device", "auto"))), runs[0]
+    wedged, generator = first.wedged, torch.Generator().manual_seed(first.seed + 1)
     digits, held = digits.to(place), held.part(0, 1000).to(place)
-    generator = torch.Generator().manual_seed(seed + 1)
     truth = wedged.truth(held.images)
     seen, noise = wedged.observe(truth, generator), wedged.observe(torch.zeros_like(truth), generator)
     known = wedged.pairs(digits.images[:FILTERS], generator)
-    filters: dict[str, Callable[[Tensor], Tensor]] = {
-        "wiener": Wiener.fit(*known, wedged),
-        "affine": Affine.fit(*known),
-    }
-    images = {"truth": truth, "input": seen} | {name: answer(seen) for name, answer in filters.items()}
-    answers = {"input": noise} | {name: answer(noise) for name, answer in filters.items()}
-    samples: dict[str, Tensor] = {}
-    for kind in kinds:
-        config = RestorerConfig(match=kind, steps=steps, seed=seed, **asdict(wedged))
-        network = train_restorer(config, digits, output, **options)
+    images, answers, samples = {"truth": truth, "input": seen}, {"input": noise}, dict[str, Tensor]()
+    for name, answer in (("wiener", fit_wiener(*known, wedged)), ("affine", fit_affine(*known))):
+        images[name], answers[name] = answer(seen), answer(noise)
+    for config in runs:
+        kind, network = config.match, train_restorer(config, digits, output, **options)
         with torch.inference_mode():
             images[kind], answers[kind] = (network(observed) for observed in (seen, noise))
             codes = [torch.randn(10, *c.shape[1:], generator=generator) for c in network.encode(seen[:1])]
             samples[kind] = network.decode([c.to(place) for c in codes])
     found = {}
     rows = Rows(output / "scores.csv")
-    for number, (method, answer) in enumerate(answers.items()):
-        ratio = float(answer.std() / images[method].std())
+    for number, (method, restored) in enumerate(answers.items()):
+        ratio = float(restored.std() / images[method].std())
         found[method] = {**scores(truth, images[method], wedged), "noise": ratio}
-        rows.write(number, {"method": method, "steps": steps, "seed": seed, "snr": wedged.snr, **found[method]})
+        settings = {"method": method, "steps": first.steps, "seed": first.seed, "snr": wedged.snr}
+        rows.write(number, {**settings, **found[method]})
     return RestoredDigits(found, images, samples)
 
 
@@ -143,17 +128,14 @@ def train_restorer(
     """
     kind, device = config.match, digits.images.device
     torch.manual_seed(config.seed)
-    network = Autoencoder(SHAPE).to(device)
-    objective = AutoencoderObjective(
-        network,
-        make_terms({"supervised": 1.0, **MATCHES[kind]}),
-        Optimiser(optimiser=AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, betas=(0.9, 0.99))),
-        torch.Generator().manual_seed(config.seed),
-        precision=partial(torch.autocast, device.type, torch.bfloat16),
-    )
+    network = Autoencoder(SHAPE, spatial_dims=2).to(device)
+    terms, generator = make_terms({"supervised": 1.0, **MATCHES[kind]}), torch.Generator().manual_seed(config.seed)
+    optimiser = Optimiser(optimiser=AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, betas=(0.9, 0.99)))
+    precision = partial(torch.autocast, device.type, torch.bfloat16)
+    objective = AutoencoderObjective(network, terms, optimiser, generator, precision=precision)
     schedule = partial(rise_and_fall, steps=config.steps, warmup=100)
     plan = Plan(f"restoring digits, match {kind}", config, config.steps, schedule, suffix=f"_{kind}")
-    source = WedgedDigits(digits.images, Wedged(config.tilt_min, config.tilt_max, config.snr), BATCH, config.seed)
+    source = WedgedDigits(digits.images, config.wedged, BATCH, config.seed)
     options["resume"] = options.get("resume", False) and (output / f"last_{kind}.safetensors").exists()
     run_training(plan, source, objective, output, **options)
     return network.eval().requires_grad_(False)

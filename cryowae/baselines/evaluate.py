@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cryowae.baselines.distances import frechet_distance, kernel_distance, sliced_wasserstein
-from cryowae.baselines.features import Extractor, LeNetFeatures
-from cryowae.baselines.gaussian_models import fit_mixture, principal_components, require_sklearn
-from cryowae.baselines.inception import InceptionFeatures
+from cryowae.baselines.features import InceptionFeatures, LeNetFeatures
 from cryowae.baselines.model import Baseline
 from cryowae.data.images import ImageSet, signed, unsigned
+from cryowae.errors import ConfigError
 from cryowae.models.weights import pick_device
-from cryowae.objectives.latent import block_kernel, mmd, null_quantile
-from cryowae.progress import SILENT, Progress
-from cryowae.train.rows import Rows
+from cryowae.objectives.mmd import block_kernel, mmd, null_quantile
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 Figures = dict[str, float | str]
 
@@ -42,7 +45,7 @@ class Evaluation:
     test
         Images with classes, on which the errors of an AAE with labels are counted.
     extractors
-        Features for comparing images, used in every evaluation.
+        Features for comparing images, used in every evaluation. The first one also tells classes.
     final
         Slow features, used only at the end of a run.
     seed
@@ -60,7 +63,7 @@ class Evaluation:
     train: ImageSet
     held: ImageSet
     test: ImageSet | None = None
-    extractors: Sequence[Extractor] = ()
+    extractors: Sequence[LeNetFeatures] = ()
     final: Sequence[InceptionFeatures] = ()
     seed: int = 0
     few: int | None = None
@@ -105,11 +108,11 @@ class Evaluation:
     def distances(self, made: dict[str, Tensor], last: bool = True) -> Figures:
         """Frechet and kernel distances from sets of uint8 images to the held-out ones, with every extractor."""
         found: Figures = {}
-        slow = self.final if last else ()
-        for extractor in (*self.extractors, *slow):
+        extractors: list[LeNetFeatures | InceptionFeatures] = [*self.extractors, *(self.final if last else ())]
+        for extractor in extractors:
             kind, few = extractor.name.split("-")[0], None
             found[kind] = extractor.name
-            if extractor in self.final:
+            if isinstance(extractor, InceptionFeatures):
                 few = self.few
                 found[f"{kind}_images"] = str(few) if few and few < len(self.held) else "all"
             for name, images in made.items():
@@ -121,9 +124,9 @@ class Evaluation:
                 found[f"{kind}_kid_{name}"] = kernel_distance(*both, torch.Generator().manual_seed(self.seed))[0]
             if "mixture" in made:
                 found[f"{kind}_gap"] = float(found[f"{kind}_fd_sample"]) - float(found[f"{kind}_fd_mixture"])
-        for cached in slow:
-            for images in made.values():
-                cached.forget(_some(images, self.few))
+            if isinstance(extractor, InceptionFeatures):
+                for images in made.values():
+                    extractor.forget(_some(images, few))
         return found
 
     def _reconstructed(self, judged: Baseline, found: Figures) -> Tensor:
@@ -132,19 +135,14 @@ class Evaluation:
             # The report normalised each batch by its own statistics. A copy does this here, in batches of the same
             # size, because training mode would update the running statistics with held-out images.
             judged, batch = copy.deepcopy(judged).train(), judged.config.batch
-        made = _in_batches(
-            lambda images: unsigned(judged.decode(judged.encode(signed(images)))), self.held.images, batch
-        )
-        found["mse"] = float((signed(made) - signed(self.held.images)).square().mean())
+        held = self.held.images
+        made = _in_batches(lambda images: unsigned(judged.decode(judged.encode(signed(images)))), held, batch)
+        found["mse"] = float((signed(made) - signed(held)).square().mean())
         return made
 
     def _codes(self, judged: Baseline, found: Figures, generator: torch.Generator) -> Tensor:
         """Codes of training images; adds the figures of the codes of held-out images."""
-
-        def drawn(images: Tensor) -> Tensor:
-            return judged.drawn_code(signed(images), generator)
-
-        held = _in_batches(drawn, self.held.images)[:, judged.classes :].float()
+        held = _encoded(judged, self.held.images, generator)[:, judged.classes :].float()
 
         def normal() -> Tensor:
             return torch.randn(held.shape, generator=generator).to(held)
@@ -152,8 +150,8 @@ class Evaluation:
         prior = normal()
         found["power"] = float(held.square().sum(1).mean())
         found["power_ratio"] = float(found["power"]) / judged.style
-        if judged.config.model == "vae":
-            means = _in_batches(lambda images: judged.encode(signed(images)), self.held.images)
+        if judged.random:
+            means = _encoded(judged, self.held.images)
             found["power_of_means"] = float(means.square().sum(1).mean())
         count = min(_CODES, len(held))
         # a random choice: neighbours in MNIST are by the same writer, so the first codes do not represent all
@@ -164,53 +162,71 @@ class Evaluation:
         found["sliced"] = sliced_wasserstein(held, prior, generator)
         null = torch.tensor([sliced_wasserstein(normal(), prior, generator) for _ in range(_NULLS)])
         found["sliced_null95"] = float(null.quantile(0.95))
-        return _in_batches(drawn, _some(self.train.images, _ENOUGH))
+        return _encoded(judged, _some(self.train.images, _ENOUGH), generator)
 
     def _class_figures(self, judged: Baseline, generator: torch.Generator) -> Figures:
         """Share of test images with a wrong class; share of samples that a classifier puts into their class."""
         found: Figures = {}
         if self.test is not None and self.test.labels is not None:
-            codes = _in_batches(lambda images: judged.encode(signed(images)), self.test.images)
+            codes = _encoded(judged, self.test.images)
             found["error"] = float((codes[:, : judged.classes].argmax(1) != self.test.labels).float().mean())
-        classifier = next((extractor for extractor in self.extractors if isinstance(extractor, LeNetFeatures)), None)
-        if classifier is not None:
+        if self.extractors:
             codes = judged.prior(len(self.held), generator)
-            right = classifier.classify(_decoded(judged, codes)) == codes[:, : judged.classes].argmax(1)
+            right = self.extractors[0].classify(_decoded(judged, codes)) == codes[:, : judged.classes].argmax(1)
             found["conditional"] = float(right.float().mean())
         return found
 
 
-def measure_references(judge: Evaluation, counts: Sequence[int], path: Path, progress: Progress = SILENT) -> None:
-    """Write the figures of principal components, and of training images against held-out images.
+def require_sklearn() -> None:
+    """Check that scikit-learn is installed. Call it before long work.
 
-    An autoencoder should be better than principal components, and a sampler better than a Gaussian over them.
+    Raises
+    ------
+    ConfigError
+        If it is missing.
+    """
+    if find_spec("sklearn") is None:
+        raise ConfigError(
+            'the figures of a baseline need scikit-learn, which is not installed: pip install "cryowae[baselines]"'
+        )
+
+
+def fit_mixture(codes: Tensor, components: int, generator: torch.Generator) -> GaussianMixture:
+    """A mixture of Gaussians with full covariances, fitted by expectation-maximisation (Dempster et al. 1977).
+
+    The means start at codes that are far from each other (k-means++, Arthur & Vassilvitskii 2007). Every covariance
+    starts as that of all codes. The fit stops when the mean log-likelihood gains less than 1e-4 in a round, or after
+    100 rounds. A millionth of the mean variance of the codes is added to the variances.
 
     Parameters
     ----------
-    judge
-        Has the images and the extractors.
-    counts
-        Numbers of components.
-    path
-        CSV with one row for each number, and one for the training images: the figures of a perfect sampler.
-    progress
-        Advances with every row.
+    codes
+        `(n, d)`, at least as many as components.
+    components
+        Number of Gaussians.
+    generator
+        Gives the seed of the starts and of later samples; on the CPU.
+
+    Returns
+    -------
+    mixture
+        Of scikit-learn; `sample` draws codes, `score_samples` gives log-densities.
     """
-    rows, held = Rows(path), judge.held.images
-    progress.begin("references", len(counts) + 1, "rows")
-    common = {"data": judge.held.name.split("-")[0], "preset": "", "seed": str(judge.seed), "labels": "0"}
-    common["training_images"] = str(len(judge.train))
-    for number, count in enumerate(counts):
-        generator = torch.Generator().manual_seed(judge.seed)
-        reconstructions, samples = principal_components(judge.train.images, held, count, generator)
-        made = {"reconstruct": reconstructions, "sample": samples}
-        error = float((signed(reconstructions) - signed(held)).square().mean())
-        rows.write(number, {**common, "model": "pca", "code": str(count), "mse": error, **judge.distances(made)})
-        progress.advance()
-    real = {"sample": judge.train.images[: len(held)]}
-    rows.write(len(counts), {**common, "model": "pca: real images", "code": "", **judge.distances(real)})
-    progress.advance()
-    progress.end()
+    require_sklearn()
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    x = codes.detach().double().cpu()
+    d = x.shape[1]
+    ridge = 1e-6 * max(float(x.var(dim=0).mean()), 1e-6)
+    precision = torch.linalg.inv(torch.cov(x.T).reshape(d, d) + ridge * torch.eye(d, dtype=x.dtype))
+    start = ((precision + precision.T) / 2).expand(components, d, d).numpy()
+    random = np.random.RandomState(int(torch.randint(2**31, (1,), generator=generator)))
+    how = {"tol": 1e-4, "reg_covar": ridge, "max_iter": 100, "init_params": "k-means++"}
+    mixture = GaussianMixture(components, **how, precisions_init=start, random_state=random)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of rounds is a limit, not a failure
+        return mixture.fit(x.numpy())
 
 
 def _some(images: Tensor, few: int | None) -> Tensor:
@@ -220,6 +236,10 @@ def _some(images: Tensor, few: int | None) -> Tensor:
 
 def _in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor, size: int = _BATCH) -> Tensor:
     return torch.cat([function(some) for some in inputs.split(size)])
+
+
+def _encoded(judged: Baseline, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    return _in_batches(lambda some: judged.encode(signed(some), generator), images)
 
 
 def _decoded(judged: Baseline, codes: Tensor) -> Tensor:

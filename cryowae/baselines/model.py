@@ -1,8 +1,15 @@
-"""A baseline: encoder, decoder, discriminators or critic, and the prior of its codes."""
+"""The models of the 2-D baselines, whose codes are vectors: a table of shapes, and the networks built from it.
+
+The shapes give exactly the parameter counts of the report's Table 1; the tests check all six. The trunk
+is DCGAN's (Radford et al. 2016): convolutions of four pixels and stride 2, batch normalisation, ReLU.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,45 +18,67 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from cryowae.baselines.networks import TRUNKS, Decoder, Encoder, Trunk, critic, discriminator
-from cryowae.config import BaselineConfig, parse_baseline
+from cryowae.config import BaselineConfig
+from cryowae.config.files import check
 from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import pick_device
+from cryowae.objectives.kl import draw_posterior
 
 CLASSES = 10
 
 
 @dataclass(frozen=True)
-class Composition:
-    """The parts of a model.
+class Trunk:
+    """Widths of one row of the report's Table 1.
 
     Attributes
     ----------
-    family
-        Its row in `TRUNKS`.
-    heads
-        Outputs of the encoder, each as long as the style; none for a model without an encoder.
-    discriminated
-        Whether it has discriminators of its codes.
-    critic
-        Whether it has a critic of its images.
+    channels, size
+        Channels of the images, 1 or 3, and their edge in pixels.
+    code
+        Length of a code.
+    down
+        Channels after each convolution that halves the size, in the encoder or the critic.
+    start
+        Channels of the field that the decoder's first Linear makes, at twice the size at which `down` ends.
+    up
+        Channels after each transposed convolution that doubles the size.
+    discriminator
+        Hidden widths of the latent discriminator.
     """
 
-    family: str
-    heads: tuple[str, ...] = ("style",)
-    discriminated: bool = False
-    critic: bool = False
+    channels: int
+    size: int
+    code: int
+    down: tuple[int, ...]
+    start: int
+    up: tuple[int, ...]
+    discriminator: tuple[int, ...] = ()
+
+    @property
+    def flat(self) -> int:
+        """Number of values after `down`."""
+        return self.down[-1] * (self.size >> len(self.down)) ** 2
 
 
-COMPOSITIONS = {
-    "ae": Composition("wae"),
-    "vae": Composition("vae", ("mean", "log_variance")),
-    "wae-mmd": Composition("wae"),
-    "wae-gan": Composition("wae", discriminated=True),
-    "aae": Composition("wae", discriminated=True),
-    "wgan-gp": Composition("wgan-gp", (), critic=True),
+_SMALL, _LARGE = (32, 32, 64, 64), (128, 256, 512, 1024)
+TRUNKS = {
+    ("mnist", "vae"): Trunk(1, 32, 32, _SMALL, 64, (64, 32, 32)),
+    ("mnist", "wae"): Trunk(1, 32, 8, _SMALL, 64, (64, 32, 32), (64,) * 4),
+    ("mnist", "wgan-gp"): Trunk(1, 32, 128, (128, 256, 512), 512, (256, 128)),
+    ("celeba", "vae"): Trunk(3, 64, 32, _SMALL, 64, (64, 32, 32)),
+    ("celeba", "wae"): Trunk(3, 64, 64, _LARGE, 1024, (512, 256, 128), (512,) * 4),
+    ("celeba", "wgan-gp"): Trunk(3, 64, 128, _LARGE, 1024, (512, 256, 128)),
 }
+"""By data set and family; `ae`, `wae-mmd`, `wae-gan` and `aae` are of the family `wae`."""
+_HEADS = {"vae": ("mean", "log_variance"), "wgan-gp": ()}  # outputs of the encoder; of all other models, `style`
+_OPPONENTS = {"wae-gan": "style", "aae": "style", "wgan-gp": "critic"}
+
+_Layer = Callable[[int, int], nn.Module]  # made of the channels that go in and come out
+_HALVE: _Layer = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
+_DOUBLE: _Layer = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
+_NORMALISE, _RELU = (lambda a, b: nn.BatchNorm2d(b)), (lambda a, b: nn.ReLU())
 
 
 class Baseline(nn.Module):
@@ -65,6 +94,8 @@ class Baseline(nn.Module):
         `style` and `label` discriminators of codes, or the WGAN's `critic` of images; empty for the others.
     style
         Length of the part of the code whose prior is normal.
+    random
+        Whether the code is drawn from a Gaussian that the encoder gives, as that of a VAE.
     classes
         Length of the part whose prior is a class, before it: 10 for an AAE with labels, else 0.
     """
@@ -72,40 +103,37 @@ class Baseline(nn.Module):
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
         self.config = config
-        half, made_of = config.precision == "bfloat16", COMPOSITIONS[config.model]
-        trunk: Trunk = TRUNKS[config.data, made_of.family]
+        half, opponent = config.precision == "bfloat16", _OPPONENTS.get(config.model)
+        trunk: Trunk = TRUNKS[config.data, config.model if config.model in ("vae", "wgan-gp") else "wae"]
         self.style = config.code or trunk.code
         self.classes = CLASSES if config.labels else 0
         self.channels, self.size = trunk.channels, trunk.size
-        heads = dict.fromkeys(made_of.heads, self.style) | ({"label": self.classes} if self.classes else {})
+        heads = dict.fromkeys(_HEADS.get(config.model, ("style",)), self.style)
+        heads |= {"label": self.classes} if self.classes else {}
+        self.random = "mean" in heads
         self.encoder = Encoder(trunk, heads, half) if heads else None
         self.opponents = nn.ModuleDict()
-        if made_of.critic:
+        if opponent == "critic":
             self.opponents["critic"] = critic(trunk, half)
-        if made_of.discriminated:
+        elif opponent:
             self.opponents["style"] = discriminator(self.classes + self.style, trunk.discriminator)
             if self.classes:
                 self.opponents["label"] = discriminator(self.classes, trunk.discriminator)
-        self.decoder = Decoder(trunk, self.classes + self.style, made_of.critic, half)
+        self.decoder = Decoder(trunk, self.classes + self.style, opponent == "critic", half)
         self.decoder.first.requires_grad_(config.train_first)
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # a quarter faster on CPUs
 
-    def encode(self, images: Tensor) -> Tensor:
-        """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`, class probabilities first; of a VAE, the mean."""
-        assert self.encoder is not None
-        found = self.encoder(images)
-        if "label" in found:
-            return torch.cat([found["label"].softmax(1), found["style"]], 1)
-        code: Tensor = found["mean"] if "mean" in found else found["style"]
-        return code
+    def encode(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`, class probabilities first.
 
-    def drawn_code(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """As `encode`, but a VAE's code is drawn from its posterior; the generator is on the CPU."""
+        Of a VAE, the mean; with a generator, which is on the CPU, a code that is drawn from its posterior.
+        """
         assert self.encoder is not None
-        if "mean" not in self.encoder.heads:
-            return self.encode(images)
-        found = self.encoder(images)
-        return draw_posterior(found["mean"], found["log_variance"], generator)
+        found: dict[str, Tensor] = self.encoder(images)
+        if self.random:
+            mean, spread = found["mean"], found["log_variance"]
+            return mean if generator is None else draw_posterior(mean, spread, generator)
+        return torch.cat([found["label"].softmax(1), found["style"]], 1) if self.classes else found["style"]
 
     def prior(self, count: int, generator: torch.Generator) -> Tensor:
         """`(count, classes + style)` samples of the prior: a class with equal probabilities, and normal numbers."""
@@ -126,12 +154,6 @@ class Baseline(nn.Module):
         return self.decoder.first.weight.device
 
 
-def draw_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
-    """A sample of each Gaussian (Kingma & Welling 2014, 2.4)."""
-    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
-    return mean + (0.5 * log_variance).exp() * noise
-
-
 @dataclass(frozen=True, eq=False)
 class SavedBaseline:
     """A trained baseline: the model, held-out images for pictures, and the metadata of its file."""
@@ -143,9 +165,8 @@ class SavedBaseline:
     def write(self, path: Path) -> None:
         """Write it without optimisers."""
         tensors = {f"model.{k}": v.detach().cpu().numpy() for k, v in self.model.state_dict().items()}
-        write_checkpoint(
-            path, {**tensors, "examples": self.examples.cpu().numpy()}, {"kind": "baseline", **self.metadata}
-        )
+        tensors["examples"] = self.examples.cpu().numpy()
+        write_checkpoint(path, tensors, {"kind": "baseline", **self.metadata})
 
 
 def read_baseline(path: Path, device: str = "auto") -> SavedBaseline:
@@ -159,7 +180,7 @@ def read_baseline(path: Path, device: str = "auto") -> SavedBaseline:
     tensors, metadata = read_checkpoint(path / "weights.safetensors" if path.is_dir() else path)
     if not str(metadata.get("kind", "")).startswith("baseline"):
         raise CheckpointError(f"{path} holds no 2-D baseline; expected what `cryowae baseline mnist` or celeba wrote")
-    model = Baseline(parse_baseline(metadata["config"], str(path)))
+    model = Baseline(check(BaselineConfig, metadata["config"], str(path)))
     weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith("model.")}
     try:
         model.load_state_dict(weights)
@@ -167,3 +188,91 @@ def read_baseline(path: Path, device: str = "auto") -> SavedBaseline:
         raise CheckpointError(f"{path} holds a network that does not fit its metadata; train it again") from error
     model.to(pick_device(device)).eval().requires_grad_(False)
     return SavedBaseline(model, torch.from_numpy(tensors["examples"]), metadata)
+
+
+class Halved(nn.Sequential):
+    """Layers whose convolutions are computed in bfloat16 in training, if `half`; input and output are float32.
+
+    Weights, batch statistics and all other layers stay in float32, and evaluation is in float32.
+    """
+
+    def __init__(self, half: bool, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.half_precision = half
+
+    def forward(self, values: Tensor) -> Tensor:
+        with torch.autocast(values.device.type, torch.bfloat16, enabled=self.half_precision and self.training):
+            for layer in self:
+                values = layer(values)
+        return values.float()
+
+
+class Encoder(nn.Module):
+    """Images to one or several vectors.
+
+    Parameters
+    ----------
+    trunk
+        Widths.
+    heads
+        Length of each vector, by name: `style`, or `style` and `label`, or `mean` and `log_variance`.
+    half
+        Convolutions in bfloat16 while training.
+    """
+
+    def __init__(self, trunk: Trunk, heads: dict[str, int], half: bool = False) -> None:
+        super().__init__()
+        self.trunk = Halved(half, *_chain((trunk.channels, *trunk.down), _HALVE, _NORMALISE, _RELU), nn.Flatten())
+        self.heads = nn.ModuleDict({name: nn.Linear(trunk.flat, length) for name, length in heads.items()})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """`(n, channels, size, size)` in [-1, 1] to `(n, length)` for each head."""
+        seen = self.trunk(images)
+        return {name: head(seen) for name, head in self.heads.items()}
+
+
+class Decoder(nn.Module):
+    """Codes to images; with `normalised_start` it is the generator of the WGAN.
+
+    Parameters
+    ----------
+    trunk
+        Widths.
+    code
+        Length of the code.
+    normalised_start
+        Batch normalisation and ReLU after the first Linear.
+    half
+        Convolutions in bfloat16 while training.
+    """
+
+    def __init__(self, trunk: Trunk, code: int, normalised_start: bool = False, half: bool = False) -> None:
+        super().__init__()
+        edge = trunk.size >> len(trunk.up)
+        features = trunk.start * edge**2
+        self.first = nn.Linear(code, features)
+        layers: list[nn.Module] = [nn.BatchNorm1d(features), nn.ReLU()] if normalised_start else []
+        layers.append(nn.Unflatten(1, (trunk.start, edge, edge)))
+        layers += _chain((trunk.start, *trunk.up), _DOUBLE, _NORMALISE, _RELU)
+        self.rest = Halved(half, *layers, nn.Conv2d(trunk.up[-1], trunk.channels, 3, padding=1))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """`(n, code)` to `(n, channels, size, size)`, not bounded; the range [-1, 1] is learned."""
+        images: Tensor = self.rest(self.first(code))
+        return images
+
+
+def critic(trunk: Trunk, half: bool = False) -> nn.Sequential:
+    """`(n, channels, size, size)` to `(n, 1)`, without any normalisation over the batch (Gulrajani et al. 2017, 4)."""
+    layers = _chain((trunk.channels, *trunk.down), _HALVE, lambda a, b: nn.LeakyReLU(0.2))
+    return Halved(half, *layers, nn.Flatten(), nn.Linear(trunk.flat, 1))
+
+
+def discriminator(code: int, hidden: Sequence[int]) -> nn.Sequential:
+    """`(n, code)` to `(n, 1)` logits, positive where a code looks like the prior's."""
+    return nn.Sequential(*_chain((code, *hidden), nn.Linear, _RELU), nn.Linear(hidden[-1], 1))
+
+
+def _chain(widths: Sequence[int], *block: _Layer) -> list[nn.Module]:
+    """The layers of a block between every two widths that follow one another."""
+    return [layer(a, b) for a, b in pairwise(widths) for layer in block]

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, pad
 from torch.optim import Adam
 
-from cryowae.baselines.model import Baseline, draw_posterior
+from cryowae.baselines.model import Baseline
 from cryowae.config import BaselineConfig
 from cryowae.data.images import ImageSet, signed
 from cryowae.errors import ImagesError
-from cryowae.objectives import Batch, Stateful, StepInfo
+from cryowae.objectives import Batch, Optimiser, StepInfo, Values, check_divergence
 from cryowae.objectives.adversary import discriminator_loss, fooling_loss
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.objectives.critic import CriticObjective
-from cryowae.objectives.kl import Kl
+from cryowae.objectives.kl import Kl, draw_posterior
 from cryowae.objectives.mmd import Mmd
-from cryowae.objectives.optimiser import Optimiser
 from cryowae.objectives.term import Cost, Pass, Term
-
-Labelled = tuple[Tensor, Tensor]
-"""Images in [-1, 1] and their classes."""
 
 
 def baseline_objective(
@@ -42,20 +39,7 @@ def baseline_objective(
     """
     torch.manual_seed(config.seed)
     model = Baseline(config).to(device)
-    return BaselineObjective(model, told) if model.encoder is not None else critic_objective(model)
-
-
-def critic_objective(model: Baseline) -> CriticObjective:
-    """The objective of a WGAN."""
-    config, critic = model.config, model.opponents["critic"]
-    moving, opponent = (
-        Optimiser(**{name: Adam(parameters, lr=config.rate, betas=config.betas)})
-        for name, parameters in (("optimiser", _own(model)), ("opponent", [*critic.parameters()]))
-    )
-    generator = torch.Generator().manual_seed(config.seed + 1)
-    return CriticObjective(
-        model, critic, moving, opponent, generator, config.critic_steps, config.penalty, config.one_sided
-    )
+    return BaselineObjective(model, told) if model.encoder is not None else CriticObjective(model)
 
 
 class BaselineObjective(AutoencoderObjective):
@@ -80,11 +64,7 @@ class BaselineObjective(AutoencoderObjective):
             terms["supervision"] = Supervision(config.supervision)
         moving = Optimiser(optimiser=Adam(_own(model), lr=config.rate, betas=config.betas))
         super().__init__(model, terms, moving, torch.Generator().manual_seed(config.seed + 1))
-
-    @property
-    def parts(self) -> Mapping[str, Stateful]:
-        found = dict(super().parts)
-        return {"model": found.pop("network"), **found}
+        self.parts = {"model" if name == "network" else name: part for name, part in self.parts.items()}
 
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         model, images = self.network, batch.observation
@@ -112,6 +92,43 @@ class BaselineObjective(AutoencoderObjective):
         )
 
 
+class CriticObjective:
+    """The WGAN with gradient penalty: the Wasserstein distance in its dual form, by a critic with a slope of one.
+
+    The critic is moved in every step, the generator of images at every so many-th.
+
+    Parameters
+    ----------
+    model
+        In training mode, where it is to be trained.
+    """
+
+    def __init__(self, model: Baseline) -> None:
+        config, self.network = model.config, model
+        adam = partial(Adam, lr=config.rate, betas=config.betas)
+        self.optimiser = Optimiser(optimiser=adam(_own(model)))
+        self.opponent = Optimiser(opponent=adam(model.opponents.parameters()))
+        self.parts: Mapping[str, Any] = {"model": model, **self.optimiser.parts, **self.opponent.parts}
+        self.generator = torch.Generator().manual_seed(config.seed + 1)
+
+    def step(self, batch: Batch, info: StepInfo) -> Values:
+        """Move the critic, and the generator of images if it is its turn."""
+        model, images, count = self.network, batch.observation, len(batch.observation)
+        config, critic = model.config, model.opponents["critic"]
+        with torch.no_grad():
+            made = model.decode(model.prior(count, self.generator))
+        shares = torch.rand(count, generator=self.generator).to(images.device)
+        distance = critic_loss(critic(images), critic(made))
+        penalty = gradient_penalty(critic, images, made, shares, config.one_sided)
+        self.opponent.descend(distance + config.penalty * penalty, info.share)
+        values = {"wasserstein": -float(distance.detach()), "penalty": float(penalty.detach())}
+        if (info.number + 1) % config.critic_steps == 0:
+            loss = -critic(model.decode(model.prior(count, self.generator))).mean()
+            self.optimiser.descend(loss, info.share)
+            values["generator"] = float(loss.detach())
+        return check_divergence(values, info)
+
+
 class Reconstruction(Term):
     """The squared error of `reconstruction_cost` against the images that the network saw."""
 
@@ -120,8 +137,7 @@ class Reconstruction(Term):
         self._how = reduction, clipped
 
     def cost(self, made: Pass) -> Cost:
-        loss = reconstruction_cost(made.restored, made.batch.observation, *self._how)
-        return loss, {"reconstruction": float(loss.detach())}
+        return self.logged("reconstruction", reconstruction_cost(made.restored, made.batch.observation, *self._how))
 
 
 class Discriminators(Term):
@@ -140,8 +156,8 @@ class Discriminators(Term):
 
     def cost(self, made: Pass) -> Cost:
         pairs = zip(self._judges.values(), made.codes, strict=True)
-        match = torch.stack([fooling_loss([judge(code)]) for judge, code in pairs]).sum()
-        return self.weight * match, {"match": float(match.detach())}
+        each = [fooling_loss([judge(code)]) for judge, code in pairs]
+        return self.logged("match", torch.stack(each).sum(), weighted=False)
 
     def oppose(self, made: Pass) -> Cost:
         assert made.drawn_prior is not None
@@ -157,8 +173,7 @@ class Supervision(Term):
     """The cross-entropy of the classes that are told."""
 
     def cost(self, made: Pass) -> Cost:
-        known = cross_entropy(made.extra["answers"], made.extra["classes"])
-        return self.weight * known, {"supervision": float(known.detach())}
+        return self.logged("supervision", cross_entropy(made.extra["answers"], made.extra["classes"]), weighted=False)
 
 
 def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: bool = False) -> Tensor:
@@ -171,6 +186,36 @@ def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: b
         made = torch.where(alike, images, made)
     squares = (made - images).square().flatten(1)
     return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()
+
+
+def critic_loss(on_real: Tensor, on_made: Tensor) -> Tensor:
+    """Minus the distance that the critic sees (Arjovsky et al. 2017, eq. 2); `(n, 1)` values of each."""
+    return on_made.mean() - on_real.mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, shares: Tensor, one_sided: bool = False
+) -> Tensor:
+    """Mean squared excess of the critic's slope over one, between real and made samples.
+
+    Parameters
+    ----------
+    critic
+        `(n, ...)` to `(n, 1)`, every sample by itself.
+    real, made
+        `(n, ...)`, without gradient.
+    shares
+        `(n,)` in [0, 1]: where on the line from made to real the slope is taken.
+    one_sided
+        Slopes below one cost nothing (Gulrajani et al. 2017, section 4 and appendix, two-sided by default; one-sided
+        as Petzka et al. 2018 argue for).
+    """
+    weight = shares.view(-1, *[1] * (real.ndim - 1))
+    between = torch.lerp(made, real, weight).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    excess = gradient.flatten(1).norm(dim=1) - 1
+    cost: Tensor = (excess.clamp(min=0) if one_sided else excess).square().mean()
+    return cost
 
 
 def choose_labelled(images: ImageSet, count: int, seed: int) -> ImageSet:
@@ -191,8 +236,8 @@ def choose_labelled(images: ImageSet, count: int, seed: int) -> ImageSet:
     return ImageSet(images.name, images.images[chosen], images.labels[chosen])
 
 
-def draw_labelled(told: ImageSet, count: int, shift: int, generator: torch.Generator) -> Labelled:
-    """Random images whose class is told, each moved by up to `shift` pixels over black, and their classes."""
+def draw_labelled(told: ImageSet, count: int, shift: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random images whose class is told, in [-1, 1], moved by up to `shift` pixels over black, and their classes."""
     chosen = torch.randint(len(told), (count,), generator=generator)
     moves = torch.randint(2 * shift + 1, (count, 2), generator=generator).tolist()
     assert told.labels is not None

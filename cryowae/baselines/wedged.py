@@ -1,7 +1,8 @@
-"""Digits as a tilt series would show them: with noise, and with an empty wedge in Fourier space."""
+"""Digits as a tilt series would show them, with noise and an empty wedge, and linear filters that restore them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from cryowae.fourier.grids import frequency_grid, hermitian_weights, radius
 from cryowae.fourier.wedge import Wedge
 from cryowae.metrics.regions import EROSION, inside
 from cryowae.objectives import Batch, BatchSource
+
+Filter = Callable[[Tensor], Tensor]
+"""Observed digits to restored ones, in the same shape."""
 
 WINDOW = 48
 """Edge of an observation in pixels; the digit of 32 pixels is in its middle."""
@@ -75,10 +79,8 @@ class Wedged:
         shape = (WINDOW, 1, WINDOW)
         distance, k = radius(shape), frequency_grid(shape)
         scored = (distance >= _LOWEST) & (distance < _HIGHEST)
-        return {
-            "obs": (inside("measured", self.wedge, k, 0) & scored)[:, 0],
-            "mw": (inside("missing", self.wedge, k, EROSION / WINDOW) & scored)[:, 0],
-        }
+        measured, missing = inside("measured", self.wedge, k, 0), inside("missing", self.wedge, k, EROSION / WINDOW)
+        return {"obs": (measured & scored)[:, 0], "mw": (missing & scored)[:, 0]}
 
 
 class WedgedDigits(BatchSource):
@@ -105,6 +107,37 @@ class WedgedDigits(BatchSource):
         chosen = torch.randint(len(self._digits), (self._count,), generator=generator).to(self._digits.device)
         truth, seen = self._wedged.pairs(self._digits[chosen], generator)
         return Batch(seen, truth)
+
+
+def fit_wiener(truth: Tensor, observed: Tensor, wedged: Wedged) -> Filter:
+    """The linear filter with the least squared error on measured components, fitted to digits with known truth.
+
+    Its response is `sum Re(X Y*) / sum |Y|²` per ring, over measured components; 0 in the wedge.
+    """
+    measured = wedged.wedge.mask_plane((WINDOW, WINDOW))
+    weight, ring = measured * hermitian_weights(WINDOW), rings()
+    x, y = (torch.fft.rfft2(images.cpu()) for images in (truth, observed))
+    cross = ring_sums((x * y.conj()).real * weight, ring)
+    power = ring_sums(y.abs().square() * weight, ring)
+    response = (cross / power.clamp(min=1e-12)).clamp(min=0)[ring].float() * measured
+    return lambda seen: torch.fft.irfft2(torch.fft.rfft2(seen.cpu()) * response, s=(WINDOW, WINDOW)).to(seen.device)
+
+
+def fit_affine(truth: Tensor, observed: Tensor) -> Filter:
+    """The affine map with the least squared error (Kay 1993, chapter 12), from the mean and covariance of digits.
+
+    It knows the position of digits and the correlation between their pixels, so it fills some of the wedge. A network
+    that is better has learned more than these two moments. It is fitted by least squares over pairs; there must be
+    several times as many as pixels.
+    """
+    x, y = truth.flatten(1), observed.flatten(1)
+    x_mean, y_mean = x.mean(0), y.mean(0)
+    x, y = x - x_mean, y - y_mean
+    covariance = y.T @ y
+    covariance.diagonal().add_(1e-4 * covariance.diagonal().mean())  # the wedge leaves some directions empty
+    matrix = torch.cholesky_solve(y.T @ x, torch.linalg.cholesky(covariance))
+    offset = x_mean - y_mean @ matrix
+    return lambda seen: (seen.flatten(1) @ matrix + offset).reshape(seen.shape)
 
 
 def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:

@@ -1,26 +1,9 @@
 """Configurations of training runs, simulated scenes, benchmarks and 2-D baselines."""
 
-from cryowae.config.baseline import BaselineConfig, baseline_config, parse_baseline
 from cryowae.config.scene import ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig, load_scene
 from cryowae.config.suite import MethodConfig, SuiteConfig, SuiteScene, load_suite
-from cryowae.config.training import DataConfig, ModelConfig, TrainConfig, load_config, parse_config
+from cryowae.config.training import BaselineConfig, DataConfig, ModelConfig, TrainConfig, baseline_config, load_config
 
-__all__ = [
-    "BaselineConfig",
-    "DataConfig",
-    "ImagingConfig",
-    "MethodConfig",
-    "ModelConfig",
-    "MoleculesConfig",
-    "ReconstructionConfig",
-    "SceneConfig",
-    "SuiteConfig",
-    "SuiteScene",
-    "TrainConfig",
-    "baseline_config",
-    "load_config",
-    "load_scene",
-    "load_suite",
-    "parse_baseline",
-    "parse_config",
-]
+__all__ = ["ImagingConfig", "MoleculesConfig", "ReconstructionConfig", "SceneConfig", "load_scene"]
+__all__ += ["MethodConfig", "SuiteConfig", "SuiteScene", "load_suite"]
+__all__ += ["BaselineConfig", "DataConfig", "ModelConfig", "TrainConfig", "baseline_config", "load_config"]

@@ -1,14 +1,15 @@
-"""The configuration of a training run."""
+"""The configurations of training runs: of the 3-D model, and of a 2-D baseline with two presets of every model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from cryowae.config.files import Frozen, assign, check, read_values
+from cryowae.errors import ConfigError
 
 
 class ModelConfig(Frozen):
@@ -58,9 +59,37 @@ class DataConfig(Frozen):
     workers: int = Field(1, ge=0)
 
 
+DataName = Literal["mnist", "celeba"]
+ModelName = Literal["ae", "vae", "wae-mmd", "wae-gan", "aae", "wgan-gp"]
+Preset = Literal["faithful", "fixed"]
+Betas = tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
 Terms = dict[str, float | dict[str, Any]]
 _DEFAULT: Terms = {"supervised": 1.0, "mmd": 1e-3}
 _MATCHES = {"mmd": "mmd", "adversarial": "adversary"}  # `match.kind` of version 0.3, and the name of the term
+
+
+def _translated(values: dict[str, Any]) -> dict[str, Any]:
+    """Turn the keys of version 0.3 into terms of the objective, and remove terms that are null."""
+    terms = values.get("objective", _DEFAULT)
+    if not isinstance(terms, dict):
+        return values
+    terms, values = dict(terms), dict(values)
+    for name in ("supervised", "gradient", "fidelity"):
+        if name in values:
+            terms[name] = values.pop(name) or None
+    if isinstance(values.get("match"), dict):
+        match = values.pop("match")
+        now = next((name for name in _MATCHES.values() if name in terms), "mmd")
+        options = terms.pop(now, {})
+        options = {**(options if isinstance(options, dict) else {"weight": options}), **match}
+        kind, rate = options.pop("kind", now), options.pop("discriminator_rate", None)
+        term = _MATCHES.get(kind, kind)
+        if term == "adversary":
+            options.pop("positions", None)
+            options |= {} if rate is None else {"rate": rate}
+        if term != "none":
+            terms[term] = options
+    return {**values, "objective": {name: options for name, options in terms.items() if options is not None}}
 
 
 class TrainConfig(Frozen):
@@ -95,10 +124,72 @@ class TrainConfig(Frozen):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _translate(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return _translated(values)
+    _translate = model_validator(mode="before")(_translated)
+
+
+class BaselineConfig(Frozen):
+    """One run of a 2-D baseline.
+
+    `reduction`: the squared error is the `mean` or the `sum` over the values of an image, and the mean over the batch.
+    With `output` clipped, values beyond [-1, 1] are not penalised where the image is at that limit, since images are
+    clipped when they are written. `weight` multiplies the latent term: the KL divergence (VAE), the squared MMD, or the
+    cross-entropy of the fooled discriminators. The `kernel` of the MMD is a sum over `scales`: its widths, divided by
+    the expected squared distance of two samples of the prior. `code` is the length of the code, 0 for that of the
+    report's Table 1; with `labels` it is the length of the style. `labels` is the number of training images whose class
+    is given to an AAE, 0 for none. They are moved by up to `shift` random pixels along both axes in every step, and
+    `supervision` is the weight of their cross-entropy. `critic_steps`, `penalty` and `one_sided` belong to the WGAN.
+    `cosine` lets the rates fall to zero. With `precision` bfloat16 the convolutions use it in training, which halves
+    the time on processors that support it; everything else is float32.
+
+    Two errors of the report can be repeated: `train_first` false does not train the first Linear of the decoder, and
+    `reconstruct` train measures reconstructions with the statistics of their batch.
+
+    `images` is the number of images to use, 0 for all; the first four fifths are for training, the rest is held out.
+    """
+
+    data: DataName
+    model: ModelName
+    preset: Preset
+    seed: int = Field(0, ge=0, le=2**31)
+    images: int = Field(0, ge=0)
+    epochs: int = Field(100, ge=1)
+    batch: int = Field(64, ge=2)
+    rate: float = Field(gt=0)
+    betas: Betas = (0.9, 0.999)
+    cosine: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
+    code: int = Field(0, ge=0)
+    output: Literal["linear", "clipped"] = "linear"
+    reduction: Literal["mean", "sum"] = "mean"
+    weight: float = Field(1.0, ge=0)
+    kernel: Literal["imq", "gaussian"] = "imq"
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0), min_length=1)
+    discriminator_rate: float = Field(1e-3, gt=0)
+    discriminator_betas: Betas = (0.9, 0.999)
+    labels: int = Field(0, ge=0)
+    supervision: float = Field(1.0, ge=0)
+    shift: int = Field(0, ge=0, le=8)
+    critic_steps: int = Field(5, ge=1)
+    penalty: float = Field(10.0, ge=0)
+    one_sided: bool = True
+    train_first: bool = True
+    reconstruct: Literal["train", "eval"] = "eval"
+    evaluate_every: int = Field(10, ge=1)
+
+    def changed(self) -> str:
+        """The settings that differ from the preset, such as `kernel=gaussian`, without those that tables show."""
+        named = {"seed", "images", "epochs", "evaluate_every", "weight", "code", "labels"}
+        preset = baseline_config(self.data, self.model, self.preset).model_dump(mode="json", exclude=named)
+        own = self.model_dump(mode="json", exclude=named)
+        return " ".join(f"{name}={value}" for name, value in own.items() if value != preset[name])
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> BaselineConfig:
+        if self.labels and (self.model, self.data) != ("aae", "mnist"):
+            raise ValueError("labels are for the model aae on mnist; expected 0 for all others")
+        if self.labels % 10:
+            raise ValueError("expected a multiple of 10, the same number of labels for each digit")
+        return self
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -117,38 +208,34 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
         If there is no such file, it is not YAML, or a name or value in it is not known.
     """
     values, source = read_values(name_or_path, "")
-    values = _translated(
-        values
-    )  # before the overrides, so that these change the terms of the file by old and by new names
+    values = _translated(values)  # first, so that overrides change the terms of the file by old and by new names
     for override in overrides:
         assign(values, override)
-    return parse_config(values, source)
-
-
-def parse_config(values: dict[str, Any], source: str) -> TrainConfig:
-    """Check plain values, as read from YAML or from a checkpoint; raises `ConfigError` with one line."""
     return check(TrainConfig, values, source)
 
 
-def _translated(values: dict[str, Any]) -> dict[str, Any]:
-    """Turn the keys of version 0.3 into terms of the objective, and remove terms that are null."""
-    terms = values.get("objective", _DEFAULT)
-    if not isinstance(terms, dict):
-        return values
-    terms, values = dict(terms), dict(values)
-    for name in ("supervised", "gradient", "fidelity"):
-        if name in values:
-            terms[name] = values.pop(name) or None
-    if isinstance(values.get("match"), dict):
-        match = values.pop("match")
-        now = next((name for name in _MATCHES.values() if name in terms), "mmd")
-        options = terms.pop(now, {})
-        options = {**(options if isinstance(options, dict) else {"weight": options}), **match}
-        kind, rate = options.pop("kind", now), options.pop("discriminator_rate", None)
-        term = _MATCHES.get(kind, kind)
-        if term == "adversary":
-            options.pop("positions", None)
-            options |= {} if rate is None else {"rate": rate}
-        if term != "none":
-            terms[term] = options
-    return {**values, "objective": {name: options for name, options in terms.items() if options is not None}}
+def baseline_config(data: str, model: str, preset: str, overrides: Sequence[str] = ()) -> BaselineConfig:
+    """The configuration of a model under a preset, from `configs/baselines/PRESET.yaml`.
+
+    Parameters
+    ----------
+    data, model, preset
+        Names.
+    overrides
+        Assignments such as `weight=3`, whose values are YAML.
+
+    Raises
+    ------
+    ConfigError
+        If a name or a value is not known.
+    """
+    for got, known in ((data, DataName), (model, ModelName), (preset, Preset)):
+        if got not in get_args(known):
+            raise ConfigError(f"got {got!r}, expected one of: {', '.join(get_args(known))}")
+    values, source = read_values(preset, "baselines")
+    chosen = {**values["all"], **values[model], "data": data, "model": model, "preset": preset}
+    for override in overrides:
+        if override.partition("=")[0] in ("data", "model", "preset"):
+            raise ConfigError(f"got {override!r}, which selects the preset; give it as an option, not by --set")
+        assign(chosen, override)
+    return check(BaselineConfig, chosen, source)

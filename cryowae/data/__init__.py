@@ -1,1 +1,143 @@
-"""Training data: the library of structures and the simulated pairs made of it on the fly."""
+"""Simulated pairs on the fly: a subtomogram with wedge and noise, its other half, and the structure behind both.
+
+Scenes are simulated in the background and kept in memory, not on disk. Reconstruction is linear, so every
+subtomogram is a new mixture: a crop of the signal of a scene, and two crops of its noise from other places, at a random
+signal-to-noise ratio. The batch of step `i` depends on the seed and `i` alone, so that a run can be resumed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryowae.config import DataConfig
+from cryowae.data.scene_draws import SimulatedScene, training_scene
+from cryowae.fourier.rotation import HALF_TURNS
+from cryowae.objectives import Batch, BatchSource
+from cryowae.specimen.library import load_library
+from cryowae.specimen.structures import Structure
+from cryowae.tomogram.statistics import OUTLIER
+
+_Draw = tuple[Tensor, tuple[float, ...], Tensor, tuple[float, float]]
+
+
+class SyntheticPairs(BatchSource):
+    """Serves batches by step number; use as a context manager, which stops the background processes.
+
+    Parameters
+    ----------
+    config
+        What to simulate; `workers` processes make scenes in advance; with 0 they are made when they are needed.
+    seed
+        Starts the stream of scenes and of samples.
+    device
+        Where batches go; scenes are kept and, without workers, made there too.
+    rank
+        Number of this process among those that train together; each has scenes of its own.
+    """
+
+    def __init__(self, config: DataConfig, seed: int, device: str = "cpu", rank: int = 0) -> None:
+        self.config, self.device, self.seed = config, device, seed + 7919 * rank
+        self._scenes: dict[int, SimulatedScene] = {}
+        self._pending: dict[int, Future[bytes]] = {}
+        self._library = load_library(config.structures)
+        self._executor: ProcessPoolExecutor | None = None
+        if config.workers:
+            spawn = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(config.workers, spawn, _start_worker, (pickle.dumps(self._library),))
+
+    def __exit__(self, *error: object) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+
+    def batch(self, step: int) -> Batch:
+        """Subtomograms for training step `step`."""
+        pool = self._serve(step * self.config.batch // self.config.crops_per_scene)
+        rng = np.random.default_rng([self.seed, 2, step])
+        scenes = (pool[int(rng.integers(len(pool)))] for _ in range(self.config.batch))
+        volumes, numbers, thin, tilts = zip(*(self._draw(scene, rng) for scene in scenes), strict=True)
+        truth, signal, first, second = torch.stack(volumes).float().unsqueeze(2).unbind(1)
+        present, level, gain, shift, truth_std = torch.tensor(numbers).to(self.device).T
+        tomograms = torch.stack(thin)
+        gain = gain / _spread(present[:, None] * tomograms[:, 0] + level[:, None] * tomograms[:, 1])
+        scale = torch.hypot(gain * present * truth_std, torch.full_like(gain, self.config.faint + 1e-3))
+        present, level, gain, shift = (number[:, None, None, None, None] for number in (present, level, gain, shift))
+        seen = present * signal
+        observation, other = (gain * (seen + level * noise) + shift for noise in (first, second))
+        return Batch(observation.clamp(-OUTLIER, OUTLIER), gain * present * truth, other, scale, tilts)
+
+    def _draw(self, scene: SimulatedScene, rng: np.random.Generator) -> _Draw:
+        """The random choices of one sample: crops `(4, z, y, x)` of the truth, the signal and two noises, the numbers
+        by which they are mixed (share of the signal, noise level, gain, shift, and the truth's standard deviation), a
+        sample of the scene, and the tilts.
+        """
+        place, elsewhere, there = (_corner(scene.truth.shape, self.config.crop, rng) for _ in range(3))
+        snr = float(np.exp(rng.uniform(*np.log(self.config.snr))))
+        present = float(rng.random() >= self.config.empty)
+        gain, shift = float(np.exp(rng.normal(0, 0.05))), float(rng.normal(0, 0.03))
+        noise = [scene.noise[0][elsewhere], scene.noise[1][there]]
+        order = int(rng.integers(2))
+        turn = int(rng.integers(4))
+        volumes = torch.stack([scene.truth[place], scene.signal[place], noise[order], noise[1 - order]])
+        tilts = (-scene.tilt_max, -scene.tilt_min) if turn in _REVERSING else (scene.tilt_min, scene.tilt_max)
+        numbers = (present, scene.contrast / snr**0.5, gain, shift, scene.truth_std)
+        return volumes.flip(HALF_TURNS[turn]), numbers, scene.thin, tilts
+
+    def _serve(self, first: int) -> list[SimulatedScene]:
+        end = first + self.config.pool
+        for index in range(first, end + 2 * self.config.workers):
+            if self._executor and index not in self._scenes and index not in self._pending:
+                self._pending[index] = self._executor.submit(_work, self.config, self.seed, index)
+        kept = {index: scene for index, scene in self._scenes.items() if index >= first}
+        self._scenes = kept | {index: self._make(index) for index in range(first, end) if index not in kept}
+        return [self._scenes[index] for index in range(first, end)]
+
+    def _make(self, index: int) -> SimulatedScene:
+        if self._executor is None:
+            return training_scene(self.config, self.seed, index, self._library, self.device)
+        scene: SimulatedScene = pickle.loads(self._pending.pop(index).result())
+        return scene.to(self.device)
+
+
+def _corner(shape: Sequence[int], size: int, rng: np.random.Generator) -> tuple[slice, ...]:
+    starts = [int(rng.integers(0, n - size + 1)) for n in shape]
+    return tuple(slice(s, s + size) for s in starts)
+
+
+_REVERSING = (1, 3)  # half turns about z and about x reverse the sign of every tilt
+
+
+def _spread(tomograms: Tensor) -> Tensor:
+    """Standard deviation of each of `(n, voxels)` as restoration measures it, without synchronising the device.
+
+    `robust_statistics` iterates until it converges; on training data five iterations give the same to 1e-6.
+    """
+    mean = tomograms.median(1, keepdim=True).values
+    sigma = 1.4826 * (tomograms - mean).abs().median(1, keepdim=True).values
+    for _ in range(5):
+        kept = (tomograms - mean).abs() <= OUTLIER * sigma
+        count = kept.sum(1, keepdim=True)
+        mean = (tomograms * kept).sum(1, keepdim=True) / count
+        sigma = (((tomograms - mean) * kept).square().sum(1, keepdim=True) / count).sqrt()
+    return sigma[:, 0]
+
+
+_LIBRARY: list[Structure] = []
+
+
+def _start_worker(library: bytes) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    _LIBRARY.extend(pickle.loads(library))
+
+
+def _work(config: DataConfig, seed: int, index: int) -> bytes:
+    # as bytes, since tensors would go through /dev/shm, which is often limited to 64 MB in a container
+    return pickle.dumps(training_scene(config, seed, index, _LIBRARY))

@@ -1,6 +1,6 @@
 """Random scenes for training: a configuration is drawn, and built and observed like any other scene.
 
-Both functions are pure. The pool that serves subtomograms (`cryowae.data.synthetic`) counts the index up.
+Both functions are pure. The pool that serves subtomograms (`cryowae.data`) counts the index up.
 """
 
 from __future__ import annotations

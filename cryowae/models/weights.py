@@ -12,15 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryowae.config import TrainConfig
+from cryowae.config import ModelConfig, TrainConfig
 from cryowae.errors import CheckpointError, ConfigError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+from cryowae.models import Autoencoder
 
 DEFAULT = "cryowae-3"
-
-CLIP = 12.0
-"""Standard deviations beyond which the network's input is clipped, in training and in restoration, because of beads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,17 +102,15 @@ def load_model(
     path = find_weights(name_or_path)
     weights, metadata = read_network(path)
     try:
-        shape = AutoencoderShape.from_dict({"spatial_dims": 3, **metadata["config"]["model"]})
         sizes = metadata["config"]["data"]["voxel_sizes"]
-        network = Autoencoder(shape)
+        network = Autoencoder(ModelConfig.model_validate(metadata["config"]["model"]))
         network.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} holds no restoration network ({type(error).__name__}); expected weights that `cryowae train` wrote"
         ) from error
     network = network.placed(place).eval().requires_grad_(False)
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    half = _is_fast_in_half(place) if half is None else half
+    half, sha = _is_fast_in_half(place) if half is None else half, short_hash(path.read_bytes())
     return RestorationModel(network, path.stem, sha, (float(sizes[0]), float(sizes[1])), metadata, place, half)
 
 
@@ -126,29 +121,20 @@ def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     tensors, metadata = read_checkpoint(path)
     prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
-    return {
-        k.removeprefix(prefix): torch.from_numpy(v).float() for k, v in tensors.items() if k.startswith(prefix)
-    }, metadata
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return {name: torch.from_numpy(value).float() for name, value in own.items()}, metadata
 
 
 def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: int) -> None:
     """Write a network without optimisers, in float16, with the configuration of its training."""
     tensors = {f"network.{k}": v.detach().cpu().numpy().astype(np.float16) for k, v in network.state_dict().items()}
-    metadata = {
-        "kind": "weights",
-        "step": steps,
-        "normalisation": "zscore",
-        "config": config.model_dump(mode="json"),
-        "structures": list(config.data.structures),
-    }
-    write_checkpoint(path, tensors, metadata)
+    metadata = {"kind": "weights", "step": steps, "normalisation": "zscore", "config": config.model_dump(mode="json")}
+    write_checkpoint(path, tensors, {**metadata, "structures": list(config.data.structures)})
 
 
-def _is_fast_in_half(device: torch.device) -> bool:
-    if device.type != "cpu":
-        return device.type == "cuda"
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+def short_hash(content: bytes) -> str:
+    """First 12 digits of the SHA-256 of a file or an array."""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def pick_device(name: str) -> str:
@@ -184,3 +170,10 @@ def find_weights(name_or_path: str | Path) -> Path:
         known = ", ".join(sorted(p.stem for p in shipped.glob("*.safetensors"))) or "none"
         raise CheckpointError(f"no weights {name!r}; give a .safetensors file or the name of shipped weights: {known}")
     return Path(name)
+
+
+def _is_fast_in_half(device: torch.device) -> bool:
+    if device.type != "cpu":
+        return device.type == "cuda"
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

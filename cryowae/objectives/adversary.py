@@ -1,27 +1,32 @@
-"""The latent discriminator as a term of the objective (Makhzani et al. 2016; Tolstikhin et al. 2018, WAE-GAN)."""
+"""The latent discriminator as a term of the objective: it tells codes of observations from codes of the prior.
+
+Makhzani et al. 2016 (adversarial autoencoder), Tolstikhin et al. 2018 (WAE-GAN). Its kernels see neighbourhoods of
+codes, so that not only single positions but the field of codes is matched.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from cryowae.objectives import Stateful
-from cryowae.objectives.optimiser import Optimiser
-from cryowae.objectives.prior import LatentTerm, PriorName
-from cryowae.objectives.term import Cost, Pass, Weight, code_names
+from cryowae.models import convolution
+from cryowae.objectives import Optimiser
+from cryowae.objectives.term import Cost, LatentTerm, Pass, code_names
 
 
+@dataclass(eq=False)
 class Adversary(LatentTerm):
     """A discriminator tells codes of observations from those of the prior, and the encoder is trained to fool it.
 
     It logs the discriminator's share of right answers on codes of observations, per scale (`match`).
 
-    Parameters
+    Attributes
     ----------
     weight, prior
         As in `LatentTerm`.
@@ -31,24 +36,17 @@ class Adversary(LatentTerm):
         Of the discriminator's AdamW; it is constant.
     """
 
-    def __init__(
-        self,
-        weight: Weight = 1e-3,
-        prior: PriorName = "normal",
-        neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1,
-        rate: Annotated[float, Field(gt=0)] = 5e-4,
-    ) -> None:
-        super().__init__(weight, prior)
-        self._neighbourhood, self._rate = neighbourhood, rate
-        self._seen: tuple[list[Tensor], list[Tensor]] = ([], [])
+    neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1
+    rate: Annotated[float, Field(gt=0)] = 5e-4
 
     def prepare(self, network: Any) -> None:
-        self.discriminator = network.discriminator(self._neighbourhood)
+        made = LatentDiscriminator(network.spatial_dims, network.shape.codes, neighbourhood=self.neighbourhood)
+        self.discriminator = made.to(next(network.parameters()).device)
         parameters = self.discriminator.parameters()
-        self.optimiser = Optimiser(opponent=torch.optim.AdamW(parameters, lr=self._rate, betas=(0.5, 0.9)))
+        self.optimiser = Optimiser(opponent=torch.optim.AdamW(parameters, lr=self.rate, betas=(0.5, 0.9)))
 
     @property
-    def parts(self) -> Mapping[str, Stateful]:
+    def parts(self) -> Mapping[str, Any]:
         return {"discriminator": self.discriminator}
 
     def cost(self, made: Pass) -> Cost:
@@ -62,6 +60,38 @@ class Adversary(LatentTerm):
     def oppose(self, made: Pass) -> Cost:
         own, prior = ([c.detach().float() for c in codes] for codes in self._seen)
         return discriminator_loss(self.discriminator(prior), self.discriminator(own)), {}
+
+
+class LatentDiscriminator(nn.Module):
+    """One small convolutional classifier per scale.
+
+    Parameters
+    ----------
+    spatial_dims
+        2 or 3.
+    codes
+        Code channels per scale.
+    width
+        Hidden channels.
+    neighbourhood
+        Edge of the cube of codes that one decision sees; 1 looks at single positions.
+    """
+
+    def __init__(self, spatial_dims: int, codes: Sequence[int], width: int = 64, neighbourhood: int = 2) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList()
+        for channels in codes:
+            seen = convolution(spatial_dims, channels, width, kernel=1)
+            if neighbourhood > 1:
+                seen = type(seen)(channels, width, neighbourhood)
+            layers: list[nn.Module] = [seen]
+            for width_out in (width, width, 1):
+                layers += [nn.LeakyReLU(0.2), convolution(spatial_dims, width, width_out, kernel=1)]
+            self.scales.append(nn.Sequential(*layers))
+
+    def forward(self, codes: Sequence[Tensor]) -> list[Tensor]:
+        """Logits per scale and position, positive where a code looks like the prior's."""
+        return [scale(code) for scale, code in zip(self.scales, codes, strict=True)]
 
 
 def discriminator_loss(on_prior: Sequence[Tensor], on_codes: Sequence[Tensor]) -> Tensor:

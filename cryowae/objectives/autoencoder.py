@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cryowae.objectives import Batch, Stateful, StepInfo, Values, require_finite
-from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives import Batch, Optimiser, StepInfo, Values, check_divergence
 from cryowae.objectives.term import Pass, Term, channels_last
 
 
+@dataclass(eq=False)
 class AutoencoderObjective:
     """Moves an autoencoder down the sum of its terms, then each opponent down its own loss.
 
     Every parameter is moved by exactly one optimiser.
 
-    Parameters
+    Attributes
     ----------
     network
         A module with `encode` (observation to codes) and `decode`.
@@ -39,38 +41,29 @@ class AutoencoderObjective:
         Makes the context in which the networks are evaluated.
     share
         Wraps the forward pass, so that several processes average their gradients.
+    parts
+        Networks, optimisers, and what the terms keep.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        terms: Mapping[str, Term],
-        optimiser: Optimiser,
-        generator: torch.Generator,
-        *,
-        average: nn.Module | None = None,
-        ema: float = 0.0,
-        clip: float = 0.0,
-        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        share: Callable[[nn.Module], nn.Module] = lambda module: module,
-    ) -> None:
-        self.network, self.average, self.terms, self.optimiser = network, average, terms, optimiser
-        self.generator = generator
-        self._ema, self._clip, self._precision = ema, clip, precision
-        self._shared = share(_WithCodes(network))
-        for term in terms.values():
-            term.prepare(network)
+    network: nn.Module
+    terms: Mapping[str, Term]
+    optimiser: Optimiser
+    generator: torch.Generator
+    average: nn.Module | None = None
+    ema: float = 0.0
+    clip: float = 0.0
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext
+    share: InitVar[Callable[[nn.Module], nn.Module]] = lambda module: module
 
-    @property
-    def parts(self) -> Mapping[str, Stateful]:
-        """Networks, optimisers, and what the terms keep."""
-        found: dict[str, Stateful] = {"network": self.network, **self.optimiser.parts}
-        if self.average is not None:
-            found["ema"] = self.average
+    def __post_init__(self, share: Callable[[nn.Module], nn.Module]) -> None:
+        self._shared = share(_WithCodes(self.network))
+        kept: dict[str, Any] = {"network": self.network, **self.optimiser.parts}
+        kept |= {} if self.average is None else {"ema": self.average}
         for name, term in self.terms.items():
+            term.prepare(self.network)
             own = {**term.parts, **(term.optimiser.parts if term.optimiser else {})}
-            found |= {f"{name}.{part}": kept for part, kept in own.items()}
-        return found
+            kept |= {f"{name}.{part}": value for part, value in own.items()}
+        self.parts: Mapping[str, Any] = kept
 
     def step(self, batch: Batch, info: StepInfo) -> Values:
         """Move every parameter once; return the terms and what else is to be logged."""
@@ -82,11 +75,9 @@ class AutoencoderObjective:
         values = {"loss": float(loss.detach())}
         for _, said in costs:
             values |= said
-        finite = True
-        if self._clip:
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
-            values["gradient_norm"], finite = float(norm), bool(torch.isfinite(norm))
-        if finite:
+        if self.clip:
+            values["gradient_norm"] = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.clip))
+        if math.isfinite(values.get("gradient_norm", 0.0)):
             self.optimiser.step(info.share)
         for term in self.terms.values():
             if term.optimiser is not None:
@@ -94,20 +85,18 @@ class AutoencoderObjective:
                 term.optimiser.descend(loss, info.share if term.follows_schedule else 1.0)
                 values |= said
         self._update_average(info.number + 1)
-        return values if self._clip else require_finite(values, info)  # with clipping such steps are left out
+        return values if self.clip else check_divergence(values, info)  # with clipping such steps are left out
 
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         """What the network makes of a batch."""
-        with self._precision():
+        with self.precision():
             restored, codes = self._shared(channels_last(batch.observation))
-        return Pass(
-            batch, codes, restored, self.network, self.generator, info, average=self.average, precision=self._precision
-        )
+        return Pass(batch, codes, restored, self.network, self.generator, info, self.average, self.precision)
 
     @torch.no_grad()
     def _update_average(self, steps: int) -> None:
         if self.average is not None:
-            keep = min(self._ema, (1 + steps) / (10 + steps))
+            keep = min(self.ema, (1 + steps) / (10 + steps))
             for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
 

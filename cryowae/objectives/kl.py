@@ -1,4 +1,4 @@
-"""The divergence of a random encoder from the normal prior (Kingma & Welling 2014)."""
+"""Random encoders (Kingma & Welling 2014): draws of their codes, and the divergence from the normal prior as a term."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class Kl(Term):
 
     def cost(self, made: Pass) -> Cost:
         each = [gaussian_divergence(mean.flatten(1), log.flatten(1)) for mean, log in made.posterior]
-        divergence = torch.stack(each).sum()
-        return self.weight * divergence, {"match": float(divergence.detach())}
+        return self.logged("match", torch.stack(each).sum(), weighted=False)
 
 
 def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -35,3 +34,9 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
         `(n, d)` of the encoder's independent Gaussians.
     """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+
+
+def draw_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
+    """A sample of each Gaussian (Kingma & Welling 2014, 2.4)."""
+    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+    return mean + (0.5 * log_variance).exp() * noise

@@ -2,17 +2,16 @@
 
 Each term is a class in a file of its own. In a configuration it is one line, `NAME: WEIGHT` or `NAME: {weight: ...}`
 with its other options: `mmd` is the class `Mmd` of `cryowae.objectives.mmd`, and `package.module:Class` is a term from
-outside the package. The options are the arguments of its constructor, checked against their annotations.
+outside the package. The options are the fields of the class, checked against their annotations.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 import torch
 from pydantic import Field, create_model
@@ -20,12 +19,13 @@ from torch import Tensor
 
 from cryowae.config.files import Frozen, check
 from cryowae.errors import ConfigError
-from cryowae.objectives import Batch, Stateful, StepInfo, Values, load_class
-from cryowae.objectives.optimiser import Optimiser
+from cryowae.objectives import Batch, Optimiser, StepInfo, Values, load_class
 
 Weight = Annotated[float, Field(ge=0)]
+PriorName = Literal["normal", "structure"]
 Cost = tuple[Tensor, Values]
 """A scalar loss, its weight included, and what to log."""
+_SHARED = {"supervised": "fidelity", "gradient": "fidelity"}  # terms that share a file; all others have their own
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ class Pass:
         return codes
 
 
+@dataclass(eq=False)
 class Term:
-    """One part of an objective.
+    """One part of an objective; a dataclass, whose fields are its options.
 
     Attributes
     ----------
@@ -104,17 +105,15 @@ class Term:
         Whether the rate of the opponent follows the schedule of the run, or is constant.
     """
 
-    optimiser: Optimiser | None = None
-    follows_schedule = False
-
-    def __init__(self, weight: Weight = 1.0) -> None:
-        self.weight = weight
+    weight: Weight = 1.0
+    optimiser: Optimiser | None = field(default=None, init=False)
+    follows_schedule: ClassVar[bool] = False
 
     def prepare(self, network: Any) -> None:
         """Make what depends on the network, such as an opponent; called once, before the first step."""
 
     @property
-    def parts(self) -> Mapping[str, Stateful]:
+    def parts(self) -> Mapping[str, Any]:
         """What must be saved for an exact resume, by name."""
         return {}
 
@@ -122,9 +121,38 @@ class Term:
         """What is added to the objective."""
         raise NotImplementedError
 
+    def logged(self, name: str, loss: Tensor, weighted: bool = True) -> Cost:
+        """A loss times the weight, and what is logged: this product, or the loss itself."""
+        cost = self.weight * loss
+        return cost, {name: float((cost if weighted else loss).detach())}
+
     def oppose(self, made: Pass) -> Cost:
         """The loss of the opponent, once the network has moved. It is only called if there is an optimiser."""
         raise NotImplementedError
+
+
+@dataclass(eq=False)
+class LatentTerm(Term):
+    """Base of the terms that compare the codes of observations with those of a prior.
+
+    Attributes
+    ----------
+    weight
+        Multiplies the distance.
+    prior
+        `normal`: independent standard normal numbers. `structure`: codes of the clean, isotropic structures under the
+        averaged network, without gradient.
+    """
+
+    weight: Weight = 1e-3
+    prior: PriorName = "normal"
+
+    def matched(self, made: Pass) -> tuple[list[Tensor], list[Tensor]]:
+        """Codes of the observations, and as many of the prior on the same scale."""
+        if self.prior == "structure":
+            return on_one_scale(made.codes, made.clean_codes)
+        drawn = made.drawn_prior
+        return list(made.codes), [_normal(c, made.generator) for c in made.codes] if drawn is None else list(drawn)
 
 
 def make_terms(objective: Mapping[str, float | Mapping[str, Any]]) -> dict[str, Term]:
@@ -150,16 +178,34 @@ def channels_last(values: Tensor) -> Tensor:
     return values.contiguous(memory_format=torch.channels_last_3d) if values.ndim == 5 else values
 
 
+def on_one_scale(codes: Sequence[Tensor], clean: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Codes of observations and of clean structures, both divided by the deviation of the clean ones.
+
+    Per channel, and without gradient to the clean ones. Otherwise shrinking the codes would make every distance vanish.
+    """
+    reference = [c.detach().float() for c in clean]
+    spread = [c.std(dim=[0, *range(2, c.ndim)], keepdim=True).clamp(min=1e-4) for c in reference]
+    own = [c.float() / s for c, s in zip(codes, spread, strict=True)]
+    return own, [c / s for c, s in zip(reference, spread, strict=True)]
+
+
 def _make(name: str, options: Mapping[str, Any]) -> Term:
     own = "".join(word.capitalize() for word in name.split("_"))
     try:
-        kind = load_class(name if ":" in name else f"cryowae.objectives.{name}:{own}")
+        kind = load_class(name if ":" in name else f"cryowae.objectives.{_SHARED.get(name, name)}:{own}")
     except ConfigError as error:
         raise ConfigError(f"objective.{name} is no term of an objective: {error}") from error
-    fields: dict[str, Any] = {
-        key: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
-        for key, parameter in inspect.signature(kind, eval_str=True).parameters.items()
-    }
-    checked = check(create_model(own, __base__=Frozen, **fields), dict(options), f"objective.{name}")
+    hints = get_type_hints(kind, include_extras=True)
+    given = [f for f in fields(kind) if f.init]
+    known: dict[str, Any] = {f.name: (hints[f.name], ... if f.default is MISSING else f.default) for f in given}
+    checked = check(create_model(own, __base__=Frozen, **known), dict(options), f"objective.{name}")
     term: Term = kind(**dict(checked))
     return term
+
+
+def _normal(code: Tensor, generator: torch.Generator) -> Tensor:
+    if code.device.type == "cpu":
+        return torch.randn(code.shape, generator=generator)
+    # ten million numbers a step are drawn on the device itself, from a seed that the generator gives
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    return torch.randn(code.shape, generator=torch.Generator(code.device).manual_seed(seed), device=code.device)

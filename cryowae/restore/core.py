@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from cryowae.config.options import Contrast, RestoreOptions
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.memory import scratch_array
-from cryowae.models.weights import CLIP, load_model
+from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.restore.consistency import mix_measured, weights_from_halves, weights_from_noise
 from cryowae.restore.network import Model, WindowNetwork
 from cryowae.restore.tiling import apply_tiled
 from cryowae.restore.windows import Tiling
 from cryowae.tomogram.estimate import estimate_contrast
-from cryowae.tomogram.statistics import robust_statistics
+from cryowae.tomogram.statistics import OUTLIER, robust_statistics
 from cryowae.tomogram.volumes import Region, Standardised, Volume, central_block, slabs
 
 
@@ -178,7 +178,7 @@ def _mean_offset(restored: NDArray[np.float32], seen: Standardised) -> np.float3
     lack, count = 0.0, 0
     for slab in slabs(restored.shape):
         block = seen[slab]
-        inside = np.abs(block) <= CLIP
+        inside = np.abs(block) <= OUTLIER
         lack += float(np.where(inside, block - restored[slab], 0).sum(dtype=np.float64))
         count += int(inside.sum())
     return np.float32(lack / max(count, 1))

@@ -11,9 +11,9 @@ from torch import Tensor
 from cryowae.fourier.resampling import resample, resampling_ratio
 from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.io.memory import free_memory
-from cryowae.models.weights import CLIP
 from cryowae.progress import SILENT, Progress
 from cryowae.restore.windows import Shape, Tiling, plan_windows
+from cryowae.tomogram.statistics import OUTLIER
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
 _BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network
@@ -98,7 +98,7 @@ class WindowNetwork:
             )
 
     def __call__(self, window: Tensor) -> Tensor:
-        shown = (self._resampled(window) / self.scale).clamp(-CLIP, CLIP)
+        shown = (self._resampled(window) / self.scale).clamp(-OUTLIER, OUTLIER)
         z, y, x = window.shape[-3:]
         total = torch.zeros_like(shown)
         for axes in HALF_TURNS[: self.turns]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn, rfft2
 
-from cryowae.tomogram.statistics import CLIP, require_finite, robust_statistics
+from cryowae.tomogram.statistics import require_finite, robust_statistics
 from cryowae.tomogram.volumes import Volume
 
 Contrast = Literal["dark", "bright"]
@@ -22,6 +22,7 @@ _COARSE = 10.0  # angstrom; the bands below are for this voxel size, within a fa
 _BLOCK = 96  # binned voxels along each edge of the blocks in which the contrast is judged
 _LARGEST = 256  # voxels along each edge, before binning
 _BLOCKS = 3  # of them along y and along x at most
+_MOST = 5.0  # standard deviations about the mean that a single voxel contributes to the contrast at most
 _BAND = (2.0, 6.0)  # standard deviations in voxels of the Gaussians whose difference is judged
 _ROWS = 48  # xz planes that the spectrum is averaged over
 _WINDOW = 128  # largest window of the spectrum, voxels along z and x
@@ -60,7 +61,7 @@ def contrast_skewness(volume: Volume, voxel_size: float = _COARSE) -> float:
     bands: tuple[list[NDArray[np.float32]], ...] = ([], [])
     for block in _blocks(volume, min(_BLOCK * factor, _LARGEST)):
         values = (require_finite(block, "the volume") - np.float32(statistics.mean)) / np.float32(statistics.sigma)
-        values = np.clip(values, -CLIP, CLIP)
+        values = np.clip(values, -_MOST, _MOST)
         values = _binned(values, factor)
         bands[0].append(_band_pass(values))
         bands[1].append(_band_pass(_binned(values, 2)))

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from cryowae.errors import TomogramError
 from cryowae.tomogram.volumes import Volume
 
-CLIP = 5.0
-"""Standard deviations beyond which values are clipped where single voxels must not decide."""
+OUTLIER = 12.0
+"""Standard deviations that no molecule reaches, even where there are few and little noise. Beads do.
 
-FAR = 12.0
-"""Standard deviations that no molecule reaches, even where there are few and little noise. Beads do."""
+Values beyond are left out of the statistics, and clipped before a network sees them.
+"""
 
 _PADDING = 0.01  # share of exact zeros above which they are taken for padding
 
@@ -56,7 +56,7 @@ def robust_statistics(volume: Volume, *, voxels: int = 2_000_000, where: str = "
     mean = float(np.median(sample))
     sigma = 1.4826 * float(np.median(np.abs(sample - mean))) or float(sample.std(dtype=np.float64))
     for _ in range(50):
-        kept = sample[np.abs(sample - mean) <= FAR * sigma]
+        kept = sample[np.abs(sample - mean) <= OUTLIER * sigma]
         before = mean, sigma
         mean, sigma = float(kept.mean(dtype=np.float64)), float(kept.std(dtype=np.float64))
         if sigma == 0 or (mean, sigma) == before:

@@ -5,27 +5,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import torch
-from torch import Tensor
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from cryowae.config import TrainConfig
-from cryowae.data.synthetic import SyntheticPairs
+from cryowae.data import SyntheticPairs
 from cryowae.errors import CheckpointError
-from cryowae.models.autoencoder import Autoencoder, AutoencoderShape, interpolate_codes
-from cryowae.models.weights import find_weights, read_network, write_weights
-from cryowae.objectives import Batch, BatchSource, Objective, load_class
+from cryowae.models import Autoencoder, interpolate_codes
+from cryowae.models.weights import find_weights, pick_device, read_network, write_weights
+from cryowae.objectives import Batch, BatchSource, KernelOptimiser, Objective, load_class, rise_and_fall
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.objectives.optimiser import KernelOptimiser, rise_and_fall
 from cryowae.objectives.term import make_terms
 from cryowae.progress import SILENT
 from cryowae.report import SheetEntry, draw_contact_sheet, draw_training_curves
-from cryowae.train.loop import Plan, RunOptions, run_training
-from cryowae.train.parallel import Team
+from cryowae.train.loop import RunOptions, run_training
+from cryowae.train.state import Plan
 
 
 def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> Path:
@@ -71,9 +73,48 @@ def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> P
             config.save_every,
             notes=lambda done: {"lr": config.rate * schedule(done - 1)},
             finish=_Gallery(config, objective, source, output),
+            writes=team.leads,
         )
-        run_training(plan, source, objective, output, team.leads, **options)
+        run_training(plan, source, objective, output, **options)
     return output / "weights.safetensors"
+
+
+class Team:
+    """The processes that train one network; one alone if `torchrun`, which numbers them, did not start it.
+
+    Attributes
+    ----------
+    rank
+        Number of this process.
+    leads
+        Whether it writes the files.
+    device
+        Where it computes.
+    """
+
+    def __init__(self, device: str = "auto") -> None:
+        self.rank = int(os.environ.get("RANK", 0))
+        self._size = int(os.environ.get("WORLD_SIZE", 1))
+        self.device = torch.device(pick_device(device))
+        if self.device.type == "cuda":
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(self.device)
+            # all steps have the same shapes, so the fastest convolutions are searched once
+            torch.backends.cudnn.benchmark = True
+        self.leads = self.rank == 0
+
+    def __enter__(self) -> Self:
+        if self._size > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._size > 1:
+            dist.destroy_process_group()
+
+    def share(self, model: nn.Module) -> nn.Module:
+        """The module, with gradients that are averaged over all processes."""
+        return DistributedDataParallel(model) if self._size > 1 else model
 
 
 def make_source(config: TrainConfig, team: Team) -> BatchSource:
@@ -90,33 +131,23 @@ def make_objective(config: TrainConfig, team: Team) -> Objective:
     if isinstance(config.objective, str):
         objective: Objective = load_class(config.objective)(config, team)
         return objective
-    shape = AutoencoderShape(spatial_dims=3, **config.model.model_dump())
-    network, average = (Autoencoder(shape).placed(team.device) for _ in range(2))
+    network, average = (Autoencoder(config.model).placed(team.device) for _ in range(2))
     if config.start_from:
-        _start(network, find_weights(config.start_from))
+        path = find_weights(config.start_from)
+        try:
+            network.load_state_dict(read_network(path)[0])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{path} holds another network than the configuration's; change `model` or `start_from`"
+            ) from error
     average.load_state_dict(network.state_dict())
     average.requires_grad_(False)
-    half = config.precision == "bfloat16"
+    terms, generator = make_terms(config.objective), torch.Generator().manual_seed(config.seed + 1)
+    optimiser = KernelOptimiser(network, config.rate, config.kernel_rate, config.decay)
+    precision = partial(torch.autocast, team.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     return AutoencoderObjective(
-        network,
-        make_terms(config.objective),
-        KernelOptimiser(network, config.rate, config.kernel_rate, config.decay),
-        torch.Generator().manual_seed(config.seed + 1),
-        average=average,
-        ema=config.ema,
-        clip=config.clip,
-        precision=partial(torch.autocast, team.device.type, torch.bfloat16, enabled=half),
-        share=team.share,
+        network, terms, optimiser, generator, average, config.ema, config.clip, precision, share=team.share
     )
-
-
-def _start(network: Autoencoder, path: Path) -> None:
-    try:
-        network.load_state_dict(read_network(path)[0])
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path} holds another network than the configuration's; change `model` or `start_from`"
-        ) from error
 
 
 class _Gallery:
@@ -141,15 +172,13 @@ class _Gallery:
         codes = [c[:2] for c in network.encode(batch.observation[:2].to(device))]
         prior = [torch.randn(4, *c.shape[1:], generator=generator).to(device) for c in codes]
         terms: Mapping[str, Any] = getattr(self._objective, "terms", {})
-        if batch.truth is not None and any(getattr(term, "structured", False) for term in terms.values()):
+        if batch.truth is not None and any(getattr(term, "prior", "") == "structure" for term in terms.values()):
             prior = network.encode(batch.truth.to(device))
-        made = [_array(volume) for volume in network.decode(prior)]
-        draw_contact_sheet(
-            self._folder / "prior.png", [SheetEntry("sample of the prior", one) for one in made], normalise=False
-        )
+        made = [SheetEntry("sample of the prior", volume[0].float().cpu()) for volume in network.decode(prior)]
+        draw_contact_sheet(self._folder / "prior.png", made, normalise=False)
         if len(codes[0]) == 2:
             path = interpolate_codes([c[:1] for c in codes], [c[1:] for c in codes], 5)
-            steps = [_array(network.decode(step)[0]) for step in path]
+            steps = [network.decode(step)[0, 0].float().cpu() for step in path]
             shown = [f"{share:.0%}" for share in torch.linspace(0, 1, 5).tolist()]
             entries = [SheetEntry(title, one) for title, one in zip(shown, steps, strict=True)]
             draw_contact_sheet(self._folder / "interpolation.png", entries, normalise=False)
@@ -162,7 +191,3 @@ class _Gallery:
         small = self._config.data.model_copy(update={"workers": 0, "pool": 1})
         with SyntheticPairs(small, self._config.seed + 1) as pairs:
             return pairs.batch(0)
-
-
-def _array(volume: Tensor) -> Tensor:
-    return volume[0].float().cpu()

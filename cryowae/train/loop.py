@@ -2,73 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from types import FrameType
+from typing import TypedDict, Unpack
 
 import yaml
-from numpy.typing import NDArray
 
-from cryowae.config.files import Frozen
 from cryowae.io.outputs import make_folder, write_text
 from cryowae.objectives import BatchSource, Objective, StepInfo
 from cryowae.progress import SILENT, Progress
-from cryowae.train.interrupts import watch_signals
-from cryowae.train.rows import Rows
-from cryowae.train.state import check_run, load_state, save_state
+from cryowae.train.state import Plan, Rows, check_run, load_state, save_state
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a run is, and what it leaves where.
-
-    Attributes
-    ----------
-    title
-        Of the run, for the progress.
-    config
-        Of the run. It is written into its folder, and a run only goes on with the same one.
-    steps
-        How many.
-    schedule
-        The share of the full learning rates at a step.
-    log_every, save_every
-        Steps between rows of the log, and between checkpoints. The last step has both.
-    epoch
-        Steps of an epoch, each of which ends with a row and a checkpoint; 0 for none.
-    notes
-        What else a row of the log says after a step.
-    finish
-        Called with the number of steps done before every checkpoint: to measure, draw, write weights.
-    kind
-        What the checkpoint's metadata call it.
-    keep
-        Further arrays to keep in the checkpoint.
-    free
-        Names in `config` that may change when a run goes on.
-    suffix
-        Of the names of all files, where several runs share a folder.
-    """
-
-    title: str
-    config: Frozen
-    steps: int
-    schedule: Callable[[int], float] = lambda step: 1.0
-    log_every: int = 50
-    save_every: int = 500
-    epoch: int = 0
-    notes: Callable[[int], Mapping[str, object]] = lambda steps: {}
-    finish: Callable[[int], None] = lambda steps: None
-    kind: str = "training"
-    keep: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    free: tuple[str, ...] = ("steps",)
-    suffix: str = ""
-
-    def ends(self, steps: int, every: int) -> bool:
-        """Whether something that is done every so many steps, every epoch and at the end is due."""
-        return steps % every == 0 or steps == self.steps or (self.epoch > 0 and steps % self.epoch == 0)
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class RunOptions(TypedDict, total=False):
@@ -93,12 +43,7 @@ class RunOptions(TypedDict, total=False):
 
 
 def run_training(
-    plan: Plan,
-    source: BatchSource,
-    objective: Objective,
-    output: Path,
-    writes: bool = True,
-    **options: Unpack[RunOptions],
+    plan: Plan, source: BatchSource, objective: Objective, output: Path, **options: Unpack[RunOptions]
 ) -> None:
     """Train.
 
@@ -112,8 +57,6 @@ def run_training(
         Moves the parameters.
     output
         Folder for `last.safetensors` (what `resume` takes), `log.csv` and `config.yaml`.
-    writes
-        Whether this process writes the files; one of several that train together does.
     options
         As in `RunOptions`; the device is that of the objective.
 
@@ -132,17 +75,17 @@ def run_training(
         for name in ("last.safetensors", "weights.safetensors", "log.csv", "config.yaml")
     )
     check_run(output, resume, options.get("overwrite", False), last.name)
-    done = load_state(last, objective, plan.config, plan.free) if resume else 0
+    done = load_state(last, objective, plan) if resume else 0
     rows = Rows(table, done if resume else None)
-    if writes:
+    if plan.writes:
         make_folder(output)
         write_text(settings, yaml.safe_dump(plan.config.model_dump(mode="json"), sort_keys=False))
         for old in () if resume else (last, weights):  # or a stop right now would leave those of another run
             old.unlink(missing_ok=True)
 
     def save() -> None:
-        if writes:
-            save_state(last, objective, done, plan.config, plan.kind, plan.keep)
+        if plan.writes:
+            save_state(last, objective, done, plan)
 
     progress.begin(plan.title, plan.steps - done, "steps")
     with watch_signals() as interrupts, source:
@@ -154,7 +97,7 @@ def run_training(
                 with interrupts.held():
                     values = objective.step(batch, info)
                     done += 1
-                if writes:
+                if plan.writes:
                     rows.add({**values, "seconds": time.perf_counter() - began})
                     if info.logged:
                         rows.write_means(done, plan.notes(done))
@@ -168,3 +111,54 @@ def run_training(
                 progress.say(f"interrupted after step {done}; --resume goes on from there")
             raise
     progress.end()
+
+
+class Interrupts:
+    """Signals that end a run (Ctrl-C, a batch system that ends a job, a closed terminal), acted on between two steps.
+
+    Turns SIGINT into `KeyboardInterrupt`, SIGTERM and SIGHUP into `SystemExit`.
+
+    Inside `held` they wait for its end, so that no half-made state is saved. A second signal there does not wait.
+
+    Attributes
+    ----------
+    whole
+        Whether the last `held` block came to its end.
+    """
+
+    whole = True
+    _noted: int | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A block that signals do not interrupt."""
+        self.whole = False
+        yield
+        self.whole = True
+        if self._noted is not None:
+            self._raise(self._noted)
+
+    def note(self, number: int, _frame: FrameType | None) -> None:
+        """The handler of a signal."""
+        if self.whole or self._noted is not None:
+            self._raise(number)
+        self._noted = number
+
+    def _raise(self, number: int) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+@contextmanager
+def watch_signals() -> Iterator[Interrupts]:
+    """Watch for signals in this block, except for those that are ignored, as SIGHUP is under `nohup`.
+
+    Python handles signals in the main thread alone; in any other thread nothing is watched.
+    """
+    found, main = Interrupts(), threading.current_thread() is threading.main_thread()
+    watched = [number for number in _SIGNALS if main and signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, found.note) for number in watched}
+    try:
+        yield found
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,4 +1,6 @@
-"""The checkpoint of a run, from which it goes on as if there had been no break (on the CPU to the bit).
+"""A run: its plan, and what it leaves in its folder: a table, and a checkpoint.
+
+It goes on from the checkpoint as if there had been no break, and ends with the same weights, on the CPU to the bit.
 
 Networks are named arrays, so that the file also serves as weights. The rest, the optimisers and the position of the
 random stream, is one array of bytes that `torch.save` wrote and `torch.load` reads with `weights_only`.
@@ -6,8 +8,11 @@ random stream, is one array of bytes that `torch.save` wrote and `torch.load` re
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +24,67 @@ from torch import nn
 from cryowae.config.files import Frozen, check
 from cryowae.errors import CheckpointError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
+from cryowae.io.outputs import write_text
 from cryowae.objectives import Objective
 
 _REST = "state"
 
 
-def save_state(
-    path: Path, objective: Objective, step: int, config: Frozen, kind: str, more: Mapping[str, NDArray[Any]]
-) -> None:
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is, and what it leaves where.
+
+    Attributes
+    ----------
+    title
+        Of the run, for the progress.
+    config
+        Of the run. It is written into its folder, and a run only goes on with the same one.
+    steps
+        How many.
+    schedule
+        The share of the full learning rates at a step.
+    log_every, save_every
+        Steps between rows of the log, and between checkpoints. The last step has both.
+    epoch
+        Steps of an epoch, each of which ends with a row and a checkpoint; 0 for none.
+    notes
+        What else a row of the log says after a step.
+    finish
+        Called with the number of steps done before every checkpoint: to measure, draw, write weights.
+    kind
+        What the checkpoint's metadata call it.
+    keep
+        Further arrays to keep in the checkpoint.
+    free
+        Names in `config` that may change when a run goes on.
+    suffix
+        Of the names of all files, where several runs share a folder.
+    writes
+        Whether this process writes the files; one of several that train together does.
+    """
+
+    title: str
+    config: Frozen
+    steps: int
+    schedule: Callable[[int], float] = lambda step: 1.0
+    log_every: int = 50
+    save_every: int = 500
+    epoch: int = 0
+    notes: Callable[[int], Mapping[str, object]] = lambda steps: {}
+    finish: Callable[[int], None] = lambda steps: None
+    kind: str = "training"
+    keep: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    free: tuple[str, ...] = ("steps",)
+    suffix: str = ""
+    writes: bool = True
+
+    def ends(self, steps: int, every: int) -> bool:
+        """Whether something that is done every so many steps, every epoch and at the end is due."""
+        return steps % every == 0 or steps == self.steps or (self.epoch > 0 and steps % self.epoch == 0)
+
+
+def save_state(path: Path, objective: Objective, step: int, plan: Plan) -> None:
     """Write all that a run must remember.
 
     Parameters
@@ -37,14 +95,10 @@ def save_state(
         Has the parts and the random generator.
     step
         Steps that are done.
-    config
+    plan
         Of the run.
-    kind
-        What the file's metadata call it.
-    more
-        Further arrays to keep.
     """
-    arrays, rest = dict(more), {}
+    arrays, rest = dict(plan.keep), {}
     for name, part in objective.parts.items():
         state = part.state_dict()
         if isinstance(part, nn.Module):
@@ -54,18 +108,11 @@ def save_state(
     buffer = io.BytesIO()
     torch.save({"parts": rest, "generator": objective.generator.get_state()}, buffer)
     arrays[_REST] = np.frombuffer(buffer.getvalue(), np.uint8)
-    write_checkpoint(path, arrays, {"kind": kind, "step": step, "config": config.model_dump(mode="json")})
+    write_checkpoint(path, arrays, {"kind": plan.kind, "step": step, "config": plan.config.model_dump(mode="json")})
 
 
-def load_state(path: Path, objective: Objective, config: Frozen, free: Collection[str] = ()) -> int:
-    """Give an objective the state that `save_state` wrote.
-
-    Parameters
-    ----------
-    path, objective, config
-        As in `save_state`.
-    free
-        Names in the configuration that may have changed, such as the number of steps.
+def load_state(path: Path, objective: Objective, plan: Plan) -> int:
+    """Give an objective the state that `save_state` wrote; parameters are those of `save_state`.
 
     Returns
     -------
@@ -84,8 +131,8 @@ def load_state(path: Path, objective: Objective, config: Frozen, free: Collectio
         )
     if _REST not in arrays:
         raise CheckpointError(f"{path} holds weights alone, expected the checkpoint of a run (last.safetensors)")
-    stored = check(type(config), metadata["config"], str(path))
-    if changed := _differences(stored, config, free):
+    stored = check(type(plan.config), metadata["config"], str(path))
+    if changed := _differences(stored, plan):
         raise CheckpointError(
             f"{path} was written under another configuration ({changed}); resume with its own, or start anew"
         )
@@ -117,8 +164,60 @@ def check_run(output: Path, resume: bool, overwrite: bool, last: str = "last.saf
         raise CheckpointError(f"nothing to resume in {output}: no {last}; start without --resume")
 
 
-def _differences(stored: Frozen, own: Frozen, free: Collection[str]) -> str:
-    was, now = (_flat(config.model_dump(mode="json", exclude=set(free))) for config in (stored, own))
+class Rows:
+    """The table of a run: a CSV file with a column `step`. A resumed run cuts it back to its first step.
+
+    Parameters
+    ----------
+    path
+        The file; it is rewritten whole with every row.
+    keep
+        Go on with the rows up to this step; None starts a new table.
+    """
+
+    def __init__(self, path: Path, keep: int | None = None) -> None:
+        self._path = path
+        self._sums: dict[str, list[float]] = defaultdict(list)
+        self._rows: list[dict[str, str]] = []
+        if keep is not None and path.exists():
+            self._rows = [row for row in read_rows(path) if int(row["step"]) <= keep]
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Note values of one step."""
+        for name, value in values.items():
+            self._sums[name].append(value)
+
+    def write_means(self, step: int, more: Mapping[str, object]) -> None:
+        """Write a row with the means of the values since the last row."""
+        self.write(step, {**more, **{name: sum(v) / len(v) for name, v in self._sums.items()}})
+        self._sums.clear()
+
+    def write(self, step: int, values: Mapping[str, object]) -> None:
+        """Write a row. If the step has one already, its other values are kept."""
+        row = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+        same = next((r for r in self._rows if r["step"] == str(step)), {})
+        self._rows = [r for r in self._rows if r is not same] + [{**same, "step": str(step), **row}]
+        write_rows(self._rows, self._path)
+
+
+def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
+    """Write a CSV file with a column for every name that a row has."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _differences(stored: Frozen, plan: Plan) -> str:
+    was, now = (_flat(config.model_dump(mode="json", exclude=set(plan.free))) for config in (stored, plan.config))
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     return ", ".join(f"{name} was {was.get(name)} and is {now.get(name)}" for name in names)
 

@@ -45,12 +45,12 @@ def weights(tmp_path_factory) -> Path:
     import torch
 
     from cryowae.config import ModelConfig, TrainConfig
-    from cryowae.models.autoencoder import Autoencoder, AutoencoderShape
+    from cryowae.models import Autoencoder
     from cryowae.models.weights import write_weights
 
     torch.manual_seed(0)
     model = ModelConfig(widths=(4, 4, 4), codes=(2, 2, 2), down=(1, 1, 1), up=(1, 1), decode=(1, 1, 1))
-    network = Autoencoder(AutoencoderShape.from_dict({"spatial_dims": 3, **model.model_dump()}))
+    network = Autoencoder(model)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     write_weights(path, network, TrainConfig(name="tiny", model=model), 0)
     return path

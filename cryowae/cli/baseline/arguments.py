@@ -12,7 +12,7 @@ import typer
 
 from cryowae.cli.commands import FOLDER
 from cryowae.cli.terminal import progress
-from cryowae.config.baseline import ModelName, Preset
+from cryowae.config.training import ModelName, Preset
 from cryowae.io.outputs import check_output, make_folder
 
 if TYPE_CHECKING:
@@ -109,12 +109,9 @@ class JudgeOptions:
         labels
             Read the test digits too if the model knows labels.
         """
-        from cryowae.baselines.evaluate import Evaluation
-        from cryowae.baselines.features import LeNetFeatures, accuracy_warning
-        from cryowae.baselines.gaussian_models import require_sklearn
-        from cryowae.baselines.inception import InceptionFeatures
-        from cryowae.data.celeba import read_celeba
-        from cryowae.data.mnist import read_mnist
+        from cryowae.baselines.evaluate import Evaluation, require_sklearn
+        from cryowae.baselines.features import InceptionFeatures, LeNetFeatures, accuracy_warning
+        from cryowae.data.images import read_celeba, read_mnist
 
         require_sklearn()  # before images are read, which takes minutes
         digits = source == "mnist"

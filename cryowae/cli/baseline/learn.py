@@ -58,7 +58,8 @@ def sweep(
     output
         New, or a sweep to continue.
     """
-    from cryowae.baselines.comparison import collect, sweep_weights, write_table
+    from cryowae.baselines import sweep_weights
+    from cryowae.baselines.comparison import collect, write_table
     from cryowae.baselines.plots import draw_weights
 
     models = list(dict.fromkeys(models or ["wae-mmd", "wae-gan"]))
@@ -86,7 +87,7 @@ def lenet(images: ImagesOptions, epochs: int = 6, output: Path = LENET, overwrit
         File for the weights.
     """
     from cryowae.baselines.features import accuracy_warning, train_lenet
-    from cryowae.data.mnist import read_mnist
+    from cryowae.data.images import read_mnist
 
     new_file(output, overwrite)
     train, _ = read_mnist(images.data).halves(images.images)
@@ -127,10 +128,10 @@ def restore(
     resume
         Continue the run in the folder.
     """
-    from cryowae.baselines.digits import KINDS, restore_digits
-    from cryowae.baselines.mosaics import draw_restored
+    from cryowae.baselines.digits import KINDS, RestorerConfig, restore_digits
+    from cryowae.baselines.plots import draw_restored
     from cryowae.baselines.wedged import Wedged
-    from cryowae.data.mnist import read_mnist
+    from cryowae.data.images import read_mnist
     from cryowae.io.tilts import require_tilt_range
     from cryowae.train.loop import RunOptions
 
@@ -138,11 +139,12 @@ def restore(
     if set(match or ()) - set(KINDS):
         raise ConfigError(f"got --match {' '.join(match or ())}, expected {', '.join(KINDS)}")
     wedged = Wedged(*require_tilt_range(*tilt_range), snr)
+    runs = [RestorerConfig(match=kind, wedged=wedged, steps=steps, seed=images.seed) for kind in kinds]
     scores = new_file(output / "scores.csv", overwrite or resume)
     sets = read_mnist(images.data).halves(images.images)
     with progress() as shown:
         run = RunOptions(resume=resume, overwrite=overwrite, device=images.device, progress=shown)
-        found = restore_digits(*sets, output, kinds=kinds, wedged=wedged, steps=steps, seed=images.seed, **run)
+        found = restore_digits(*sets, output, runs, **run)
     figures = ((m, "".join(f"  {name} {value:.3f}" for name, value in v.items())) for m, v in found.scores.items())
     print_results(*figures, scores, draw_restored(found, output / "restored.png"))
 
@@ -154,7 +156,7 @@ def _config(data: str, model: str, preset: str, images: ImagesOptions, *override
 
 
 def _train(data: str, options: TrainingOptions, judges: JudgeOptions, *more: str) -> None:
-    from cryowae.baselines.experiment import run_baseline
+    from cryowae.baselines import run_baseline
     from cryowae.train.state import check_run
 
     epochs = [f"epochs={options.epochs}"] if options.epochs else []

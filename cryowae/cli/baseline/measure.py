@@ -32,7 +32,7 @@ def evaluate(
         CSV file; by default evaluation.csv in the run.
     """
     from cryowae.baselines.model import read_baseline
-    from cryowae.train.rows import Rows
+    from cryowae.train.state import Rows
 
     if output:
         check_output(output, overwrite=overwrite)
@@ -63,7 +63,7 @@ def references(
     output
         Folder for the results.
     """
-    from cryowae.baselines.evaluate import measure_references
+    from cryowae.baselines.comparison import measure_references
 
     table = new_file(output / "evaluation.csv", overwrite)
     with judges.open("mnist", images) as (judge, shown):
@@ -104,7 +104,7 @@ def sample(
         Seed of the samples.
     """
     from cryowae.baselines.model import read_baseline
-    from cryowae.baselines.mosaics import draw_baseline
+    from cryowae.baselines.plots import draw_baseline
 
     picture = output or _folder(run) / "samples.png"
     if picture.suffix.lower() != ".png":
@@ -137,7 +137,7 @@ def bandwidth(
     seed
         Seed of the codes.
     """
-    from cryowae.baselines.bandwidth import sweep_bandwidths, write_bandwidths
+    from cryowae.baselines.distances import sweep_bandwidths, write_bandwidths
     from cryowae.baselines.plots import draw_bandwidths
 
     csv = new_file(output / "bandwidth.csv", overwrite)
