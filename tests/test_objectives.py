@@ -11,8 +11,10 @@ from cryowae.fourier.wedge import Wedge
 from cryowae.models import Autoencoder
 from cryowae.objectives import Batch, StepInfo
 from cryowae.objectives.adversary import Adversary, discriminator_loss, fooling_loss
-from cryowae.objectives.fidelity import Supervised, fidelity, gradient, supervised
+from cryowae.objectives.fidelity import fidelity
+from cryowae.objectives.gradient import gradient
 from cryowae.objectives.mmd import SCALES, Mmd, block_kernel, code_samples, mmd, null_quantile
+from cryowae.objectives.supervised import Supervised, supervised
 from cryowae.objectives.term import Pass
 
 

@@ -25,7 +25,6 @@ Weight = Annotated[float, Field(ge=0)]
 PriorName = Literal["normal", "structure"]
 Cost = tuple[Tensor, Values]
 """A scalar loss, its weight included, and what to log."""
-_SHARED = {"supervised": "fidelity", "gradient": "fidelity"}  # terms that share a file; all others have their own
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ def on_one_scale(codes: Sequence[Tensor], clean: Sequence[Tensor]) -> tuple[list
 def _make(name: str, options: Mapping[str, Any]) -> Term:
     own = "".join(word.capitalize() for word in name.split("_"))
     try:
-        kind = load_class(name if ":" in name else f"cryowae.objectives.{_SHARED.get(name, name)}:{own}")
+        kind = load_class(name if ":" in name else f"cryowae.objectives.{name}:{own}")
     except ConfigError as error:
         raise ConfigError(f"objective.{name} is no term of an objective: {error}") from error
     hints = get_type_hints(kind, include_extras=True)

@@ -110,6 +110,8 @@ class Team:
 
     def __exit__(self, *error: object) -> None:
         if self._size > 1:
+            if error[0] is None:  # leave together: a process that still needs another one must find it
+                dist.barrier()
             dist.destroy_process_group()
 
     def share(self, model: nn.Module) -> nn.Module:
