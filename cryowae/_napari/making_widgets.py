@@ -114,7 +114,7 @@ class RestoreWidget(VolumeWidget):
         )
         self.save.enabled = True
         lines = [
-            f"{result.inferred_share:.0%} of its power was inferred: it lies in the wedge, where nothing was measured.",
+            f"{result.inferred_share:.0%} of its power is in the wedge: inferred. Nothing was measured there.",
             f"Tilts {result.tilt_min:+.4g} to {result.tilt_max:+.4g}°; protein is {result.contrast}.",
             f"It took {result.seconds:.0f} s.",
             *map(in_window_words, result.notes),

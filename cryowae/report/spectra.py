@@ -119,8 +119,8 @@ def spectra_panel(comparison: Comparison, *, width: float = 4.4) -> Figure:
     lines = [
         f"Measured: left and right of the lines ({low:+.3g} to {high:+.3g}°);",
         "above and below them lies the missing wedge.",
-        f"{comparison.inferred_share:.0%} of the power after lies in the wedge: inferred.",
-        f"Correlation where it was measured: {comparison.measured_correlation:.2f}.",
+        f"{comparison.inferred_share:.0%} of the power after is in the wedge: inferred.",
+        f"The rest is denoised; its correlation with the input is {comparison.measured_correlation:.2f}.",
     ]
     for i, line in enumerate(lines):
         write(figure, 0.12, 0.3 + side + 0.5 + 0.19 * i, line, size=8.5)
