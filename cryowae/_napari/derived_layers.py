@@ -137,7 +137,7 @@ def item_from(layer: Any, other: Any = None, given: ItemOptions | None = None, o
         if second.axes != tomogram.axes:
             raise TomogramError(
                 f"the halves have their axes in different orders ({tomogram.axes} and {second.axes}); expected one "
-                "order: open both anew with the same axes"
+                "order: open both again with the same axes"
             )
         halves = {"open_halves": (tomogram.data, second.data), "half1": tomogram.path, "half2": second.path}
     has_file = tomogram_of(layer) is not None

@@ -50,7 +50,7 @@ class VolumeWidget(Container[Any]):
         return ComboBox(label=label, choices=lambda _: self.volumes(), **options)
 
     def button(self, text: str, action: Callable[[], None], tooltip: str = "", **options: Any) -> PushButton:
-        """A button; what the user can mend is shown as a notification."""
+        """A button; errors that the user can correct are shown as a notification."""
         made = PushButton(text=text, tooltip=tooltip, **options)
         made.changed.connect(self.guarded(action))
         return made

@@ -124,7 +124,7 @@ def train_restorer(
     """One network, trained to give the digit behind an observation; in evaluation mode.
 
     It leaves `log_KIND.csv`, `last_KIND.safetensors` and `config_KIND.yaml` in the folder `output`. With `resume` it
-    starts anew if there is no run in the folder.
+    starts from the beginning if there is no run in the folder.
     """
     kind, device = config.match, digits.images.device
     torch.manual_seed(config.seed)

@@ -1,6 +1,6 @@
 """What a command writes on the terminal: progress, results and errors; and its exit codes.
 
-Errors that a user can mend take one line and exit code 2; an interrupt exits with 130; a bug keeps its traceback.
+Errors that a user can correct take one line and exit code 2; an interrupt exits with 130; a bug keeps its traceback.
 """
 
 from __future__ import annotations

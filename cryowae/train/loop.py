@@ -29,7 +29,7 @@ class RunOptions(TypedDict, total=False):
     resume
         Go on from `last.safetensors`; on the CPU the weights end as if there had been no break.
     overwrite
-        Start anew in a folder that holds a run.
+        Overwrite the run in the folder, and start from the beginning.
     device
         `auto`, `cpu`, `cuda` or `mps`.
     progress
