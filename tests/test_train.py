@@ -165,7 +165,7 @@ def test_a_run_of_version_0_3_is_not_resumed_and_gives_its_weights(tmp_path):
     arrays, metadata = read_checkpoint(tmp_path / "last.safetensors")
     old = {name: array for name, array in arrays.items() if name != "state"} | {"optimiser.0.step": arrays["state"]}
     write_checkpoint(tmp_path / "last.safetensors", old, metadata | {"plain": {"optimiser": {}}})
-    with pytest.raises(CheckpointError, match=r"is a run of version 0\.3, .* start anew"):
+    with pytest.raises(CheckpointError, match=r"is a run of version 0\.3, .* start again"):
         train(config(), tmp_path, resume=True)
     model = load_model(tmp_path / "last.safetensors", half=False)
     assert_close(
