@@ -1,6 +1,6 @@
 """Restoration of cryo-electron tomograms: denoised, and with the missing wedge filled.
 
-The names below are the public promise. Each is imported when it is first used, so that `import cryowae` costs nothing.
+The names below are the public interface. Each is imported when it is first used, so `import cryowae` is fast.
 """
 
 from __future__ import annotations

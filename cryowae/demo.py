@@ -28,10 +28,10 @@ SHAPE = (64, 128, 128)
 VOXEL_SIZE = 10.0
 TILTS = (-60.0, 60.0, 3.0)
 SNR = 0.1
-"""Variance of the noise-free projections over that of the noise added to them."""
+"""Signal-to-noise ratio: variance of the noise-free projections divided by the variance of the added noise."""
 
 MARGIN = 0.02
-"""By how much the result must be better than the input: clipping alone improves it a little."""
+"""Required improvement over the input. It is above 0 because clipping alone improves the scores a little."""
 
 Array = NDArray[np.float32]
 
@@ -45,9 +45,9 @@ class DemoResult:
     tomogram, truth, restored, picture
         The files.
     scores
-        Of `input` and `restored`.
+        Scores of `input` and `restored`.
     table
-        The same as text.
+        The scores as text.
     seconds
         Total time.
     """
@@ -85,17 +85,17 @@ def run_demo(
     Parameters
     ----------
     output
-        Folder for the files; made if it is not there.
+        Folder for the files; created if it does not exist.
     model
         Weights by name or path, or what `load_model` returns.
     seed
-        Of the scene and of its noise.
+        Seed of the scene and its noise.
     device
         Where the network runs: `auto`, `cpu`, `cuda` or `mps`.
     overwrite
         Overwrite the files of an earlier demonstration.
     progress
-        Is told of every step.
+        Receives the progress of every step.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def run_demo(
 
 
 def simulate(seed: int) -> tuple[Array, Array]:
-    """A crowded scene of invented molecules, and its noisy reconstruction.
+    """A crowded scene of artificial molecules, and its noisy reconstruction.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Errors in a user's input, one class for each subject.
 
-Every message is one line: what was got, what was expected, what to do. The command line prints it and exits
+Every message is one line: the value found, the value expected, and the remedy. The command line prints it and exits
 with code 2. Any other exception is a bug and keeps its traceback.
 """
 
@@ -24,7 +24,7 @@ class ImagesError(CryowaeError):
 
 
 class CheckpointError(CryowaeError):
-    """A checkpoint that is damaged, foreign or of an unknown format."""
+    """A checkpoint that is damaged, from another program or in an unknown format."""
 
 
 class ConfigError(CryowaeError):

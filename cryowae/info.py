@@ -1,4 +1,4 @@
-"""What a tomogram is, in words: header, angles, wedge, contrast, and whether they agree with each other."""
+"""Text description of a tomogram: header, angles, wedge and contrast, and whether the angles fit the spectrum."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cryowae.tomogram.statistics import Statistics, robust_statistics
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What is known about a tomogram.
+    """Properties of a tomogram.
 
     Attributes
     ----------
@@ -33,13 +33,13 @@ class Inspection:
     contrast
         Whether protein is dark or bright.
     profile
-        Power by direction, from which the next two come.
+        Power by direction, from which `estimated_range` and `agreement` are calculated.
     estimated_range
         Tilt range that the spectrum suggests, degrees; None when it shows no missing wedge.
     agreement
-        Of the spectrum with the wedge; None if no angles are known.
+        Agreement of the spectrum with the wedge; None if no angles are known.
     halves
-        The half reconstructions beside it.
+        The half reconstructions in the same folder.
     """
 
     tomogram: Tomogram
@@ -51,7 +51,7 @@ class Inspection:
     halves: Halves | None
 
     def lines(self) -> list[str]:
-        """The inspection as text to read, one finding a line."""
+        """The inspection as text, one result per line."""
         return [f"{name:<12}{text}" if text else name for name, text in self._findings()]
 
     def _findings(self) -> list[tuple[str, str]]:
@@ -108,7 +108,7 @@ class Inspection:
 
 
 def inspect_tomogram(source: Item | str | Path, options: TomogramOptions | None = None) -> Inspection:
-    """Look at a tomogram.
+    """Inspect a tomogram.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Progress of long work: the library reports to a `Progress`, the terminal or a log file shows it. And its results."""
+"""Progress of long work: the library reports to a `Progress`, a terminal or a log file shows it. Also `Outcome`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Progress:
         """Start `task`, which consists of `total` steps called `unit`."""
 
     def advance(self, n: int = 1) -> None:
-        """Note that `n` more steps of the current task are done."""
+        """Report that `n` more steps of the current task are done."""
 
     def end(self) -> None:
         """Finish the current task."""
@@ -41,14 +41,14 @@ SILENT = Progress()
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What every long work returns; the results of single functions add their own attributes.
+    """Base class of the results of long tasks; each function adds its own attributes.
 
     Attributes
     ----------
     notes
-        What the user should know, one line each.
+        Messages for the user, one line each.
     seconds
-        Time that it took.
+        Run time.
     """
 
     notes: tuple[str, ...]

@@ -29,15 +29,15 @@ from cryowae.models.weights import pick_device
 from cryowae.progress import SILENT, Outcome, Progress
 
 THICKNESS = 3000.0
-"""Angstrom along z that are reconstructed by default: more than the thickness of most lamellae."""
+"""Default thickness of the reconstruction along z in angstrom: more than the thickness of most lamellae."""
 
 Target = tuple[NDArray[np.float32], Tensor, tuple[float, ...]]
 """A volume to reconstruct `(z, y, x)`, its images `(tilts, y, x)` and their angles."""
 
-_ENTRIES = 4_000_000  # of the sparse matrix that is in memory at a time; each takes about 60 bytes while it is made
+_ENTRIES = 4_000_000  # entries of the sparse matrix in memory at a time; each needs about 60 bytes during construction
 _ROWS = 64
-_SMALLEST = 16  # pixels; smaller images are a mistake
-_SAME = 0.05  # degrees; tilt files are rounded
+_SMALLEST = 16  # pixels; smaller images are refused
+_SAME = 0.05  # degrees; angles in tilt files are rounded
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def reconstruct_series(
     config
         The filter.
     progress
-        Informed of the images and of the blocks of columns.
+        Receives the progress: images, then blocks of columns.
     changes
         Fields of `options` as keywords, such as `bin=4`; they take precedence.
 

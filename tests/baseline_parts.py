@@ -1,4 +1,4 @@
-"""What the tests of the baselines share: images whose class is seen, runs of a second, what stands for Inception."""
+"""Common parts of the tests of the baselines: images with visible classes, short runs, a substitute for Inception."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cryowae.data.images import ImageSet
 
 
 def blobs(count: int) -> ImageSet:
-    """Discs whose place tells their class."""
+    """Discs whose position depends on their class."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(count) % 10
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
@@ -26,7 +26,7 @@ def config(model: str, *overrides: str) -> BaselineConfig:
 
 
 class Corners(torch.nn.Module):
-    """Stands for Inception: what it is fed, at two corners of every channel."""
+    """Substitute for Inception: values of its input at two corners of every channel."""
 
     def forward(self, images):
         assert images.shape[1:] == (3, 299, 299)

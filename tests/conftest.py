@@ -1,4 +1,4 @@
-"""What all tests share: the folder of real data, and what keeps tests away from a machine that cannot run them."""
+"""Common parts of all tests: the folder of real data, and skipping of tests that a machine cannot run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# Small tensors and one process a core: threads would only wait for one another. To be said before torch is imported.
+# Small tensors and one process a core: threads would only wait for each other. To be set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -26,7 +26,7 @@ def data_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def lenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LeNet that has seen a few images of the baselines' tests."""
+    """A LeNet trained on a few images of the baselines' tests."""
     from baseline_parts import blobs
 
     from cryowae.baselines.features import train_lenet
@@ -38,7 +38,7 @@ def lenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inception(tmp_path: Path) -> Path:
-    """A file of TorchScript that stands for Inception's."""
+    """A TorchScript file as a substitute for Inception."""
     import torch
     from baseline_parts import Corners
 
@@ -50,7 +50,7 @@ def inception(tmp_path: Path) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked `gpu` where there is no CUDA; ask for it only if there are such tests."""
+    """Skip the tests marked `gpu` where there is no CUDA; CUDA is checked only if there are such tests."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

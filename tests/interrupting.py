@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of long work."""
+"""Ctrl-C during long work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cryowae.progress import Progress
 
 
 class Interrupt(Progress):
-    """Presses Ctrl-C once so much is done, 0 for never; keeps what was said to be ahead."""
+    """Presses Ctrl-C after a given number of steps, 0 for never; stores the announced number of steps."""
 
     def __init__(self, after: int) -> None:
         self.left = after

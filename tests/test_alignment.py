@@ -1,4 +1,4 @@
-"""Alignments as their programs define them, every error, and images that they bring into place."""
+"""Alignments as their programs define them, every error, and aligned images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def xml(use="True True True", axis="-4 -4 -4", head=""):
     )
 
 
-def test_xf_says_where_a_raw_point_lies_in_the_aligned_image(tmp_path):
+def test_xf_maps_raw_points_to_the_aligned_image(tmp_path):
     found = read_alignment(write(tmp_path / "a.xf", XF), 10.0)
     forward = np.array([[float(w) for w in line.split()] for line in XF.splitlines() if line])
     aligned = np.array([7.0, -11.0])
@@ -47,7 +47,7 @@ def test_xf_says_where_a_raw_point_lies_in_the_aligned_image(tmp_path):
     assert list(found.sections) == [0, 1, 2]
 
 
-def test_aln_turns_by_its_axis_after_the_shift(tmp_path):
+def test_aln_rotates_by_its_axis_after_the_shift(tmp_path):
     """An image shifted by -(TX, TY) and turned by -ROT is aligned: so the .xf is R(-ROT) and -R(-ROT) (TX, TY)."""
     found = read_alignment(write(tmp_path / "a.aln", aln([(1, -63.2), (2, 0.0)])), 10.0)
     line = "-0.0941778 -0.9955554 0.9955554 -0.0941778 104.3394 0.6092\n"  # by hand, of -95.404, 9.220, 103.933
@@ -83,12 +83,12 @@ def test_a_stack_without_its_dark_images_is_aligned_too(tmp_path):
         found.of_stack(4)
 
 
-def test_local_alignments_are_not_passed_over_in_silence(tmp_path):
+def test_local_alignments_are_reported_as_not_applied(tmp_path):
     text = aln([(1, -3.0), (2, 0.0)]) + "# Local Alignment\n   0   0  -15.16  -13.14  -6.93  -36.22   1.0\n"
     assert "not applied" in read_alignment(write(tmp_path / "a.aln", text), 1.0).notes[0]
 
 
-def test_warp_projects_a_point_where_its_formula_says(tmp_path):
+def test_warp_projects_a_point_as_its_formula(tmp_path):
     """Axis at +a degrees from y: raw = R(a) (x cos t - z sin t, y) + offset; ours has x cos t + z sin t."""
     found = read_alignment(write(tmp_path / "a.xml", "\ufeff" + xml()), 2.0)
     x, y, z = 30.0, -12.0, 9.0
@@ -101,7 +101,7 @@ def test_warp_projects_a_point_where_its_formula_says(tmp_path):
         assert found.matrix[i] @ point + found.shift[i] == pytest.approx(expected)
 
 
-def test_warp_leaves_out_what_was_deselected_and_adds_the_level(tmp_path):
+def test_warp_leaves_out_deselected_tilts_and_adds_the_level_angle(tmp_path):
     found = read_alignment(write(tmp_path / "a.xml", xml("True False True", head='LevelAngleY="2"')), 1.0)
     assert list(found.sections) == [0, 2]
     assert list(found.tilts) == [48.0, -53.0]
@@ -123,19 +123,19 @@ def test_warp_leaves_out_what_was_deselected_and_adds_the_level(tmp_path):
         ("a.aln", "1 2 3\n", "has 3 columns in line 1; expected 10: SEC ROT"),
         ("a.xml", "<TiltSeries>", "no valid XML"),
         ("a.xml", "<Other/>", "has no Angles"),
-        ("a.xml", xml(axis="-4 -4"), "has 3 Angles and 2 AxisAngle; expected as many"),
+        ("a.xml", xml(axis="-4 -4"), "has 3 Angles and 2 AxisAngle; expected the same number"),
         ("a.xml", xml("True"), "has 3 Angles and 1 UseTilt"),
         ("a.tlt", "1\n2\n", "unknown ending; expected .xf"),
     ],
 )
-def test_errors_take_one_line(tmp_path, name, text, message):
+def test_errors_have_one_line(tmp_path, name, text, message):
     with pytest.raises(TiltError) as caught:
         read_alignment(write(tmp_path / name, text), 1.0)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named_in_the_error(tmp_path):
     with pytest.raises(TiltError, match=r"none\.xf cannot be read"):
         read_alignment(tmp_path / "none.xf", 1.0)
 
@@ -159,7 +159,7 @@ def blob(shape, x, y, sigma):
 
 @pytest.mark.parametrize(("raw", "factor"), [((60, 64), 1), ((61, 67), 1), ((120, 128), 2), ((125, 131), 4)])
 @pytest.mark.parametrize("degrees", [0.0, -4.3, 84.0])
-def test_a_point_moves_to_where_the_alignment_puts_it(raw, factor, degrees):
+def test_a_point_moves_to_its_aligned_position(raw, factor, degrees):
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     matrix, shift = np.array([[c, -s], [s, c]]), np.array([3.3, -2.6]) * factor
     x, y, sigma = 5.4, -7.1, 1.5
@@ -170,7 +170,7 @@ def test_a_point_moves_to_where_the_alignment_puts_it(raw, factor, degrees):
     assert (found - blob(shape, x, y, sigma)).abs().max() < 0.003
 
 
-def test_beyond_the_raw_image_the_result_is_its_mean():
+def test_pixels_beyond_the_raw_image_have_its_mean():
     image = 50 + blob((40, 40), 15, 0, 3.0)
     found = align_image(image, np.eye(2), np.array([30.0, 0.0]), (40, 40))
     assert torch.allclose(found[:, 20:], image.mean(), atol=1e-4)
@@ -178,7 +178,7 @@ def test_beyond_the_raw_image_the_result_is_its_mean():
 
 
 def test_binning_does_not_alias():
-    """A wave of 2.5 pixels is lost when two pixels are binned; a wave of eight pixels is kept."""
+    """A wave of 2.5 pixels is removed when two pixels are binned; a wave of eight pixels is kept."""
     x = torch.arange(80.0)
     inner = slice(6, -6)
     fast = align_image(torch.cos(2 * torch.pi * 0.4 * x).repeat(80, 1), np.eye(2), np.zeros(2), (40, 40), 2)

@@ -46,7 +46,7 @@ def test_inception_input_is_resized_and_scaled(inception, tmp_path):
 
 
 def test_inception_of_torchmetrics(monkeypatch):
-    """It gets 8 bits and three channels, and resizes by itself; without the packages the error says what to install."""
+    """It gets 8 bits and three channels, and resizes images itself; without the packages the error names them."""
 
     class Own(torch.nn.Module):
         def __init__(self, name, features):

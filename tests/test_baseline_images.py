@@ -1,4 +1,4 @@
-"""Image sets: MNIST and CelebA as they are read, and back."""
+"""Image sets: reading MNIST and CelebA, and conversions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from cryowae.errors import ImagesError
 TOOLS = Path(__file__).parent.parent / "tools"
 
 
-def test_8_bits_and_back():
+def test_conversion_to_8_bits_and_back():
     images = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(unsigned(signed(images)), images)
     assert unsigned(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
 
 
-def test_idx_and_back():
+def test_idx_files_are_written_and_read_back():
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     assert (read_idx(write_idx(array)) == array).all()
     for content in (b"", b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", write_idx(array)[:-1]):
@@ -56,7 +56,7 @@ def test_mnist_is_read_plain_and_gzipped_and_checked(tmp_path, monkeypatch):
         read_mnist(tmp_path, "t10k")
 
 
-def test_official_mnist_is_what_it_should_be():
+def test_official_mnist_has_the_expected_content():
     if not os.environ.get("CRYOWAE_MNIST"):
         pytest.skip("CRYOWAE_MNIST is not set: it names the folder of MNIST's idx files")
     digits = read_mnist(None, "t10k")
@@ -64,7 +64,7 @@ def test_official_mnist_is_what_it_should_be():
     assert digits.labels[:5].tolist() == [7, 2, 1, 0, 4]
 
 
-def test_nothing_says_where_the_images_are(monkeypatch, tmp_path):
+def test_a_missing_image_folder_is_an_error(monkeypatch, tmp_path):
     monkeypatch.delenv("CRYOWAE_MNIST", raising=False)
     with pytest.raises(ImagesError, match="give --data FOLDER, or set CRYOWAE_MNIST"):
         read_mnist()
@@ -72,11 +72,11 @@ def test_nothing_says_where_the_images_are(monkeypatch, tmp_path):
         read_mnist(tmp_path / "nowhere")
 
 
-def test_celeba_is_cropped_about_its_middle_and_made_small(tmp_path):
+def test_celeba_is_cropped_to_its_centre_and_resized(tmp_path):
     folder = tmp_path / FACES
     folder.mkdir()
     picture = np.zeros((218, 178, 3), np.uint8)
-    picture[35 : 35 + CROP, 15 : 15 + CROP] = (200, 100, 50)  # what is kept; black is cut away
+    picture[35 : 35 + CROP, 15 : 15 + CROP] = (200, 100, 50)  # the part that is kept; black is cut off
     Image.fromarray(picture).save(folder / "000002.jpg", quality=100, subsampling=0)
     Image.fromarray(picture // 2).save(folder / "000001.jpg", quality=100, subsampling=0)
     read = read_celeba(tmp_path)

@@ -1,4 +1,4 @@
-"""The 2-D baselines' networks, presets, and what one training step does."""
+"""The 2-D baselines' networks, presets, and training steps."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_faithful_is_the_protocol_of_the_report(model, told):
         ("vae", ["seed=9223372036854775807"], "seed: input should be less than or equal to 2147483648"),
     ],
 )
-def test_configurations_that_make_no_sense(model, overrides, message):
+def test_invalid_configurations_are_refused(model, overrides, message):
     with pytest.raises(ConfigError, match=message):
         baseline_config("mnist", model, "fixed", overrides)
 
@@ -99,7 +99,7 @@ def test_configurations_that_make_no_sense(model, overrides, message):
 @pytest.mark.parametrize("preset", ["faithful", "fixed"])
 @pytest.mark.parametrize(("model", "labels"), [*((m, 0) for m in MODELS), ("aae", 100)])
 def test_every_parameter_is_in_exactly_one_optimiser(model, preset, labels):
-    """But for the decoder's first Linear, which the report left out and `faithful` leaves out on purpose."""
+    """Except for the decoder's first Linear, which the report did not train, and `faithful` does not train either."""
     made = baseline_objective(baseline_config("mnist", model, preset, [f"labels={labels}"]), CPU)
     optimisers = [part for part in made.parts.values() if isinstance(part, torch.optim.Optimizer)]
     held = [id(p) for o in optimisers for group in o.param_groups for p in group["params"]]
@@ -110,14 +110,14 @@ def test_every_parameter_is_in_exactly_one_optimiser(model, preset, labels):
 
 
 @pytest.mark.parametrize(("model", "labels"), [*((m, 0) for m in MODELS), ("aae", 100)])
-def test_a_step_moves_everything_that_is_trained(model, labels):
+def test_a_step_updates_all_trained_parameters(model, labels):
     config = baseline_config("mnist", model, "fixed", [f"labels={labels}", "critic_steps=1"])
     state = baseline_objective(config, CPU, TOLD if labels else None)
     before = {name: p.detach().clone() for name, p in state.network.named_parameters()}
     values = state.step(Batch(IMAGES), StepInfo(0))
     assert all(torch.isfinite(torch.tensor(v)) for v in values.values())
-    # a convolution's bias before batch normalisation has no gradient but rounding; Adam moves it all the same. What is
-    # added to all values of a critic changes no distance.
+    # a convolution's bias before batch normalisation has no gradient except rounding errors; Adam updates it too. A
+    # constant added to all values of a critic does not change the distance.
     still = {name for name, p in state.network.named_parameters() if torch.equal(p, before[name])}
     assert still == ({"opponents.critic.7.bias"} if model == "wgan-gp" else set())
 
@@ -127,8 +127,8 @@ def test_a_step_moves_everything_that_is_trained(model, labels):
     [("wae-gan", ["discriminator_betas=[.3,.7]"], (6e-4, (0.3, 0.7))), ("wgan-gp", [], (2e-3, (0.1, 0.8)))],
 )
 @pytest.mark.parametrize(("falling", "shares"), [(True, (1, 0.5, 0)), (False, (1, 1, 1))])
-def test_rates_of_both_sides(model, overrides, theirs, falling, shares):
-    """A cosine is half-way down in the middle of a run, and at 0 at its end. A critic has the generator's rate."""
+def test_learning_rates_of_model_and_opponents(model, overrides, theirs, falling, shares):
+    """A cosine schedule is 1/2 in the middle of a run, and 0 at its end. A critic has the generator's rate."""
     common = ["rate=2e-3", "betas=[.1,.8]", "discriminator_rate=6e-4", f"cosine={falling}"]
     made = baseline_objective(baseline_config("mnist", model, "fixed", [*common, *overrides]), CPU)
     groups = {n.split(".")[-1]: p.param_groups[0] for n, p in made.parts.items() if isinstance(p, torch.optim.Adam)}
@@ -178,7 +178,7 @@ def test_reductions_differ_by_the_number_of_values(generator):
     assert float(reconstruction_cost(made, ends, "sum", clipped=True)) == pytest.approx(6.25 + 4.84 + 1 + 2.25)
 
 
-def test_told_digits_are_moved_over_black(generator):
+def test_labelled_digits_are_shifted_on_black(generator):
     images = torch.zeros(20, 1, 32, 32, dtype=torch.uint8)
     images[:, :, 16, 16] = 255
     told = ImageSet("mnist-train", images, torch.arange(20) % 10)
@@ -191,7 +191,7 @@ def test_told_digits_are_moved_over_black(generator):
     assert (still[:, 0, 16, 16] == 1).all()
 
 
-def test_told_labels_are_as_many_of_each_class(generator):
+def test_labels_are_equally_many_in_each_class(generator):
     digits = ImageSet("digits", torch.zeros(500, 1, 2, 2, dtype=torch.uint8), torch.arange(500) % 10)
     told = choose_labelled(digits, 100, seed=0)
     assert told.labels.bincount().tolist() == [10] * 10
@@ -239,7 +239,7 @@ def test_gaussian_kernel_against_its_definition(generator):
 
 
 @pytest.mark.parametrize("kernel", ["imq", "gaussian"])
-def test_flat_codes_are_seen_when_they_are_elsewhere(kernel, generator):
+def test_mmd_detects_shifted_flat_codes(kernel, generator):
     codes, prior = torch.randn(2, 200, 4, generator=generator)
 
     def mmd_of_codes(codes: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""What each baseline is trained by: one step against the objective written out by hand, and what steps do to codes.
+"""Objectives of the baselines: one step against the objective written by hand, and the effect of steps on codes.
 
-With plain gradient descent at a rate of 1 a step moves every parameter by minus its gradient, so the move shows sign,
-weight and wiring of every term. Networks are in evaluation mode here, in which no image depends on its batch.
+With plain gradient descent at a rate of 1 a step moves every parameter by minus its gradient, so the change shows sign,
+weight and inputs of every term. Networks are in evaluation mode here, in which no image depends on its batch.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ CASES = [
 
 
 def fixed(model: str, *overrides: str) -> tuple[Baseline, torch.Tensor]:
-    """Networks of a known seed in evaluation mode, and the samples of the prior that they get whenever they ask."""
+    """Networks of a known seed in evaluation mode, and the samples of the prior that they always get."""
     torch.manual_seed(2)
     built = Baseline(baseline_config("mnist", model, "fixed", overrides)).eval()
-    built.decoder.rest[-1].bias.data -= 1  # images about black, so that some are beyond it
+    built.decoder.rest[-1].bias.data -= 1  # images near black, so that some values are below it
     prior = built.prior(COUNT, torch.Generator().manual_seed(4))
     built.prior = lambda count, generator: prior
     return built, prior
@@ -62,7 +62,7 @@ def moves(model: Baseline, number: int = 0, told=None) -> dict[str, torch.Tensor
 
 
 def slopes(model: Baseline, loss: torch.Tensor, part: str) -> dict[str, torch.Tensor]:
-    """Gradient of a loss by the parameters of a part, `opponents.` or all but these."""
+    """Gradient of a loss by the parameters of a part: `opponents.`, or all others."""
     names = {n: p for n, p in model.named_parameters() if n.startswith("opponents.") == (part == "opponents")}
     found = torch.autograd.grad(
         loss, list(names.values()), allow_unused=True, retain_graph=True, materialize_grads=True
@@ -71,7 +71,7 @@ def slopes(model: Baseline, loss: torch.Tensor, part: str) -> dict[str, torch.Te
 
 
 def same(moved: dict[str, torch.Tensor], gradient: dict[str, torch.Tensor]) -> bool:
-    """Whether all that have a gradient moved down it."""
+    """Whether all parameters with a gradient were updated against it."""
     return all(
         float((moved[name] + slope).norm()) <= 1e-3 * float(slope.norm()) + 1e-5 for name, slope in gradient.items()
     )
@@ -95,7 +95,7 @@ def squared_mmd(codes: torch.Tensor, prior: torch.Tensor, kind: str, scales: Seq
 
 
 def latent_terms(network: Baseline, prior: torch.Tensor):
-    """The code that is decoded, its match to the prior, and what the discriminators pay, if there are any."""
+    """The code that is decoded, its match to the prior, and the losses of the discriminators, if there are any."""
     name, found = network.config.model, network.encoder(IMAGES)
     if name == "vae":  # drawn from the posterior; the divergence in closed form
         noise = torch.randn(COUNT, 32, generator=torch.Generator().manual_seed(SEED))
@@ -110,7 +110,7 @@ def latent_terms(network: Baseline, prior: torch.Tensor):
     if name == "ae":
         return code, torch.zeros(()), None
     seen, real = {"style": code}, {"style": prior}
-    if network.classes:  # a style is judged with its class, to be normal in every one
+    if network.classes:  # the discriminator gets a style with its class, so that styles are normal in every class
         label = found["label"].softmax(1)
         seen = {"style": torch.cat([one_hot(label.argmax(1), 10), code], 1), "label": label}
         real = {"style": prior, "label": prior[:, :10]}
@@ -126,7 +126,7 @@ def test_an_autoencoder_moves_down_its_objective(name, overrides, monkeypatch):
     network, config = copy.deepcopy(model), model.config
     code, match, theirs = latent_terms(network, prior)
     away = network.decode(code) - IMAGES
-    if config.output == "clipped":  # no error to be blacker than black or whiter than white
+    if config.output == "clipped":  # values beyond [-1, 1] are not penalised
         away = torch.where(IMAGES == -1, away.relu(), torch.where(IMAGES == 1, (-away).relu(), away))
     errors = away.square().sum((1, 2, 3))
     loss = errors.mean() / (1 if config.reduction == "sum" else 32 * 32) + config.weight * match
@@ -135,7 +135,7 @@ def test_an_autoencoder_moves_down_its_objective(name, overrides, monkeypatch):
     if told:
         loss = loss + config.supervision * nll_loss(network.encoder(told[0])["label"].log_softmax(1), told[1])
     by_hand = slopes(network, loss, "model")
-    if name != "ae":  # or the case would not show a match of the wrong sign
+    if name != "ae":  # otherwise the test would not detect a match of the wrong sign
         share = slopes(network, config.weight * match, "model")["encoder.trunk.0.weight"].norm()
         assert share > 0.02 * by_hand["encoder.trunk.0.weight"].norm()
     by_hand |= slopes(network, theirs, "opponents") if theirs is not None else {}
@@ -164,7 +164,7 @@ def test_the_critic_moves_down_its_objective_and_then_the_generator(one_sided):
         moved = moves(copy.deepcopy(model), number)
         assert same(moved, by_hand)
         assert all(bool((move == 0).all()) for name, move in moved.items() if name.startswith("decoder."))
-    for name, parameter in network.named_parameters():  # the generator's turn comes after the critic's move
+    for name, parameter in network.named_parameters():  # the generator is updated after the critic
         parameter.data -= by_hand.get(name, torch.zeros(()))
     by_hand |= slopes(network, -critic(network.decode(prior)).mean(), "model")
     assert same(moves(model, 2), by_hand)
@@ -172,7 +172,7 @@ def test_the_critic_moves_down_its_objective_and_then_the_generator(one_sided):
 
 @pytest.mark.parametrize("name", ["vae", "wae-mmd", "wae-gan"])
 def test_a_match_pulls_codes_to_the_prior(name):
-    """Codes about 3 along every axis: where nearly the match alone counts, they come back to 0."""
+    """Codes about 3 along every axis: if the match dominates the objective, they return to 0."""
     overrides = ["weight=1e5", "reduction=mean", "rate=3e-3", "discriminator_rate=1e-2"]
     made = baseline_objective(baseline_config("mnist", name, "fixed", overrides), torch.device("cpu"))
     model = made.network
@@ -185,7 +185,7 @@ def test_a_match_pulls_codes_to_the_prior(name):
     assert away[-1] < 0.5 * away[0]
 
 
-def test_a_critic_learns_to_tell_and_a_generator_to_be_taken_for_real():
+def test_a_critic_learns_to_discriminate_and_a_generator_to_deceive_it():
     config = baseline_config("mnist", "wgan-gp", "fixed", ["critic_steps=1", "rate=1e-3"])
     for still, figure, sign in (("optimiser", "wasserstein", 1), ("opponent", "generator", -1)):
         made = baseline_objective(config, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Digits behind a 2-D missing wedge: what is seen of them, how answers are scored, and the trial of the method."""
+"""Digits with a 2-D missing wedge: observations, scores, and the test of the method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def generator():
 
 
 def bars(count: int, seed: int = 0) -> ImageSet:
-    """Strokes at all angles: half of what makes them up lies in the wedge for some."""
+    """Strokes at all angles: for some, half of their components lie in the wedge."""
     generator = torch.Generator().manual_seed(seed)
     angle = torch.rand(count, 1, 1, generator=generator) * torch.pi
     y, x = torch.meshgrid(torch.arange(32.0) - 15.5, torch.arange(32.0) - 15.5, indexing="ij")
@@ -40,7 +40,7 @@ def power(images: torch.Tensor, region: torch.Tensor) -> float:
     return float(spectrum[region].mean())
 
 
-def test_truth_is_the_digit_with_nothing_about_it():
+def test_truth_is_the_digit_padded_with_zeros():
     digits = bars(50).images
     truth = Wedged().truth(digits)
     assert truth.shape == (50, 1, WINDOW, WINDOW)
@@ -56,7 +56,7 @@ def test_training_digits_have_unit_variance():
     assert float(truth.var(dim=(1, 2, 3)).mean()) == pytest.approx(1, rel=1e-3)
 
 
-def test_some_of_what_is_learned_from_is_noise_alone(generator):
+def test_some_training_samples_are_only_noise(generator):
     truth, seen = Wedged(snr=1e8).pairs(bars(1000).images, generator)
     vacant = truth.flatten(1).abs().sum(1) == 0
     assert float(vacant.float().mean()) == pytest.approx(VACANT, abs=0.03)
@@ -71,7 +71,7 @@ def test_a_batch_of_digits_depends_on_seed_and_step_alone():
     assert same == [True, True, False, False] and batches[0].truth.shape == (8, 1, WINDOW, WINDOW)
 
 
-def test_noise_has_its_power_where_it_was_measured_and_none_in_the_wedge(generator):
+def test_noise_has_its_power_in_the_measured_region_and_none_in_the_wedge(generator):
     wedged = Wedged(snr=0.25)
     truth = wedged.truth(bars(64).images)
     noise, regions = wedged.observe(torch.zeros_like(truth), generator), wedged.regions()
@@ -81,14 +81,14 @@ def test_noise_has_its_power_where_it_was_measured_and_none_in_the_wedge(generat
 
 
 def test_the_wedge_lies_about_the_beam():
-    """At tilts up to 60 degrees, what varies along z alone was not measured; what varies along x was."""
+    """At tilts up to 60 degrees, waves along z are not measured; waves along x are."""
     regions = Wedged().regions()
     assert regions["mw"][6, 0] and not regions["obs"][6, 0]
     assert regions["obs"][0, 6] and not regions["mw"][0, 6]
     assert not (regions["mw"] & regions["obs"]).any()
 
 
-def test_scores_of_the_truth_of_nothing_and_of_what_is_seen(generator):
+def test_scores_of_the_truth_of_zeros_and_of_the_observation(generator):
     wedged = Wedged(snr=1e6)
     truth = wedged.truth(bars(60).images)
     assert scores(truth, 3 * truth + 1, wedged) == pytest.approx({"ncc": 1, "fsc_obs": 1, "fsc_mw": 1}, abs=0.02)
@@ -110,7 +110,7 @@ def test_wiener_is_better_than_the_input_and_no_better_in_the_wedge(generator):
 
 
 def test_no_component_in_the_wedge_is_near_a_measured_one():
-    """What is seen without noise correlates with the truth there no more than chance: the window smears that far."""
+    """There, the noise-free observation correlates with the truth only by chance: the window spreads the components."""
     wedged = Wedged(snr=1e8)
     regions = wedged.regions()
     rows, columns = torch.where(regions["mw"])
@@ -121,8 +121,8 @@ def test_no_component_in_the_wedge_is_near_a_measured_one():
     assert int(regions["mw"].sum()) >= 12
 
 
-def test_affine_answer_is_the_least_squared_error_of_all_affine_ones(generator):
-    """On Gaussian images it is the posterior mean: here known mean, covariance and noise give it by hand."""
+def test_the_affine_map_has_the_least_squared_error(generator):
+    """On Gaussian images it is the posterior mean: here it follows from the known mean, covariance and noise."""
     count, pixels = 40_000, 9
     shape = torch.randn(pixels, pixels, generator=generator) / 3
     mean = torch.randn(pixels, generator=generator)
@@ -134,8 +134,8 @@ def test_affine_answer_is_the_least_squared_error_of_all_affine_ones(generator):
     assert float((answer - (mean + (observed - mean) @ gain)).abs().mean()) < 0.03
 
 
-def test_affine_answer_fills_some_of_the_wedge(generator):
-    """From digits of one kind: a linear map knows which strokes go together."""
+def test_the_affine_map_fills_a_part_of_the_wedge(generator):
+    """From digits of one kind: a linear map uses the correlation of strokes."""
     wedged = Wedged(snr=2.0)
     known = wedged.pairs(bars(6000).images, generator)
     truth = wedged.truth(bars(100, seed=1).images)
@@ -145,7 +145,7 @@ def test_affine_answer_fills_some_of_the_wedge(generator):
     assert a["ncc"] > w["ncc"] and a["fsc_mw"] > w["fsc_mw"] + 0.05
 
 
-def test_every_match_restores_and_leaves_its_files(tmp_path):
+def test_every_match_restores_and_writes_its_files(tmp_path):
     found = restore_digits(bars(40), bars(12, seed=1), tmp_path, runs(steps=1), device="cpu")
     methods = ["input", "wiener", "affine", "none", "mmd", "adversarial"]
     assert list(found.scores) == methods == [row["method"] for row in read_rows(tmp_path / "scores.csv")]
@@ -153,7 +153,7 @@ def test_every_match_restores_and_leaves_its_files(tmp_path):
     assert "match_8" in read_rows(tmp_path / "log_adversarial.csv")[-1]
     assert "match_8" not in read_rows(tmp_path / "log_none.csv")[-1]
     again = restore_digits(bars(40), bars(12, seed=1), tmp_path, runs(steps=1), resume=True, device="cpu")
-    assert again.scores == found.scores  # nothing was left to train
+    assert again.scores == found.scores  # all trainings were complete
     picture = matplotlib.image.imread(draw_restored(found, tmp_path / "restored.png"))
     assert picture.shape[0] > 500 and picture.std() > 0.05
 

@@ -1,4 +1,4 @@
-"""The queue of the baselines' rows: what it lists is what the page says, and a run that fails stops no other."""
+"""The queue of the baselines' rows: it agrees with the page, and a failed run does not stop the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of the baselines: what they leave, how they go on, what they learn; sweeps and pictures of them."""
+"""Runs of the baselines: output files, resuming and learning; sweeps and pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cryowae.train.state import read_rows
 @pytest.mark.parametrize(
     ("model", "labels"), [("vae", 0), ("aae", 50), pytest.param("wgan-gp", 0, marks=pytest.mark.slow)]
 )
-def test_a_run_leaves_its_files_and_figures(model, labels, tmp_path, lenet):
+def test_a_run_writes_its_files_and_figures(model, labels, tmp_path, lenet):
     chosen = config(model, f"labels={labels}", *(["batch=4", "images=20", "epochs=1"] if model == "wgan-gp" else []))
     judge = Evaluation(*blobs(160).halves(chosen.images), blobs(30), [LeNetFeatures.read(lenet, "cpu")])
     figures = run_baseline(chosen, judge, tmp_path, device="cpu")
@@ -61,7 +61,7 @@ def test_cuda_trains_resumes_and_measures_as_the_cpu_does(model, labels, precisi
         assert figures["cuda"][name] == expected, name
 
 
-def test_resuming_gives_the_weights_of_a_run_without_the_break(tmp_path):
+def test_resuming_gives_the_weights_of_an_uninterrupted_run(tmp_path):
     chosen, digits = config("aae", "labels=50"), blobs(56)
     train_baseline(chosen, digits, tmp_path / "straight", device="cpu")
     with pytest.raises(KeyboardInterrupt):
@@ -92,7 +92,7 @@ def test_runs_are_not_lost_and_not_mixed(tmp_path):
     ):
         with pytest.raises(CheckpointError, match=f"another configuration .*{message}"):
             train_baseline(config("ae", "epochs=1", other), digits, tmp_path, resume=True, device="cpu")
-    with pytest.raises(KeyboardInterrupt):  # before the new run has anything, the old one is neither drawn nor resumed
+    with pytest.raises(KeyboardInterrupt):  # the old run is then neither drawn nor resumed
         train_baseline(config("ae"), digits, tmp_path, overwrite=True, device="cpu", progress=Interrupt(1))
     assert not (tmp_path / "weights.safetensors").exists()
     assert read_checkpoint(tmp_path / "last.safetensors")[1]["step"] == 1
@@ -111,7 +111,7 @@ def test_half_precision_is_for_training_alone(tmp_path):
     assert all(p.dtype == torch.float32 for p in read_baseline(tmp_path, "cpu").model.parameters())
 
 
-def test_a_run_that_diverges_says_so(tmp_path):
+def test_a_run_that_diverges_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="the objective is not finite at step 1"):
         train_baseline(config("ae", "rate=1e30"), blobs(32), tmp_path, device="cpu")
 
@@ -136,7 +136,7 @@ def test_an_aae_learns_classes_from_few_labels(tmp_path):
     assert found[0] > 0.5 and found[1] < 0.1
 
 
-def test_a_sweep_goes_on_where_it_was_and_is_drawn(lenet, tmp_path):
+def test_an_interrupted_sweep_is_resumed_and_drawn(lenet, tmp_path):
     judge = Evaluation(*blobs(80).halves(), extractors=[LeNetFeatures.read(lenet, "cpu")])
     configs = [config(model, "epochs=1", f"weight={w}") for model in ("wae-mmd", "wae-gan") for w in (1, 100)]
     folders = sweep_weights(configs[:2], judge, tmp_path, device="cpu")
@@ -149,12 +149,12 @@ def test_a_sweep_goes_on_where_it_was_and_is_drawn(lenet, tmp_path):
     assert matplotlib.image.imread(draw_weights(folders, tmp_path / "sweep.png")).std() > 0.05
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        draw_weights(folders[:2], tmp_path / "sweep.png")  # none has a discriminator to be drawn
+        draw_weights(folders[:2], tmp_path / "sweep.png")  # without a discriminator, no accuracy is drawn
     with pytest.raises(OutputError, match="holds a run with other settings"):
         sweep_weights([config("wae-mmd", "weight=1")], judge, tmp_path)
 
 
-def test_a_mosaic_keeps_its_images():
+def test_a_mosaic_contains_all_images():
     images = torch.randint(256, (2, 3, 1, 4, 4), dtype=torch.uint8)
     sheet = mosaic(images)
     assert sheet.shape == (9, 14)

@@ -70,7 +70,7 @@ def table_of(folder: Path, name: str = "table.csv") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO((folder / name).read_text())))
 
 
-def test_a_run_leaves_tables_and_pictures(finished):
+def test_a_run_writes_tables_and_pictures(finished):
     names = {p.name for p in finished.iterdir()}
     assert names == {
         "table.md",
@@ -149,7 +149,7 @@ def test_filters_score_higher_than_the_input(case, name):
 
 
 def test_wiener_is_the_best_filter_of_shells(case):
-    """Any other gain that depends on the shell alone correlates less with the truth."""
+    """Any other gain per shell correlates less with the truth."""
     best = ncc(case.truth, apply_method(MethodConfig(name="wiener"), case)[0])
     mask = case.wedge.mask(case.truth.shape).numpy() > 0.5
     k = [np.fft.fftfreq(n) for n in case.truth.shape[:2]] + [np.fft.rfftfreq(case.truth.shape[2])]
@@ -176,7 +176,7 @@ def test_noise_power_follows_from_the_signal_to_noise_ratio(case):
 def test_fast_is_an_error_for_methods_without_weights():
     assert MethodConfig(name="mine", checkpoint="mine.safetensors", fast=True).fast
     for values in ({"name": "wiener"}, {"external": {"name": "other", "path": "folder"}}):
-        with pytest.raises(ValueError, match="expected it for weights alone"):
+        with pytest.raises(ValueError, match="expected it only for weights"):
             MethodConfig.model_validate({**values, "fast": True})
 
 
@@ -205,7 +205,7 @@ def test_volumes_of_another_tool_are_scored_like_our_own(tmp_path):
         f"{stem}{end}" for end in (".mrc", "_half1.mrc", "_half2.mrc", "_noise.mrc", ".tlt")
     }
     answers.mkdir()
-    with mrcfile.open(inputs / f"{stem}.mrc") as file:  # a tool that does nothing
+    with mrcfile.open(inputs / f"{stem}.mrc") as file:  # a tool that returns its input
         write_mrc(answers / f"{stem}.mrc", 3 * file.data + 5, voxel_size=10.0)
     chosen = suite(methods=["input", {"external": {"name": "Other", "path": str(answers)}}])
     run_suite(chosen, tmp_path / "out")
@@ -216,7 +216,7 @@ def test_volumes_of_another_tool_are_scored_like_our_own(tmp_path):
     assert run_suite(chosen, tmp_path / "out").fresh == 0
     with mrcfile.open(inputs / f"{stem}_noise.mrc") as file:
         write_mrc(answers / f"{stem}_noise.mrc", 3e5 * file.data, voxel_size=10.0)
-    with mrcfile.open(inputs / f"{stem}.mrc") as file:  # a scale that 16 bits do not hold
+    with mrcfile.open(inputs / f"{stem}.mrc") as file:  # a scale beyond the range of 16 bits
         write_mrc(answers / f"{stem}.mrc", 3e5 * file.data, voxel_size=10.0, overwrite=True)
     run_suite(chosen, tmp_path / "out")
     _, mine, other = table_of(tmp_path / "out")

@@ -57,7 +57,7 @@ def test_a_file_with_its_metadata_in_the_other_order_is_read_too(tmp_path):
 
 @pytest.mark.parametrize("padding", range(0, 320, 8))
 def test_metadata_may_have_any_length(tmp_path, padding):
-    """The first byte of the file is that of a length, and may be the one that pickled files begin with."""
+    """The first byte of the file belongs to a length, and can be equal to the first byte of pickled files."""
     write_checkpoint(tmp_path / "a.safetensors", {"x": np.zeros(2, np.float32)}, {"note": "x" * padding})
     assert read_checkpoint(tmp_path / "a.safetensors")[1] == {"note": "x" * padding}
 
@@ -89,7 +89,7 @@ class Bomb:
 
 
 def foreign() -> dict[str, tuple[bytes, str]]:
-    """Contents that are no checkpoint, and a part of the message that each must give."""
+    """Contents that are no checkpoint, and a part of the expected message for each."""
     marked = {"cryowae_format": str(FORMAT), "cryowae_metadata": "{}"}
     good = save(TENSORS, marked)
     return {

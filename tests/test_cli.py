@@ -1,4 +1,4 @@
-"""The command line: what it writes, what it says, and its exit codes."""
+"""The command line: its files, its messages and its exit codes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(*words: object):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_restore_writes_volume_and_picture_and_says_so(tmp_path, weights):
+def test_restore_writes_volume_and_picture_and_reports_them(tmp_path, weights):
     result = run("restore", save(tmp_path), "--model", weights)
     assert result.exit_code == 0, result.stderr
     assert sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt", "tomo_restored.mrc", "tomo_restored.png"]
@@ -66,7 +66,7 @@ def test_restore_writes_volume_and_picture_and_says_so(tmp_path, weights):
     assert mrcfile.validate(tmp_path / "tomo_restored.mrc")
 
 
-def test_every_option_is_taken(tmp_path, weights):
+def test_every_option_is_accepted(tmp_path, weights):
     source = save(tmp_path, angles=False)
     options = [
         *("--half1", source, "--half2", source, "--tilt-range", "-50", "60", "--flip-tilt", "--axes", "zyx"),
@@ -88,21 +88,21 @@ def test_every_option_is_taken(tmp_path, weights):
         assert file.header.mode == 12 and file.voxel_size.x == pytest.approx(12)
 
 
-def test_several_go_to_a_folder(tmp_path, weights):
+def test_several_results_are_written_to_a_folder(tmp_path, weights):
     sources = [save(tmp_path, "a"), save(tmp_path, "b")]
     result = run("restore", *sources, "--model", weights, "--no-report", "--output", tmp_path / "out" / "here")
     assert result.exit_code == 0, result.stderr
     assert sorted(os.listdir(tmp_path / "out" / "here")) == ["a_restored.mrc", "b_restored.mrc"]
 
 
-def test_one_goes_to_a_folder_too_when_the_name_has_no_ending(tmp_path, weights):
+def test_one_result_is_written_to_a_folder_if_the_name_has_no_ending(tmp_path, weights):
     source = save(tmp_path, "a")
     result = run("restore", source, "--model", weights, "--no-report", "--output", tmp_path / "restored")
     assert result.exit_code == 0, result.stderr
     assert os.listdir(tmp_path / "restored") == ["a_restored.mrc"]
 
 
-def test_one_failure_does_not_stop_the_rest(tmp_path, weights):
+def test_one_failure_does_not_stop_the_other_tomograms(tmp_path, weights):
     good, bad = save(tmp_path, "good"), tmp_path / "bad.mrc"
     bad.write_bytes(b"")
     result = run("restore", bad, good, "--model", weights, "--no-report")
@@ -119,7 +119,7 @@ def test_results_of_one_name_do_not_overwrite_each_other(tmp_path, weights):
     assert result.exit_code == 2 and "2 results would be" in result.stderr
 
 
-def test_info_says_what_a_file_is(tmp_path):
+def test_info_describes_a_file(tmp_path):
     result = run("info", save(tmp_path))
     assert result.exit_code == 0, result.stderr
     for word in ("16 x 32 x 40", "10 Å", "tomo.tlt", "protein is", "spectrum"):
@@ -149,7 +149,7 @@ def commands(command, *names):
         yield " ".join(names), command
 
 
-def test_every_argument_and_option_says_what_it_is():
+def test_every_argument_and_option_has_a_help_text():
     found = dict(commands(typer.main.get_command(app)))
     assert len(found) > 20
     for name, command in found.items():
@@ -157,7 +157,7 @@ def test_every_argument_and_option_says_what_it_is():
         assert [p.name for p in command.params if not p.help] == [], name
 
 
-def test_the_text_of_an_option_is_the_closest_one():
+def test_the_help_of_an_option_is_from_the_closest_docstring():
     helps = {name: {p.name: p.help for p in one.params} for name, one in commands(typer.main.get_command(app))}
     assert helps["simulate wedge"]["tilts"] == "Tilt angles; each keeps a thin slab."  # of the command
     assert "searched for beside the volume" in helps["info"]["tilts"]  # of the dataclass
@@ -220,7 +220,7 @@ def test_an_interrupted_process_leaves_nothing_behind(tmp_path, weights, number,
     source = save(tmp_path, shape=(64, 200, 200))
     before = sorted(os.listdir(tmp_path))
     words = command("restore", source, "--model", weights, "--window", 24, "--overlap", 16, "--device", "cpu")
-    heard = partial(signal.signal, number, signal.SIG_DFL)  # who runs the tests in the background may ignore it
+    heard = partial(signal.signal, number, signal.SIG_DFL)  # in the background the signal may be ignored
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heard)
     deadline = time.monotonic() + 60
     while len(os.listdir(tmp_path)) == len(before) and process.poll() is None and time.monotonic() < deadline:
@@ -233,7 +233,7 @@ def test_an_interrupted_process_leaves_nothing_behind(tmp_path, weights, number,
     assert "Traceback" not in complaint
 
 
-def test_the_command_is_six_calls_above_the_network(tmp_path, weights, monkeypatch):
+def test_there_are_six_calls_from_the_command_to_the_network(tmp_path, weights, monkeypatch):
     """docs/inside.md walks through these calls."""
     from cryowae.models import Autoencoder
 
@@ -264,6 +264,6 @@ def test_one_tilt_file_does_not_silently_serve_several_tomograms(tmp_path, weigh
     result = run("restore", one, two, "--model", weights, "--tilts", angles)
     assert result.exit_code == 2 and "TS_2_full.mrc has another name" in result.stderr and "NAME.tlt" in result.stderr
     assert sorted(os.listdir(tmp_path)) == before
-    bin4 = save(tmp_path, "TS_1_bin4", angles=False)  # the angles of one series, for two volumes of it
+    bin4 = save(tmp_path, "TS_1_bin4", angles=False)  # the angles of one series, for two volumes of this series
     result = run("restore", one, bin4, "--model", weights, "--tilts", angles, "--no-report")
     assert result.exit_code == 0, result.stderr

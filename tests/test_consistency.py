@@ -1,4 +1,4 @@
-"""What was measured can be put back, and the wedge can be left empty, in memory and through a scratch file."""
+"""Measured components can be restored, and the wedge can be left empty, in memory and with a scratch file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def volumes(shape):
 
 
 def measured(shape):
-    """What is measured under every reading of the Nyquist planes, and under any; from kz = tan(t) kx."""
+    """Components that are measured for both signs of the Nyquist planes, and for at least one; from kz = tan(t) kx."""
     kz, _, kx = np.meshgrid(*[np.fft.fftfreq(n) for n in shape], indexing="ij")
 
     def inside(kz, kx):
@@ -40,7 +40,7 @@ def measured(shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("way", WAYS)
-def test_hard_puts_the_measured_components_back(shape, way, tmp_path):
+def test_hard_restores_the_measured_components(shape, way, tmp_path):
     observed, restored = volumes(shape)
     result = restored.copy()
     mix_measured(result, observed, WEDGE, 1.0, scratch_folder=tmp_path, **way)
@@ -67,7 +67,7 @@ def test_leave_empties_the_wedge(shape, way, weight, tmp_path):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_scratch_file_gives_what_memory_gives(shape, tmp_path):
+def test_a_scratch_file_gives_the_same_result_as_memory(shape, tmp_path):
     observed, restored = volumes(shape)
     weights = np.linspace(1, 0, SHELLS)
     results = [restored.copy() for _ in WAYS]
@@ -85,7 +85,7 @@ def test_off_changes_nothing():
     assert (result == restored).all()
 
 
-def test_scratch_is_gone_after_a_failure(tmp_path):
+def test_the_scratch_file_is_deleted_after_a_failure(tmp_path):
     observed, restored = volumes((8, 8, 8))
 
     class Broken:
@@ -141,7 +141,7 @@ def test_weights_from_noise_agree_when_the_noise_is_flat():
 
 @pytest.mark.parametrize("weighting", ["ramp", "hann", "sirt"])
 @pytest.mark.parametrize("blurred", [False, True], ids=["sharp", "interpolated along y"])
-def test_weights_from_noise_know_the_noise_of_reconstructions(weighting, blurred):
+def test_weights_from_noise_are_correct_for_the_noise_of_reconstructions(weighting, blurred):
     """It is coloured by the filter and by interpolation, and the weights are those of the true signal and noise."""
     density = torch.from_numpy(coloured((48, 96, 64), np.random.default_rng(3)) * 30)
     config = SceneConfig(shape=density.shape, reconstruction=ReconstructionConfig(filter=weighting, sirt=10))
@@ -160,7 +160,7 @@ def test_weights_from_noise_know_the_noise_of_reconstructions(weighting, blurred
     assert error.max() < 0.2 and error.mean() < 0.06
 
 
-def test_weights_of_nothing_are_zero():
+def test_weights_of_zeros_are_zero():
     empty = np.zeros((16, 16, 16), dtype=np.float32)
     assert (weights_from_halves(empty, empty, WEDGE) == 0).all()
     assert (weights_from_noise(empty, WEDGE) == 0).all()

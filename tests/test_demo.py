@@ -18,7 +18,7 @@ NAMES = {"demo_tomogram.mrc", "demo_tomogram.tlt", "demo_truth.mrc", "demo_resto
 
 
 class StandIn:
-    """A model that is any function of a whole volume, instead of the weights."""
+    """A model that applies any function to a whole volume, in place of the weights."""
 
     stride = 8
     receptive_field = 8

@@ -1,4 +1,4 @@
-"""Whatever is wrong with an input: one clear line, exit code 2, nothing left behind."""
+"""Errors in the input: one clear line, exit code 2, no file left."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def tiny_model(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_one_line_exit_code_2_and_nothing_left_behind(case, tmp_path, tiny_model):
+def test_errors_have_one_line_exit_code_2_and_leave_no_file(case, tmp_path, tiny_model):
     make, expected = CASES[case]
     words = [str(word) for word in make(tmp_path)]
     before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
@@ -191,7 +191,7 @@ def test_one_line_exit_code_2_and_nothing_left_behind(case, tmp_path, tiny_model
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
 
 
-def test_a_full_disk(tmp_path, tiny_model, monkeypatch):
+def test_a_full_disk_is_an_error_of_one_line(tmp_path, tiny_model, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -201,8 +201,8 @@ def test_a_full_disk(tmp_path, tiny_model, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_an_unwritable_folder(tmp_path, tiny_model):
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write to any folder")
+def test_an_unwritable_folder_is_an_error_of_one_line(tmp_path, tiny_model):
     source = save(tmp_path)
     tmp_path.chmod(0o500)
     try:

@@ -18,7 +18,7 @@ def noise(shape, seed=0):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_grid_is_that_of_rfftn(shape):
+def test_the_grid_equals_that_of_rfftn(shape):
     expected = np.meshgrid(np.fft.fftfreq(shape[0]), np.fft.fftfreq(shape[1]), np.fft.rfftfreq(shape[2]), indexing="ij")
     for k, e in zip(frequency_grid(shape, dtype=torch.float64), expected, strict=True):
         np.testing.assert_array_equal(k.expand(e.shape), e)
@@ -26,7 +26,7 @@ def test_the_grid_is_that_of_rfftn(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_weights_make_the_half_spectrum_whole(shape):
+def test_hermitian_weights_make_sums_over_the_half_spectrum_complete(shape):
     volume = noise(shape)
     half = np.abs(np.fft.rfftn(volume)) ** 2
     whole = np.abs(np.fft.fftn(volume)) ** 2
@@ -87,12 +87,12 @@ def waves(shape):
 
 @pytest.mark.parametrize("new", [(16, 12, 10), (15, 7, 11), (6, 5, 6), (10, 9, 8), (24, 10, 12)])
 @pytest.mark.parametrize("old", [(10, 8, 12), (9, 9, 7)])
-def test_resampling_is_exact_for_what_both_samplings_hold(old, new):
+def test_resampling_is_exact_for_frequencies_in_both_samplings(old, new):
     assert torch.allclose(fourier_resample(waves(old), new), waves(new), atol=1e-10)
 
 
 @pytest.mark.parametrize("n", [8, 9])
-def test_finer_and_back_is_the_same(n):
+def test_upsampling_and_downsampling_is_the_identity(n):
     volume = torch.from_numpy(noise((n, n, n)))
     back = fourier_resample(fourier_resample(volume, (2 * n,) * 3), (n,) * 3)
     if n % 2:  # a shift to the new centres loses a part of the Nyquist wave, which has no phase

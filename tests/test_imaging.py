@@ -20,7 +20,7 @@ SHAPE = (24, 32)
 
 
 def wavelength(kilovolts):
-    """De Broglie, relativistic, in angstrom; constants of CODATA."""
+    """Relativistic de Broglie wavelength in angstrom; constants of CODATA."""
     h, m, e, c = 6.62607015e-34, 9.1093837015e-31, 1.602176634e-19, 2.99792458e8
     energy = kilovolts * 1e3 * e
     return 1e10 * h / np.sqrt(2 * m * energy * (1 + energy / (2 * m * c**2)))
@@ -98,7 +98,7 @@ def test_every_tilt_has_its_own_defocus():
 
 
 @pytest.mark.parametrize(("kilovolts", "toughness"), [(300.0, 1.0), (200.0, 0.8)])
-def test_damage_follows_the_critical_exposure(kilovolts, toughness):
+def test_radiation_damage_follows_the_critical_exposure(kilovolts, toughness):
     imaging = ImagingConfig(dose=3.0, voltage=kilovolts, scheme="ascending")
     factor = Microscope(imaging, ANGLES, 5.0).transfer((4, 64))
     for tilt, received in enumerate((1.5, 4.5, 7.5)):  # at the middle of each exposure
@@ -151,7 +151,7 @@ def test_a_detector_curve_is_read_in_both_units(tmp_path):
         for steps, expected in ((4, 0.9), (12, 0.75), (20, 0.6), (40, 0.3)):  # k = steps / 80 cycles per pixel
             assert factor[0, steps] == pytest.approx(expected, abs=1e-5)
             assert factor[steps, 0] == pytest.approx(expected, abs=1e-5)
-        assert factor[40, 40] == pytest.approx(0.3)  # held in the corners
+        assert factor[40, 40] == pytest.approx(0.3)  # constant beyond, in the corners
 
 
 def test_the_curve_of_a_real_detector(data_folder):
@@ -224,7 +224,7 @@ def test_phase_flip_keeps_the_amount_of_contrast_and_removes_reversals():
         Microscope(CLEAN, ANGLES, 5.0).ctf_sign((64, 64))
 
 
-def test_without_torch_ctf_the_error_says_what_to_install(monkeypatch):
+def test_without_torch_ctf_the_error_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_ctf", None)
     assert Microscope(ImagingConfig(dose=3.0, mtf="sinc"), ANGLES, 5.0).transfer(SHAPE) is not None
     with pytest.raises(ConfigError, match=r"pip install \"cryowae\[simulate\]\""):
@@ -265,6 +265,6 @@ class TestObservation:
             float(torch.corrcoef(torch.stack([o.signal.flatten(), truth]))[0, 1]) for o in (imaged, flipped)
         )
         assert after > before + 0.1
-        # the noise is another one of the same strength
+        # the noise is different, with the same strength
         assert float(flipped.noise.std()) == pytest.approx(float(imaged.noise.std()), rel=0.05)
         assert (flipped.noise - imaged.noise).abs().max() > 0.1

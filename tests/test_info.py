@@ -1,4 +1,4 @@
-"""What a tomogram tells of itself: contrast, tilt range, the sign of its tilts, and how that is put in words."""
+"""Estimates from a tomogram: contrast, tilt range, the sign of its tilts, and their description as text."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ def test_pure_noise_has_no_contrast():
     assert abs(contrast_skewness(observation().noise[0].numpy())) < 0.1
 
 
-def test_gold_beads_do_not_drown_the_contrast():
+def test_gold_beads_do_not_change_the_estimated_contrast():
     volume = tomogram(0.05)
     centred = (volume - volume.mean()) / volume.std()
     rng = np.random.default_rng(3)
     for z, y, x in rng.integers(4, 44, (12, 3)) * (1, 2, 2):
-        centred[z - 2 : z + 3, y - 2 : y + 3, x - 2 : x + 3] = 26  # beads scatter as protein does, only more
+        centred[z - 2 : z + 3, y - 2 : y + 3, x - 2 : x + 3] = 26  # beads scatter like protein, but more strongly
     assert estimate_contrast(centred) == "bright"
     assert estimate_contrast(-centred) == "dark"
 
@@ -132,7 +132,7 @@ def test_padding_does_not_hide_the_tilt_range():
 
 def test_only_a_sample_of_a_large_volume_is_read():
     class Counted:
-        """Stands for a mapped volume of 2048 x 1024 x 1024 voxels and counts what is read of it."""
+        """Substitute for a mapped volume of 2048 x 1024 x 1024 voxels that counts the voxels that are read."""
 
         shape, dtype, ndim = (1024, 2048, 1024), np.dtype(np.float32), 3
         read = 0
@@ -161,7 +161,7 @@ def test_agreement_with_the_right_the_negated_and_a_wrong_wedge():
     assert not narrow.fits and not narrow.flip_fits_better
 
 
-def test_values_that_are_not_finite_are_refused_where_they_are_seen():
+def test_values_that_are_not_finite_in_the_sample_are_refused():
     volume = tomogram(0.5).copy()
     volume[20:28] = np.nan
     for look in (estimate_contrast, estimate_tilt_range):
@@ -181,7 +181,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_inspection_in_words(folder):
+def test_inspection_as_text(folder):
     found = inspect_tomogram(folder / "TS_1_half1.mrc")
     assert found.contrast == "bright"
     assert found.estimated_range == pytest.approx((-42, 60), abs=2.5)
@@ -205,13 +205,13 @@ def test_inspection_in_words(folder):
         assert part in text
 
 
-def test_inspection_says_when_the_tilts_are_negated(folder):
+def test_inspection_reports_negated_tilts(folder):
     text = "\n".join(inspect_tomogram(folder / "TS_1_half1.mrc", TomogramOptions(flip_tilt=True)).lines())
     assert "look negated" in text
     assert "--flip-tilt" in text
 
 
-def test_inspection_says_when_the_angles_do_not_fit(folder):
+def test_inspection_reports_angles_that_do_not_fit(folder):
     text = "\n".join(inspect_tomogram(folder / "TS_1_half1.mrc", TomogramOptions(tilt_range=(-25, 25))).lines())
     assert "does not agree" in text
 

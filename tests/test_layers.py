@@ -1,4 +1,4 @@
-"""The order of the house: imports only go down, modules stay small, and the command line starts without torch."""
+"""Structure of the package: imports only go down, modules are small, and the command line starts without torch."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ def test_imports_only_go_down():
         ("cryowae.io.mrc", "from cryowae.elsewhere import x", False),
     ],
 )
-def test_the_walk_sees_what_goes_up_or_sideways(module, source, allowed):
+def test_upward_and_sideways_imports_are_detected(module, source, allowed):
     assert (not violations(module, source)) == allowed
 
 
 @pytest.mark.parametrize("part", ["", "cli", "config", "progress", "errors", "io"])
-def test_import_does_not_bring_torch(part):
+def test_import_does_not_import_torch(part):
     names = [name_of(p) for p in MODULES if f"{name_of(p)}.".startswith(f"cryowae.{part}.")] if part else ["cryowae"]
     assert names
     code = f"import sys, {', '.join(names)}; sys.exit('torch' in sys.modules)"
@@ -110,8 +110,8 @@ def test_modules_are_named_after_what_they_do():
     assert not [name_of(p) for p in MODULES if p.stem in ("utils", "util", "helpers", "helper", "misc", "common")]
 
 
-def test_no_two_modules_functions_or_classes_have_one_name():
-    """A stranger who searches for a name finds one place. Commands may have the name of the function that they call."""
+def test_names_of_modules_functions_and_classes_are_unique():
+    """A search for a name has one result. Commands may have the name of the function that they call."""
     places: dict[str, list[str]] = {}
     for path in MODULES:
         if path.stem not in ("__init__", "__main__"):

@@ -68,7 +68,7 @@ def from_the_definitions(truth, volume, low, high, crop):
     return scores
 
 
-# odd sizes where the range is asymmetric: which side of it a Nyquist frequency is on is a matter of convention
+# odd sizes where the range is asymmetric: the side of a Nyquist frequency is a convention
 @pytest.mark.parametrize(("shape", "low", "high"), [CASES[0], ((53, 61, 59), -42, 60), *CASES[2:]])
 def test_scores_follow_from_the_definitions(shape, low, high):
     truth, volume = volumes(shape, (low, high))
@@ -93,7 +93,7 @@ def test_agrees_with_the_script_that_defines_our_tables(shape, low, high, data_f
         inner = (slice(8, -8),) * 3
         expected = script.score(truth[inner], candidate[inner], low, high)
         for name, value in dataclasses.asdict(score(truth, candidate, Wedge.binary(low, high), crop=8)).items():
-            if name != "psnr" or expected[name] < 100:  # of equal volumes there is none
+            if name != "psnr" or expected[name] < 100:  # not defined for equal volumes
                 assert value == pytest.approx(expected[name], abs=1e-3), name
 
 
@@ -152,7 +152,7 @@ def test_correlation_of_noisy_halves_is_that_of_their_noise():
         fsc(signal, signal, region="missing")
 
 
-def test_the_curve_crosses_where_the_signal_ends():
+def test_the_curve_crosses_the_threshold_where_the_signal_ends():
     rng, n = np.random.default_rng(5), 64
     k = np.sqrt(sum(f**2 for f in np.meshgrid(*[np.fft.fftfreq(n)] * 3, indexing="ij")))
     signal = np.fft.ifftn(np.fft.fftn(rng.normal(size=(n, n, n))) * (k < 0.25)).real
@@ -174,7 +174,7 @@ def test_correlation_and_signal_to_noise():
     truth -= truth.mean()
     noise -= noise.mean()
     noise -= (noise * truth).sum() / (truth * truth).sum() * truth
-    expected = 10 * np.log10(np.ptp(truth) ** 2 * (1 / truth.var() + 1 / noise.var()))  # the fit shrinks what is noisy
+    expected = 10 * np.log10(np.ptp(truth) ** 2 * (1 / truth.var() + 1 / noise.var()))  # after the fit
     assert psnr(truth, truth + noise) == pytest.approx(expected)
     assert np.isnan(psnr(np.ones((4, 4, 4)), truth[:4, :4, :4]))
 
@@ -251,7 +251,7 @@ def test_small_and_constant_volumes_get_dashes_and_no_warnings():
     assert "nan" not in format_table({"constant": scores})
 
 
-def test_the_table_lines_up():
+def test_the_columns_of_the_table_are_aligned():
     rows = {"input": Scores(*[0.5] * 9), "a long name": Scores(*[-0.123456] * 8, 23.4)}
     lines = format_table(rows).splitlines()
     assert lines[0].split() == ["volume", *(field.name for field in dataclasses.fields(Scores))]
@@ -260,7 +260,7 @@ def test_the_table_lines_up():
 
 
 @pytest.mark.gpu
-def test_cuda_gives_what_the_cpu_gives():
+def test_cuda_gives_the_same_values_as_the_cpu():
     truth, volume = volumes((50, 56, 60), (-42, 60))
     there = score(truth, volume, (-42, 60), device="cuda")
     np.testing.assert_allclose(

@@ -104,10 +104,10 @@ def test_elongation_without_a_particle_is_nan():
     assert np.isnan(elongation(blobs((30, 30, 30), [(3, 15, 15)], (2, 2, 2)), [(3, 15, 15)], 4))  # sticks out
     assert np.isnan(elongation(flat, np.zeros((0, 3)), 4))
     r = np.sqrt(((np.indices((50, 50, 50)) - 24.5) ** 2).sum(0))
-    assert np.isnan(elongation(np.exp(-((r - 6) ** 2) / 2), [(24.5,) * 3], 9))  # hollow: no point
+    assert np.isnan(elongation(np.exp(-((r - 6) ** 2) / 2), [(24.5,) * 3], 9))  # hollow: not point-like
     noise = np.random.default_rng(0).normal(size=(60, 60, 60))
     values = [elongation(noise, np.random.default_rng(s).uniform(15, 45, (20, 3)), 6) for s in range(9)]
-    assert np.isnan(values).sum() >= 6  # a maximum in the middle is chance: one in 27
+    assert np.isnan(values).sum() >= 6  # a maximum in the middle by chance: one in 27
 
 
 def test_area_under_the_curve_counts_pairs():
@@ -133,7 +133,7 @@ BAR = blobs((17, 17, 17), [(8, 8, 8), (8, 8, 5), (8, 8, 11), (8, 8, 14)], (1.3, 
 
 
 def field(rng, noise):
-    """Two kinds of particle, turned by scipy at random, on a grid, in white noise."""
+    """Two kinds of particle, rotated at random by scipy, on a grid, in white noise."""
     volume = np.zeros((36, 144, 144))
     places = [(18, y, x) for y in range(18, 144, 36) for x in range(18, 144, 36)]
     kinds = {"l": [], "bar": []}
@@ -155,7 +155,7 @@ def test_matching_separates_two_kinds_of_particles():
     assert discrimination(volume, ls, bars, L_SHAPE, rotations=300, box=28) == 1
     assert discrimination(volume, bars, ls, BAR, rotations=300, box=28) == 1
     assert discrimination(volume, bars, ls, L_SHAPE, rotations=300, box=28) == 0
-    assert discrimination(volume, ls, ls, L_SHAPE, rotations=40, box=28) == 0.5  # all are tied
+    assert discrimination(volume, ls, ls, L_SHAPE, rotations=40, box=28) == 0.5  # all scores are equal
     assert discrimination(5 - 9 * volume, ls, bars, -L_SHAPE, rotations=300, box=28) == 1  # scale and offset
     emptied = empty_wedge(volume, (-50, 50))
     assert discrimination(emptied, ls, bars, L_SHAPE, (-50, 50), rotations=300, box=28) > 0.9
@@ -181,7 +181,7 @@ def test_matching_takes_the_largest_correlation_over_rotations_and_shifts():
     assert 0.1 < np.mean(far) < 0.9
 
 
-def test_noise_has_the_area_of_chance_and_borders_are_left_out():
+def test_noise_has_an_area_of_one_half_and_borders_are_left_out():
     rng = np.random.default_rng(7)
     areas = []
     for _ in range(8):

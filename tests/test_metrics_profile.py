@@ -1,4 +1,4 @@
-"""Profiles by region and shell against an independent computation in NumPy, and against what physics says of them."""
+"""Profiles by region and shell against an independent computation in NumPy, and against physics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUFFIXES = ["", "_mw", "_obs"]
 
 
 def pair(shape, low, high, noise=1.0, seed=1):
-    """A truth whose power falls with frequency, and a volume that has lost half of its wedge and got noise."""
+    """A truth whose power falls with frequency, and a noisy volume with half of the power in its wedge removed."""
     rng = np.random.default_rng(seed)
     k = np.sqrt(sum(f**2 for f in np.meshgrid(*[np.fft.fftfreq(n) for n in shape], indexing="ij")))
     white = np.fft.fftn(rng.normal(size=shape))
@@ -79,7 +79,7 @@ def reference(truth, volume, low, high):
     return figures, curves
 
 
-# odd sizes: what a Nyquist frequency belongs to is a convention
+# odd sizes: the region of a Nyquist frequency is a convention
 @pytest.mark.parametrize(("shape", "low", "high"), [((57, 61, 59), -60, 60), ((49, 65, 71), -42, 60)])
 def test_a_profile_follows_from_the_definitions(shape, low, high):
     truth, volume = pair(shape, low, high)
@@ -107,7 +107,7 @@ def test_agrees_with_the_script_that_defines_our_tables(shape, low, high, data_f
     inner = (slice(6, -6),) * 3
     _, _, measured = script.angles(shape, low, high)
     floor = np.fft.irfftn(np.fft.rfftn(truth) * measured, shape, (0, 1, 2))
-    np.testing.assert_allclose(empty_wedge(truth, (low, high)), floor, atol=0.02 * truth.std())  # but for Nyquist
+    np.testing.assert_allclose(empty_wedge(truth, (low, high)), floor, atol=0.02 * truth.std())  # except at Nyquist
     for mine, theirs in ((volume, volume), (empty_wedge(truth, (low, high)), floor)):
         expected = script.score(truth[inner], theirs[inner], low, high)
         scores = profile(truth, mine, (low, high), crop=6).scores
@@ -145,7 +145,7 @@ def test_empty_wedge_removes_the_wedge_alone():
     np.testing.assert_allclose(spectrum, np.abs(np.fft.fftn(truth))[tilt_between(truth.shape, -49.9, 59.9)], atol=1e-8)
     scores = profile(truth, emptied, (-50, 60), crop=0).scores
     assert all(abs(scores[name]) < 0.1 for name in ("ncc_mw", "fsc_mw", "fine_mw", "r_mw"))
-    assert scores["cross_mw"] == 0  # it never was above one half
+    assert scores["cross_mw"] == 0  # it is never above one half
     assert all(scores[name] > 0.97 for name in ("ncc_obs", "fsc_obs", "fine_obs", "r_obs"))
     assert scores["ncc"] < 0.9 and scores["psnr_obs"] > scores["psnr_mw"] + 5
     wrong = profile(truth, empty_wedge(truth, (-60, 50)), (-50, 60), crop=0).scores  # the other sign
@@ -154,7 +154,7 @@ def test_empty_wedge_removes_the_wedge_alone():
 
 def test_empty_wedge_keeps_the_array_type_and_uses_the_tilt_range():
     truth = pair((20, 22, 24), -60, 60)[0].astype(np.float32)
-    emptied = empty_wedge(truth, Wedge.per_tilt([-60, 0, 60], 1 / 24))  # by the range, not by the fan
+    emptied = empty_wedge(truth, Wedge.per_tilt([-60, 0, 60], 1 / 24))  # by the range, not by single tilts
     assert emptied.dtype == np.float32
     np.testing.assert_allclose(emptied, empty_wedge(truth, (-60, 60)), atol=1e-6)
     assert torch.equal(empty_wedge(torch.from_numpy(truth), (-60, 60)), torch.from_numpy(emptied))
@@ -187,7 +187,7 @@ def test_small_and_constant_volumes_do_not_warn():
 
 
 @pytest.mark.gpu
-def test_cuda_gives_what_the_cpu_gives():
+def test_cuda_gives_the_same_values_as_the_cpu():
     truth, volume = pair((50, 56, 60), -42, 60)
     there, here = (profile(truth, volume, (-42, 60), crop=4, device=device).scores for device in ("cuda", "cpu"))
     np.testing.assert_allclose(list(there.values()), list(here.values()), atol=1e-3)

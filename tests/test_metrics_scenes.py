@@ -19,7 +19,7 @@ def test_contrast_is_the_median_particle_over_ice():
         box = (slice(3 + 8 * i, 7 + 8 * i), slice(5, 15), slice(8, 12 + i))
         labels[box] = (1, 5, 7)[i]
         volume[box] += level
-    labels[:2], volume[:2] = -1, 50  # a membrane is neither
+    labels[:2], volume[:2] = -1, 50  # a membrane is neither particle nor ice
     expected = np.median([volume[labels == i].mean() for i in (1, 5, 7)]) - volume[labels == 0].mean()
     assert particle_contrast(volume, labels) == pytest.approx(expected)
     assert particle_contrast(-3 * volume + 8, torch.from_numpy(labels)) == pytest.approx(-3 * expected)
@@ -131,7 +131,7 @@ def test_caps_face_the_wedge():
     side = vesicle_correlation(truth, np.where(abs(x) > 0.85 * r, 0, truth), CENTRE, RADIUS, (-60, 60))
     assert side.caps == pytest.approx(1) and side.shell < 0.97
     quarter = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
-    turned = Wedge.binary(-60, 60).rotated(quarter)  # it misses what lies along x
+    turned = Wedge.binary(-60, 60).rotated(quarter)  # waves along x are missing
     assert vesicle_correlation(truth, np.where(abs(x) > 0.85 * r, 0, truth), CENTRE, RADIUS, turned).caps < 0.8
 
 

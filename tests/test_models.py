@@ -16,7 +16,7 @@ SMALL = {"widths": (8, 12, 16), "codes": (2, 3, 4), "down": (1, 1, 1), "up": (1,
 def network(spatial_dims: int = 3, **changes: object) -> Autoencoder:
     torch.manual_seed(0)
     net = Autoencoder(ModelConfig(**{**SMALL, **changes}), spatial_dims)
-    with torch.no_grad():  # far from the tame start, so that every path shows
+    with torch.no_grad():  # far from the initial values, so that every path has an effect
         for p in net.parameters():
             p.add_(0.1 * torch.randn(p.shape))
     return net.eval()
@@ -29,7 +29,7 @@ def network(spatial_dims: int = 3, **changes: object) -> Autoencoder:
         (2, (24, 40), [(2, 12, 20), (3, 6, 10), (4, 3, 5)]),
     ],
 )
-def test_shapes(dims, size, expected):
+def test_codes_and_output_have_the_expected_shapes(dims, size, expected):
     net = network(dims)
     x = torch.randn(2, 1, *size)
     codes = net.encode(x)
@@ -47,8 +47,8 @@ def test_zeroing_any_scale_changes_the_output(scale):
     assert (net.decode(codes) - whole).abs().max() > 0.01 * whole.std()
 
 
-def test_the_decoder_sees_the_codes_and_nothing_else():
-    """Two observations with the same codes have the same restoration: no other path exists."""
+def test_the_codes_are_the_only_input_of_the_decoder():
+    """Two observations with the same codes have the same restoration: there is no other path."""
     net = network()
     gradient = torch.autograd.functional.jacobian(
         lambda x: net.decode([c.detach() for c in net.encode(x)]).sum(), torch.randn(1, 1, 8, 8, 8)
@@ -57,7 +57,7 @@ def test_the_decoder_sees_the_codes_and_nothing_else():
 
 
 def test_equivariance_to_shifts_by_the_stride_and_the_receptive_field():
-    """Interior output is blind to anything farther than the receptive field, and moves with shifts by the stride."""
+    """Interior output does not depend on voxels beyond the receptive field, and moves with shifts by the stride."""
     net = network(widths=(4, 4), codes=(2, 2), down=(1, 1), up=(1,), decode=(1, 1)).double()
     reach, stride = net.receptive_field, net.stride
     assert stride == 4
@@ -74,7 +74,7 @@ def test_equivariance_to_shifts_by_the_stride_and_the_receptive_field():
 
 
 def test_shuffles_are_inverse_arrangements():
-    """With identity kernels, taking blocks apart and putting them together is doing nothing."""
+    """With identity kernels, splitting and joining blocks is the identity."""
     for dims in (2, 3):
         down, up = ShuffleDown(dims, 2**dims), ShuffleUp(dims, 2**dims)
         with torch.no_grad():
@@ -102,7 +102,7 @@ def test_small_changes_of_the_batch_do_not_leak_between_samples():
     assert_close(net(x)[:1], alone, atol=1e-5, rtol=1e-4)
 
 
-def test_interpolation_ends_at_its_ends():
+def test_interpolation_includes_both_ends():
     net = network()
     a, b = (net.encode(torch.randn(1, 1, 8, 8, 8)) for _ in range(2))
     path = interpolate_codes(a, b, 5)
@@ -111,7 +111,7 @@ def test_interpolation_ends_at_its_ends():
     assert_close(path[2][0], (a[0] + b[0]) / 2)
 
 
-def test_discriminator_says_one_number_per_neighbourhood():
+def test_discriminator_gives_one_number_per_neighbourhood():
     codes = [torch.randn(2, 3, 6, 6, 6), torch.randn(2, 4, 3, 3, 3)]
     single = LatentDiscriminator(3, (3, 4), neighbourhood=1)(codes)
     cubes = LatentDiscriminator(3, (3, 4), neighbourhood=2)(codes)
@@ -119,8 +119,8 @@ def test_discriminator_says_one_number_per_neighbourhood():
     assert [tuple(s.shape) for s in cubes] == [(2, 1, 5, 5, 5), (2, 1, 2, 2, 2)]
 
 
-def test_the_shipped_weights_hardly_look_farther_than_the_widest_margin():
-    """A window and the whole volume agree but for what lies within the margin of a cut: there would be a seam."""
+def test_the_shipped_weights_depend_little_on_voxels_beyond_the_widest_margin():
+    """A window and the whole volume agree beyond the margin of a cut; otherwise there would be a seam."""
     volume = torch.randn(1, 1, 32, 32, 192, generator=torch.Generator().manual_seed(0))
     for x in range(8, 184, 32):
         volume[..., 10:20, 8:22, x : x + 10] += 3
@@ -130,9 +130,9 @@ def test_the_shipped_weights_hardly_look_farther_than_the_widest_margin():
     assert difference[: cut - MARGINS[0]].max() < 0.005 < 0.02 < difference[cut - 24 :].max()
 
 
-def test_half_precision_gives_nearly_the_same_answer(monkeypatch):
+def test_half_precision_gives_nearly_the_same_result(monkeypatch):
     volume = torch.randn(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
-    volume[..., 10:20, 8:22, 12:20] += 3  # a molecule, or the answer would be nothing
+    volume[..., 10:20, 8:22, 12:20] += 3  # with a molecule, since the result would be 0 without
     exact, half = (load_model(device="cpu", half=flag)(volume) for flag in (False, True))
     assert half.dtype == torch.float32
     assert 0 < float((half - exact).std()) < 0.02 * float(exact.std())

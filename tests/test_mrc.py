@@ -72,7 +72,7 @@ def test_names_and_compression(tmp_path, ending, packing, pack):
     assert stem_of(path) == "TS_1.x"
 
 
-def test_bytes_of_imod_are_unsigned_unless_it_says_signed(tmp_path):
+def test_bytes_of_imod_are_unsigned_without_its_flag_for_signed_bytes(tmp_path):
     path = make(tmp_path / "a.mrc", np.full(SHAPE, -1, np.int8))
     assert read_mrc(path).data.max() == -1
     patch(path, 152, np.array([1146047817, 0], "<i4").tobytes())
@@ -145,7 +145,7 @@ def test_unusable_files_give_one_clear_line(tmp_path, name):
     message = str(caught.value)
     assert "\n" not in message
     assert str(path) in message
-    assert "expected" in message or "again" in message  # what was expected, what to do
+    assert "expected" in message or "again" in message  # expected value and remedy
 
 
 @pytest.mark.parametrize("size", [0.0, -1.0, float("nan")])
@@ -250,7 +250,7 @@ def test_writer_keeps_the_order_of_axes(tmp_path):
     np.testing.assert_array_equal(read_mrc(tmp_path / "a.mrc").data, stored)
 
 
-def test_unknown_axes():
+def test_unknown_axes_are_refused():
     with pytest.raises(TomogramError, match="expected zyx"):
         in_zyx(ramp(), "yxz")
 
@@ -302,7 +302,7 @@ def test_a_full_disk_is_an_error_before_the_file_is_mapped(tmp_path, monkeypatch
         pytest.raises(OutputError, match=r"too full: .* are needed .* are free"),
         MrcWriter(tmp_path / "a.mrc", SHAPE, voxel_size=10),
     ):
-        pytest.fail("must not get here")
+        pytest.fail("must not be reached")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -326,7 +326,7 @@ def test_float16_that_overflows_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_that_cannot_be_written(tmp_path, monkeypatch):
+def test_outputs_that_cannot_be_written_are_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for path, part in [
         (tmp_path / "none" / "a.mrc", "not a folder"),

@@ -41,7 +41,7 @@ SHAPE = (12, 20, 16)
 
 
 def save(folder: Path, name: str = "tomo.mrc", dtype="f4", voxel_size: float = 10.0, seed: int = 0, tilts=True) -> Path:
-    """A volume with everything in its header that other programs want back."""
+    """A volume whose header has all fields that other programs need."""
     volume = (100 + 20 * np.random.default_rng(seed).normal(size=SHAPE)).astype(dtype)
     with mrcfile.new(folder / name, overwrite=True) as file:
         file.set_data(volume)
@@ -72,7 +72,7 @@ def test_manifest_is_valid_and_its_names_exist():
     assert found.writers and found.sample_data
 
 
-def test_importing_the_plugin_brings_neither_qt_nor_napari():
+def test_importing_the_plugin_imports_neither_qt_nor_napari():
     code = (
         "import sys, cryowae._napari.derived_layers, cryowae._napari.viewing, cryowae.cli; "
         "sys.exit(any(m.split('.')[0] in ('qtpy', 'PyQt6', 'PySide6', 'napari') for m in sys.modules))"
@@ -100,7 +100,7 @@ def test_layer_has_scale_units_axes_greys_and_header(tmp_path):
 
     viewer = model()
     shown = viewer.add_image(data, **options)
-    assert shown.data is data  # nothing was read or copied
+    assert shown.data is data  # no data were read or copied
     assert [str(unit) for unit in shown.units] == ["angstrom"] * 3 and tuple(shown.axis_labels) == ("z", "y", "x")
     assert tuple(viewer.dims.range[0]) == (0, 10 * (SHAPE[0] - 1), 10)
 
@@ -119,10 +119,10 @@ def test_saved_files_equal_opened_files(tmp_path, dtype, mode):
         assert before.nstart == after.nstart
         assert bytes(after.extended_header) == bytes(before.extended_header) == b"what IMOD left!!"
         assert bytes(after.header.exttyp) == b"SERI" and "made by hand" in after.get_labels()
-    assert dtype == "f2" or mrcfile.validate(target)  # which takes the mean of half precision in half precision
+    assert dtype == "f2" or mrcfile.validate(target)  # which computes the mean of half precision in half precision
 
 
-def test_a_turned_file_keeps_the_order_of_its_axes(tmp_path):
+def test_a_file_with_other_axes_keeps_their_order(tmp_path):
     path = save(tmp_path)
     data, options, _ = layer_data(open_for_viewing(path, axes="xzy"))
     assert data.shape == (20, 12, 16)
@@ -131,7 +131,7 @@ def test_a_turned_file_keeps_the_order_of_its_axes(tmp_path):
         assert np.array_equal(before.data, after.data)
 
 
-def test_saving_over_the_file_that_is_shown_loses_nothing(tmp_path):
+def test_saving_over_the_displayed_file_keeps_its_data(tmp_path):
     path = save(tmp_path)
     ((data, options, _),) = read_volumes(str(path))
     before = np.array(data)
@@ -193,7 +193,7 @@ def test_volumes_are_images_of_three_axes_without_colours():
 
 def test_units_become_angstrom():
     assert voxel_size_of((1, 1, 1), ("nanometer",) * 3) == 10
-    assert voxel_size_of((8, 8, 8), ("pixel",) * 3) == 8  # no length: the scale is taken as it is
+    assert voxel_size_of((8, 8, 8), ("pixel",) * 3) == 8  # no unit of length: the scale is used unchanged
     assert voxel_size_of((0.001,) * 3, ("micrometer",) * 3) == 10
 
 
@@ -210,7 +210,7 @@ def test_a_layer_becomes_a_tomogram_with_its_values_and_its_scale(tmp_path):
     found = tomogram_from(made)
     assert str(found.path) == "twice_it" and found.voxel_size == 10 and found.wedge is None
     assert np.array_equal(found.data, made.data)
-    shown.data = np.array(data) + 1  # no longer what the file holds
+    shown.data = np.array(data) + 1  # no longer the content of the file
     found = tomogram_from(shown)
     assert np.array_equal(found.data, np.array(data) + 1) and found.header.origin == (10, 20, 30)
     assert found.path == path and found.wedge.tilt_max == 60
@@ -325,7 +325,7 @@ def test_view_opens_input_beside_restored(tmp_path):
     assert [layer.name for layer in viewer.layers] == ["tomo", "tomo_restored"]
     assert grid_of(viewer).enabled and grid_of(viewer).shape == (1, -1) and viewer.dims.ndisplay == 2
     assert {str(layer.colormap.name) for layer in viewer.layers} == {"gray"}
-    assert tuple(map(str, camera_of(viewer).orientation)) == ("towards", "up", "right")  # x, y, z: a right hand
+    assert tuple(map(str, camera_of(viewer).orientation)) == ("towards", "up", "right")  # x, y, z: right-handed
     flat = viewer.layers[1].contrast_limits
     viewer.dims.ndisplay = 3
     assert viewer.layers[1].contrast_limits[1] < flat[0] + 0.3 * (flat[1] - flat[0])  # ice is black, protein bright
@@ -368,7 +368,7 @@ def test_view_in_three_dimensions(tmp_path):
         show_files(viewer, [tmp_path / "tomo.mrc"], show="inside")
 
 
-def test_view_says_in_one_line_what_is_missing(tmp_path, monkeypatch):
+def test_view_reports_missing_packages_in_one_line(tmp_path, monkeypatch):
     path = str(save(tmp_path))
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)

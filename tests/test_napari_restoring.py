@@ -61,7 +61,7 @@ def test_tilt_ranges_in_usual_notations(text):
     assert parse_tilt_range(text) == (-60, 60)
 
 
-def test_an_empty_tilt_range_is_none_and_nonsense_is_an_error():
+def test_an_empty_tilt_range_is_none_and_other_text_is_an_error():
     assert parse_tilt_range("  ") is None
     assert parse_tilt_range("-42 60") == (-42, 60)
     for text in ("60", "sixty", "1 2 3", "-60 - 60 70", "60 -60"):
@@ -124,7 +124,7 @@ def test_halves_are_the_arrays_of_their_layers(tmp_path):
         item_from(layer, other).volume  # noqa: B018
 
 
-def test_a_turned_file_is_restored_as_it_is_shown(tmp_path):
+def test_a_file_with_other_axes_is_restored_as_it_is_displayed(tmp_path):
     layer = opened_layer(tmp_path, axes="xzy")
     item = item_from(layer)
     assert layer.data.shape == (8, 12, 16) and item.tomogram.axes == "xzy"
@@ -132,7 +132,7 @@ def test_a_turned_file_is_restored_as_it_is_shown(tmp_path):
 
 
 class Halving:
-    """In place of a network: half of every value."""
+    """Model that returns half of every value."""
 
     stride, receptive_field, voxel_sizes, name, device = 8, 8, (5.0, 20.0), "halving", torch.device("cpu")
 
@@ -140,7 +140,7 @@ class Halving:
         return window * 0.5
 
 
-def test_a_layer_in_memory_is_restored_as_its_file_is(tmp_path):
+def test_a_layer_in_memory_is_restored_like_its_file(tmp_path):
     layer = opened_layer(tmp_path)
     copy = Image(np.array(layer.data), scale=layer.scale, units=layer.units, name="copy")
     made = []
@@ -179,7 +179,7 @@ def test_cancelling_stops_between_two_passes_and_leaves_no_file(tmp_path):
     assert len(passes) == 1 and sorted(path.name for path in tmp_path.iterdir()) == ["tomo.mrc", "tomo.tlt"]
 
 
-def test_the_wedge_that_is_cut_out_of_a_layer_is_what_it_knows(tmp_path):
+def test_a_layer_stores_the_wedge_that_was_cut(tmp_path):
     layer = opened_layer(tmp_path)
     for soft in (False, True):
         data, look, _ = cut_layer(layer, (-40, 30), soft, None, Progress())
@@ -210,4 +210,4 @@ def test_messages_name_fields_and_not_options():
     said = in_window_words("a thin file: give --axes xzy; lower --overlap or choose another --device: a--b.mrc, -60 60")
     assert said.endswith("“cryowae view --axes xzy”; lower overlap or choose another device: a--b.mrc, -60 60")
     said = in_window_words("look like its halves and were not used: with --half1 and --half2 their mean is restored")
-    assert "one as the tomogram and one as the other half" in said  # not the half of a whole
+    assert "one as the tomogram and one as the other half" in said  # not a pair of halves

@@ -1,4 +1,4 @@
-"""Distances between codes and prior, and the terms of restoration, against what they must be."""
+"""Distances between codes and prior, and the terms of restoration, against their definitions."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def first(n: int) -> torch.Tensor:
 
 
 def passed(codes, generator, clean=None) -> Pass:
-    """A forward pass that made these codes; `clean` are those of the truth."""
+    """A forward pass with these codes; `clean` are those of the truth."""
     observation = torch.zeros(len(codes[0]), 1, 8, 8, 8)
     made = Pass(Batch(observation), codes, observation, None, generator, StepInfo(0))
     if clean is not None:
@@ -37,7 +37,7 @@ def passed(codes, generator, clean=None) -> Pass:
 
 
 def correlated(n: int, c: int, size: int, generator: torch.Generator) -> torch.Tensor:
-    """Exactly normal codes whose neighbours are alike: white noise smoothed, at unit variance."""
+    """Exactly normal codes with correlated neighbours: smoothed white noise of unit variance."""
     white = torch.randn(n, c, size + 2, size + 2, size + 2, generator=generator)
     smooth = torch.nn.functional.avg_pool3d(white, 3, stride=1)
     return smooth * 27**0.5
@@ -57,7 +57,7 @@ def test_kernel_against_its_definition(generator):
 
 
 def test_mmd_of_correlated_normal_codes_is_zero_within_its_error(generator):
-    """The block U-statistic is unbiased where the plain one takes likeness of neighbours for a mismatch."""
+    """The block U-statistic is unbiased where the plain one interprets the correlation of neighbours as a mismatch."""
     values, plain = [], []
     for _ in range(24):
         codes = code_samples(correlated(8, 4, 4, generator), 64, generator)
@@ -72,7 +72,7 @@ def test_mmd_of_correlated_normal_codes_is_zero_within_its_error(generator):
 
 
 @pytest.mark.parametrize("change", [lambda z: z + 0.7, lambda z: 0.5 * z, lambda z: z.sign()])
-def test_mmd_sees_a_wrong_mean_width_and_shape(change, generator):
+def test_mmd_detects_a_wrong_mean_width_and_shape(change, generator):
     codes = change(torch.randn(16, 32, 4, generator=generator))
     kernel = block_kernel(torch.cat([codes, torch.randn(16, 32, 4, generator=generator)]))
     assert mmd(kernel, first(16)) > 2 * null_quantile(kernel, 16, generator)
@@ -119,8 +119,8 @@ def test_mmd_pulls_codes_to_the_prior(generator):
     assert 0.75 < float(codes.detach().std()) < 1.25
 
 
-def test_structure_prior_cannot_be_met_by_shrinking(generator):
-    """Codes and prior are compared at the prior's own scale, so a smaller encoder gains nothing."""
+def test_smaller_codes_do_not_match_the_structure_prior(generator):
+    """Codes and prior are compared at the prior's own scale, so smaller codes do not reduce the distance."""
     clean, noisy = torch.randn(8, 2, 4, 4, 4, generator=generator), torch.randn(8, 2, 4, 4, 4, generator=generator) + 1
     match = Mmd(prior="structure", weight=1.0)
     distances = []
@@ -153,13 +153,13 @@ def test_the_discriminator_learns_and_the_encoder_fools_it(generator):
     assert all(p.grad is None or p.requires_grad for p in match.discriminator.parameters())
 
 
-def test_discriminator_losses_at_indifference():
+def test_discriminator_losses_for_logits_of_zero():
     zero = [torch.zeros(2, 1, 3, 3, 3)]
     assert float(discriminator_loss(zero, zero)) == pytest.approx(np.log(2))
     assert float(fooling_loss(zero)) == pytest.approx(np.log(2))
 
 
-def test_a_term_without_its_data_says_so(generator):
+def test_a_term_without_its_data_is_an_error(generator):
     with pytest.raises(ConfigError, match="needs `truth` in every batch, and this source has none"):
         Supervised().cost(passed([torch.zeros(1, 1, 2, 2, 2)], generator))
 
@@ -170,7 +170,7 @@ def test_supervised_error_is_in_units_of_the_contrast():
     assert float(supervised(restored, truth, torch.tensor([0.1, 0.4]))) == pytest.approx(1.0)
 
 
-def test_fidelity_is_blind_in_the_wedge_and_sees_the_rest():
+def test_fidelity_ignores_the_wedge_and_compares_the_rest():
     shape = (32, 32, 32)
     z, x = (torch.arange(32.0)[:, None, None], torch.arange(32.0)[None, None])
     measured = Wedge.binary(-60, 60).mask(shape)[None, None]

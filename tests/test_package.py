@@ -163,7 +163,7 @@ def test_documents_name_commands_and_options_that_exist(document):
 
 
 def command_lines(document: Path) -> Iterator[str]:
-    """What follows `cryowae` in the lines of shell blocks and in code spans, without the comment."""
+    """The text after `cryowae` in the lines of shell blocks and in code spans, without the comment."""
     text = document.read_text("utf-8").replace("\\\n", " ")
     for block in re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():

@@ -1,4 +1,4 @@
-"""Progress on standard error: lines in a log file, and nothing that only a terminal understands."""
+"""Progress on standard error: lines in a log file, without terminal codes."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def run(folder, name="rec.mrc", **options):
 
 
 @pytest.mark.parametrize("name", ["ramp", "exact"])
-def test_a_known_density_is_reconstructed_in_its_place_and_hand(series, name):
+def test_a_known_density_is_reconstructed_with_its_position_and_handedness(series, name):
     folder, truth = series
     result = run(folder, config=ReconstructionConfig(filter=name))
     found = volume(result.path)
@@ -133,7 +133,7 @@ def test_binning_keeps_place_and_scale(tmp_path):
     assert (a * b).sum() / (a * a).sum() == pytest.approx(1, abs=0.05)
 
 
-def test_angles_belong_to_the_images_in_the_order_of_the_file(tmp_path):
+def test_angles_are_assigned_to_images_in_the_order_of_the_file(tmp_path):
     order = np.argsort(np.abs(ANGLES - 6), kind="stable")  # dose-symmetric about 6 degrees
     truth = write_series(tmp_path, ANGLES[order])
     result = run(tmp_path)
@@ -169,7 +169,7 @@ def test_halves_are_of_every_other_tilt_and_are_found_with_their_angles(series):
     assert ncc(volume(again.halves[1]), odd) < 0.5
 
 
-def test_tilts_that_warp_left_out_are_left_out(series):
+def test_tilts_that_were_deselected_in_warp_are_not_used(series):
     """One image is bad and deselected in Warp; the sign of the angles and the axis are those of Warp."""
     folder, truth = series
     stack = np.array(read_mrc(folder / "TS.st").data)
@@ -252,7 +252,7 @@ def test_no_file_is_overwritten_and_no_partial_file_is_left(series):
         ({"config": ReconstructionConfig(ctf="phase-flip")}, ConfigError, "expected none"),
     ],
 )
-def test_errors_name_the_mistake(series, change, error, message):
+def test_error_messages_name_the_cause(series, change, error, message):
     folder, _ = series
     (folder / "short.xf").write_text("1 0 0 1 0 0\n" * 2)
     (folder / "short.tlt").write_text("-3\n0\n3\n")

@@ -54,7 +54,7 @@ def _words(figure: Figure) -> str:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_picture_of_any_volume_fits_a_readme_and_has_square_voxels(shape, tmp_path):
+def test_a_picture_of_any_volume_has_the_readme_width_and_square_voxels(shape, tmp_path):
     before = _noise(shape)
     figure = _figure(before, before / 2)
     width, height = figure.get_size_inches()
@@ -112,7 +112,7 @@ def test_a_constant_volume_still_has_grey_limits():
 
 
 @pytest.mark.parametrize("voxel_size", [2.7, 10.0, 13.48])
-def test_the_scale_bar_is_as_long_as_it_says(voxel_size):
+def test_the_scale_bar_has_the_length_of_its_label(voxel_size):
     before = _noise((16, 40, 48))
     facts = RestorationFacts(voxel_size, -60.0, 60.0)
     axes = _panel(_figure(before, before, facts), "xy restored")

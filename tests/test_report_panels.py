@@ -1,4 +1,4 @@
-"""Figures for a window: what they show of which part of a volume; and the inferred part as a volume."""
+"""Figures for a window: content and part of the volume; and the inferred part as a volume."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_slices_go_through_the_point_with_rows_as_in_the_viewer(upward):
     (bar,) = [patch for patch in axes["xy before"].patches if patch.get_label() == "scale bar"]
     inside = axes["xy before"].transAxes.inverted().transform(bar.get_window_extent().get_points())
     assert np.all(inside[0] > 0) and 0.2 < np.ptp(inside[:, 0]) < 0.4 and inside[1, 1] < 0.2  # at the lower left
-    assert all(a.get_position().y0 >= 0 and a.get_position().y1 <= 1 for a in figure.axes)  # nothing is cut off
+    assert all(a.get_position().y0 >= 0 and a.get_position().y1 <= 1 for a in figure.axes)  # the slices are complete
 
 
 def test_spectra_have_the_lines_of_the_wedge_and_the_inferred_share():

@@ -1,4 +1,4 @@
-"""What restore promises besides the network: scale, sign, halves, masks, consistency, voxel sizes, and a clean disk."""
+"""Restoration apart from the network: scale, sign, halves, masks, consistency, voxel sizes, and no leftover files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUIET = RestoreOptions(report=False)
 
 
 class Blur:
-    """A model without weights: the mean over 3x3x3 voxels, which is odd and linear as no network is."""
+    """A model without weights: the mean over 3x3x3 voxels, which, unlike a network, is odd and linear."""
 
     stride, receptive_field, voxel_sizes, name, device = 8, 8, (8.0, 20.0), "blur", torch.device("cpu")
 
@@ -65,7 +65,7 @@ class Diary(Progress):
 
 
 def tomogram_like(shape=SHAPE, seed=0, mean=100.0, sigma=12.0) -> np.ndarray:
-    """Noise with bright balls in it."""
+    """Noise with bright balls."""
     rng = np.random.default_rng(seed)
     volume = rng.normal(size=shape)
     z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
@@ -87,7 +87,7 @@ def read(path: Path) -> np.ndarray:
         return np.array(file.data)
 
 
-def test_output_is_on_the_scale_of_the_input_and_a_valid_file(tmp_path):
+def test_output_is_a_valid_file_on_the_scale_of_the_input(tmp_path):
     volume = tomogram_like()
     result = restore_tomogram(save(tmp_path, volume), model=Identity(), options=QUIET)
     assert result.path == tmp_path / "tomo_restored.mrc"
@@ -101,7 +101,7 @@ def test_output_is_on_the_scale_of_the_input_and_a_valid_file(tmp_path):
 
 
 class Density(Blur):
-    """Sees molecules alone and puts solvent at 0, as networks do: its answer has another mean than what it is shown."""
+    """Returns molecules in solvent of 0, as networks do: the mean of its output differs from that of its input."""
 
     def __call__(self, window: Tensor, /) -> Tensor:
         return super().__call__(window).clamp(min=0)
@@ -113,11 +113,11 @@ def test_output_has_the_mean_of_the_input(tmp_path, consistency):
     volume[3, 3, 3] = -1e5
     options = RestoreOptions(consistency=consistency, report=False)
     result = read(restore_tomogram(save(tmp_path, volume), contrast="dark", model=Density(), options=options).path)
-    kept = np.abs(volume + 100) < 100 if consistency != "hard" else volume < np.inf  # the bead was measured, too
+    kept = np.abs(volume + 100) < 100 if consistency != "hard" else volume < np.inf  # the bead was measured too
     assert result[kept].mean() == pytest.approx(volume[kept].mean(), abs=0.01 * float(volume[kept].std()))
 
 
-def test_the_negative_gives_the_negative(tmp_path):
+def test_an_inverted_input_gives_an_inverted_result(tmp_path):
     volume = tomogram_like()
     results = []
     for name, sign in (("bright", 1), ("dark", -1)):
@@ -128,13 +128,13 @@ def test_the_negative_gives_the_negative(tmp_path):
 
 
 class Lopsided(Blur):
-    """Its answer depends on the direction, as that of a network does."""
+    """Its output depends on the direction, as that of a network."""
 
     def __call__(self, window: Tensor, /) -> Tensor:
         return super().__call__(window) + 0.3 * window.roll((1, 2, 3), (-3, -2, -1)).abs()
 
 
-def test_a_turned_tomogram_is_restored_as_the_tomogram_is(tmp_path):
+def test_restoration_commutes_with_half_turns(tmp_path):
     volume, model = tomogram_like(), Lopsided()
     straight = read(restore_tomogram(save(tmp_path, volume), model=model, options=QUIET).path)
     assert len(model.seen) == 4
@@ -144,10 +144,10 @@ def test_a_turned_tomogram_is_restored_as_the_tomogram_is(tmp_path):
         assert np.abs(np.flip(result, axes) - straight).max() < 1e-3 * volume.std()
     mirrored = save(tmp_path, np.flip(volume, 0).copy(), "mirrored")
     result = read(restore_tomogram(mirrored, model=model, options=QUIET).path)
-    assert np.abs(np.flip(result, 0) - straight).max() > 0.1 * volume.std()  # a mirror image is another thing
+    assert np.abs(np.flip(result, 0) - straight).max() > 0.1 * volume.std()  # the mirror image is restored differently
 
 
-def test_what_was_inferred_is_written_beside_the_result(tmp_path):
+def test_the_inferred_part_is_written_beside_the_result(tmp_path):
     path = save(tmp_path, tomogram_like(), axes="xzy")
     options = RestoreOptions(report=False, write_inferred=True)
     tomogram = open_tomogram(path, axes="xzy")
@@ -172,7 +172,7 @@ def test_fast_is_one_pass_of_the_network(tmp_path):
     assert slow.network_voxels_per_voxel == 4 * fast.network_voxels_per_voxel
 
 
-def test_the_network_sees_unit_noise_bright_protein_and_no_beads(tmp_path):
+def test_the_network_input_has_unit_noise_bright_protein_and_no_beads(tmp_path):
     volume = -tomogram_like()
     volume[3, 3, 3] = -1e6
     model = Blur()
@@ -189,14 +189,14 @@ def test_the_picture_is_drawn_beside_the_result(tmp_path):
 
 
 def spectra(*volumes: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Spectra, and masks of what surely was measured and surely was not at ±60 degrees."""
+    """Spectra, and masks of clearly measured and clearly missing components at ±60 degrees."""
     kz, _, kx = np.meshgrid(*[np.fft.fftfreq(n) for n in SHAPE], indexing="ij")
     border, slope = np.abs(np.abs(kz) - np.tan(np.deg2rad(60)) * np.abs(kx)) < 1e-6, np.tan(np.deg2rad(60))
     measured = np.abs(kz) < slope * np.abs(kx)
     return [np.fft.fftn(v.astype(np.float64)) for v in volumes], measured & ~border, ~measured & ~border & (kz != 0)
 
 
-def test_hard_consistency_returns_what_was_measured(tmp_path):
+def test_hard_consistency_keeps_the_measured_components(tmp_path):
     volume = tomogram_like()
     options = RestoreOptions(consistency="hard", report=False)
     result = restore_tomogram(save(tmp_path, volume), model=Blur(), options=options)
@@ -226,7 +226,7 @@ def test_soft_consistency_lies_between_off_and_hard(tmp_path):
     assert distances[0] > 1.01 * distances[1] > 1.02 * distances[2]
 
 
-def test_halves_are_averaged_and_restored_each(tmp_path):
+def test_halves_are_averaged_and_each_half_is_restored(tmp_path):
     halves = [tomogram_like(seed=1), tomogram_like(seed=2)]
     paths = [save(tmp_path, half, name) for half, name in zip(halves, ("a", "b"), strict=True)]
     source = save(tmp_path, np.zeros(SHAPE, np.float32) + halves[0])
@@ -239,14 +239,14 @@ def test_halves_are_averaged_and_restored_each(tmp_path):
     assert all(p.is_file() for p in result.pictures)
 
 
-def test_halves_that_lie_beside_are_mentioned(tmp_path):
+def test_halves_beside_the_tomogram_are_reported(tmp_path):
     for name in ("tomo_EVN", "tomo_ODD"):
         save(tmp_path, tomogram_like(), name)
     result = restore_tomogram(save(tmp_path, tomogram_like()), model=Blur(), options=QUIET)
     assert any("tomo_EVN.mrc and tomo_ODD.mrc" in note for note in result.notes)
 
 
-def test_soft_consistency_trusts_halves_that_agree(tmp_path):
+def test_soft_consistency_keeps_components_in_which_halves_agree(tmp_path):
     volume = tomogram_like()
     source = save(tmp_path, volume)
     options = RestoreOptions(consistency="soft", report=False)
@@ -316,7 +316,7 @@ def test_other_voxel_sizes_are_resampled_in_the_window(tmp_path, voxel_size, sha
 
 
 @pytest.mark.parametrize("voxel_size", [3.9, 41.0])
-def test_voxel_sizes_too_far_off_are_refused_with_the_reason(tmp_path, voxel_size):
+def test_voxel_sizes_far_from_the_training_are_refused_with_the_reason(tmp_path, voxel_size):
     with pytest.raises(TomogramError, match=r"expected 4 to 40 Å: the model knows 8 to 20 Å"):
         restore_tomogram(save(tmp_path, tomogram_like(), voxel_size=voxel_size), model=Blur(), options=QUIET)
     assert sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
@@ -328,13 +328,13 @@ def test_resampling_keeps_constants_and_waves():
     expected = torch.sin(((torch.arange(96) + 0.5) / 1.5 - 0.5) * 2 * torch.pi / 16)
     assert (finer[0, 0, 6:-6] - expected[6:-6]).abs().max() < 0.02
     fast = torch.cos(torch.arange(64) * torch.pi * 0.95).expand(4, 4, 64)
-    assert resample(fast, (4, 4, 32))[0, 0, 4:-4].abs().max() < 0.15  # would be 1 if it were aliased
+    assert resample(fast, (4, 4, 32))[0, 0, 4:-4].abs().max() < 0.15  # would be 1 with aliasing
     assert (resample(torch.ones(8, 8, 8), (4, 12, 20)) - 1).abs().max() < 1e-6
     assert float(resampling_ratio(13, (8, 20))) == 1 and float(resampling_ratio(30, (8, 20))) == 1.5
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_not_a_number_is_refused_by_count_and_place(tmp_path, value):
+def test_nan_and_infinity_are_refused_with_count_and_position(tmp_path, value):
     volume = tomogram_like()
     volume[7, 5, 3] = volume[20, 6, 4] = value
     with pytest.raises(TomogramError, match=r"2 voxels of NaN or infinity, the first at \(x, y, z\) = \(3, 5, 7\)"):
@@ -343,7 +343,7 @@ def test_not_a_number_is_refused_by_count_and_place(tmp_path, value):
 
 
 def save_any(folder: Path, volume: np.ndarray) -> Path:
-    """As `save`, for values that our own writer refuses."""
+    """As `save`, for values that the writer of cryowae refuses."""
     path = save(folder, tomogram_like())
     with mrcfile.open(path, "r+") as file:
         file.data[...] = volume
@@ -355,7 +355,7 @@ def test_constant_volumes_are_refused(tmp_path):
         restore_tomogram(save(tmp_path, np.full(SHAPE, 3, np.float32)), model=Blur(), options=QUIET)
 
 
-def test_an_existing_output_is_kept_unless_told_otherwise(tmp_path):
+def test_an_existing_output_is_kept_without_overwrite(tmp_path):
     source = save(tmp_path, tomogram_like())
     restore_tomogram(source, model=Blur(), options=QUIET)
     before = (tmp_path / "tomo_restored.mrc").read_bytes()
@@ -366,7 +366,7 @@ def test_an_existing_output_is_kept_unless_told_otherwise(tmp_path):
     assert (tmp_path / "tomo_restored.mrc").read_bytes() != before
 
 
-def test_a_picture_in_the_way_is_found_before_the_work(tmp_path):
+def test_an_existing_picture_is_reported_before_the_work(tmp_path):
     source = save(tmp_path, tomogram_like())
     (tmp_path / "tomo_restored.png").write_text("mine")
     model = Blur()
@@ -376,14 +376,14 @@ def test_a_picture_in_the_way_is_found_before_the_work(tmp_path):
 
 
 @pytest.mark.parametrize("float16", [False, True])
-def test_an_interrupt_leaves_nothing_behind(tmp_path, float16):
+def test_no_file_is_left_after_an_interrupt(tmp_path, float16):
     source = save(tmp_path, tomogram_like())
     with pytest.raises(KeyboardInterrupt):
         restore_tomogram(source, model=Interrupted(), options=RestoreOptions(float16=float16))
     assert sorted(os.listdir(tmp_path)) == ["tomo.mrc", "tomo.tlt"]
 
 
-def test_out_of_memory_is_said_and_survived(tmp_path):
+def test_out_of_memory_is_reported_and_smaller_windows_are_used(tmp_path):
     volume, diary = tomogram_like(), Diary()
     result = restore_tomogram(save(tmp_path, volume), model=Greedy(), options=QUIET, progress=diary)
     assert any("Out of memory" in line for line in diary.said)
@@ -406,15 +406,15 @@ def test_unknown_options_are_refused():
         RestoreOptions(consistency="hardly")
 
 
-def test_options_that_moved_to_the_item_still_work_and_say_so(tmp_path):
+def test_options_that_moved_to_the_item_work_with_a_warning(tmp_path):
     volume = -tomogram_like()
     with pytest.warns(DeprecationWarning, match="give contrast to restore_tomogram or to Item"):
         options = RestoreOptions(contrast="bright", report=False)
     assert restore_tomogram(save(tmp_path, volume), model=Blur(), options=options).contrast == "bright"
 
 
-def test_a_chiral_object_keeps_its_hand(tmp_path):
-    """Project, back-project, rotate, restore: the result is like the turned object and unlike its mirror images."""
+def test_a_chiral_object_keeps_its_handedness_through_restoration(tmp_path):
+    """Project, back-project, rotate, restore: the result resembles the rotated object and not its mirror images."""
     z, y, x = torch.meshgrid(*[torch.arange(n) - (n - 1) / 2 for n in (40, 40, 40)], indexing="ij")
     turns = torch.arange(0, 4 * np.pi, 0.15)
     centres = [(8 * a.sin(), 2 * (a - 2 * np.pi), 8 * a.cos()) for a in turns]
@@ -435,7 +435,7 @@ def test_a_chiral_object_keeps_its_hand(tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-3), (True, 2e-2)])
-def test_cuda_gives_the_answer_of_the_cpu(tmp_path, monkeypatch, half, tolerance):
+def test_cuda_gives_the_result_of_the_cpu(tmp_path, monkeypatch, half, tolerance):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     source = save(tmp_path, tomogram_like((48, 96, 96)))
     volumes = []

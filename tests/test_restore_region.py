@@ -1,4 +1,4 @@
-"""A part of a tomogram, restored alone: what the whole restoration has there."""
+"""A part of a tomogram, restored alone: it equals this part of the complete restoration."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ EDGE = (slice(0, 8), slice(0, 64), slice(60, 72))
 ALL = tuple(slice(0, n) for n in SHAPE)
 
 
-# Lopsided looks round the corner at the faces of a window: not to be asked where that is a face of the volume
+# `Lopsided` wraps around at the faces of a window: regions must not touch a face of the volume
 @pytest.mark.parametrize(("part", "model"), [(PART, Lopsided()), (EDGE, Blur()), (ALL, Lopsided())])
-def test_a_part_is_what_the_whole_has_there(tmp_path, part, model):
+def test_a_restored_part_equals_that_part_of_the_whole(tmp_path, part, model):
     volume = tomogram_like(SHAPE)
     path = save(tmp_path, volume)
     whole = read(restore_tomogram(path, model=model, options=QUIET).path)[part]
@@ -30,10 +30,10 @@ def test_a_part_is_what_the_whole_has_there(tmp_path, part, model):
     assert (found - found.mean()) == pytest.approx(whole - whole.mean(), abs=1e-3 * float(volume.std()))
     assert found.mean() == pytest.approx(
         whole.mean(), abs=0.05 * float(volume.std())
-    )  # the mean is of all or of a part
+    )  # the mean of the whole and of the part differ
 
 
-def test_a_part_of_two_halves_is_that_of_their_mean(tmp_path):
+def test_a_part_of_two_halves_is_the_part_of_their_mean(tmp_path):
     first, second = tomogram_like(SHAPE, seed=1), tomogram_like(SHAPE, seed=2)
     halves = {"half1": save(tmp_path, first, "a"), "half2": save(tmp_path, second, "b")}
     mean = open_tomogram(save(tmp_path, (first + second) / 2, "mean"))
@@ -41,7 +41,7 @@ def test_a_part_of_two_halves_is_that_of_their_mean(tmp_path):
     assert restore_region(mean, PART, model=Blur(), options=QUIET, **halves) == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_was_measured_can_be_put_back_in_a_part(tmp_path):
+def test_hard_consistency_works_for_a_part(tmp_path):
     volume = tomogram_like(SHAPE)
     tomogram = open_tomogram(save(tmp_path, volume), tilt_range=(-89, 89))
     options = RestoreOptions(consistency="hard")
@@ -49,7 +49,7 @@ def test_what_was_measured_can_be_put_back_in_a_part(tmp_path):
     assert np.corrcoef(found.ravel(), volume[PART].ravel())[0, 1] > 0.95  # nearly everything was measured
 
 
-def test_contrast_is_found_and_windows_are_told(tmp_path):
+def test_contrast_is_estimated_and_windows_are_reported(tmp_path):
     class Counting(Diary):
         steps = 0
 
@@ -62,7 +62,7 @@ def test_contrast_is_found_and_windows_are_told(tmp_path):
     assert progress.steps == 1 and found.mean() == pytest.approx(-100, abs=5)
 
 
-def test_what_is_not_known_is_said(tmp_path):
+def test_missing_information_is_an_error(tmp_path):
     path = save(tmp_path, tomogram_like(SHAPE))
     with pytest.raises(ConfigError, match="got one half"):
         restore_region(open_tomogram(path), PART, half1=path, model=Blur())

@@ -49,7 +49,7 @@ def test_scale_magnifies():
     assert_close(rotate(ball, torch.eye(3)[None], scale=2.0), large, atol=0.04, rtol=0)
 
 
-def test_rotating_there_and_back_keeps_a_smooth_volume(generator):
+def test_rotation_and_inverse_rotation_keep_a_smooth_volume(generator):
     z, y, x = torch.meshgrid(*[torch.arange(32.0) - 15.5] * 3, indexing="ij")
     v = sum(
         torch.exp(-((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2) / 18)
@@ -60,7 +60,7 @@ def test_rotating_there_and_back_keeps_a_smooth_volume(generator):
     assert torch.corrcoef(torch.stack([back.ravel(), v.ravel()]))[0, 1] > 0.995
 
 
-def test_the_hand_is_kept(generator):
+def test_rotations_keep_the_handedness(generator):
     """No rotation turns a chiral object into its mirror image."""
     z, y, x = torch.meshgrid(*[torch.arange(24.0) - 11.5] * 3, indexing="ij")
     spots = ((0, 0, 0), (7, 0, 0), (0, 5, 0), (0, 2, 6))

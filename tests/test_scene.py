@@ -32,7 +32,7 @@ def scene(structures: list[Structure], seed: int = 0, device: str = "cpu", **opt
 
 
 def redrawn(result: Specimen, structures: list[Structure], index: int) -> tuple[Tensor, Tensor]:
-    """A particle rotated again from its record, by another method than the painter's, and the scene at its place."""
+    """A particle rotated again from its record, by another method than in the canvas, and the scene at its position."""
     particle = result.particles[index]
     structure = next(s for s in structures if s.name == particle.name).resampled(result.voxel_size)
     side = len(structure.density) + 3
@@ -47,7 +47,7 @@ def redrawn(result: Specimen, structures: list[Structure], index: int) -> tuple[
     return torch.from_numpy(box[here]).float()[mine], result.density[there][mine]
 
 
-def test_an_empty_scene_is_ice() -> None:
+def test_an_empty_scene_has_only_ice() -> None:
     for result in (scene([]), scene([procedural_structure(np.random.default_rng(0), 10.0, "small")], occupancy=0.0)):
         assert result.density.shape == SHAPE
         assert not result.density.any()
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_scene(structures: list[Structure]) -> None
 
 
 def test_particles_do_not_overlap(structures: list[Structure]) -> None:
-    """Where two overlap, the sum of their densities shows; a lone structure never exceeds its own maximum."""
+    """Overlap would add their densities; a lone structure never exceeds its own maximum."""
     result = scene(structures, occupancy=0.25)
     tallest = max(float(s.density.max()) for s in structures)
     assert len(result.particles) > 20
@@ -82,7 +82,7 @@ def test_occupancy_is_as_configured(structures: list[Structure], occupancy: floa
     assert filled == pytest.approx(occupancy, rel=0.35)
 
 
-def test_the_maximum_number_of_particles_holds(structures: list[Structure]) -> None:
+def test_the_maximum_number_of_particles_is_respected(structures: list[Structure]) -> None:
     assert len(scene(structures, occupancy=0.2, most=5).particles) <= 5
 
 
@@ -115,7 +115,7 @@ def test_particles_stick_out_laterally_only_with_overhang(structures: list[Struc
     by_name: dict[str, list[int]] = {}
     for particle in inside.particles:
         by_name.setdefault(particle.name, []).append(int(sizes[particle.label]))
-    assert all(min(counts) > 0.85 * max(counts) for counts in by_name.values())  # none is cut
+    assert all(min(counts) > 0.85 * max(counts) for counts in by_name.values())  # no particle is cut
     lateral, axial = border(scene(structures, occupancy=0.15, overhang=True))
     assert lateral > 2 * border(inside)[0]
     assert axial == 0
@@ -140,7 +140,7 @@ def test_a_membrane_shows_two_leaflets_at_their_spacing(seed: int) -> None:
     assert abs(profile[len(offsets) // 2]) < 0.25
 
 
-def test_a_membrane_divides_the_scene_and_keeps_particles_off(structures: list[Structure]) -> None:
+def test_a_membrane_divides_the_scene_and_excludes_particles(structures: list[Structure]) -> None:
     for seed in range(4):
         result = scene(structures, seed, occupancy=0.1, membranes=1)
         lipid = result.labels == MEMBRANE
@@ -198,7 +198,7 @@ def test_cuda_paints_what_the_cpu_paints(structures: list[Structure]) -> None:
     assert float(difference) < 1e-3
 
 
-def test_rotate_and_record_agree_on_the_direction_of_rotation(structures: list[Structure]) -> None:
+def test_rotate_and_particle_records_use_the_same_direction_of_rotation(structures: list[Structure]) -> None:
     result = scene(structures, 5, occupancy=0.02, most=1)
     particle = result.particles[0]
     structure = next(s for s in structures if s.name == particle.name)

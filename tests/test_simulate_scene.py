@@ -180,7 +180,7 @@ def test_the_specimen_is_a_slab_that_continues_beyond_the_box(specimen):
     assert float(outside.max()) > 0.8
     assert all(0 <= round(c) < n for p in specimen.particles for c, n in zip(p.centre, SMALL.shape, strict=True))
     inside = specimen.beam[:, :, 18:90] + specimen.gold[:, :, 18:90]
-    assert float((inside - specimen.density).abs().max()) < 0.4  # nothing but the ice
+    assert float((inside - specimen.density).abs().max()) < 0.4  # only ice
 
 
 def test_a_slab_lies_at_its_configured_depth_and_spheres_may_leave_the_box():
@@ -237,7 +237,7 @@ def test_the_same_configuration_gives_the_same_bytes(files, tmp_path):
     assert same == {"small.tlt"}
 
 
-def test_an_empty_scene_is_seen_as_noise_and_snr_0_as_signal(tmp_path):
+def test_an_empty_scene_gives_only_noise_and_snr_0_only_signal(tmp_path):
     empty = changed(
         molecules={"procedural": 0}, vesicles=0, beads=0, ice=0, imaging={"tilts": (-60, 60, 6), "snr": 0.25}
     )
@@ -250,13 +250,13 @@ def test_an_empty_scene_is_seen_as_noise_and_snr_0_as_signal(tmp_path):
     assert np.array_equal(mrcfile.read(clean.paths.tomogram), mrcfile.read(clean.paths.half1))
 
 
-def test_missing_room_is_reported(tmp_path):
+def test_objects_without_room_are_reported(tmp_path):
     thin = changed(thickness=200.0, molecules={"procedural": 0}, imaging={"tilts": (-60, 60, 20)})
     made = simulate_scene(thin, tmp_path)
     assert made.notes == ("0 of 1 vesicles found room",)
 
 
-def test_structures_are_own_files_or_files_below_the_data_folder(tmp_path, monkeypatch):
+def test_structures_are_files_of_the_user_or_below_the_data_folder(tmp_path, monkeypatch):
     grid = distances((24, 24, 24), (11.5, 11.5, 11.5))
     for name in ("mine.mrc", "data/theirs.mrc"):
         path = tmp_path / name

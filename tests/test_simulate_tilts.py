@@ -77,7 +77,7 @@ def test_projecting_in_parts_does_not_change_the_result(volume, monkeypatch):
     assert np.array_equal(images(simulate(volume, "again.st")), whole)
 
 
-def test_the_median_is_taken_for_solvent(volume):
+def test_the_median_is_used_as_the_solvent_level(volume):
     density = np.array(read_mrc(volume).data)
     expected = images(simulate(volume))
     write_mrc(volume.parent / "w.mrc", 500 + density, voxel_size=8.0)
@@ -87,7 +87,7 @@ def test_the_median_is_taken_for_solvent(volume):
 
 
 @pytest.mark.parametrize("snr", [0.05, 2.0])
-def test_gaussian_noise_has_the_ratio_that_was_asked_for(volume, snr):
+def test_gaussian_noise_has_the_requested_ratio(volume, snr):
     imaging = ImagingConfig(snr=snr, defocus=3.0)
     clean = images(simulate(volume, imaging=imaging, noise="none"))
     noise = images(simulate(volume, "n.st", imaging=imaging)) - clean
@@ -198,7 +198,7 @@ def test_the_command_line(volume, monkeypatch):
         ("there.st --tilts t.tlt", "is a stack of 7 images"),
     ],
 )
-def test_errors_are_one_line_and_leave_nothing(volume, monkeypatch, arguments, message):
+def test_errors_are_one_line_and_leave_no_files(volume, monkeypatch, arguments, message):
     monkeypatch.chdir(volume.parent)
     write_mrc("there.st", np.ones((7, 8, 8), np.float32), voxel_size=8.0)
     before = sorted(p.name for p in volume.parent.iterdir())

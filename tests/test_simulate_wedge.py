@@ -25,7 +25,7 @@ TILTS = np.arange(-40.0, 61.0, 4.0)
 
 
 def blobs(shape=SHAPE, seed=0, level=5.0, border=3) -> np.ndarray:
-    """Balls away from the faces of a box that is mostly solvent."""
+    """Balls far from the faces of a box of solvent."""
     rng = np.random.default_rng(seed)
     volume = np.zeros(shape)
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""Speed, memory and limits of the benchmark: figures are reported as they were measured. No test needs a clock."""
+"""Speed, memory and limits of the benchmark: figures are reported as measured. No test depends on run times."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_restoration_is_measured_from_file_to_file(monkeypatch):
 
 
 def test_a_row_reports_the_figures_of_its_parts(monkeypatch):
-    """Clock, memory and restoration are replaced by known ones."""
+    """Clock, memory and restoration are replaced by known values."""
 
     def restored(source, *, model, options, progress):
         assert Path(source).is_file() and options.fast and not options.report
@@ -103,7 +103,7 @@ def test_the_work_of_convolutions_is_counted():
     products, values = convolution_work(model, edge=8)
     assert products == 27 * 2 + 2  # multiply-adds a voxel: two filters of 3x3x3, one of two channels
     assert values == (1 + 2) + (2 + 1)
-    convolution_work(model, edge=8)  # the count starts again: no hook is left
+    convolution_work(model, edge=8)  # the count starts again: hooks are removed
     assert convolution_work(model, edge=8) == (products, values)
     assert not any(layer._forward_hooks for layer in network) and not torch.nn.modules.module._global_forward_hooks
 
@@ -170,13 +170,13 @@ def test_the_command_fails_if_a_limit_is_missed(monkeypatch, in_this_process, va
 
 @pytest.mark.slow
 def test_every_limit_can_be_measured(monkeypatch):
-    """Without a judgement of the figures: that is what `cryowae benchmark limits` is for."""
+    """Without comparison with the limits: `cryowae benchmark limits` does this."""
     short = [each for each in limits.LIMITS if "restoring" not in each.name and "demo" not in each.name]
     monkeypatch.setattr(limits, "LIMITS", short)
     assert len(short) == 3 and all(value > 0 or np.isnan(value) for _, value in measure_limits())
 
 
 @pytest.mark.gpu
-def test_a_card_is_measured_against_itself():
+def test_the_rates_on_cuda_are_relative_to_the_same_device():
     (row,) = measure_speed([(64, 64, 64)], "cuda")
     assert row.device_memory > 0 and 0 < row.compute_share < 1 and 0 < row.traffic_share < 1

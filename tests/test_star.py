@@ -14,7 +14,7 @@ def from_relion(angles):
     return Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix().T[::-1, ::-1]
 
 
-def test_relion_angles_give_the_rotation_back():
+def test_relion_angles_reproduce_the_rotation():
     for rotation in Rotation.random(200, random_state=1).as_matrix():
         angles = relion_angles(rotation)
         assert 0 <= angles[1] <= 180

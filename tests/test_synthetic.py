@@ -39,7 +39,7 @@ def test_scenes_follow_from_seed_and_number(scene):
     assert not torch.equal(training_scene(config, 0, 1, []).truth, scene.truth)
 
 
-def test_a_training_scene_can_be_written_down_and_made_again(tmp_path):
+def test_a_training_scene_can_be_saved_and_made_again(tmp_path):
     """The drawn configuration, saved as YAML and read by `simulate scene`, gives the same volumes."""
     config = TINY.model_copy(update={"plain": 0.0, "beads": 0.5, "ice": 0.5, "vesicles": 0.5, "membranes": 0.5})
     for index in range(3):
@@ -137,7 +137,7 @@ def test_real_structures_are_on_one_scale(data_folder):
 
 @pytest.mark.gpu
 def test_cuda_makes_the_same_scene_as_the_cpu():
-    """Specimen and reconstruction are the same; the noise is different and equally strong."""
+    """Specimen and reconstruction are the same; the noise is different, with the same strength."""
     here, there = (training_scene(TINY, 0, 0, [], device) for device in ("cpu", "cuda"))
     for name in ("truth", "signal"):
         one, two = (getattr(scene, name).float().cpu() for scene in (here, there))
@@ -165,7 +165,7 @@ BARE = TINY.model_copy(
 )
 
 
-def test_the_spread_is_that_of_restoration_also_with_gold():
+def test_the_standard_deviation_is_that_of_restoration_also_with_gold():
     config = TINY.model_copy(update={"plain": 0.0, "beads": 1.0, "ctf": 0.0, "scene": (48, 64, 64), "snr": (0.2, 0.2)})
     scene = training_scene(config, 1, 0, [])
     tomogram = scene.thin[0] + scene.contrast / 0.2**0.5 * scene.thin[1]

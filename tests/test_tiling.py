@@ -1,4 +1,4 @@
-"""Windows must leave no trace: the tiled answer is the answer of one pass."""
+"""Windows must leave no seams: the tiled result is the result of one pass."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPES = [(7, 9, 11), (5, 40, 50), (1, 1, 1), (24, 37, 52), (64, 64, 64), (3, 10
 
 
 class Strided(nn.Module):
-    """Stride 4; an output voxel sees at most 4 * 1 + 3 + 1 voxels around it."""
+    """Stride 4; an output voxel depends on at most 4 * 1 + 3 + 1 voxels around it."""
 
     stride, receptive_field = 4, 8
 
@@ -59,7 +59,7 @@ def test_identity_model_returns_the_input(shape, window):
 
 
 @pytest.mark.parametrize("shape", [(24, 37, 52), (5, 64, 90), (64, 64, 64)])
-def test_margin_of_the_receptive_field_gives_the_one_pass_answer(shape):
+def test_a_margin_of_the_receptive_field_gives_the_result_of_one_pass(shape):
     model, volume, out = Strided().eval(), noise(shape), np.empty(shape, dtype=np.float32)
     plan = apply_tiled(model, volume, out, Tiling(stride=4, margin=model.receptive_field, max_voxels=32 * 32 * 32))
     assert len(plan) > 1
@@ -71,7 +71,7 @@ def test_margin_of_the_receptive_field_gives_the_one_pass_answer(shape):
 
 
 @pytest.mark.parametrize("shape", [(32, 64, 96), (64, 72, 80)])
-def test_windows_give_what_those_of_monai_give(shape):
+def test_windows_give_the_result_of_monai(shape):
     """MONAI weights windows by Gaussians: errors at inner faces nearly vanish, except along the volume's own faces."""
     inferers = pytest.importorskip("monai.inferers")
     model, volume, out = Strided().eval(), noise(shape), np.empty(shape, dtype=np.float32)
@@ -87,7 +87,7 @@ def test_windows_give_what_those_of_monai_give(shape):
     assert right < 0.02 and wrong > 0.2
 
 
-def test_a_margin_too_small_leaves_a_seam():
+def test_a_margin_that_is_too_small_leaves_a_seam():
     model, volume = Strided().eval(), noise((16, 16, 96))
     answers = [np.empty_like(volume) for _ in range(2)]
     apply_tiled(model, volume, answers[0], Tiling(stride=4))
@@ -172,7 +172,7 @@ def test_reads_integers_and_mapped_files_block_by_block(tmp_path):
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-def test_out_of_memory_halves_the_window_and_says_so(error):
+def test_out_of_memory_halves_the_window_and_is_reported(error):
     def greedy(x: Tensor) -> Tensor:
         if x.numel() > 30**3:
             raise error
@@ -195,7 +195,7 @@ def test_out_of_memory_at_the_smallest_window_is_one_clear_error():
         apply_tiled(hopeless, noise((32, 32, 32)), np.empty((32, 32, 32), dtype=np.float32))
 
 
-def test_other_errors_of_the_model_are_not_swallowed():
+def test_other_errors_of_the_model_are_not_caught():
     def broken(x: Tensor) -> Tensor:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 

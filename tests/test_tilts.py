@@ -56,7 +56,7 @@ def write(path: Path, text: str) -> Path:
         ("angles.txt", "# my angles\n" + COLUMN, "text"),
     ],
 )
-def test_formats(tmp_path, name, text, kind):
+def test_every_format_is_read(tmp_path, name, text, kind):
     found = read_tilts(write(tmp_path / name, text))
     assert list(found.angles) == TILTS
     assert (found.format, found.source) == (kind, tmp_path / name)
@@ -175,12 +175,12 @@ def test_missing_file(tmp_path):
     ("low", "high", "part"),
     [(60, -60, "wrong order"), (10, 10, "wrong order"), (-90, 60, "impossible"), (-60, float("nan"), "impossible")],
 )
-def test_impossible_ranges(low, high, part):
+def test_impossible_ranges_are_refused(low, high, part):
     with pytest.raises(TiltError, match=part):
         require_tilt_range(low, high)
 
 
-def test_asymmetric_range_is_fine():
+def test_asymmetric_ranges_are_accepted():
     assert require_tilt_range(-42, 60) == (-42.0, 60.0)
 
 
@@ -219,14 +219,14 @@ def test_aligned_angles_are_preferred_to_nominal_ones_and_the_full_name_to_a_sho
     assert found is not None and found.source.name == "TS_1_rec.tlt"
 
 
-def test_angles_of_another_series_are_not_taken(tmp_path):
+def test_angles_of_another_series_are_not_used(tmp_path):
     for name in ("TS_2.tlt", "TS_10.tlt", "TS.tlt", "notes.txt"):
         write(tmp_path / name, COLUMN)
     write(tmp_path / "TS_1.xml", "<metadata/>")
     assert find_tilts(tmp_path / "TS_1.mrc") is None
 
 
-def test_a_damaged_file_that_was_found_is_an_error(tmp_path):
+def test_a_damaged_tilt_file_beside_the_tomogram_is_an_error(tmp_path):
     write(tmp_path / "TS_1.tlt", "words\nhere\n")
     write(tmp_path / "TS_1.rawtlt", COLUMN)
     with pytest.raises(TiltError, match="words"):

@@ -1,4 +1,4 @@
-"""Opening a tomogram: which wedge it has, how its axes lie, and what its values are."""
+"""Opening a tomogram: its wedge, the order of its axes, and its values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def noise(shape=SHAPE, seed=0):
 
 
 def wedge_noise(low, high, shape=(40, 48, 64)):
-    """White noise of which only the tilts from `low` to `high` were measured."""
+    """White noise measured only at the tilts from `low` to `high`."""
     kz = np.fft.fftfreq(shape[0])[:, None, None]
     kx = np.fft.rfftfreq(shape[2])[None, None]
     angle = np.rad2deg(np.arctan2(kz, np.maximum(kx, 1e-9)))
@@ -42,7 +42,7 @@ def tomogram(tmp_path):
     return make
 
 
-def test_angles_beside_the_tomogram_make_its_wedge(tomogram):
+def test_angles_beside_the_tomogram_define_its_wedge(tomogram):
     path = tomogram()
     opened = open_tomogram(path)
     assert opened.shape == SHAPE
@@ -64,7 +64,7 @@ def test_flipped_tilts_are_negated(tomogram):
     assert opened.tilt_source.endswith("negated")
 
 
-def test_given_angles_win_over_those_beside(tomogram, tmp_path):
+def test_given_angles_are_preferred_to_those_beside_the_tomogram(tomogram, tmp_path):
     path = tomogram()
     np.savetxt(tmp_path / "mine.tlt", [-50, 0, 50])
     opened = open_tomogram(path, tilts=tmp_path / "mine.tlt")
@@ -93,7 +93,7 @@ def test_unknown_angles_are_never_assumed(tomogram):
     assert opened.tilts is None
 
 
-def test_no_suggestion_where_nothing_is_missing(tomogram):
+def test_no_tilt_range_is_suggested_without_a_missing_wedge(tomogram):
     with pytest.raises(TiltError, match="no missing wedge"):
         open_tomogram(tomogram(data=noise((40, 48, 64)), angles=None))
 
@@ -111,13 +111,13 @@ def test_thickness_on_the_second_axis(tomogram):
         open_tomogram(path, axes="yxz")
 
 
-def test_first_axis_that_is_not_the_shortest_is_noted(tomogram):
+def test_a_first_axis_that_is_not_the_shortest_is_reported(tomogram):
     assert "--axes" in open_tomogram(tomogram(data=noise((41, 40, 36)))).notes[0]
     assert open_tomogram(tomogram("cube.mrc", data=noise((36, 36, 36)))).notes == ()
 
 
 @pytest.mark.parametrize(("name", "stack", "tilts"), [("S.st", False, 24), ("S.mrc", True, 24), ("S.ali", True, 24)])
-def test_a_tilt_series_taken_for_a_volume_is_noted(tmp_path, name, stack, tilts):
+def test_a_tilt_series_given_as_a_volume_is_reported(tmp_path, name, stack, tilts):
     write_mrc(tmp_path / name, noise(), voxel_size=10.0, stack=stack)
     np.savetxt(tmp_path / "S.tlt", np.linspace(-60, 60, tilts), fmt="%.2f")
     notes = open_tomogram(tmp_path / name).notes
@@ -126,7 +126,7 @@ def test_a_tilt_series_taken_for_a_volume_is_noted(tmp_path, name, stack, tilts)
 
 
 @pytest.mark.parametrize(("name", "stack", "tilts"), [("S.mrc", False, 24), ("S.mrc", True, 25), ("S.st", True, 25)])
-def test_a_volume_is_not_taken_for_a_tilt_series(tmp_path, name, stack, tilts):
+def test_a_volume_is_not_reported_as_a_tilt_series(tmp_path, name, stack, tilts):
     write_mrc(tmp_path / name, noise(), voxel_size=10.0, stack=stack)
     np.savetxt(tmp_path / "S.tlt", np.linspace(-60, 60, tilts), fmt="%.2f")
     assert open_tomogram(tmp_path / name).notes == ()
@@ -172,7 +172,7 @@ def test_nearly_constant_volume_is_not_constant():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int16])
 @pytest.mark.parametrize("beads", [0.0, 0.003, 0.03])
-def test_statistics_do_not_see_gold_beads(dtype, beads):
+def test_statistics_do_not_depend_on_gold_beads(dtype, beads):
     rng = np.random.default_rng(4)
     volume = 500 + 20 * noise((48, 96, 96))
     volume[rng.random(volume.shape) < beads] = 500 - 26 * 20
@@ -182,7 +182,7 @@ def test_statistics_do_not_see_gold_beads(dtype, beads):
 
 
 def test_statistics_keep_the_molecules_of_a_sparse_clean_scene():
-    """Few bright molecules in little noise: networks are trained with the plain deviation, molecules and all."""
+    """Few bright molecules in weak noise: networks are trained with the standard deviation that includes molecules."""
     rng = np.random.default_rng(5)
     molecules = 4 * noise((48, 96, 96), seed=6).astype(np.float64)
     molecules = np.where(rng.random(molecules.shape) < 0.02, np.abs(molecules) + 4, 0)

@@ -1,4 +1,4 @@
-"""Training: it learns, resumes to the bit, and several processes give the gradient of one."""
+"""Training: it learns, is resumed bit-identically, and several processes give the gradient of one."""
 
 import csv
 import io
@@ -59,7 +59,7 @@ def objective(**changes: object) -> AutoencoderObjective:
         {"kind": "none"},
     ],
 )
-def test_every_objective_trains_and_leaves_its_files(match, tmp_path):
+def test_every_objective_trains_and_writes_its_files(match, tmp_path):
     weights = train(config(match={**TINY["match"], **match}, fidelity=0.1, gradient=1.0), tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
@@ -81,7 +81,7 @@ def test_every_objective_trains_and_leaves_its_files(match, tmp_path):
     assert model(torch.zeros(1, 1, 16, 16, 16)).shape == (1, 1, 16, 16, 16)
 
 
-def test_resuming_gives_the_weights_of_a_run_without_the_break(tmp_path):
+def test_resuming_gives_the_weights_of_an_uninterrupted_run(tmp_path):
     settings = config(match={**TINY["match"], "kind": "adversarial"})
     train(settings, tmp_path / "straight")
     with pytest.raises(KeyboardInterrupt):
@@ -117,7 +117,7 @@ def test_every_parameter_is_in_exactly_one_optimiser(kind, kernel_rate):
     optimisers = [part for part in made.parts.values() if isinstance(part, torch.optim.Optimizer)]
     held = [
         p.data_ptr() for o in optimisers for group in o.param_groups for p in group["params"]
-    ]  # Muon sees kernels flat
+    ]  # Muon uses kernels as matrices
     assert len(held) == len(set(held)) and len(optimisers) == 1 + (kernel_rate > 0) + (kind == "adversarial")
     modules = [part for name, part in made.parts.items() if isinstance(part, torch.nn.Module) and name != "ema"]
     assert len(modules) == 1 + (kind == "adversarial")
@@ -133,12 +133,12 @@ def test_a_step_moves_every_kernel_along_an_orthogonal_matrix():
     state.optimiser.step(0.5)
     step = ((before - kernel) / (0.5 * config().kernel_rate)).detach().flatten(1)
     singular = torch.linalg.svdvals(step)
-    assert float(singular.min()) > 0.5 and float(singular.max()) < 1.5  # five Newton-Schulz steps are that exact
+    assert float(singular.min()) > 0.5 and float(singular.max()) < 1.5  # five Newton-Schulz steps have this precision
     state.optimiser.zero_grad()
     assert all(p.grad is None for p in state.network.parameters())
 
 
-def test_a_run_is_not_overwritten_and_nothing_is_not_resumed(tmp_path):
+def test_a_run_is_not_overwritten_and_an_empty_folder_is_not_resumed(tmp_path):
     with pytest.raises(CheckpointError, match="nothing to resume"):
         train(config(), tmp_path, resume=True)
     train(config(steps=1, save_every=1), tmp_path)
@@ -147,12 +147,12 @@ def test_a_run_is_not_overwritten_and_nothing_is_not_resumed(tmp_path):
     changed = r"another configuration \(rate was 0.002 and is 1e-05, objective.mmd.positions was 8 and is 9\)"
     with pytest.raises(CheckpointError, match=changed):
         train(config(rate=1e-5, save_every=1, match={"positions": 9}), tmp_path, resume=True)
-    with pytest.raises(CheckpointError, match="holds weights alone"):
+    with pytest.raises(CheckpointError, match="holds only weights"):
         (tmp_path / "last.safetensors").write_bytes((tmp_path / "weights.safetensors").read_bytes())
         train(config(), tmp_path, resume=True)
 
 
-def test_a_run_can_be_made_longer(tmp_path):
+def test_a_run_can_be_extended(tmp_path):
     train(config(steps=2), tmp_path)
     train(config(steps=3), tmp_path, resume=True)
     assert read_checkpoint(tmp_path / "last.safetensors")[1]["step"] == 3
@@ -165,7 +165,7 @@ def test_a_run_of_version_0_3_is_not_resumed_and_gives_its_weights(tmp_path):
     arrays, metadata = read_checkpoint(tmp_path / "last.safetensors")
     old = {name: array for name, array in arrays.items() if name != "state"} | {"optimiser.0.step": arrays["state"]}
     write_checkpoint(tmp_path / "last.safetensors", old, metadata | {"plain": {"optimiser": {}}})
-    with pytest.raises(CheckpointError, match=r"is a run of version 0\.3, .* start again"):
+    with pytest.raises(CheckpointError, match=r"is a run of version 0\.3 .* start again"):
         train(config(), tmp_path, resume=True)
     model = load_model(tmp_path / "last.safetensors", half=False)
     assert_close(
@@ -179,7 +179,7 @@ def test_a_run_of_version_0_3_is_not_resumed_and_gives_its_weights(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_waits_for_the_end_of_a_step(number, tmp_path, monkeypatch):
-    """The checkpoint holds the network after the step in whose middle the signal came."""
+    """The checkpoint has the network after the step during which the signal came."""
     settings, inside = config(), []
     whole = AutoencoderObjective._update_average
 
@@ -211,7 +211,7 @@ def test_an_ignored_signal_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_second_signal_does_not_wait_and_leaves_no_whole_state():
+def test_a_second_signal_stops_at_once_and_the_state_is_marked_incomplete():
     with watch_signals() as watched:
         with pytest.raises(KeyboardInterrupt), watched.held():
             signal.raise_signal(signal.SIGINT)
@@ -226,7 +226,7 @@ def test_a_run_can_start_from_weights(tmp_path):
     for name, tensor in state.network.state_dict().items():
         assert_close(tensor, torch.from_numpy(stored[f"network.{name}"]).float())
     other = {**TINY["model"], "widths": [8, 8, 12]}
-    with pytest.raises(CheckpointError, match="another network"):
+    with pytest.raises(CheckpointError, match="different network"):
         objective(start_from=str(weights), model=other)
 
 
@@ -282,7 +282,7 @@ def test_overrides_by_old_and_new_names_change_the_terms_of_both_kinds_of_files(
         ({"nothing.here:Term": 1}, "nothing.here:Term cannot be imported"),
     ],
 )
-def test_terms_that_make_no_sense(terms, message):
+def test_invalid_terms_are_refused(terms, message):
     chosen = TrainConfig.model_validate({"name": "a", "model": TINY["model"], "objective": terms})
     with pytest.raises(ConfigError, match=message):
         make_objective(chosen, Team("cpu"))
@@ -299,14 +299,14 @@ def test_terms_that_make_no_sense(terms, message):
         ("name: a", ["name.x=1"], "name is a value"),
     ],
 )
-def test_configurations_that_make_no_sense(text, overrides, message, tmp_path):
+def test_invalid_configurations_are_refused(text, overrides, message, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_config(path, overrides)
 
 
-def test_an_unknown_configuration_names_those_that_there_are():
+def test_an_unknown_configuration_lists_the_known_ones():
     with pytest.raises(ConfigError, match="cryowae-3"):
         load_config("nothing")
 

@@ -161,7 +161,7 @@ def test_a_very_narrow_soft_edge_is_a_sharp_edge():
 
 
 @pytest.mark.parametrize("shape", [(32, 3, 32), (40, 2, 22)])
-def test_what_is_missing_is_farther_from_the_range_than_the_margin(shape):
+def test_missing_components_are_farther_from_the_range_than_the_margin(shape):
     kz, kx, _ = tilts_of(shape)
     measured = np.stack([q[Wedge.binary(-40, 55).mask(shape).numpy() > 0] for q in (kz * shape[0], kx * shape[2])])
     grid = [torch.from_numpy(np.unique(q)) for q in (kz, kx)]
@@ -261,7 +261,7 @@ def test_a_mask_made_in_inference_mode_can_be_used_in_training():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("wedge", [*WEDGES, Wedge.soft(-42, 60, 5)])
-def test_cuda_gives_what_the_cpu_gives(wedge):
+def test_cuda_gives_the_same_values_as_the_cpu(wedge):
     volume = random_volume((16, 15, 18)).float()
     assert (wedge.mask(volume.shape, "cuda").cpu() == wedge.mask(volume.shape)).float().mean() > 0.999
     assert (wedge.apply(volume.cuda()).cpu() - wedge.apply(volume)).abs().max() < 1e-3

@@ -63,7 +63,7 @@ def ray_sums(volume, p, q):
 
 
 def spectrum_of_point_spread(wedge, shape):
-    """The mask as it acts: the full transform of `apply` for a point at the origin."""
+    """The effect of the mask: the full transform of `apply` for a point at the origin."""
     point = torch.zeros(shape, dtype=torch.float64)
     point[0, 0, 0] = 1
     return np.fft.fftn(wedge.apply(point).numpy())
@@ -252,7 +252,7 @@ def test_a_back_projected_point_is_inside_the_mask():
     point = np.zeros((n, n))
     for t in np.deg2rad(angles):
         u = x * np.cos(t) + z * np.sin(t) - 2.3
-        point += (1 - u**2) * np.exp(-(u**2) / 2)  # a point as a band-passed detector sees it
+        point += (1 - u**2) * np.exp(-(u**2) / 2)  # a point imaged by a band-limited detector
     point *= np.outer(np.hanning(n), np.hanning(n))
     power = np.abs(np.fft.rfft2(point)) ** 2
 

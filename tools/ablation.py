@@ -1,11 +1,11 @@
-"""The queue of small trainings behind docs/ablation.md: one idea taken away or changed in each, all else the same.
+"""The queue of small trainings behind docs/ablation.md: each with one feature removed or changed.
 
     python tools/ablation.py [--output runs/ablation] [--only ARM ...] [--table] [--look TOMOGRAM]
 
 Takes the arms of `configs/ablation.yaml` in turn: trains each, runs the suite `ablation` on it, and adds its rows to
-`docs/ablation/results.csv`. An arm that has rows there is done; one that was interrupted goes on where it was. Anyone
+`docs/ablation/results.csv`. An arm that has rows there is done; one that was interrupted is resumed. Anyone
 can continue the queue, or add to it. At the end all rows are printed as a table and drawn as `docs/ablation/arms.png`;
-`--table` does that alone. `--look` restores a tomogram by every arm that was trained in the output folder, and draws
+`--table` does only this. `--look` restores a tomogram with every arm that was trained in the output folder, and draws
 them side by side as `docs/ablation/real.png`. Needs CRYOWAE_DATA; an arm takes 5 to 10 minutes on two cores.
 """
 
@@ -42,14 +42,14 @@ Row = dict[str, str]
 
 
 def main() -> None:
-    """Train and measure what has no rows yet."""
+    """Train and measure the arms without rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--only", nargs="*", metavar="ARM")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--table", action="store_true", help="train nothing")
-    parser.add_argument("--look", type=Path, metavar="TOMOGRAM", help="train nothing; restore this by every arm")
+    parser.add_argument("--look", type=Path, metavar="TOMOGRAM", help="restore this tomogram with every arm")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     queue = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())
@@ -99,7 +99,7 @@ def look(tomogram: Path, arms: Sequence[Path], picture: Path, device: str) -> No
 
 
 def read_rows() -> list[Row]:
-    """What has been measured so far."""
+    """The results so far."""
     return read_table(RESULTS) if RESULTS.exists() else []
 
 
@@ -121,7 +121,7 @@ def format_rows(rows: Sequence[Row]) -> str:
 
 
 def draw_rows(rows: Sequence[Row], path: Path) -> None:
-    """NCC and wedge FSC of every arm, a dot a scene (mean over the seeds), the first arm as lines through all."""
+    """NCC and wedge FSC of every arm, one dot per scene (mean over the seeds), the first arm as lines."""
     arms, scenes = (list(dict.fromkeys(row[name] for row in rows)) for name in ("arm", "scene"))
     titles = {"ncc": "NCC with the truth", "fsc_mw": "mean FSC in the wedge, to half Nyquist"}
     height, width = 0.26 * len(arms) + 0.1, (WIDTH - 1.9) / 2 - 0.2

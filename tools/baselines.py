@@ -2,7 +2,7 @@
 
     python tools/baselines.py [ROW ...] [--seed 0 ...] [--full] [--fid-weights FILE] [--jobs 1] [--list]
 
-Every row is run into a folder `ROW-seedN`; without names, all rows are run. Finished runs are not repeated, and
+Every row has a folder `ROW-seedN`; without names, all rows are run. Finished runs are not repeated, and
 interrupted runs continue. CUDA is used if it is available. `--full` takes the 100 epochs of the protocol, in folders
 `ROW-full-seedN`. It is meant for a GPU: these networks are small, so let several `--jobs` run on it at a time. `--list`
 prints the commands and runs none. Needs CRYOWAE_MNIST and the LeNet of `cryowae baseline lenet`. A CPU without bfloat16
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--fid-weights", metavar="FILE|download", help="Inception, for the FID at the end of each run")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; several print to ROW-seedN.txt")
     parser.add_argument("--output", type=Path, default=Path("runs/baselines/rows"))
-    parser.add_argument("--list", action="store_true", help="print the commands and run none")
+    parser.add_argument("--list", action="store_true", help="print the commands without running them")
     args = parser.parse_args()
     if unknown := sorted(set(args.rows) - set(_ROWS)):
         parser.error(f"got {', '.join(unknown)}, expected some of {', '.join(_ROWS)}")

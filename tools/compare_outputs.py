@@ -1,4 +1,4 @@
-"""Compare what two versions of cryowae wrote: volumes by the standard deviation, tables by their figures.
+"""Compare the outputs of two versions of cryowae: volumes by the standard deviation, tables by their figures.
 
 Usage: python tools/compare_outputs.py OLD NEW [LIMIT]
 
@@ -26,7 +26,7 @@ def volume_difference(old: Path, new: Path) -> float:
 
 
 def table_difference(old: Path, new: Path) -> float:
-    """Largest difference of two figures of one row and column, of at least 1 or relative to the first; no times."""
+    """Largest difference of two figures in one row and column, absolute, or relative if the first exceeds 1."""
     tables = []
     for path in (old, new):
         with path.open(newline="", encoding="utf-8") as file:
@@ -48,7 +48,7 @@ def table_difference(old: Path, new: Path) -> float:
 
 
 def main(old: Path, new: Path, limit: float) -> int:
-    """Print a line a file; the exit code."""
+    """Print one line per file; return the exit code."""
     failed = 0
     for path in sorted(p for p in old.rglob("*") if p.suffix in (".mrc", ".csv")):
         other = new / path.relative_to(old)

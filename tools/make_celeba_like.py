@@ -2,8 +2,8 @@
 
     python tools/make_celeba_like.py FOLDER [--count 2000] [--seed 0]
 
-They test the reader and the whole pipeline without CelebA. An image shows an oval with eyes and a mouth before a
-background; colours, positions and sizes vary. Figures measured on these images say nothing about CelebA.
+They test the reader and the whole pipeline without CelebA. An image shows an oval with eyes and a mouth on a
+background; colours, positions and sizes vary. Figures measured on these images are not valid for CelebA.
 """
 
 from __future__ import annotations

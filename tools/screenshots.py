@@ -1,4 +1,4 @@
-"""Drives the plugin in a real window and saves the pictures of docs/napari.md.
+"""Runs the plugin in a real window and saves the pictures of docs/napari.md.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/screenshots.py docs/images
 
@@ -78,7 +78,7 @@ def click(button: Any, until: Callable[[], bool] = lambda: True) -> None:
 
 
 def settle(until: Callable[[], bool] = lambda: True) -> None:
-    """Let the window process events until a condition holds, and a moment longer."""
+    """Let the window process events until a condition holds, and a short time longer."""
     QTest.qWait(600)
     while not until():
         QTest.qWait(100)

@@ -1,9 +1,9 @@
-"""Train the weights that ship, and put them in their place.
+"""Train the shipped weights, and install them.
 
     python tools/train_weights.py [--output runs/cryowae-3] [--fresh] [--install] [--set data.batch=16 ...]
 
 One command, at most 90 minutes on two cores, minutes on a GPU. Starts from the shipped weights where there are some
-(`--fresh` does not), goes on where an interrupted run left off, and with `--install` copies the result to
+(`--fresh` does not), resumes an interrupted run, and with `--install` copies the result to
 `cryowae/weights/`. Needs CRYOWAE_DATA. Score the result with `cryowae benchmark run`.
 """
 
@@ -27,7 +27,7 @@ WEIGHTS = Path(__file__).parent.parent / "cryowae" / "weights"
 
 
 def main() -> None:
-    """Train as the arguments say."""
+    """Train according to the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="cryowae-3")
     parser.add_argument("--output", type=Path, default=Path("runs/cryowae-3"))
@@ -43,7 +43,7 @@ def main() -> None:
     else:
         torch.set_num_threads(os.cpu_count() or 1)
     if not args.fresh:
-        with contextlib.suppress(CheckpointError):  # the first weights of their name start from nothing
+        with contextlib.suppress(CheckpointError):  # without earlier weights of this name, start from random weights
             find_weights(args.config)
             overrides.append(f"start_from={args.config}")
     config = load_config(args.config, overrides)

@@ -1,4 +1,4 @@
-"""The compare widget: before and after side by side or in place of each other, their spectra, and what was inferred."""
+"""The compare widget: before and after side by side or alternating, their spectra, and the inferred part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAUSE = 300  # milliseconds without a change before the picture is drawn again
 
 
 class CompareWidget(VolumeWidget):
-    """Shows versions of one volume linked, flips between them (key B), and draws how they differ.
+    """Shows versions of one volume linked, flips between them (key B), and draws pictures of their differences.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class CompareWidget(VolumeWidget):
         self.before, self.after, self.truth = (self.choice(role, nullable=True) for role in _ROLES)
         self.plane = RadioButtons(label="plane", choices=list(_PLANES), orientation="horizontal")
         self.beside = self.button("Side by side", self.show_beside, "All in one row; zoom, position and slice linked.")
-        self.flip = self.button("Flip (B)", self.flip_layers, "One in place of the other; press B again and again.")
-        self.greys = self.button("Same greys", self.match_greys, "One scale of greys in which both can be seen.")
-        self.inferred = self.button("Inferred only", self.show_inferred, "The result without all that was measured.")
+        self.flip = self.button("Flip (B)", self.flip_layers, "Alternate between before and after; press B repeatedly.")
+        self.greys = self.button("Same greys", self.match_greys, "The same grey limits for both.")
+        self.inferred = self.button("Inferred only", self.show_inferred, "The result without its measured components.")
         self.picture = RadioButtons(label="picture", choices=get_args(Picture), orientation="horizontal")
         self.drawing, self.canvas = JobPanel(quiet=True), PictureLabel()
         fields = [self.before, self.after, self.truth, self.tilt_range, self.plane]
@@ -73,7 +73,7 @@ class CompareWidget(VolumeWidget):
         self._fill_tilts()
 
     def layers_changed(self, new: list[Any]) -> None:
-        """Choose a new restoration; otherwise the choice stays."""
+        """Choose a new restoration; otherwise keep the choice."""
         if guess_compared(self.volumes()) != self._guessed:
             self.guess()
 
@@ -98,7 +98,7 @@ class CompareWidget(VolumeWidget):
         share_greys(self.compared)
 
     def show_inferred(self) -> None:
-        """Make a layer of what was inferred, and show it beside the result."""
+        """Make a layer of the inferred part, and show it beside the result."""
         after, tilts = self.compared.require_two().after, require_known(self.tilts())
 
         def add(layer: LayerData) -> None:
@@ -108,7 +108,7 @@ class CompareWidget(VolumeWidget):
         self.job.start(partial(inferred_layer, after, tilts), add)
 
     def closed(self) -> None:
-        """Disconnect everything that would use the fields."""
+        """Disconnect all callbacks that use the fields."""
         super().closed()
         self.drawing.abandon()
         self._timer.stop()
@@ -117,7 +117,7 @@ class CompareWidget(VolumeWidget):
 
     def _draw(self) -> None:
         """Draw the chosen picture in the background, one at a time."""
-        if self.native.parent() is None:  # closed, but napari still tells it of layers
+        if self.native.parent() is None:  # closed, but napari still reports layers to it
             return
         if self.drawing.busy:
             self._draw_later()
@@ -142,7 +142,7 @@ class CompareWidget(VolumeWidget):
     def _fill_tilts(self, *_: Any) -> None:
         tilts = self.compared.tilt_range()
         text = "" if tilts is None else f"{tilts[0]:g} {tilts[1]:g}"
-        if text or self.tilt_range.value == self._filled:  # a range that the user has typed stays
+        if text or self.tilt_range.value == self._filled:  # a range that the user has typed is kept
             self.tilt_range.value = self._filled = text
         self._draw_later()
 
@@ -155,7 +155,7 @@ class PictureLabel:
     label
         The Qt widget.
     values
-        `(rows, columns, 4)` from 0 to 255, of what is shown; None at first.
+        `(rows, columns, 4)` from 0 to 255, of the present picture; None at first.
     """
 
     def __init__(self) -> None:

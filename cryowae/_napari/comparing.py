@@ -36,7 +36,7 @@ class ComparedLayers:
     truth: Any = None
 
     def layers(self) -> list[Any]:
-        """The layers that there are, in this order, each once."""
+        """The layers that are given, in this order, each once."""
         return list(dict.fromkeys(one for one in (self.before, self.after, self.truth) if one is not None))
 
     def require_two(self) -> ComparedLayers:
@@ -46,7 +46,7 @@ class ComparedLayers:
         return self
 
     def tilt_range(self) -> tuple[float, float] | None:
-        """The tilt range that one of the layers knows; the layer that was restored or cut is asked first."""
+        """The tilt range of one of the layers; the layer that was restored or cut has priority."""
         opened = [one for one in map(tomogram_of, (self.after, self.before)) if one is not None]
         return next(((one.wedge.tilt_min, one.wedge.tilt_max) for one in opened if one.wedge is not None), None)
 
@@ -98,7 +98,7 @@ def draw(
     compared
         The layers.
     picture
-        What to draw.
+        Kind of the picture.
     progress
         Not used.
     point
@@ -106,7 +106,7 @@ def draw(
     tilts
         Lowest and highest, degrees.
     width
-        Pixels that are free for the picture.
+        Available pixels for the picture.
     upward
         Whether the viewer draws the first row at the bottom.
 
@@ -141,7 +141,7 @@ def draw(
 
 
 def share_greys(compared: ComparedLayers) -> None:
-    """Give all layers the same grey limits, in which the noise of the input and the detail of the result are seen."""
+    """Give all layers the same grey limits, that show the noise of the input and the detail of the result."""
     from cryowae.report.slices import central_slices, comparison_greys
 
     volumes = compared.volumes()

@@ -32,20 +32,20 @@ RESTORED_FROM = "restored_from"
 """Key of the input's name in the metadata of a restored layer."""
 
 CUT_FROM = "cut_from"
-"""Key of the original's name in the metadata of a layer out of which a wedge was cut."""
+"""Key of the original's name in the metadata of a layer from which a wedge was removed."""
 
 
 def restore_layer(
     layer: Any, make_item: Callable[[], Item], options: RestoreOptions, model: str | Path, progress: Progress
 ) -> tuple[LayerData, RestoreResult]:
-    """Restore a whole layer. The result looks like its input and is mapped from the file that was written.
+    """Restore a whole layer. The result has the look of its input and is mapped from the file that was written.
 
     Parameters
     ----------
     layer
         The tomogram, or its first half.
     make_item
-        Gives the work with this layer, see `item_from`; called here, since it may read the whole layer. Without an
+        Creates the `Item` of this layer, see `item_from`; called here, since it may read the whole layer. Without an
         output, the result is a temporary file without a picture.
     options, model, progress
         As in `restore_tomogram`.
@@ -96,7 +96,7 @@ def inferred_layer(layer: Any, tilts: tuple[float, float], progress: Progress) -
 
 
 def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float | None, progress: Progress) -> LayerData:
-    """Cut a wedge out of a layer. The result looks like the layer and knows its tilt range."""
+    """Cut a wedge out of a layer. The result has the look of the layer and stores its tilt range."""
     from cryowae.simulate.missing_wedge import simulate_wedge, wedge_of
 
     whole = with_tilts(tomogram_from(layer), tilt_range=tilts)
@@ -108,7 +108,7 @@ def cut_layer(layer: Any, tilts: tuple[float, float], soft: bool, noise: float |
 
 
 def item_from(layer: Any, other: Any = None, given: ItemOptions | None = None, output: Path | None = None) -> Item:
-    """The work that a user asks for: a layer with its tilts, its contrast and its other half.
+    """The `Item` of a layer with its tilts, its contrast and its other half.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def item_from(layer: Any, other: Any = None, given: ItemOptions | None = None, o
     other
         The layer of the other half: the mean of both is restored.
     given
-        Tilts and contrast from the fields of a widget. Without a tilt file or a tilt range: the tilts that the layer
-        knows, else those beside its file.
+        Tilts and contrast from the fields of a widget. Without a tilt file or a tilt range: the tilts of the layer,
+        or those beside its file.
     output
         The file to write.
 
@@ -149,7 +149,7 @@ def item_from(layer: Any, other: Any = None, given: ItemOptions | None = None, o
 
 
 def look_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:
-    """How a layer looks and where it is, in its own units, for a layer on its grid that begins at the voxel `start`."""
+    """Look and position of a layer, in its own units, for a layer on its grid that begins at the voxel `start`."""
     look = {name: getattr(layer, name) for name in ("contrast_limits", "colormap", "gamma", "rendering")}
     place = {name: getattr(layer, name) for name in ("scale", "units", "rotate", "shear", "affine")}
     moved = np.subtract(layer.data_to_world(start), layer.data_to_world((0, 0, 0)))
@@ -166,7 +166,7 @@ def sample_scene() -> list[LayerData]:
 
 
 def temporary_folder() -> Path:
-    """A new folder for temporary files, where `TMPDIR` says; it is deleted when Python ends."""
+    """A new folder for temporary files, in `TMPDIR`; it is deleted when Python ends."""
     folder = Path(_root().name) / secrets.token_hex(4)
     folder.mkdir()
     return folder
@@ -178,7 +178,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def delete_with(owner: Any, path: Path) -> None:
-    """Delete a temporary file and its folder when `owner` is no longer in use; other files are left alone."""
+    """Delete a temporary file and its folder when `owner` is no longer in use; other files are not changed."""
     if is_temporary(path):
         weakref.finalize(owner, shutil.rmtree, path.parent, ignore_errors=True)
 
@@ -189,13 +189,13 @@ def _root() -> tempfile.TemporaryDirectory[str]:
 
 
 def _mapped(path: Path, source: Tomogram) -> Tomogram:
-    """A file that was written, with the voxel size, the axes and the tilts of its source."""
+    """An output file, opened with the voxel size, the axes and the tilts of its source."""
     opened = open_for_viewing(path, voxel_size=source.voxel_size, axes=source.axes)
     return replace(opened, wedge=source.wedge, tilts=source.tilts, tilt_source=source.tilt_source)
 
 
 def _layer_like(layer: Any, tomogram: Tomogram, name: str, origin: str = "", **changes: Any) -> LayerData:
-    """A tomogram at the place of a layer, with its look but for `changes`; `origin` is the key of the layer's name."""
+    """A tomogram at the position of a layer, with its look, except `changes`; `origin`: key of the layer's name."""
     data, look, kind = layer_data(tomogram, name)
     if origin:
         look["metadata"][origin] = layer.name

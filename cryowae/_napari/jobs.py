@@ -14,10 +14,10 @@ from cryowae.errors import CryowaeError
 from cryowae.progress import Progress
 
 _TICK = 100  # milliseconds between two updates of the bar
-_LONG = 3  # seconds without a step after which the time is shown, as a sign that it still works
+_LONG = 3  # seconds without a step after which the elapsed time is shown, to indicate that the job is running
 
 
-# What a message advises on the command line, and what the user does in the window instead. The last one: any option.
+# Advice in messages for the command line, and its equivalent in the window. The last one: any option.
 _WORDS = (
     (r"give --tilts FILE or --tilt-range LO HI", "give a tilt file or a tilt range above"),
     (r"leave out --tilts or --tilt-range", "empty one of them"),
@@ -66,7 +66,7 @@ class Watch(Progress):
     Attributes
     ----------
     task, unit, done, total
-        Of the current task.
+        Name, unit and steps of the current task.
     said
         Messages of the work, one line each.
     cancelled
@@ -86,7 +86,7 @@ class Watch(Progress):
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Stop before the next step: `Cancelled` is raised where the work reports its progress."""
+        """Stop before the next step: `Cancelled` is raised when the work reports its progress."""
         self.cancelled = True
 
     def begin(self, task: str, total: int, unit: str) -> None:
@@ -148,9 +148,9 @@ class JobPanel(Container[Any]):
     def start(
         self, work: Callable[[Progress], Any], then: Callable[[Any], None], failed: Callable[[str], None] = notify
     ) -> None:
-        """Run `work` in the background, then hand what it returns to `then` in the thread of the window.
+        """Run `work` in the background, then pass its result to `then` in the thread of the window.
 
-        A `CryowaeError` is handed to `failed` in one line, by default a notification. Any other exception is a bug,
+        A `CryowaeError` is passed to `failed` in one line, by default a notification. Any other exception is a bug,
         which napari shows with its traceback.
         """
         from napari.qt.threading import create_worker
@@ -168,7 +168,7 @@ class JobPanel(Container[Any]):
             self.message.value = "\n".join(filter(None, [*map(in_window_words, watch.said), words]))
 
         def look() -> None:
-            self._bar.native.setMaximum(1000 if watch.done else 0)  # the bar moves to and fro until a rate is known
+            self._bar.native.setMaximum(1000 if watch.done else 0)  # the bar shows no value until a rate is known
             self._bar.value = 1000 * watch.done / max(watch.total, 1)
             tell("stopping" if watch.cancelled else watch.words())
 
@@ -198,7 +198,7 @@ class JobPanel(Container[Any]):
             self.message.value = "stopping"
 
     def abandon(self, *_: Any) -> None:
-        """Stop the job and do not touch the widgets any more: the window is closed."""
+        """Stop the job and do not change the widgets any more: the window is closed."""
         self._closed = True
         if self._watch is not None:
             self._watch.cancel()
@@ -211,11 +211,11 @@ class JobPanel(Container[Any]):
 def _attempt(
     work: Callable[[Progress], Any], watch: Watch, then: Callable[[Any], None], failed: Callable[[str], None]
 ) -> tuple[str, Callable[[], None]]:
-    """Do the work; return what to tell the user, and what to do next in the thread of the window."""
+    """Do the work; return a message for the user, and the next action in the thread of the window."""
     try:
         return "", partial(then, work(watch))
     except Cancelled:
-        return "cancelled: nothing was kept", lambda: None
+        return "cancelled: no result was kept", lambda: None
     except CryowaeError as error:
         words = in_window_words(error)
         return words, partial(failed, words)

@@ -26,12 +26,12 @@ TOMOGRAM = "cryowae"
 
 AXES = ("z", "y", "x")
 
-_SAMPLE = 500_000  # voxels that the grey limits are taken from
+_SAMPLE = 500_000  # voxels from which the grey limits are calculated
 _GREYS = (1.0, 99.0)  # percentiles
 
 
 def layer_data(tomogram: Tomogram, name: str = "") -> LayerData:
-    """What napari needs to show a tomogram; nothing but a sample of the file is read.
+    """The data of a napari layer for a tomogram; only a sample of the file is read.
 
     Returns
     -------
@@ -62,21 +62,21 @@ def percentile_limits(volume: NDArray[Any], percentiles: tuple[float, float] = _
 
 
 def describe_header(header: MrcHeader) -> dict[str, Any]:
-    """The fields of a header that are of interest to users, in plain types."""
+    """The header fields for users, in plain types."""
     fields = {name: getattr(header, name) for name in ("mode", "shape", "origin", "nstart", "labels")}
     return {**fields, "cell": header.record["cella"].item(), "extended": len(header.extended)}
 
 
 def open_for_viewing(path: str | Path, **options: Any) -> Tomogram:
-    """Open a volume to look at it: tilts and voxel size, which a restoration needs, may be missing.
+    """Open a volume for display: tilts and voxel size, which a restoration needs, may be missing.
 
     Parameters
     ----------
     path
         As in `open_tomogram`.
     options
-        Of `open_tomogram`. Unknown tilts are no error. A damaged tilt file that was found by its name, or a header
-        without a voxel size, becomes a note.
+        Options of `open_tomogram`. Unknown tilts are no error. A damaged tilt file that was found by its name, or a
+        header without a voxel size, becomes a note.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def open_for_viewing(path: str | Path, **options: Any) -> Tomogram:
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """The reader of these files if all of them are MRC volumes by their names, else None."""
+    """The reader of these files if all of them are MRC volumes by their names, otherwise None."""
     names = [path] if isinstance(path, str) else list(path)
     return read_volumes if names and all(map(_is_volume, names)) else None
 
@@ -149,7 +149,7 @@ def volumes_of(viewer: Any) -> list[Any]:
 
 
 def tomogram_from(layer: Any) -> Tomogram:
-    """The tomogram that a layer shows: its values and its voxel size as they are now, with the header of its file.
+    """The tomogram of a layer: its present values and voxel size, with the header of its file.
 
     The array is that of the layer, not a copy. A file that the layer shows unchanged is not read.
 
@@ -203,7 +203,7 @@ def require_volume(data: Any, name: str) -> NDArray[Any]:
 
 
 def require_finite_volume(data: Any, name: str) -> NDArray[Any]:
-    """The same after every value was read; raises `TomogramError` if one is NaN or infinite."""
+    """The same array, after reading all values; raises `TomogramError` if one is NaN or infinite."""
     volume = require_volume(data, name)
     for section in volume if volume.dtype.kind == "f" else ():
         require_finite(section, f"the layer {name!r}")

@@ -26,7 +26,7 @@ from cryowae.tomogram import Item
 
 _TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"
 _VOLUMES = f"MRC volumes ({' '.join('*' + ending for ending in SUFFIXES)})"
-_HINT = "Open Plugins > cryowae > Compare: the spectrum shows what was cut, and the xz plane shows the effect."
+_HINT = "Open Plugins > cryowae > Compare: the spectrum shows the cut wedge, and the xz plane shows the effect."
 _UNSAVED = "Not saved yet."
 _WEIGHTS = "Weights (*.safetensors);;All files (*)"
 
@@ -56,7 +56,7 @@ class RestoreWidget(VolumeWidget):
         self.fast = option_field(RestoreOptions, "fast", "fast: one pass of the network, not four")
         self.weights = FileEdit(label="own weights", nullable=True, filter=_WEIGHTS)
         self.output = FileEdit(label="save to", nullable=True, mode=FileDialogMode.OPTIONAL_FILE, filter=_VOLUMES)
-        self.preview = self.button("Preview", self._preview, "Restore what is seen of the slab about this slice.")
+        self.preview = self.button("Preview", self._preview, "Restore the visible part of the slab around this slice.")
         self.restore = self.button("Restore", self._restore, "Restore the whole volume.")
         self.save = self.button("Save …", self._save, "Write the result as MRC, with its header.", enabled=False)
         fields = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip, self.voxel_size]
@@ -78,7 +78,7 @@ class RestoreWidget(VolumeWidget):
         return Path(chosen) if chosen else None
 
     def _asked(self) -> tuple[Any, Callable[[], Item], RestoreOptions, str | Path]:
-        """The chosen layer, what makes its item, options and weights; corrects the scale of the layer."""
+        """The chosen layer, a function that creates its item, options and weights; corrects the scale of the layer."""
         layer, other = self.tomogram.value, self.other.value
         if layer is None:
             raise CryowaeError("there is no volume: open one first (File > Open, or drop it into the window)")
@@ -137,7 +137,7 @@ class RestoreWidget(VolumeWidget):
         self.report.value = "\n".join([*lines, f"Saved as {paths[0]}."])
 
     def _choose(self) -> None:
-        """Show what is known of the layer, and look for its other half among the others."""
+        """Show the properties of the layer, and search for its other half among the other layers."""
         layer = self.tomogram.value
         if layer is None:
             self.known.value = "no volume is open"

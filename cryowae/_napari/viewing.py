@@ -1,6 +1,6 @@
-"""How a viewer shows volumes: files side by side, grid, camera and scale bar, and the region that is seen. No Qt here.
+"""Display of volumes in a viewer: files side by side, grid, camera, scale bar, and the visible region. No Qt here.
 
-napari has moved the grid, the camera and the overlays between its versions; only this module knows where they are.
+napari has moved the grid, the camera and the overlays between its versions; only this module depends on their places.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def show_files(
     Returns
     -------
     notes
-        What the user should know, one line each.
+        Messages for the user, one line each.
 
     Raises
     ------
@@ -86,9 +86,9 @@ def show_files(
 def region_in_view(
     shape: tuple[int, int, int], point: tuple[float, ...], displayed: tuple[int, ...], corners: Any
 ) -> Region:
-    """The slab of `_THICKNESS` voxels about the current slice, as far as it is seen.
+    """The visible part of the slab of `_THICKNESS` voxels around the current slice.
 
-    Along each axis that is shown it has at most `_MOST` voxels, about the middle of what is seen.
+    Along each axis that is shown it has at most `_MOST` voxels, around the middle of the visible part.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def region_in_view(
     displayed
         Axes that are shown.
     corners
-        `(2, 3)` first and last voxel that are seen, as `layer.corner_pixels` gives them.
+        `(2, 3)` first and last visible voxel, as `layer.corner_pixels` gives them.
     """
     parts = []
     for axis, n in enumerate(shape):
@@ -157,7 +157,7 @@ def side_by_side(viewer: Any, layers: Sequence[Any]) -> None:
 
 
 def stacked(viewer: Any) -> None:
-    """Show layers on top of each other again, at the same position, or whole if they were seen whole."""
+    """Show layers on top of each other again, at the same position, or completely if they were completely visible."""
     grid, camera = grid_of(viewer), camera_of(viewer)
     if not grid.enabled:
         return

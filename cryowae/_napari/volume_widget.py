@@ -1,4 +1,4 @@
-"""What the widgets share: fields, a dock that scrolls, one job at a time, and results as layers."""
+"""Common parts of the widgets: fields, a dock that scrolls, one job at a time, and results as layers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class VolumeWidget(Container[Any]):
     Attributes
     ----------
     job
-        What runs in the background.
+        The job in the background.
     tilt_range
         The field for the lowest and highest tilt.
     report
@@ -56,7 +56,7 @@ class VolumeWidget(Container[Any]):
         return made
 
     def guarded(self, action: Callable[[], None], failed: Callable[[str], None] = notify) -> Callable[..., None]:
-        """An action whose `CryowaeError` is handed to `failed` as text."""
+        """An action whose `CryowaeError` is passed to `failed` as text."""
 
         def run(*_: Any) -> None:
             try:
@@ -125,7 +125,7 @@ class VolumeWidget(Container[Any]):
 
 
 def option_field(kind: type, name: str, label: str) -> Any:
-    """A field for an option of a dataclass, a choice among words or yes and no, with its help as the tooltip."""
+    """A field for an option of a dataclass, a choice or a check box, with its help as the tooltip."""
     hint, tooltip, default = get_type_hints(kind)[name], help_of(kind, name), getattr(kind, name)
     if hint is bool:
         return CheckBox(text=label, value=default, tooltip=tooltip)
@@ -138,7 +138,7 @@ def parse_tilt_range(text: str) -> tuple[float, float] | None:
     Raises
     ------
     TiltError
-        If it is something else, or impossible.
+        If the text has another form, or the range is impossible.
     """
     text = text.strip().replace("−", "-").replace("°", "")
     if not text:
@@ -162,7 +162,7 @@ def _wrap(label: Label) -> None:
 def _make_scrollable(container: Any) -> None:
     """Let a magicgui container scroll, so that docks below one another are not taller than the screen.
 
-    The option `scrollable` of magicgui does not work here: napari docks what is inside the scrolled area.
+    The option `scrollable` of magicgui does not work here: napari docks the content of the scrolled area.
     """
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget

@@ -36,11 +36,11 @@ def run_baseline(
     Parameters
     ----------
     config
-        What to train.
+        Configuration of the run.
     judge
-        Has the images to train on, and those to measure it by.
+        Has the images for training, and those for the evaluation.
     output
-        Folder for what `train_baseline` writes, `samples.png`, `curves.png`, and `evaluation.png` if it was measured
+        Folder for the files of `train_baseline`, `samples.png`, `curves.png`, and `evaluation.png` if it was measured
         more than once.
     options
         As in `train_baseline`.
@@ -90,15 +90,15 @@ def train_baseline(
     Parameters
     ----------
     config
-        What to train and how long.
+        Model and length of the training.
     data
         Images to train on, all of them.
     output
-        Folder for `weights.safetensors`, `last.safetensors` (what `resume` takes), `config.yaml`, `log.csv` and
+        Folder for `weights.safetensors`, `last.safetensors` (for `resume`), `config.yaml`, `log.csv` and
         `evaluation.csv`.
     judge
         Measures the model every `evaluate_every` epochs and at the end. The first of its held-out images are kept
-        beside the weights, for pictures; without a judge, the first images to train on.
+        beside the weights, for pictures; without a judge, the first images for training.
     options
         `resume`, `overwrite`, `device` and `progress`, as in `cryowae.train.loop.RunOptions`. `last.safetensors` is
         written every epoch and every 500 steps.
@@ -106,18 +106,18 @@ def train_baseline(
     Returns
     -------
     weights
-        Their path.
+        Path of the weights.
 
     Raises
     ------
     OutputError
-        If the folder holds a run and neither `resume` nor `overwrite` was asked for.
+        If the folder holds a run and neither `resume` nor `overwrite` is set.
     CheckpointError
         If there is nothing to resume, or it is a run of another configuration.
     ConfigError
         If the objective diverges.
     ImagesError
-        If there is not one batch of images, or not as many of a class as are to be told.
+        If there is not one batch of images, or a class has fewer images than labels are to be given.
     """
     place = torch.device(pick_device(options.get("device", "auto")))
     shown = (judge.held if judge else data).images[:SHOWN]
@@ -141,7 +141,7 @@ def train_baseline(
         finish=measure,
         kind="baseline-run",
         keep={"examples": shown.cpu().numpy()},
-        free=() if config.cosine else ("epochs",),  # a cosine falls to 0 over all of them
+        free=() if config.cosine else ("epochs",),  # the cosine falls to 0 over all steps
     )
     run_training(plan, source, objective, output, **options)
     weights = output / "weights.safetensors"

@@ -1,4 +1,4 @@
-"""Tables of runs, with means and standard deviations over seeds, and the references that they are compared with."""
+"""Tables of runs, with means and standard deviations over seeds, and of the references for comparison."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HEADINGS = {
     "inception_fd_mixture": ("FID GMM", 2),
     "inception_kid_sample": ("KID sample", 4),
     "error": ("error", 4),
-    "conditional": ("class as asked for", 3),
+    "conditional": ("class as requested", 3),
 }
 
 
@@ -45,7 +45,7 @@ def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
     Raises
     ------
     ConfigError
-        If a folder holds no figures, two runs have the same settings and seed, or figures of different extractors
+        If a folder has no figures, two runs have the same settings and seed, or figures of different extractors
         would be in one column.
     """
     rows: list[dict[str, str]] = []
@@ -62,8 +62,8 @@ def collect(runs: Sequence[Path]) -> list[dict[str, str]]:
         names = {f"{row[kind]} of {row.get(f'{kind}_images') or 'all'} images" for row in rows if row.get(kind)}
         if len(names) > 1:
             raise ConfigError(
-                f"got figures under {' and under '.join(sorted(names))}, which do not compare: use one {kind}, and the "
-                "same number of images"
+                f"got figures under {' and under '.join(sorted(names))}, which cannot be compared: use one {kind} and "
+                "the same number of images"
             )
     return rows
 

@@ -46,8 +46,8 @@ RATE = 2e-3
 class RestorerConfig(Frozen):
     """The training of one network.
 
-    `match` is how the codes are matched to the normal prior: `none`, `mmd`, or `adversarial` by a discriminator.
-    `wedged` is how digits are observed, by default at +-60 degrees and a signal-to-noise ratio of .5. `seed` is that of
+    `match` is the latent term for the normal prior: `none`, `mmd`, or `adversarial` with a discriminator.
+    `wedged` is the observation model, by default +-60 degrees and a signal-to-noise ratio of .5. `seed` is that of
     weights, order and noise.
     """
 
@@ -85,13 +85,13 @@ def restore_digits(
     Parameters
     ----------
     digits, held
-        For training; for scores, of which the first 1000 are used.
+        Digits for training; digits for scores, of which the first 1000 are used.
     output
-        Folder for `scores.csv`, and what `train_restorer` writes of each training.
+        Folder for `scores.csv` and the files of `train_restorer` for each training.
     runs
         The trainings: all with the same observation, steps and seed, each with its own match.
     options
-        As in `cryowae.train.loop.RunOptions`; `resume` goes on with the runs in the folder.
+        As in `cryowae.train.loop.RunOptions`; `resume` continues the runs in the folder.
     """
     place, first = torch.device(pick_device(options.get("device", "auto"))), runs[0]
     wedged, generator = first.wedged, torch.Generator().manual_seed(first.seed + 1)
@@ -121,9 +121,9 @@ def restore_digits(
 def train_restorer(
     config: RestorerConfig, digits: ImageSet, output: Path, **options: Unpack[RunOptions]
 ) -> Autoencoder:
-    """One network, trained to give the digit behind an observation; in evaluation mode.
+    """One network, trained to restore the digit from an observation; in evaluation mode.
 
-    It leaves `log_KIND.csv`, `last_KIND.safetensors` and `config_KIND.yaml` in the folder `output`. With `resume` it
+    It writes `log_KIND.csv`, `last_KIND.safetensors` and `config_KIND.yaml` in the folder `output`. With `resume` it
     starts from the beginning if there is no run in the folder.
     """
     kind, device = config.match, digits.images.device

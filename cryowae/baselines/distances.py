@@ -97,7 +97,7 @@ def sliced_wasserstein(a: Tensor, b: Tensor, generator: torch.Generator, directi
 
 @dataclass(frozen=True)
 class Seen:
-    """How well the MMD with one kernel detects one mismatch.
+    """Power of the MMD with one kernel for one mismatch.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ def shifted(count: int, d: int, generator: torch.Generator) -> Tensor:
 
 
 def lumps(count: int, d: int, generator: torch.Generator) -> Tensor:
-    """Two lumps along every axis with a gap between them; mean and covariance are those of the prior."""
+    """Two clusters along every axis with a gap between them; mean and covariance are those of the prior."""
     side = torch.randint(2, (count, d), generator=generator) * 2.0 - 1
     return side * 0.95 + torch.randn(count, d, generator=generator) * math.sqrt(1 - 0.95**2)
 
@@ -157,7 +157,7 @@ def sweep_bandwidths(
     draws
         Number of batches of each kind.
     seed
-        Of all batches.
+        Seed of all batches.
     progress
         Advances with every kernel and bandwidth.
     """

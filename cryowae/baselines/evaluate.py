@@ -45,13 +45,13 @@ class Evaluation:
     test
         Images with classes, on which the errors of an AAE with labels are counted.
     extractors
-        Features for comparing images, used in every evaluation. The first one also tells classes.
+        Features for comparing images, used in every evaluation. The first one also classifies images.
     final
         Slow features, used only at the end of a run.
     seed
-        Of the samples.
+        Seed of the samples.
     few
-        How many of the generated images the `final` features see, evenly spread; None for all. The reference is
+        Number of generated images for the `final` features, evenly spread; None for all. The reference is
         always the whole held-out set.
 
     Raises
@@ -210,7 +210,7 @@ def fit_mixture(codes: Tensor, components: int, generator: torch.Generator) -> G
     Returns
     -------
     mixture
-        Of scikit-learn; `sample` draws codes, `score_samples` gives log-densities.
+        Object of scikit-learn; `sample` draws codes, `score_samples` gives log-densities.
     """
     require_sklearn()
     from sklearn.exceptions import ConvergenceWarning
@@ -225,7 +225,7 @@ def fit_mixture(codes: Tensor, components: int, generator: torch.Generator) -> G
     how = {"tol": 1e-4, "reg_covar": ridge, "max_iter": 100, "init_params": "k-means++"}
     mixture = GaussianMixture(components, **how, precisions_init=start, random_state=random)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of rounds is a limit, not a failure
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reaching the limit of rounds is not an error
         return mixture.fit(x.numpy())
 
 

@@ -23,7 +23,7 @@ from cryowae.train.loop import RunOptions
 ACCURACY = 0.97
 """Share of test digits that a LeNet must classify correctly to be used without a warning."""
 DOWNLOAD = "download"
-"""Given instead of a file: torchmetrics downloads the network."""
+"""Value in place of a file: torchmetrics downloads the network."""
 _BATCH = 20  # fits into the cache of a core: 25 % faster than 50
 _FILE = 1000  # images whose features are cached in one file
 
@@ -72,7 +72,7 @@ class LeNetFeatures:
         Raises
         ------
         CheckpointError
-            If there is no file, or it holds something else.
+            If there is no file, or it has other content.
         """
         if not path.is_file():
             raise CheckpointError(f"no LeNet in {path}; train one by `cryowae baseline lenet`, or give --lenet FILE")
@@ -162,12 +162,12 @@ class InceptionFeatures:
 
 
 def accuracy_warning(accuracy: float) -> str:
-    """One line if a LeNet classifies too few test digits correctly for its distances to mean much, else empty."""
+    """One line if a LeNet classifies too few test digits correctly for meaningful distances, otherwise empty."""
     if accuracy >= ACCURACY:
         return ""
     return (
         f"warning: the LeNet classifies {accuracy:.1%} of the test digits correctly, expected at least {ACCURACY:.0%}: "
-        "its distances mean little; train it on all digits, or for more epochs, by `cryowae baseline lenet`"
+        "its distances are not reliable; train it on all digits, or for more epochs, by `cryowae baseline lenet`"
     )
 
 

@@ -41,7 +41,7 @@ class Trunk:
     down
         Channels after each convolution that halves the size, in the encoder or the critic.
     start
-        Channels of the field that the decoder's first Linear makes, at twice the size at which `down` ends.
+        Channels of the output of the decoder's first Linear, at twice the final size of `down`.
     up
         Channels after each transposed convolution that doubles the size.
     discriminator
@@ -75,7 +75,7 @@ TRUNKS = {
 _HEADS = {"vae": ("mean", "log_variance"), "wgan-gp": ()}  # outputs of the encoder; of all other models, `style`
 _OPPONENTS = {"wae-gan": "style", "aae": "style", "wgan-gp": "critic"}
 
-_Layer = Callable[[int, int], nn.Module]  # made of the channels that go in and come out
+_Layer = Callable[[int, int], nn.Module]  # creates a block from its input and output channels
 _HALVE: _Layer = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
 _DOUBLE: _Layer = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
 _NORMALISE, _RELU = (lambda a, b: nn.BatchNorm2d(b)), (lambda a, b: nn.ReLU())
@@ -95,9 +95,9 @@ class Baseline(nn.Module):
     style
         Length of the part of the code whose prior is normal.
     random
-        Whether the code is drawn from a Gaussian that the encoder gives, as that of a VAE.
+        Whether the code is drawn from a Gaussian of the encoder, as in a VAE.
     classes
-        Length of the part whose prior is a class, before it: 10 for an AAE with labels, else 0.
+        Length of the part before it, whose prior is a class: 10 for an AAE with labels, otherwise 0.
     """
 
     def __init__(self, config: BaselineConfig) -> None:
@@ -126,7 +126,7 @@ class Baseline(nn.Module):
     def encode(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """`(n, c, size, size)` in [-1, 1] to `(n, classes + style)`, class probabilities first.
 
-        Of a VAE, the mean; with a generator, which is on the CPU, a code that is drawn from its posterior.
+        For a VAE, the mean; with a generator (on the CPU), a code drawn from its posterior.
         """
         assert self.encoder is not None
         found: dict[str, Tensor] = self.encoder(images)
@@ -150,7 +150,7 @@ class Baseline(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the model."""
         return self.decoder.first.weight.device
 
 
@@ -179,7 +179,7 @@ def read_baseline(path: Path, device: str = "auto") -> SavedBaseline:
     """
     tensors, metadata = read_checkpoint(path / "weights.safetensors" if path.is_dir() else path)
     if not str(metadata.get("kind", "")).startswith("baseline"):
-        raise CheckpointError(f"{path} holds no 2-D baseline; expected what `cryowae baseline mnist` or celeba wrote")
+        raise CheckpointError(f"{path} holds no 2-D baseline; expected a file of `cryowae baseline mnist` or celeba")
     model = Baseline(check(BaselineConfig, metadata["config"], str(path)))
     weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith("model.")}
     try:
@@ -269,10 +269,10 @@ def critic(trunk: Trunk, half: bool = False) -> nn.Sequential:
 
 
 def discriminator(code: int, hidden: Sequence[int]) -> nn.Sequential:
-    """`(n, code)` to `(n, 1)` logits, positive where a code looks like the prior's."""
+    """`(n, code)` to `(n, 1)` logits, positive where a code resembles the prior."""
     return nn.Sequential(*_chain((code, *hidden), nn.Linear, _RELU), nn.Linear(hidden[-1], 1))
 
 
 def _chain(widths: Sequence[int], *block: _Layer) -> list[nn.Module]:
-    """The layers of a block between every two widths that follow one another."""
+    """The layers of a block for each pair of successive widths."""
     return [layer(a, b) for a, b in pairwise(widths) for layer in block]

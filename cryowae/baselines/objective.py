@@ -1,4 +1,4 @@
-"""The objectives of the baselines: an autoencoder with terms that its model has, or a critic and a generator."""
+"""The objectives of the baselines: an autoencoder with the terms of its model, or a critic and a generator."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def baseline_objective(
     Parameters
     ----------
     config
-        Of the model.
+        Configuration of the model.
     device
         Where to compute.
     told
-        The images whose class an AAE is told.
+        The images whose class is given to an AAE.
     """
     torch.manual_seed(config.seed)
     model = Baseline(config).to(device)
@@ -43,14 +43,14 @@ def baseline_objective(
 
 
 class BaselineObjective(AutoencoderObjective):
-    """The cost of the reconstruction, the match of the codes, and the classes that are told.
+    """Cost of the reconstruction, match of the codes, and cost of the known classes.
 
     Parameters
     ----------
     model
-        In training mode, where it is to be trained.
+        In training mode, on the device of the training.
     told
-        The images whose class is told.
+        The images whose class is given.
     """
 
     network: Baseline
@@ -83,7 +83,7 @@ class BaselineObjective(AutoencoderObjective):
             extra["answers"] = found["label"][n:]
             label = found["label"][:n].softmax(1)
             code = torch.cat([label, style], 1)
-            # a style is judged together with its class, so that styles are normal in every class
+            # the discriminator gets a style with its class, so that styles are normal in every class
             codes = [torch.cat([one_hot(label.argmax(1), classes), style], 1), label]
             prior = [drawn, drawn[:, :classes]]
         restored = model.decode(code)
@@ -95,12 +95,12 @@ class BaselineObjective(AutoencoderObjective):
 class CriticObjective:
     """The WGAN with gradient penalty: the Wasserstein distance in its dual form, by a critic with a slope of one.
 
-    The critic is moved in every step, the generator of images at every so many-th.
+    The critic is updated in every step, the generator of images in every `critic_steps`-th step.
 
     Parameters
     ----------
     model
-        In training mode, where it is to be trained.
+        In training mode, on the device of the training.
     """
 
     def __init__(self, model: Baseline) -> None:
@@ -112,7 +112,7 @@ class CriticObjective:
         self.generator = torch.Generator().manual_seed(config.seed + 1)
 
     def step(self, batch: Batch, info: StepInfo) -> Values:
-        """Move the critic, and the generator of images if it is its turn."""
+        """Update the critic, and in every `critic_steps`-th step the generator of images."""
         model, images, count = self.network, batch.observation, len(batch.observation)
         config, critic = model.config, model.opponents["critic"]
         with torch.no_grad():
@@ -130,7 +130,7 @@ class CriticObjective:
 
 
 class Reconstruction(Term):
-    """The squared error of `reconstruction_cost` against the images that the network saw."""
+    """The squared error of `reconstruction_cost` against the input images of the network."""
 
     def __init__(self, reduction: str, clipped: bool) -> None:
         super().__init__()
@@ -141,9 +141,9 @@ class Reconstruction(Term):
 
 
 class Discriminators(Term):
-    """Discriminators of the style and, where classes are told, of the label; the encoder is trained to fool them.
+    """Discriminators of the style and, if classes are given, of the label; the encoder is trained to fool them.
 
-    It logs the cost of the encoder (`match`) and the share of right answers of each discriminator (`accuracy`).
+    It logs the cost of the encoder (`match`) and the accuracy of each discriminator (`accuracy`).
     """
 
     follows_schedule = True
@@ -170,7 +170,7 @@ class Discriminators(Term):
 
 
 class Supervision(Term):
-    """The cross-entropy of the classes that are told."""
+    """The cross-entropy of the classes that are given."""
 
     def cost(self, made: Pass) -> Cost:
         return self.logged("supervision", cross_entropy(made.extra["answers"], made.extra["classes"]), weighted=False)
@@ -179,7 +179,8 @@ class Supervision(Term):
 def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: bool = False) -> Tensor:
     """Squared error, `mean` or `sum` over the values of an image, mean over the batch.
 
-    If `clipped`, values beyond [-1, 1] are not penalised where the image is at that end: they are written as it is.
+    If `clipped`, values beyond [-1, 1] are not penalised where the image has that limit, since images are clipped when
+    they are written.
     """
     if clipped:
         alike = ((images <= -1) & (made < -1)) | ((images >= 1) & (made > 1))
@@ -189,14 +190,14 @@ def reconstruction_cost(made: Tensor, images: Tensor, reduction: str, clipped: b
 
 
 def critic_loss(on_real: Tensor, on_made: Tensor) -> Tensor:
-    """Minus the distance that the critic sees (Arjovsky et al. 2017, eq. 2); `(n, 1)` values of each."""
+    """Minus the distance by the critic (Arjovsky et al. 2017, eq. 2); `(n, 1)` values of each."""
     return on_made.mean() - on_real.mean()
 
 
 def gradient_penalty(
     critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, shares: Tensor, one_sided: bool = False
 ) -> Tensor:
-    """Mean squared excess of the critic's slope over one, between real and made samples.
+    """Mean squared excess of the critic's slope over one, between real and generated samples.
 
     Parameters
     ----------
@@ -205,10 +206,10 @@ def gradient_penalty(
     real, made
         `(n, ...)`, without gradient.
     shares
-        `(n,)` in [0, 1]: where on the line from made to real the slope is taken.
+        `(n,)` in [0, 1]: position on the line from generated to real at which the slope is taken.
     one_sided
-        Slopes below one cost nothing (Gulrajani et al. 2017, section 4 and appendix, two-sided by default; one-sided
-        as Petzka et al. 2018 argue for).
+        Slopes below one are not penalised (Gulrajani et al. 2017, section 4 and appendix, two-sided by default;
+        one-sided as Petzka et al. 2018 argue for).
     """
     weight = shares.view(-1, *[1] * (real.ndim - 1))
     between = torch.lerp(made, real, weight).requires_grad_()
@@ -219,7 +220,7 @@ def gradient_penalty(
 
 
 def choose_labelled(images: ImageSet, count: int, seed: int) -> ImageSet:
-    """The images whose class is told: `count` of them, as many of each of ten classes, chosen by the seed.
+    """`count` images whose class is given, the same number of each of ten classes, chosen by the seed.
 
     Raises
     ------
@@ -230,14 +231,14 @@ def choose_labelled(images: ImageSet, count: int, seed: int) -> ImageSet:
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(images.labels.device)
     fewest = int(images.labels.bincount(minlength=10).min())
     if count > 10 * fewest:
-        raise ImagesError(f"got labels={count}, as many of each class, expected at most {10 * fewest} here")
+        raise ImagesError(f"got labels={count}, the same number per class, expected at most {10 * fewest} here")
     classes = images.labels[order]
     chosen = torch.cat([order[classes == label][: count // 10] for label in range(10)])
     return ImageSet(images.name, images.images[chosen], images.labels[chosen])
 
 
 def draw_labelled(told: ImageSet, count: int, shift: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random images whose class is told, in [-1, 1], moved by up to `shift` pixels over black, and their classes."""
+    """Random images whose class is given, in [-1, 1], shifted by up to `shift` pixels on black, and their classes."""
     chosen = torch.randint(len(told), (count,), generator=generator)
     moves = torch.randint(2 * shift + 1, (count, 2), generator=generator).tolist()
     assert told.labels is not None

@@ -1,4 +1,4 @@
-"""Pictures of baselines: what they make, their figures over the epochs and over lambda, and bandwidths of a kernel."""
+"""Pictures of baselines: images, figures over the epochs and over lambda, and bandwidths of a kernel."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _CHANCE: dict[str, Any] = {"color": FAINT, "linewidth": 0.7, "linestyle": (0, (4
 @torch.no_grad()
 @house_style()
 def draw_baseline(saved: SavedBaseline, path: str | Path, seed: int = 0) -> Path:
-    """Draw what a baseline makes, as titled mosaics in two columns.
+    """Draw the images of a baseline, as titled mosaics in two columns.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def draw_baseline(saved: SavedBaseline, path: str | Path, seed: int = 0) -> Path
     path
         PNG file; an existing file is replaced.
     seed
-        Of the samples.
+        Seed of the samples.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def draw_restored(restored: RestoredDigits, path: str | Path) -> Path:
 
 
 def draw_log(rows: Sequence[Row], path: str | Path) -> Path:
-    """Draw the terms of the objective over the epochs, from the rows of `log.csv`. A dashed line is chance."""
+    """Draw the terms of the objective over the epochs, from the rows of `log.csv`. Dashed: level of chance."""
     return _draw_history(rows, {title: {name: ""} for name, title in _TERMS.items()}, 1, path)
 
 
@@ -262,7 +262,7 @@ def _panels(
 
 
 def _curve(rows: Sequence[Row], name: str, over: str = "epoch") -> tuple[NDArray[Any], NDArray[Any]]:
-    """Columns `over` and `name` of the rows that have a value of the latter."""
+    """Columns `over` and `name` of the rows that have a value of `name`."""
     there = [(float(row[over]), float(row[name])) for row in rows if row.get(name)]
     x, y = np.array(there).reshape(-1, 2).T
     return x, y

@@ -1,4 +1,4 @@
-"""Digits as a tilt series would show them, with noise and an empty wedge, and linear filters that restore them."""
+"""Digits with noise and an empty wedge, as in a tilt series, and linear filters that restore them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Filter = Callable[[Tensor], Tensor]
 WINDOW = 48
 """Edge of an observation in pixels; the digit of 32 pixels is in its middle."""
 CANVAS = 2 * WINDOW
-"""Edge on which noise and wedge are applied, so that the long tails along z are cut off instead of wrapped around."""
+"""Edge for noise and wedge, so that the long tails along z are cut off instead of wrapped around."""
 DEVIATION = 0.2029
 """Standard deviation over its window of the mean MNIST training digit, whose values are 0 to 1."""
 VACANT = 0.1
-"""Share of the training samples that are noise without a digit, so that the answer to noise is learned."""
+"""Share of the training samples that are noise without a digit, so that the response to noise is learned."""
 _RING = 1 / 24  # cycles per pixel, two frequency steps of the window
-_LOWEST, _HIGHEST = 1 / 12, 1 / 4  # below, the wedge cannot be told from the rest; above, digits have little power
-_FEWEST = 4  # components that a ring must have
+_LOWEST, _HIGHEST = 1 / 12, 1 / 4  # below, the wedge is not resolved; above, digits have little power
+_FEWEST = 4  # minimum number of components in a ring
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,11 @@ class WedgedDigits(BatchSource):
     digits
         `(n, 1, 32, 32)` uint8, on the device of the batches.
     wedged
-        How they are observed.
+        Observation model.
     count
         Digits of a batch.
     seed
-        The random numbers of a step follow from it and from the number of the step.
+        It determines, with the number of the step, the random numbers of a step.
     """
 
     def __init__(self, digits: Tensor, wedged: Wedged, count: int, seed: int) -> None:
@@ -126,9 +126,9 @@ def fit_wiener(truth: Tensor, observed: Tensor, wedged: Wedged) -> Filter:
 def fit_affine(truth: Tensor, observed: Tensor) -> Filter:
     """The affine map with the least squared error (Kay 1993, chapter 12), from the mean and covariance of digits.
 
-    It knows the position of digits and the correlation between their pixels, so it fills some of the wedge. A network
+    It knows the position of digits and the correlation between their pixels, so it fills a part of the wedge. A network
     that is better has learned more than these two moments. It is fitted by least squares over pairs; there must be
-    several times as many as pixels.
+    several times more pairs than pixels.
     """
     x, y = truth.flatten(1), observed.flatten(1)
     x_mean, y_mean = x.mean(0), y.mean(0)
@@ -141,7 +141,7 @@ def fit_affine(truth: Tensor, observed: Tensor) -> Filter:
 
 
 def scores(truth: Tensor, restored: Tensor, wedged: Wedged) -> dict[str, float]:
-    """How close restored digits are to the true ones.
+    """Agreement of restored digits with the true ones.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The benchmark: methods on scenes of which everything is known."""
+"""The benchmark: methods on simulated scenes with known ground truth."""

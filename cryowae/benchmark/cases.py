@@ -30,7 +30,7 @@ LEAST = 7
 """Voxels along each axis that must be left after cropping: one window of the structural similarity."""
 
 load_structures = lru_cache(load_library)
-"""`load_library`, of which every result is kept: all seeds of a scene need the same structures."""
+"""`load_library` with a cache of all results: all seeds of a scene need the same structures."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class Specification:
 
     @property
     def label(self) -> str:
-        """Written into the header of the tomogram: from it a file is known to be of this case."""
+        """Label in the header of the tomogram, which identifies the case."""
         return f"case {self.fingerprint[:32]}"
 
 
 def specifications(suite: SuiteConfig) -> list[Specification]:
-    """All cases of a suite; every scene with the first seed comes first, so that a table is soon complete."""
+    """All cases of a suite; all scenes with the first seed come first, so that a first table is complete early."""
     return [Specification(scene, seed, snr) for seed in suite.seeds for scene in suite.scenes for snr in scene.ratios]
 
 
@@ -75,7 +75,7 @@ class Case(Specification):
     Attributes
     ----------
     scene, seed, snr
-        As in its specification.
+        As in the specification of the case.
     specimen
         The truth.
     seen
@@ -103,13 +103,13 @@ class Case(Specification):
 
     @property
     def wedge(self) -> Wedge:
-        """The range of its tilts."""
+        """The measured region by the range of the tilts."""
         return Wedge.binary(self.seen.angles[0], self.seen.angles[-1])
 
 
 @lru_cache(maxsize=1)
 def make_case(specification: Specification) -> Case:
-    """Simulate a case, or only image it, if its specimen was simulated last. The last case is kept.
+    """Simulate a case. The last specimen and the last case are reused.
 
     Raises
     ------
@@ -132,13 +132,13 @@ def write_inputs(suite: SuiteConfig, folder: Path, *, progress: Progress = SILEN
 
     For each case: `CASE.mrc`, its frame halves `CASE_half1.mrc` and `CASE_half2.mrc`, its noise alone
     `CASE_noise.mrc` and its angles `CASE.tlt`. Protein is dark, as reconstruction programs write it. The results of
-    another tool go into a folder of their own: `CASE.mrc` and, to see what the tool makes of noise, `CASE_noise.mrc`,
-    both on one scale. `external: {name, path}` in a suite scores them. Cases that exist already are left as they are.
+    another tool go into a separate folder: `CASE.mrc` and, to test the tool on noise, `CASE_noise.mrc`,
+    both on one scale. `external: {name, path}` in a suite scores them. Existing cases are not changed.
 
     Raises
     ------
     OutputError
-        If the folder cannot be made, or has volumes of these names that are not of this suite.
+        If the folder cannot be made, or has volumes with these names from another suite.
     ConfigError
         If the scenes cannot be made.
     """
@@ -172,7 +172,7 @@ def check_scenes(suite: SuiteConfig) -> None:
 
 
 def read_candidate(path: Path, shape: tuple[int, ...], voxel_size: float | None = None) -> Array:
-    """A volume that is to be scored; raises `TomogramError` if its shape is another, or a value is not finite."""
+    """A volume for scoring; raises `TomogramError` if its shape differs, or a value is not finite."""
     data = read_mrc(path, voxel_size=voxel_size).data
     if data.shape != shape:
         raise TomogramError(f"{path} has {data.shape} voxels, expected {shape} as the truth has")
@@ -180,7 +180,7 @@ def read_candidate(path: Path, shape: tuple[int, ...], voxel_size: float | None 
 
 
 def _exists(path: Path, label: str) -> bool:
-    """Whether a case is there; raises `OutputError` if the file of this name is of another suite."""
+    """Whether a case exists; raises `OutputError` if the file of this name is of another suite."""
     if path.exists() and not any(text.endswith(label) for text in read_mrc(path).header.labels):
         raise OutputError(f"{path} exists and was not written from this suite: choose another folder with --output")
     return path.exists()

@@ -1,4 +1,4 @@
-"""Limits on memory and time that the package keeps, each measured in a process of its own."""
+"""Limits on memory and time of the package, each measured in its own process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Limit:
     Attributes
     ----------
     name
-        What is measured.
+        Name of the measured quantity.
     most
         The limit.
     unit
@@ -56,7 +56,7 @@ class Limit:
 
 
 def measure_limits(progress: Progress = SILENT) -> list[tuple[Limit, float]]:
-    """Measure all of `LIMITS`, each in a new process, in which no memory is left over from other work."""
+    """Measure all of `LIMITS`, each in a new process, without memory from other work."""
     rows = []
     for limit in LIMITS:
         progress.say(limit.name)
@@ -134,7 +134,7 @@ LIMITS = (
     Limit("memory of the picture of a mapped volume of 528 MB", 200, "MB", _report_memory),
     Limit("memory of opening a mapped volume of 2.1 GB in napari", 215, "MB", _napari_memory),
     Limit("memory of restoring 64 x 512 x 512 voxels in one pass", 2000, "MB", _restoration_memory),
-    Limit("CPU time of looking into 60 boxes by 500 templates", 10, "s", _matching_seconds),
+    Limit("CPU time of matching 500 templates in 60 boxes", 10, "s", _matching_seconds),
     Limit("time of the demo", 180, "s", _demo_seconds),
 )
-"""Anonymous memory is the increase over what the libraries need, for the restoration all of the process."""
+"""Anonymous memory is the increase over that of the libraries; for the restoration, that of the whole process."""

@@ -1,7 +1,7 @@
 """The methods of a benchmark, applied to a tomogram and to its noise alone.
 
-The classical filters have a width or weight that a user would have to guess. Here it is tuned on the ground truth,
-which favours them: no user has the ground truth. The same filter is then applied to the noise alone.
+The classical filters have a width or weight that a user must choose. Here it is tuned on the ground truth,
+which is an advantage for them: users have no ground truth. The same filter is then applied to the noise alone.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def apply_method(method: MethodConfig, case: Case, network: RestorationModel | N
     Parameters
     ----------
     method
-        From the suite.
+        A method of the suite.
     case
-        With the tomogram to restore.
+        The case with the tomogram to restore.
     network
         The loaded weights, for methods that are networks.
 
@@ -117,7 +117,7 @@ _TUNED: dict[str, tuple[Callable[[Array, float], Array], tuple[float, ...]]] = {
 
 
 def _network(network: RestorationModel, case: Case, fast: bool) -> Restorer:
-    """As a user's tomogram is restored."""
+    """Restoration with the default options, except for `fast`."""
     how: dict[str, Any] = {"model": network, "options": RestoreOptions(fast=fast), "contrast": "bright"}
     how |= {"wedge": case.wedge, "voxel_size": case.specimen.voxel_size}
     return lambda volume: np.asarray(restore_array(volume, **how).data, np.float32)

@@ -1,4 +1,4 @@
-"""Results as files: one for each case and method, and all of them as Markdown, as CSV and as pictures."""
+"""Results as files: one per case and method, and tables of all as Markdown, as CSV and as pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Result:
     Attributes
     ----------
     scene, snr, seed, method
-        Which case and method.
+        Case and method.
     seconds
         Time of the method for the tomogram and for its noise alone.
     scores
@@ -65,7 +65,7 @@ class BenchmarkResult:
     fresh
         Number of new results; the others existed.
     seconds
-        Of this run.
+        Run time.
     """
 
     files: tuple[Path, ...]
@@ -114,17 +114,17 @@ REGION_TITLES = {"fsc_obs": "measured", "fsc_mw": "missing wedge"}
 SHOWN = ("ncc", "fsc_mw", "fsc_obs")
 """Scores beneath the slices."""
 
-_KINDS: Mapping[str, Literal["floor", "input"]] = {FLOOR: "floor", "input": "input"}  # how a curve is drawn
+_KINDS: Mapping[str, Literal["floor", "input"]] = {FLOOR: "floor", "input": "input"}  # line style of a curve
 
 
 def write_result(path: Path, fingerprint: str, result: Result) -> None:
-    """Keep one result, with the fingerprint of all that it depends on."""
+    """Write one result, with the fingerprint of everything that affects it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"fingerprint": fingerprint, **asdict(result)}, indent=1) + "\n")
 
 
 def read_result(path: Path, fingerprint: str) -> Result | None:
-    """An earlier result, if the file is complete and has this fingerprint; else None."""
+    """An earlier result, if the file is complete and has this fingerprint; otherwise None."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return Result(**values) if values.pop("fingerprint") == fingerprint else None
@@ -157,7 +157,7 @@ def markdown_tables(results: Sequence[Result]) -> str:
 
 
 def markdown_table(results: Sequence[Result]) -> str:
-    """One table, one row per method. A mean over fewer seeds than there are says so, and is never the best."""
+    """One table, one row per method. A mean over fewer seeds than available is marked, and is never the best."""
     seeds = len({r.seed for r in results})
     rows: dict[str, list[str]] = {r.method: [] for r in results}
     names = [name for name in COLUMNS if any(name in r.scores for r in results if r.method != FLOOR)]
@@ -201,7 +201,7 @@ def case_title(scene: str, snr: float) -> str:
 def _best(column: Column, figures: Sequence[Sequence[float]]) -> tuple[str, int] | None:
     """The best mean over most seeds as it is printed, and the number of seeds; None if there is no other figure.
 
-    Figures that look the same are equally good.
+    Figures that are printed equally are equally good.
     """
     if len(figures) < 2:
         return None

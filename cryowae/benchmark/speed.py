@@ -1,6 +1,6 @@
-"""Cost of a restoration: time and memory as ratios to a plain filter and to the volume, on simulated volumes.
+"""Cost of a restoration on simulated volumes: time and memory relative to a plain filter and to the volume size.
 
-Seconds depend on the machine and on its other users. The same volume is therefore also filtered, in the same process,
+Run times depend on the machine and on other processes. The same volume is therefore also filtered, in the same process,
 by `scipy.ndimage.gaussian_filter` of 2 voxels in float32, which uses one thread.
 """
 
@@ -49,7 +49,7 @@ class SpeedRow:
         Wall-clock time from the input file to the finished output file; CPU time of all threads together, which other
         processes do not prolong.
     reference_seconds
-        Of the reference filter on the same volume, in memory.
+        Time of the reference filter on the same volume, in memory.
     memory
         Peak of the process's anonymous memory in bytes, with the program and its libraries; see `watched_memory`.
     network_voxels_per_voxel
@@ -108,7 +108,7 @@ def measure_speed(
     fast: bool = False,
     progress: Progress = SILENT,
 ) -> list[SpeedRow]:
-    """Restore volumes of noise with blobs in it, one per size, and measure the cost.
+    """Restore volumes of noise with blobs, one per size, and measure the cost.
 
     The network runs on one small window first, so that the first size does not include the start-up. All sizes run in
     this process, and memory that it keeps from a larger volume counts for later ones: give the sizes in increasing
@@ -125,7 +125,7 @@ def measure_speed(
     fast
         One pass of the network, as `restore --fast`.
     progress
-        Is told about every window.
+        Receives the progress of every window.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def measure_speed(
 
 
 def format_speed(rows: Sequence[SpeedRow]) -> str:
-    """A Markdown table of the ratios and the figures behind them, with a note on what they mean."""
+    """A Markdown table of the ratios and the figures behind them, with an explanation."""
     note = (
         f"Time: file to file. Gaussian filter: scipy.ndimage, sigma {SIGMA:g}, float32, one thread; same process and "
         "volume, in memory. Memory: peak of the process's anonymous memory, libraries included. CPU time: all threads."
@@ -178,7 +178,7 @@ def simulate_noise(path: Path, shape: Shape, count: int = 40, reach: int = 6) ->
 
 
 def anonymous_memory(status: str | Path = "/proc/self/status") -> float:
-    """Anonymous memory of this process in bytes; NaN where the system does not tell."""
+    """Anonymous memory of this process in bytes; NaN where the system does not report it."""
     try:
         lines = Path(status).read_text().splitlines()
         return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("RssAnon"))
@@ -190,13 +190,13 @@ def anonymous_memory(status: str | Path = "/proc/self/status") -> float:
 def watched_memory(read: Callable[[], float] = anonymous_memory) -> Iterator[list[float]]:
     """Read this process's anonymous memory a hundred times a second.
 
-    Anonymous memory is what the system cannot take back; mapped files are not part of it.
+    Anonymous memory cannot be released by the system; mapped files are not part of it.
 
     Yields
     ------
     seen
         All values in bytes, the first from before the work; their maximum is the peak. NaN where the system does not
-        tell, which is all but Linux.
+        report it: only Linux does.
     """
     seen, stop = [read()], threading.Event()
 

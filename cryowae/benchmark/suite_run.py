@@ -1,4 +1,4 @@
-"""`run_suite`: methods x scenes. Every result is a small file of its own, so that an interrupted run can continue."""
+"""`run_suite`: methods x scenes. Every result is a separate small file, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def run_suite(
     Parameters
     ----------
     suite
-        What to compare.
+        Methods and scenes.
     output
-        Folder; made if it does not exist.
+        Folder; created if it does not exist.
     device
-        Where networks run.
+        Device of the networks.
     progress
-        Is told when a result is done.
+        Receives the progress of every result.
 
     Raises
     ------
@@ -105,8 +105,8 @@ class _Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that a result depends on, but the versions of libraries, the device, and the structures' files."""
-        case = self.specification.fingerprint  # it has the version of this package
+        """Everything that affects a result, except versions of libraries, the device, and the structures' files."""
+        case = self.specification.fingerprint  # includes the version of this package
         made_of: dict[str, Any] = {"case": case, "crop": self.suite.crop, "method": self.method.title}
         if self.method.weights is not None:
             made_of["weights"] = hashlib.sha256(find_weights(self.method.weights).read_bytes()).hexdigest()
@@ -130,9 +130,9 @@ class _Task:
         restored, twin = apply_method(self.method, case, networks.get(title))
         seconds = time.perf_counter() - began
         found = score_case(case, restored, twin, self.suite.crop)
-        self.path.unlink(missing_ok=True)  # an interrupt now must not leave old figures beside the new volume
+        self.path.unlink(missing_ok=True)  # an interrupt now must not leave old figures with the new volume
         if self.keeps_volume:
-            small = self.method.external is None  # other tools may have any scale, too large for 16 bits
+            small = self.method.external is None  # values of other tools may be too large for 16 bits
             for name, volume in ((TRUTH, case.truth), (title, restored)):
                 path, voxel_size = case.volume(self.folder, name), case.specimen.voxel_size
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,15 +29,15 @@ Array = NDArray[np.float32]
 Positions = NDArray[np.float64]
 
 FEWEST = 6
-"""Particles of a kind that are needed for figures of this kind."""
+"""Minimum number of particles of a kind for figures of this kind."""
 ROUND = 0.15
 """Largest difference from 1 of a kind's elongation in the truth; kinds beyond it are not used."""
 MOST = 24
-"""Particles of a kind that are discriminated from as many others."""
+"""Number of particles of a kind that are discriminated from the same number of others."""
 BOX = 48
 """Voxels along each axis of the boxes for discrimination, at most; small particles have smaller boxes."""
 AROUND = 8
-"""Voxels around beads, membranes and filaments in which nothing counts as invented."""
+"""Voxels around beads, membranes and filaments in which blobs do not count as invented."""
 
 
 def score_case(case: Case, restored: Array, twin: Array | None, crop: int) -> metrics.Profile:
@@ -46,7 +46,7 @@ def score_case(case: Case, restored: Array, twin: Array | None, crop: int) -> me
     Parameters
     ----------
     case
-        The truth and how it was made.
+        The truth, and the parameters of its simulation.
     restored
         `(z, y, x)` output of the method for the tomogram.
     twin
@@ -99,9 +99,9 @@ def score_volumes(
     volumes
         Name and MRC file of each; the same contrast as the truth.
     wedge
-        The measured region; counts by its range.
+        The measured region; only its tilt range is used.
     output
-        Folder; made if it does not exist.
+        Folder; created if it does not exist.
     crop
         Voxels of every face that are not scored.
     voxel_size
@@ -109,14 +109,14 @@ def score_volumes(
     overwrite
         Replace earlier scores.
     progress
-        Is told when a volume is done.
+        Receives the progress of every volume.
 
     Raises
     ------
     TomogramError
         If a volume cannot be read, has NaN, or has another shape than the truth.
     ConfigError
-        If there is nothing to score, a name is not allowed, or nothing is left after cropping.
+        If no volume is given, a name is not allowed, or nothing is left after cropping.
     OutputError
         If the files exist, or cannot be written.
     """
@@ -154,7 +154,7 @@ def _of_particles(case: Case, restored: Array, crop: int) -> dict[str, float]:
     scores = {"particle": float(np.mean(list(found.values())))} if found else {}
     kinds = _common(specimen)
     if kinds:
-        smallest = min(kinds, key=lambda n: specimen.kinds[n].diameter)  # the nearest to a point
+        smallest = min(kinds, key=lambda n: specimen.kinds[n].diameter)  # the particles nearest to a point
         centres, radius = _centres(specimen, smallest), specimen.kinds[smallest].diameter / 2 / specimen.voxel_size
         if abs(metrics.elongation(case.truth, centres, radius) - 1) < ROUND:
             scores["elongation"] = metrics.elongation(restored, centres, radius)
@@ -167,7 +167,7 @@ def _of_particles(case: Case, restored: Array, crop: int) -> dict[str, float]:
 def _targets(specimen: Specimen, wedge: Wedge, seed: int) -> list[tuple[Positions, Positions, list[metrics.Matcher]]]:
     """Own positions, other positions and templates of the smallest, the middle and the largest of the common kinds.
 
-    There are templates with and without the wedge; the better ones count.
+    There are templates with and without the wedge; the better scores count.
     """
     kinds = _common(specimen)
     targets = []
@@ -201,7 +201,7 @@ def _invented(case: Case, restored: Array, twin: Array | None, crop: int) -> dic
     if (labels > 0).any():
         contrast = metrics.particle_contrast(restored, labels)
     else:
-        # the share of the contrast of a protein, 1 in the truth, that this tilt range leaves
+        # the contrast of a protein with this tilt range, where it is 1 in the truth
         contrast = (case.wedge.tilt_max - case.wedge.tilt_min) / 180
         near = ndimage.binary_dilation(labels != 0, iterations=AROUND)
         made = metrics.invented(np.where(near, np.median(restored), restored), contrast, crop=crop)

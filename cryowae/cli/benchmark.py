@@ -33,11 +33,11 @@ def run(
     checkpoint
         Weights as a further method; may be repeated.
     external
-        Another tool's volumes as a further method; may be repeated.
+        Volumes of another program as a further method; may be repeated.
     assignments
         A setting of the suite: seeds=[1].
     inputs_only
-        Write the tomograms for other tools, and stop.
+        Only write the tomograms for other tools.
     """
     from cryowae.config import MethodConfig, load_suite
     from cryowae.config.suite import External
@@ -80,7 +80,7 @@ def score(
     output
         Folder of the results.
     tilts
-        Tilt angles; their range is the measured region.
+        Tilt angles; their range defines the measured region.
     crop
         Voxels of every face that are not scored.
     """
@@ -138,7 +138,7 @@ def limits() -> None:
 
 benchmark = group(
     "benchmark",
-    "Compare methods on simulated tomograms whose truth is known, by one set of definitions.",
+    "Compare methods on simulated tomograms with known ground truth, by the same scores.",
     *(run, score, speed, limits),
 )
 

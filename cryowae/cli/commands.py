@@ -82,7 +82,7 @@ def described(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameter(name: str, hint: Any, default: Any, *owners: Any) -> inspect.Parameter:
-    """What typer needs: as the hint says, else as the docstring of an owner says, else as `_COMMON` says."""
+    """The argument of typer: help from the hint, or from the docstring of an owner, or from `_COMMON`."""
     kind, *given = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if default is MISSING:
         default = inspect.Parameter.empty

@@ -1,4 +1,4 @@
-"""`cryowae restore | reconstruct | info | view | demo`: tomograms and tilt series of one's own, and a first try."""
+"""`cryowae restore | reconstruct | info | view | demo`: processing of real data, and a demonstration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryowae.config.options import ItemOptions, ReconstructOptions, RestoreOptio
 from cryowae.config.scene import ReconstructionConfig, Weighting
 from cryowae.errors import ConfigError, CryowaeError
 
-_SIZE = (1400, 900)  # pixels of a window in which two volumes and a dock have their places
+_SIZE = (1400, 900)  # pixels of a window that is large enough for two volumes and a dock
 
 
 def restore(
@@ -36,7 +36,7 @@ def restore(
     model
         Shipped weights by name, or a .safetensors file.
     output
-        File to write, a folder for several; else NAME_restored.mrc beside TOMO.
+        File to write, or a folder for several; by default NAME_restored.mrc beside TOMO.
     """
     from cryowae.models.weights import load_model
     from cryowae.restore import restore_tomogram
@@ -101,9 +101,9 @@ def reconstruct(
     sirt
         Iterations for sirt; 15 by default.
     falloff
-        Low-pass, cycles per voxel; else none.
+        Low-pass, cycles per voxel; no low-pass by default.
     output
-        Else SERIES_rec.mrc beside SERIES.
+        By default SERIES_rec.mrc beside SERIES.
     """
     if sirt is not None and filter not in (None, "sirt"):
         raise ConfigError(f"got --sirt {sirt} with --filter {filter}; expected --filter sirt")
@@ -148,7 +148,7 @@ def view(
 ) -> None:
     """Look at volumes in napari.
 
-    A single file brings what belongs to it by name: X_restored.mrc and X_truth.mrc come beside X.mrc, linked.
+    For a single file X.mrc, the files X_restored.mrc and X_truth.mrc are opened too, side by side and linked.
 
     Parameters
     ----------
@@ -161,11 +161,11 @@ def view(
     """
     try:
         import napari
-        from qtpy.QtCore import QTimer  # napari by itself does not say that there is no binding
+        from qtpy.QtCore import QTimer  # napari itself does not report a missing Qt binding
 
         require_display()
         viewer = napari.Viewer(title="cryowae", show=False)
-    except ImportError as error:  # of napari, or of any binding of Qt
+    except ImportError as error:  # napari or a Qt binding is missing
         raise ConfigError(
             f"napari cannot be started ({str(error).splitlines()[0]}): install it and a Qt binding, for example "
             "pip install 'cryowae[napari]' pyqt6"
@@ -184,7 +184,7 @@ def view(
 def demo(
     output: Folder = Path("demo"), model: str = "default", seed: int = 1, device: str = "auto", overwrite: bool = False
 ) -> None:
-    """Simulate a crowded scene, restore it and score the result; fails unless that beats the input.
+    """Simulate a crowded scene, restore it and score the result; fails unless the result is better than the input.
 
     Parameters
     ----------
@@ -218,9 +218,7 @@ def give_room(window: Any) -> None:
 
 
 def require_display() -> None:
-    """Raise `ConfigError` where a window cannot be shown: Qt would end the program without a word that helps."""
+    """Raise `ConfigError` where a window cannot be shown: Qt would end the program without a helpful message."""
     known = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform == "linux" and not any(os.environ.get(name) for name in known):
-        raise ConfigError(
-            "no display found (DISPLAY is not set): sit at a screen, use ssh -X, or run it under xvfb-run"
-        )
+        raise ConfigError("no display found (DISPLAY is not set): use a machine with a screen, ssh -X, or xvfb-run")

@@ -1,4 +1,4 @@
-"""`cryowae simulate ...`: what an instrument would record of a specimen that is known."""
+"""`cryowae simulate ...`: simulated data of a known specimen."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class MicroscopeOptions:
     Attributes
     ----------
     voltage
-        Of the microscope.
+        Acceleration voltage.
     cs
-        Spherical aberration.
+        Spherical aberration coefficient.
     amplitude_contrast
-        0 to 1.
+        Amplitude contrast, 0 to 1.
     phase_shift
-        Of a phase plate.
+        Phase shift of a phase plate.
     dose
-        Electrons per Å² and tilt; 0: no damage.
+        Electrons per Å² and tilt; 0: no radiation damage.
     scheme
         Order of the exposures.
     mtf
-        Detector: ideal pixel, or its curve.
+        Detector: ideal pixel (sinc), or a file with its MTF.
     snr
         Variance of the noise-free images over that of the noise.
     """
@@ -85,9 +85,9 @@ def wedge(
     rotate
         Rotate the volume first.
     seed
-        Of the noise.
+        Seed of the noise.
     output
-        Else NAME_wedge.mrc beside VOLUME.
+        By default NAME_wedge.mrc beside VOLUME.
     """
     from cryowae.simulate.missing_wedge import simulate_wedge, wedge_of
     from cryowae.tomogram import open_tomogram
@@ -147,11 +147,11 @@ def tilts(
     noise
         poisson: counts; --snr sets the contrast.
     misalignment
-        Random shifts; a .xf reverses them.
+        Random shifts of the images; the .xf file that is written corrects them.
     seed
-        Of noise and misalignment.
+        Seed of noise and misalignment.
     output
-        Else NAME_simulated.st beside VOLUME.
+        By default NAME_simulated.st beside VOLUME.
     """
     from cryowae.simulate.tilt_series import read_defocus, simulate_tilts
 
@@ -197,9 +197,9 @@ def scene(
     output
         Folder for the files.
     assignments
-        E.g. ice=0.05.
+        Change one value, e.g. ice=0.05.
     seed
-        Instead of that of CONFIG.
+        Seed; replaces that of CONFIG.
     """
     settings = load_scene(config, [*(assignments or ()), *([] if seed is None else [f"seed={seed}"])])
     from cryowae.simulate.scene_files import simulate_scene

@@ -1,4 +1,4 @@
-"""What a command writes on the terminal: progress, results and errors; and its exit codes.
+"""Terminal output of commands: progress, results and errors; and exit codes.
 
 Errors that a user can correct take one line and exit code 2; an interrupt exits with 130; a bug keeps its traceback.
 """
@@ -26,7 +26,7 @@ class ErrorsInOneLine(TyperGroup):
     """Commands whose errors become a line on standard error and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the selected command."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _terminate)
         try:
@@ -45,15 +45,15 @@ def complain(error: CryowaeError | str) -> None:
 
 
 def print_results(*rows: object, notes: Iterable[str] = (), width: int = 11) -> None:
-    """Print results, one in a line, and notes on standard error.
+    """Print results, one per line, and notes on standard error.
 
     Parameters
     ----------
     rows
-        Texts and paths are printed as they are, pairs as a name with its value: a float with five digits. A row or a
+        Texts and paths are printed unchanged, pairs as a name with its value: a float with five digits. A row or a
         value of None is left out.
     notes
-        What the user should know, one line each.
+        Messages for the user, one line each.
     width
         Characters of the column of names.
     """

@@ -28,7 +28,7 @@ def train(
     assignments
         Change one value, e.g. data.batch=8.
     resume
-        Go on with the run in the folder, by its own config.yaml.
+        Continue the run in the folder with its own config.yaml.
     overwrite
         Overwrite the run in the folder.
     """

@@ -1,4 +1,4 @@
-"""Configuration files: YAML that reads like a methods section, found by name, frozen and checked."""
+"""Configuration files: YAML files, found by name, checked, and read-only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryowae.errors import ConfigError
 
 
 class Frozen(BaseModel):
-    """Base of all configurations: it does not change, and knows no names but its own."""
+    """Base of all configurations: read-only; unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,14 +30,14 @@ def read_values(name_or_path: str | Path, folder: str, overrides: Sequence[str] 
     name_or_path
         A YAML file, or the name of one that ships with the package.
     folder
-        Where those that ship are, below `configs/`.
+        Folder of the shipped configurations, below `configs/`.
     overrides
         Assignments such as `data.batch=8`, whose values are YAML.
 
     Returns
     -------
     values, source
-        And the file that they came from.
+        The values, and the file that they came from.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def read_values(name_or_path: str | Path, folder: str, overrides: Sequence[str] 
 
 
 def check(kind: type[Config], values: dict[str, Any], source: str) -> Config:
-    """A configuration of plain values; raises `ConfigError` that says in one line what is wrong with them."""
+    """A configuration of plain values; raises `ConfigError` with a message of one line if they are wrong."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -78,7 +78,7 @@ def check(kind: type[Config], values: dict[str, Any], source: str) -> Config:
 
 
 def assign(values: dict[str, Any], override: str) -> None:
-    """Set one of the plain values by an assignment such as `data.batch=8`; raises `ConfigError` if it is none."""
+    """Set one of the plain values by an assignment such as `data.batch=8`; raises `ConfigError` for any other text."""
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise ConfigError(f"got {override!r}, expected NAME=VALUE, such as data.batch=8")
@@ -91,13 +91,13 @@ def assign(values: dict[str, Any], override: str) -> None:
 
 
 def shipped(folder: str = "") -> Path:
-    """Where the configurations are that ship with the package, installed or in a clone."""
+    """Folder of the shipped configurations, installed or in a clone."""
     installed = Path(str(files("cryowae"))) / "configs"
     return (installed if installed.is_dir() else Path(__file__).parents[2] / "configs") / folder
 
 
 def _names(kind: type[Frozen], place: Sequence[int | str]) -> list[str]:
-    """The names that a configuration knows at a place within it."""
+    """The valid names at one place of a configuration."""
     for part in place:
         if isinstance(part, str) and part in kind.model_fields:
             inside = kind.model_fields[part].annotation

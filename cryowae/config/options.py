@@ -1,6 +1,6 @@
-"""What a user may choose when a tomogram is opened and restored: one dataclass for each step.
+"""Options for opening, reconstructing and restoring a tomogram: one dataclass for each step.
 
-Each option has one place. The command line takes names, types and defaults from the fields, and the text of `--help`
+Each option is defined once. The command line takes names, types and defaults from the fields, and the text of `--help`
 from the docstring. The fields of the napari plugin do the same.
 """
 
@@ -38,7 +38,7 @@ class VolumeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TiltOptions:
-    """What was measured.
+    """Tilt angles, which define the measured region.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class TiltOptions:
     def require_one(self) -> None:
         """Raise `TiltError` unless there is either a file or a range."""
         if (self.tilts is None) == (self.tilt_range is None):
-            raise TiltError("expected either --tilts FILE or --tilt-range LO HI: they define what is measured")
+            raise TiltError("expected either --tilts FILE or --tilt-range LO HI: they define the measured region")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class TomogramOptions(TiltOptions, VolumeOptions):
     Attributes
     ----------
     tilts
-        File of tilt angles. Without a file and without a range, it is searched for beside the volume, by name.
+        File of tilt angles. Without a file and a range, a file is searched for beside the volume, by name.
     """
 
 
@@ -88,7 +88,7 @@ class ReconstructOptions:
     flip_tilt
         Negate the tilt angles, as volumes of WarpTools and AreTomo may need.
     voxel_size
-        Of the raw pixels in angstrom; replaces the value of the header.
+        Size of the raw pixels in angstrom; replaces the value of the header.
     device
         Where to back-project: `auto`, `cpu` or `cuda`.
     overwrite
@@ -107,16 +107,16 @@ class ReconstructOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemOptions(TomogramOptions):
-    """How a tomogram is opened, and what else is read with it.
+    """How a tomogram is opened, and the further files that are read with it.
 
     Attributes
     ----------
     half1, half2
         Reconstructions from two independent halves of the data. Their mean is restored in place of the tomogram.
     contrast
-        Is protein dark or bright in the file? `auto` decides by the grey values.
+        Is protein dark or bright in the file? `auto` decides from the grey values.
     mask
-        Volume of values from 0 to 1: restored where it is 1, left as it is where it is 0.
+        Volume of values from 0 to 1: restored where it is 1, unchanged where it is 0.
     """
 
     half1: Path | None = None
@@ -190,12 +190,12 @@ class RestoreOptions:
 
     @property
     def turns(self) -> int:
-        """Passes of the network: the tomogram as it is, and turned by 180 degrees about z, y and x."""
+        """Passes of the network: the tomogram unchanged, and rotated by 180 degrees about z, y and x."""
         return 1 if self.fast else 4
 
 
 def help_of(owner: Any, name: str) -> str:
-    """What the docstring of a function, or those of a dataclass and its bases, say of a name, on one line."""
+    """Description of a name, on one line, from the docstring of a function or of a dataclass and its bases."""
     for one in getattr(owner, "__mro__", (owner,)):
         for names, text in re.findall(r"^(\w+(?:, \w+)*)\n((?:    .*\n?)+)", inspect.getdoc(one) or "", re.MULTILINE):
             if name in names.split(", "):

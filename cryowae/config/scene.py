@@ -23,8 +23,8 @@ Weighting = Literal["ramp", "exact", "sirt", "hann", "hamming"]
 class MoleculesConfig(Frozen):
     """Which molecules are placed, and how many.
 
-    `procedural` is the number of invented kinds. `library` lists maps and atomic models: paths below the folder of real
-    data, or paths of your own files (`name@8` replaces a wrong voxel size by 8 Å). `occupancy` is the share of the
+    `procedural` is the number of artificial kinds. `library` lists maps and atomic models: paths below the folder of
+    real data, or paths of your own files (`name@8` replaces a wrong voxel size by 8 Å). `occupancy` is the share of the
     volume to fill, `most` the maximum number of particles. With `equal`, every kind has the same number of copies;
     otherwise the proportions are random, and small molecules are more frequent. `jitter` is the standard deviation of
     the logarithm of a particle's contrast.

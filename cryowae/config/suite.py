@@ -17,7 +17,7 @@ TRUTH = "ground truth"
 """Name of the truth among the volumes of a case."""
 
 FLOOR = "empty wedge"
-"""The truth with its wedge emptied, the first row of every table: the score of a perfect method that fills nothing."""
+"""The truth with its wedge emptied, the first row of every table: a perfect method that does not fill the wedge."""
 
 BUILT_IN = (FLOOR, "input", "gaussian", "wiener", "tv", "nlm")
 """Methods without a network; any other name without `checkpoint` or `external` is the name of shipped weights."""
@@ -54,7 +54,7 @@ class MethodConfig(Frozen):
         if (self.external is not None) == bool(self.name):
             raise ValueError("expected a name, with a checkpoint or without, or `external: {name, path}`")
         if self.fast and self.weights is None:
-            raise ValueError(f"got `fast` for {self.title}, expected it for weights alone: no other method has passes")
+            raise ValueError(f"got `fast` for {self.title}, expected it only for weights: no other method has passes")
         return self
 
     @property
@@ -73,7 +73,7 @@ class MethodConfig(Frozen):
 class SuiteScene(SceneConfig):
     """A scene at several signal-to-noise ratios (`snrs`; that of its imaging if there are none).
 
-    With `twin`, every method also gets the noise of the scene without its signal: structure in the result is invented.
+    With `twin`, every method also gets the noise of the scene without its signal: all structure in it is an artefact.
     """
 
     snrs: tuple[Annotated[float, Field(ge=0)], ...] = ()

@@ -23,14 +23,14 @@ class ModelConfig(Frozen):
 
 
 class DataConfig(Frozen):
-    """Simulated subtomograms: their content, and how they are served.
+    """Simulated subtomograms: their content, and how batches are drawn from them.
 
-    `structures` names files in the folder of real data; `procedural` is the share of invented structures.
+    `structures` names files in the folder of real data; `procedural` is the share of artificial structures.
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
-    `faint` is the contrast, in standard deviations of the tomogram, below which structures count less in the objective.
+    Structures with a contrast below `faint` standard deviations of the tomogram have less weight in the objective.
     `plain` is the share of scenes with `voxel_size`, `tilts` and no low-pass; in the others these vary. Of the others,
     `ctf` is the share with a contrast transfer function (half of them with corrected phases), `ice` and `beads` are the
-    shares with uneven ice and with gold. `empty` is the share of samples that are noise alone, `vacant` that of scenes
+    shares with uneven ice and with gold. `empty` is the share of samples that are only noise, `vacant` that of scenes
     without molecules; `membranes`, `vesicles` and `filaments` are the shares of scenes with some.
     """
 
@@ -95,7 +95,7 @@ def _translated(values: dict[str, Any]) -> dict[str, Any]:
 class TrainConfig(Frozen):
     """One training run.
 
-    `rate` is that of AdamW, `kernel_rate` that of Muon; 0 leaves everything to AdamW. `objective` has a line per term,
+    `rate` is that of AdamW, `kernel_rate` that of Muon; 0 uses AdamW for all. `objective` has one line per term,
     `NAME: WEIGHT` or `NAME: {weight: WEIGHT, ...}` with its options; `NAME: null` leaves a term out. A NAME is a file
     in `cryowae/objectives`, or `package.module:Class`. `objective: package.module:Class` is an objective from outside
     the package, `source: package.module:Class` a source of batches instead of simulated subtomograms. Both get this
@@ -133,10 +133,10 @@ class BaselineConfig(Frozen):
     `reduction`: the squared error is the `mean` or the `sum` over the values of an image, and the mean over the batch.
     With `output` clipped, values beyond [-1, 1] are not penalised where the image is at that limit, since images are
     clipped when they are written. `weight` multiplies the latent term: the KL divergence (VAE), the squared MMD, or the
-    cross-entropy of the fooled discriminators. The `kernel` of the MMD is a sum over `scales`: its widths, divided by
+    cross-entropy of the discriminators. The `kernel` of the MMD is a sum over `scales`: its widths, divided by
     the expected squared distance of two samples of the prior. `code` is the length of the code, 0 for that of the
     report's Table 1; with `labels` it is the length of the style. `labels` is the number of training images whose class
-    is given to an AAE, 0 for none. They are moved by up to `shift` random pixels along both axes in every step, and
+    is given to an AAE, 0 for none. They are shifted randomly by up to `shift` pixels along both axes in every step, and
     `supervision` is the weight of their cross-entropy. `critic_steps`, `penalty` and `one_sided` belong to the WGAN.
     `cosine` lets the rates fall to zero. With `precision` bfloat16 the convolutions use it in training, which halves
     the time on processors that support it; everything else is float32.
@@ -177,7 +177,7 @@ class BaselineConfig(Frozen):
     evaluate_every: int = Field(10, ge=1)
 
     def changed(self) -> str:
-        """The settings that differ from the preset, such as `kernel=gaussian`, without those that tables show."""
+        """Settings that differ from the preset, such as `kernel=gaussian`, without those that have a table column."""
         named = {"seed", "images", "epochs", "evaluate_every", "weight", "code", "labels"}
         preset = baseline_config(self.data, self.model, self.preset).model_dump(mode="json", exclude=named)
         own = self.model_dump(mode="json", exclude=named)
@@ -208,7 +208,7 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
         If there is no such file, it is not YAML, or a name or value in it is not known.
     """
     values, source = read_values(name_or_path, "")
-    values = _translated(values)  # first, so that overrides change the terms of the file by old and by new names
+    values = _translated(values)  # first, so that overrides by old and by new names change the terms of the file
     for override in overrides:
         assign(values, override)
     return check(TrainConfig, values, source)

@@ -1,4 +1,4 @@
-"""Simulated pairs on the fly: a subtomogram with wedge and noise, its other half, and the structure behind both.
+"""Simulated training data: a subtomogram with wedge and noise, its other half, and the true structure.
 
 Scenes are simulated in the background and kept in memory, not on disk. Reconstruction is linear, so every
 subtomogram is a new mixture: a crop of the signal of a scene, and two crops of its noise from other places, at a random
@@ -29,18 +29,18 @@ _Draw = tuple[Tensor, tuple[float, ...], Tensor, tuple[float, float]]
 
 
 class SyntheticPairs(BatchSource):
-    """Serves batches by step number; use as a context manager, which stops the background processes.
+    """Provides batches by step number; use as a context manager, which stops the background processes.
 
     Parameters
     ----------
     config
-        What to simulate; `workers` processes make scenes in advance; with 0 they are made when they are needed.
+        Settings of the simulation; `workers` processes make scenes in advance; with 0 they are made on demand.
     seed
-        Starts the stream of scenes and of samples.
+        Seed of the scenes and samples.
     device
-        Where batches go; scenes are kept and, without workers, made there too.
+        Device of the batches and scenes; without workers, scenes are also made there.
     rank
-        Number of this process among those that train together; each has scenes of its own.
+        Number of this process among those that train together; each has its own scenes.
     """
 
     def __init__(self, config: DataConfig, seed: int, device: str = "cpu", rank: int = 0) -> None:
@@ -115,7 +115,7 @@ _REVERSING = (1, 3)  # half turns about z and about x reverse the sign of every 
 
 
 def _spread(tomograms: Tensor) -> Tensor:
-    """Standard deviation of each of `(n, voxels)` as restoration measures it, without synchronising the device.
+    """Standard deviation of each of `(n, voxels)` as in a restoration, without synchronising the device.
 
     `robust_statistics` iterates until it converges; on training data five iterations give the same to 1e-6.
     """
@@ -139,5 +139,5 @@ def _start_worker(library: bytes) -> None:
 
 
 def _work(config: DataConfig, seed: int, index: int) -> bytes:
-    # as bytes, since tensors would go through /dev/shm, which is often limited to 64 MB in a container
+    # as bytes, since tensors would use /dev/shm, which is often limited to 64 MB in a container
     return pickle.dumps(training_scene(config, seed, index, _LIBRARY))

@@ -30,7 +30,7 @@ MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-"""Of the uncompressed files of MNIST."""
+"""MD5 sums of the uncompressed files of MNIST."""
 
 FACES = "img_align_celeba"
 CROP = 148
@@ -87,16 +87,16 @@ class ImageSet:
 
 
 class ImageEpochs(BatchSource):
-    """Batches of images in random order, all of them once in an epoch but for an incomplete last batch.
+    """Batches of images in random order, each once per epoch, except for an incomplete last batch.
 
     Parameters
     ----------
     images
         `(n, c, size, size)` uint8, on the device of the batches.
     count
-        Images of a batch.
+        Number of images in a batch.
     seed
-        With the number of the epoch, it gives the order of the images.
+        Seed and epoch determine the order of the images.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ def read_mnist(folder: Path | None = None, part: str = "train", size: int = 32) 
     Parameters
     ----------
     folder
-        Holds the four idx files, plain or with `.gz`; by default the folder that `CRYOWAE_MNIST` names.
+        Folder of the four idx files, plain or with `.gz`; by default the folder that `CRYOWAE_MNIST` names.
     part
         `train` (60 000 digits) or `t10k` (10 000).
     size
@@ -155,7 +155,8 @@ def read_celeba(folder: Path | None = None, count: int = 100_000, progress: Prog
     Parameters
     ----------
     folder
-        Holds `img_align_celeba/000001.jpg` and so on, or is that folder; by default `CRYOWAE_CELEBA`.
+        Folder that contains `img_align_celeba/000001.jpg` and so on, or that folder itself; by default
+        `CRYOWAE_CELEBA`.
     count
         Maximum number of faces.
     progress
@@ -199,7 +200,7 @@ def read_idx(content: bytes) -> NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        If the content is no such file, or has another length than its header says.
+        If the content is no such file, or its length differs from its header.
     """
     if content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise ValueError("not an idx file of bytes")

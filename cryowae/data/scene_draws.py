@@ -1,6 +1,6 @@
-"""Random scenes for training: a configuration is drawn, and built and observed like any other scene.
+"""Random scenes for training: a random configuration, simulated like any other scene.
 
-Both functions are pure. The pool that serves subtomograms (`cryowae.data`) counts the index up.
+Both functions are deterministic. The pool of subtomograms (`cryowae.data`) increases the index.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cryowae.specimen.surroundings import GOLD
 
 _VOXEL_SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.5, 15.0, 17.0, 20.0)
 _BEAD_TRUTH = 3.0  # where protein is 1; with the real density of gold, beads would dominate the objective
-_MOST_OCCUPANCY = 0.5  # random placement does not reach more
+_MOST_OCCUPANCY = 0.5  # random placement does not reach higher occupancies
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class SimulatedScene:
     noise
         `(2, z, y, x)` reconstructions of unit noise.
     contrast
-        Standard deviation of the noise-free projections without gold, 1 where there is nothing; multiplied by
-        `snr ** -0.5` it is the noise's.
+        Standard deviation of the noise-free projections without gold, 1 in empty scenes; multiplied by
+        `snr ** -0.5` it is that of the noise.
     truth_std
         Standard deviation of the density without gold.
     tilt_min, tilt_max
@@ -64,18 +64,18 @@ class SimulatedScene:
 def training_scene(
     config: DataConfig, seed: int, index: int, library: Sequence[Structure], device: str = "cpu"
 ) -> SimulatedScene:
-    """Make scene number `index` of the stream that `seed` starts.
+    """Make scene number `index` of the random sequence of `seed`.
 
     Parameters
     ----------
     config
-        Ranges to draw from.
+        Ranges of the random values.
     seed, index
         The same two numbers give the same scene on one machine.
     library
-        The structures that `config.structures` names; invented ones are made as needed.
+        The structures that `config.structures` names; artificial ones are made as needed.
     device
-        Where the scene is painted, projected and kept.
+        Device of the scene.
     """
     scene = draw_scene(config, seed, index)
     named = dict(zip(config.structures, library, strict=True))
@@ -95,7 +95,7 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
     Parameters
     ----------
     config
-        Ranges to draw from.
+        Ranges of the random values.
     seed, index
         The same two numbers give the same configuration.
     """
@@ -108,7 +108,7 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
         return int(rng.integers(1, most + 1)) if happens(share) else 0
 
     plain = happens(config.plain)
-    varied = 0.0 if plain else 1.0  # share of what plain scenes never have
+    varied = 0.0 if plain else 1.0  # share of features that plain scenes never have
     depth, (finest, coarsest) = config.scene[0], config.voxel_sizes
     voxel_sizes = [config.voxel_size] if plain else [size for size in _VOXEL_SIZES if finest <= size <= coarsest]
     voxel_size = float(rng.choice(voxel_sizes))

@@ -17,7 +17,7 @@ from torch import Tensor
 Device = torch.device | str
 
 SLAB = 2**22
-"""Components that are processed at a time when a whole spectrum is reduced to a few numbers."""
+"""Components that are processed at once when a whole spectrum is reduced to a few numbers."""
 
 
 def frequency_grid(
@@ -30,7 +30,7 @@ def frequency_grid(
     shape
         `(z, y, x)` of the real volume, in voxels.
     device, dtype
-        Of the result.
+        Device and type of the result.
 
     Returns
     -------
@@ -54,14 +54,14 @@ def radius(shape: Sequence[int], device: Device = "cpu", dtype: torch.dtype = to
 
 
 def hermitian_weights(x: int, device: Device = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
-    """`(x // 2 + 1,)`: how many components of the full spectrum each component of the half spectrum represents: 1 or 2.
+    """`(x // 2 + 1,)`: number of components of the full spectrum (1 or 2) for each component of the half spectrum.
 
     Parameters
     ----------
     x
         Voxels of the real volume along x.
     device, dtype
-        Of the result.
+        Device and type of the result.
     """
     weights = torch.full((x // 2 + 1,), 2.0, dtype=dtype)
     weights[0] = 1
@@ -117,7 +117,7 @@ def hermitian_mask(
 
 
 def mask_cache(limit: int) -> LRUCache[Hashable, Tensor]:
-    """A cache for the masks that were used last.
+    """A cache for the masks that were used most recently.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from torch import Tensor
 from cryowae.errors import TomogramError
 
 LARGEST = 2.0
-"""Largest factor by which a voxel size is changed: beyond it, a network would see sizes that it was not trained on."""
+"""Largest factor by which a voxel size is changed: beyond it, molecules would have sizes unknown to the network."""
 
 _DENOMINATORS = 8
 
@@ -44,7 +44,7 @@ def resample(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 
 def fourier_resample(volume: Tensor, shape: Sequence[int]) -> Tensor:
-    """Resample a periodic volume by cropping or padding its spectrum; exact for what both samplings can hold.
+    """Resample a periodic volume by cropping or padding its spectrum; exact for frequencies in both samplings.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ def fourier_resample(volume: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
-    """Voxels after resampling over voxels before, so that a model knows the voxel size; 1 if it knows it already.
+    """Voxels after resampling over voxels before, so that the voxel size is in the model's range; 1 if it is already.
 
     Parameters
     ----------
     voxel_size
         Angstrom.
     known
-        Smallest and largest voxel size that the model knows.
+        Smallest and largest voxel size that the model was trained on.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
         If the voxel size would have to change by more than a factor of 2.
     """
     low, high = known
-    slack = 1 + 1e-3  # headers round
+    slack = 1 + 1e-3  # headers have rounded values
     if low / slack <= voxel_size <= high * slack:
         return Fraction(1)
     candidates = {Fraction(p, q) for q in range(1, _DENOMINATORS + 1) for p in range(1, 2 * q + 1)}
@@ -94,7 +94,7 @@ def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
     if not fitting:
         raise TomogramError(
             f"got a voxel size of {voxel_size:g} Å, expected {low / LARGEST:g} to {high * LARGEST:g} Å: the model "
-            f"knows {low:g} to {high:g} Å, and resampling by more than {LARGEST:g} would show it sizes that it was "
+            f"knows {low:g} to {high:g} Å, and resampling by more than {LARGEST:g} gives molecules sizes that it was "
             "not trained on; bin the tomogram, or name other weights with --model"
         )
     return min(fitting, key=lambda r: (max(r, 1 / r), r.denominator))

@@ -1,7 +1,7 @@
 """Rotation of volumes, batched and on any device.
 
 Rotation matrices are proper (determinant +1) and act on `(z, y, x)` column vectors. There are no mirrors: molecules are
-chiral, and their hand must not change.
+chiral, and their handedness must not change.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def random_rotations(n: int, generator: torch.Generator, device: torch.device | 
     Parameters
     ----------
     n
-        How many.
+        Number of rotations.
     generator
         Source of randomness, on the CPU.
     device
-        Of the result.
+        Device of the result.
 
     Returns
     -------

@@ -46,7 +46,7 @@ def cross_sums(first: Tensor, second: Tensor, weight: Tensor, distance: Tensor, 
     first, second
         `(z, y, x // 2 + 1)` complex.
     weight
-        How much each component counts: a mask, Hermitian weights, or their product. It broadcasts to the spectra.
+        Weight of each component: a mask, Hermitian weights, or their product. It broadcasts to the spectra.
     distance, edges
         See `shell_sums`.
     """

@@ -27,7 +27,7 @@ IDENTITY: RotationRows = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 @dataclass(frozen=True)
 class Wedge:
-    """What a tilt series measures (1) and what it does not measure (0) in Fourier space.
+    """Mask of the components that a tilt series measures (1) and does not measure (0) in Fourier space.
 
     Make one with `Wedge.binary`, `Wedge.soft` or `Wedge.per_tilt`. A wedge is an immutable value: wedges with the same
     numbers are equal, and a wedge can be the key of a dictionary.
@@ -41,7 +41,7 @@ class Wedge:
     angles
         Single tilts in degrees, in increasing order; empty if everything between the extreme tilts is measured.
     thickness
-        Of the slab that each single tilt measures, in cycles per voxel.
+        Thickness of the slab that each single tilt measures, in cycles per voxel.
     rotation
         Matrix that takes the wedge's own `(z, y, x)` axes to those of the volume.
 
@@ -77,7 +77,7 @@ class Wedge:
 
     @classmethod
     def binary(cls, tilt_min: float, tilt_max: float) -> Wedge:
-        """All that lies between two tilts is measured, the ends included, and nothing else."""
+        """Only components between two tilts are measured, the ends included."""
         return cls(float(tilt_min), float(tilt_max))
 
     @classmethod
@@ -94,8 +94,8 @@ class Wedge:
         angles
             At least two tilts in degrees, in any order.
         thickness
-            Of a slab, in cycles per voxel. The transform of an object of `D` voxels is smooth over `1 / D`, so a
-            projection measures a slab of that thickness (Crowther, DeRosier and Klug 1970, Proc. R. Soc. A 317, 319).
+            Thickness of a slab in cycles per voxel. The transform of an object of `D` voxels is smooth over `1 / D`, so
+            a projection measures a slab of that thickness (Crowther, DeRosier and Klug 1970, Proc. R. Soc. A 317, 319).
         """
         tilts = tuple(sorted(float(angle) for angle in angles))
         if len(tilts) < 2:
@@ -140,7 +140,7 @@ class Wedge:
         return z[0] * kz + y[0] * ky + x[0] * kx, z[2] * kz + y[2] * ky + x[2] * kx
 
     def value(self, kz: Tensor, ky: Tensor, kx: Tensor) -> Tensor:
-        """How far each component is measured, from 0 to 1.
+        """Weight of each component, from 0 (not measured) to 1 (measured).
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class Wedge:
             Frequencies in cycles per voxel, of any shapes that broadcast.
         margin
             Half axes `(z, x)` of an ellipse about the component, along the wedge's own axes, in cycles per voxel: it
-            must not hold anything that was measured. A window on the volume smears its spectrum that far.
+            must not contain any measured component. A window on the volume spreads its spectrum that far.
 
         Returns
         -------
@@ -203,7 +203,7 @@ class Wedge:
         shape
             `(z, y, x)` of the real volume, in voxels.
         device
-            Where the mask lives.
+            Device of the mask.
 
         Returns
         -------

@@ -50,7 +50,7 @@ def align_image(image: Tensor, matrix: Array, shift: Array, shape: tuple[int, in
     turn = matrix[::-1, ::-1]  # acts on (y, x)
     middle, target = (np.array(image.shape) - 1) / 2, (np.array(shape) - 1) / 2
     origin = middle + shift[::-1] - factor * turn @ target  # where the first pixel of the result lies in the raw image
-    # cropping or padding a spectrum keeps the faces in place: index + 1/2 is what scales
+    # cropping or padding a spectrum keeps the faces in place: index + 1/2 is multiplied by the scale
     start = (origin + 0.5 - first) * _FINER / factor - 0.5
     spline = spline_filter(fine.numpy(), order=3, output=np.float32)
     sampled = affine_transform(spline, _FINER * turn, start, shape, output=np.float32, order=3, prefilter=False)

@@ -26,8 +26,8 @@ def acquisition_order(angles: Sequence[float], scheme: str) -> tuple[int, ...]:
     angles
         Degrees, ascending.
     scheme
-        `ascending`; `bidirectional`: from the tilt nearest to zero up to the highest, then from beside it down to the
-        lowest; or `dose-symmetric` (Hagen, Wan and Briggs, J. Struct. Biol. 197, 2017): 0, 3, -3, -6, 6, 9, -9 ...,
+        `ascending`; `bidirectional`: from the tilt nearest to zero up to the highest, then from its neighbour down to
+        the lowest; or `dose-symmetric` (Hagen, Wan and Briggs, J. Struct. Biol. 197, 2017): 0, 3, -3, -6, 6, 9, -9 ...,
         which changes sides after every second image. When one side is finished, the other continues.
 
     Returns
@@ -95,7 +95,7 @@ def detector_mtf(name: str, ky: Tensor, kx: Tensor) -> Tensor:
     Parameters
     ----------
     name
-        `sinc`: of an ideal pixel, which integrates over its square: `sinc(kx) sinc(ky)`. Else a file for `read_mtf`;
+        `sinc`: an ideal pixel, which integrates over its square: `sinc(kx) sinc(ky)`. Otherwise a file for `read_mtf`;
         its curve is used in all directions and for the pixel of the image, as if the image was not binned.
     ky, kx
         Cycles per pixel; they broadcast to the shape of the result.
@@ -130,7 +130,7 @@ def read_mtf(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]
     expected = "none, sinc or a file", _WANTED
     rows = read_numbers(path, "MTF", lambda line: re.split(r"[\s,;]+", line)[:2], expected, titled=True)
     if len(rows) < 2 or any(len(row) < 2 for row in rows):
-        raise ConfigError(f"MTF file {path} holds no curve; {_WANTED}")
+        raise ConfigError(f"MTF file {path} contains no curve; {_WANTED}")
     frequency, value = np.array(rows).T
     if not ((np.diff(frequency) > 0).all() and frequency[0] >= 0):
         raise ConfigError(f"MTF file {path} has frequencies that do not increase from 0 or above; {_WANTED}")
@@ -155,11 +155,11 @@ def read_numbers(
     path
         The file.
     kind
-        What it holds, for messages.
+        Kind of the file, for messages.
     split
-        Gives the words of a line that are numbers.
+        Function that splits a line into the words that are numbers.
     expected
-        In place of a file that cannot be read, and of a line that holds anything else; for messages.
+        Description of the expected file and of the expected line, for messages.
     titled
         Lines before the first number are skipped.
 

@@ -1,4 +1,4 @@
-"""What the microscope does to projections before noise is added: CTF, radiation damage, detector.
+"""Effects of the microscope on projections before noise is added: CTF, radiation damage, detector.
 
 All three are factors on the Fourier transform of a projection. The image is first continued by its mirror images to
 `(2 y, 2 x)` pixels, so that neither the opposite edge nor a sharp edge shows up in the result.
@@ -6,8 +6,8 @@ All three are factors on the Fourier transform of a projection. The image is fir
 The contrast transfer function is that of `torch_ctf.calculate_ctf_2d`, with its units and its sign:
 `sin(pi lambda k^2 (df - lambda^2 k^2 Cs / 2) + phase shift + asin(amplitude contrast))`, with `df` positive for
 underfocus. That is minus the function of Rohou and Grigorieff (J. Struct. Biol. 192, 2015): it starts at `+amplitude
-contrast` and rises. So what is bright in a density is bright in its images, which are the negatives of what a camera
-records. Defocus is that of the tilt axis: its change across a tilted image and through the specimen is not simulated.
+contrast` and rises. So bright density is bright in the images, which are the negatives of camera
+images. Defocus is that of the tilt axis: its change across a tilted image and through the specimen is not simulated.
 
 The amplitude contrast of gold is the sine of the angle with tangent absorption / phase shift. At 300 kV, 100 angstrom
 of gold scatter half of the electrons elastically (mean free path 129 angstrom by Langmore and Smith, Ultramicroscopy
@@ -48,7 +48,7 @@ class Microscope:
     defocus
         Micrometres, positive for underfocus, one value per tilt; replaces that of `imaging`. None to use that.
     device
-        Of the factors.
+        Device of the factors.
     """
 
     imaging: ImagingConfig
@@ -76,7 +76,7 @@ class Microscope:
         ------
         factor
             `(2 y, x + 1)` for `filter_image`, in unshifted rfft2 layout: CTF x damping x MTF, float32; complex with
-            shifts. Nothing at all if there are none of them.
+            shifts. Yields nothing if there are none of them.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Microscope:
     def noise_variance(self) -> Tensor:
         """`(tilts,)` relative variance of the noise: proportional to `cos(t) ** -growth` at a tilt `t`, 1 on average.
 
-        It grows since the path through the ice does.
+        It increases because the path through the ice gets longer.
         """
         power = torch.deg2rad(torch.tensor(self.angles, device=self.device)).cos() ** -self.imaging.growth
         return power / power.mean()

@@ -31,7 +31,7 @@ class Observation:
         `(2, z, y, x)` back-projections of white noise with unit standard deviation.
     contrast
         Standard deviation of the noise-free images over all pixels and tilts, after the transfer of the microscope;
-        without gold, which would outweigh everything else. 1 where there is no signal.
+        without gold, which would dominate it. 1 where there is no signal.
     angles
         Tilts in degrees.
     """
@@ -59,14 +59,14 @@ class Observation:
 
 
 class ForwardModel:
-    """Tilt series and reconstruction of specimens, as a configuration describes them. Make it once, use it often.
+    """Tilt series and reconstruction of specimens, from a configuration; usable for many specimens.
 
     Parameters
     ----------
     config
         Its shape, extent, voxel size, imaging and reconstruction are used.
     device
-        Of the densities.
+        Device of the densities.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class ForwardModel:
         Parameters
         ----------
         density
-            `(..., z, y, wider x)`, 0 in the solvent, as wide as `config.extent`: what lies beyond the box along x still
+            `(..., z, y, wider x)`, 0 in the solvent, as wide as `config.extent`: density beyond the box along x still
             adds to tilted projections.
         microscope
             Another microscope with the same tilts, such as `microscope.for_gold()`.
@@ -134,7 +134,7 @@ class ForwardModel:
         generator
             Source of the noise, on the density's device.
         gold
-            Density of beads, as large as `density`. Gold has a transfer of its own, since it absorbs electrons.
+            Density of beads, as large as `density`. Gold has its own transfer function, since it absorbs electrons.
         """
         series = self.images(density)
         contrast = float(series.detach().std())

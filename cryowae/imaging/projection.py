@@ -41,7 +41,7 @@ class TiltGeometry:
     detector
         Pixels of a detector row; by default wide enough for `width` at no tilt.
     device
-        Where the matrices live.
+        Device of the matrices.
     centre
         Position of the middle of the volume along x, in voxels from the tilt axis: for a part of a wide volume.
 
@@ -76,7 +76,7 @@ class TiltGeometry:
 
     @cached_property
     def _transpose(self) -> csr_array[Any]:
-        # made voxel by voxel, the entries are already in the order of their columns
+        # entries are created voxel by voxel, so they are already sorted by column
         z = torch.arange(self.depth, dtype=torch.float64) - (self.depth - 1) / 2
         x = torch.arange(self.width, dtype=torch.float64) - (self.width - 1) / 2 + self.centre
         t = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))
@@ -148,7 +148,7 @@ def projection_weights(config: ReconstructionConfig, angles: Sequence[float], de
     thickness `D` turns the plane of Fourier space that a tilt measures into a slab of thickness `1 / D`; the slab of
     tilt `j` overlaps the component `k` of tilt `i`, which lies `|k sin(t_i - t_j)|` from its middle, by the triangle
     `1 - D |k sin(t_i - t_j)|`. The weight is `1 / D` over the sum of the overlaps. For dense and even tilts this is the
-    ramp times their angle; where tilts are missing, the lone ones count for no more than they measured.
+    ramp times their angle; where tilts are missing, isolated tilts do not get too much weight.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def projection_weights(config: ReconstructionConfig, angles: Sequence[float], de
 
 
 def even_tilts(tilt_min: float, tilt_max: float, step: float) -> tuple[float, ...]:
-    """Angles from `tilt_min` to `tilt_max` in steps of `step` degrees, both ends included when the step divides."""
+    """Angles from `tilt_min` to `tilt_max` in steps of `step` degrees, `tilt_max` included if the steps reach it."""
     return tuple(tilt_min + step * i for i in range(int((tilt_max - tilt_min) / step + 1e-6) + 1))
 
 
@@ -254,7 +254,7 @@ def _csr(matrix: csr_array[Any], device: str) -> Tensor:
 
 
 def _ramp(width: int) -> Tensor:
-    # the band-limited ramp sampled in real space keeps the mean right (Kak & Slaney 1988, eq. 3.61)
+    # the band-limited ramp sampled in real space gives the correct mean (Kak & Slaney 1988, eq. 3.61)
     n = torch.arange(width, dtype=torch.float64)
     n = torch.minimum(n, width - n)
     taps = torch.where(n % 2 == 1, -1.0 / (torch.pi * n.clamp(min=1)) ** 2, torch.zeros_like(n))

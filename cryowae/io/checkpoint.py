@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 from cryowae.errors import CheckpointError
 from cryowae.io.outputs import write_bytes
 
-FORMAT = 1  # that is written; readers refuse any other
+FORMAT = 1  # format number in new files; files with another number are refused
 
 _FORMAT_KEY = "cryowae_format"
 _METADATA_KEY = "cryowae_metadata"
@@ -40,7 +40,7 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, NDArray[Any]], meta
     Raises
     ------
     OutputError
-        If the file cannot be written; nothing is left behind and an existing file stays as it was.
+        If the file cannot be written; no partial file is left and an existing file is unchanged.
     """
     texts = {_FORMAT_KEY: str(FORMAT), _METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     content = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, texts)
@@ -58,7 +58,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str
     Returns
     -------
     tensors, metadata
-        As they were given to `write_checkpoint`.
+        The arguments of `write_checkpoint`.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({error.strerror}); expected a .safetensors file of cryowae"
         ) from None
-    if content[:4] == b"PK\x03\x04" or (content[:1] == b"\x80" and content[8:9] != b"{"):  # else a length
+    if content[:4] == b"PK\x03\x04" or (content[:1] == b"\x80" and content[8:9] != b"{"):  # otherwise a length
         raise CheckpointError(
             f"{path} is a pickled file, as torch.save writes it, and unpickling runs code; "
             "expected a .safetensors file of cryowae"

@@ -1,9 +1,9 @@
 """The header of MRC files: 1024 bytes, an extended header that other programs need unchanged, and the order of axes.
 
-It is read, checked and made here; `cryowae.io.mrc` reads and writes the volumes.
+It is read, checked and created here; `cryowae.io.mrc` reads and writes the volumes.
 
-Two orders of axes are known. `zyx`: sections along the beam, as in this program. `xzy` (AreTomo's own word for what it
-and IMOD's `tilt` write by default): columns along x, rows along the thickness z, sections along the tilt axis y.
+Two orders of axes are known. `zyx`: sections along the beam, as in this program. `xzy` (as AreTomo calls its default
+and that of IMOD's `tilt`): columns along x, rows along the thickness z, sections along the tilt axis y.
 
 A swap of two axes alone would mirror the sample. As in `trimvol -rx` of IMOD, the volume is therefore rotated by -90
 degrees about x: the thickness axis is reversed too, and the handedness is kept.
@@ -27,12 +27,12 @@ HEADER_BYTES = 1024
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}  # data types of the modes that hold real numbers
 
 _NATIVE = "<" if sys.byteorder == "little" else ">"
-_IMOD_STAMP = 1146047817  # the word IMOD at byte 152; bit 0 of the next one says that bytes of mode 0 are signed
+_IMOD_STAMP = 1146047817  # the word IMOD at byte 152; bit 0 of the next one is set if bytes of mode 0 are signed
 
 
 @dataclass(frozen=True)
 class MrcHeader:
-    """What an MRC file says about its volume, in the order of the file's own axes.
+    """Header of an MRC file, in the order of the file's own axes.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
     Raises
     ------
     TomogramError
-        If the bytes are not an MRC header, or fewer than it claims.
+        If the bytes are not an MRC header, or fewer than the header states.
     """
     size = len(content)
     if size == 0:
@@ -149,7 +149,7 @@ def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
     head = content[:HEADER_BYTES].tobytes()
     order = _byte_order(head)
     if order is None:
-        raise TomogramError(f"{not_mrc}, but its header makes no sense in either byte order")
+        raise TomogramError(f"{not_mrc}, but its header is not valid in either byte order")
     native = np.array(np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0], HEADER_DTYPE)
     length = int(native["nsymbt"])
     if not 0 <= length <= size - HEADER_BYTES:
@@ -158,7 +158,7 @@ def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
             f"has {size}; copy or reconstruct it again"
         )
     extended = content[HEADER_BYTES : HEADER_BYTES + length].tobytes()
-    if order != _NATIVE:  # for numpy, the field with IMOD's stamp and flags is a row of bytes without an order
+    if order != _NATIVE:  # numpy reads the field with IMOD's stamp and flags as bytes, which have no byte order
         extra = bytearray(native["extra2"].tobytes())
         extra[40:48] = np.frombuffer(extra[40:48], "i4").byteswap().tobytes()
         native["extra2"] = np.void(bytes(extra))
@@ -218,7 +218,7 @@ def make_header(shape: tuple[int, ...], options: MrcOptions) -> tuple[NDArray[np
 
 
 def _byte_order(head: bytes) -> str | None:
-    """The order in which the header makes sense. The order of the machine stamp is tried first; it can be wrong."""
+    """The byte order in which the header is valid. The order of the machine stamp is tried first; it can be wrong."""
     orders = (">", "<") if head[212:213] == b"\x11" else ("<", ">")
     known = head[208:211] == b"MAP"
     for order in orders:

@@ -1,4 +1,4 @@
-"""Memory for large arrays: how much is free, and arrays in a scratch file where memory is not enough.
+"""Memory for large arrays: check of the free memory, and scratch files for arrays that do not fit.
 
 Free memory is checked before an array is allocated. Otherwise the operating system kills the process without a message
 when memory runs out.
@@ -31,9 +31,9 @@ def require_memory(needed: float, what: str, remedy: str) -> None:
     needed
         Bytes.
     what
-        The work that needs them, for the error message.
+        Name of the step that needs them, for the error message.
     remedy
-        What the user can do.
+        Advice to the user.
     """
     needed, free = needed + _SPARE_BYTES, free_memory()
     if needed > free:
@@ -55,12 +55,12 @@ def scratch_array(
 ) -> Iterator[NDArray[Any]]:
     """An array in memory if it is small. Otherwise it is mapped from a file, whose space is reserved first.
 
-    The file is deleted as soon as it is mapped, so that nothing is left behind after a crash.
+    The file is deleted as soon as it is mapped, so that no file is left after a crash.
 
     Parameters
     ----------
     shape, dtype
-        Of the array; its content is undefined.
+        Shape and type of the array; its content is undefined.
     folder
         Folder of the file; the system's folder for temporary files if not given.
     max_bytes

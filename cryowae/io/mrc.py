@@ -1,7 +1,7 @@
-"""MRC volumes: read mapped and checked, with everything that the header knows; written completely, or not at all.
+"""MRC volumes: read memory-mapped and checked, with the complete header; written completely or not at all.
 
 The format is that of MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015). Older files, without the `MAP `
-identifier or with a wrong machine stamp, are read if their dimensions make sense in one of the byte orders.
+identifier or with a wrong machine stamp, are read if their dimensions are valid in one of the byte orders.
 
 A volume is written under a temporary name in the folder of its target, into space that was reserved before, and is
 renamed when it is complete. Space is reserved before the file is mapped, because the operating system kills a process
@@ -47,9 +47,9 @@ class MrcVolume:
     voxel_size
         Angstrom.
     header, path
-        The header, and where the file is.
+        The header, and the path of the file.
     notes
-        What the user should know about the file, one line each.
+        Messages for the user about the file, one line each.
     """
 
     data: NDArray[Any]
@@ -80,7 +80,7 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
     header, size = read_header(path, content), len(content)
     notes = []
     if bytes(header.record["map"])[:3] != b"MAP":
-        notes.append(f"{path.name} has no MRC identifier: written before 2000, or not to the standard")
+        notes.append(f"{path.name} has no MRC identifier: written before 2000, or not as the standard requires")
     require_one_volume(path, header)
     offset = HEADER_BYTES + len(header.extended)
     expected = offset + math.prod(header.shape) * header.dtype.itemsize
@@ -114,7 +114,7 @@ class MrcWriter:
     ------
     OutputError
         On construction if the file exists or its folder cannot be written, on entry if the disk is too full, on exit
-        if a value does not fit the data type. In all cases, and after any exception inside, nothing is left behind.
+        if a value does not fit the data type. In all cases, and after any exception inside, no file is left.
     """
 
     def __init__(self, path: str | Path, shape: tuple[int, int, int], **options: Unpack[MrcOptions]) -> None:

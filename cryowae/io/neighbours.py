@@ -13,13 +13,13 @@ from cryowae.io.tilts import TiltAngles, read_tilts
 # best first: aligned angles before nominal ones
 _TILT_ENDINGS = (".tlt", ".aln", "_TLT.txt", ".xml", ".rawtlt", ".mdoc", *(f"{s}.mdoc" for s in SUFFIXES))
 
-# words that programs and people append to the name of a tilt series to name its volumes
+# words that are often appended to the name of a tilt series to name its volumes
 _ADDITIONS = re.compile(
     r"[_.-](full|rec|vol|even|odd|evn|half[12]|ali|aligned|bin\d+|b\d+|\d+(\.\d+)?(a|apx|ang)|sirt|filt|filtered|"
     r"deconv|denoised|corrected|flipped|rot[xyz]?|tomo|tomogram|volume|cryowae|restored)$",
     re.IGNORECASE,
 )
-_SUBFOLDERS = ("even", "odd", "reconstruction", "deconv")  # as Warp makes them below the folder of its XML files
+_SUBFOLDERS = ("even", "odd", "reconstruction", "deconv")  # folders that Warp creates below that of its XML files
 
 _PAIRS = "_EVN_Vol/_ODD_Vol _EVN/_ODD _even/_odd _Even/_Odd _EVEN/_ODD _half1/_half2 _half_1/_half_2"
 _HALVES = [pair.split("/") for pair in _PAIRS.split()]
@@ -50,7 +50,7 @@ class RelatedVolumes:
 def find_versions(volume: str | Path) -> RelatedVolumes:
     """The tomogram, its restoration and its ground truth, of which `volume` is one.
 
-    Known are the names that this program gives: `NAME`, `NAME_restored`, `NAME_truth`, and `NAME_tomogram` where that
+    The names are those that this program writes: `NAME`, `NAME_restored`, `NAME_truth`, and `NAME_tomogram` where it
     takes the place of `NAME`.
     """
     path = Path(volume)
@@ -75,10 +75,10 @@ def find_versions(volume: str | Path) -> RelatedVolumes:
 def find_tilts(tomogram: str | Path) -> TiltAngles | None:
     """The tilt angles in a file beside a tomogram, found by name.
 
-    The names that are tried are that of the tomogram, and the same without words that programs append to it (`_full`,
+    Tried are the name of the tomogram, and the same name without words that programs append to it (`_full`,
     `_rec`, `_EVN_Vol`, `_bin4`, `_10.00Apx` and the like). The folders are that of the tomogram, AreTomo's `_Imod`
-    folder, and, for Warp, the folders above `reconstruction`, `even` and `odd`. Aligned angles (`.tlt`, `.aln`) win
-    over nominal ones.
+    folder, and, for Warp, the folders above `reconstruction`, `even` and `odd`. Aligned angles (`.tlt`, `.aln`) are
+    preferred to nominal ones.
 
     Raises
     ------
@@ -105,8 +105,8 @@ def is_name_of(tilts: str | Path, tomogram: str | Path) -> bool:
 def find_halves(tomogram: str | Path) -> Halves | None:
     """The two half reconstructions of which `tomogram` is one, or that lie beside the full one.
 
-    Known are `_EVN_Vol/_ODD_Vol` and `_EVN/_ODD` (AreTomo), `_even/_odd`, `_half1/_half2` (RELION), and the folders
-    `even` and `odd` (Warp). Only pairs of two existing files are returned.
+    The known names are `_EVN_Vol/_ODD_Vol` and `_EVN/_ODD` (AreTomo), `_even/_odd`, `_half1/_half2` (RELION), and the
+    folders `even` and `odd` (Warp). Only pairs of two existing files are returned.
     """
     path = Path(tomogram)
     folder, stem = path.parent, stem_of(path)

@@ -1,4 +1,4 @@
-"""Output files: a place is checked before the work starts, space is reserved, and a file is complete or not there."""
+"""Output files: paths are checked before the work starts, space is reserved, and no partial file is left."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_bytes(path: Path, content: bytes, *, what: str = "") -> None:
     Raises
     ------
     OutputError
-        If the file cannot be written. The temporary file is removed and an existing file stays as it was.
+        If the file cannot be written. The temporary file is removed and an existing file is unchanged.
     """
     temporary = temporary_path(path)
     try:

@@ -1,7 +1,7 @@
 """Text files about a tilt series, as IMOD, AreTomo and Warp write them: their lines and errors, and the alignments.
 
-IMOD's `.xf`, AreTomo's `.aln` and Warp's XML say how an image lies relative to the volume, each in its own way. Here
-there is one way: a point of the aligned image, in which the tilt axis is y and passes through the middle, lies at
+IMOD's `.xf`, AreTomo's `.aln` and Warp's XML define the position of an image in the volume differently. Here one
+definition is used: a point of the aligned image, in which the tilt axis is y and passes through the middle, lies at
 `matrix @ point + shift` in the raw image. Points are `(x, y)` from the middle of the image, halfway between its first
 and its last pixel. Angles are in `cryowae.io.tilts`.
 """
@@ -23,14 +23,14 @@ from cryowae.errors import TiltError
 XF_COLUMNS = ("A11", "A12", "A21", "A22", "DX", "DY")
 ALN_COLUMNS = ("SEC", "ROT", "GMAG", "TX", "TY", "SMEAN", "SFIT", "SCALE", "BASE", "TILT")
 
-_LOCAL = re.compile(r"^#\s*Local Alignment", re.MULTILINE)  # what follows it in an `.aln` is about patches
+_LOCAL = re.compile(r"^#\s*Local Alignment", re.MULTILINE)  # the lines after it in an `.aln` describe patches
 _WARP = "the XML of a tilt series of Warp"
 _LEAST_DETERMINANT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Where the points of aligned images lie in the raw images of a tilt series.
+    """Alignment of a tilt series: the positions of aligned points in the raw images.
 
     Attributes
     ----------
@@ -41,13 +41,13 @@ class Alignment:
     shift
         `(tilts, 2)` along x and y, in pixels of the raw images.
     images
-        How many images the raw stack has.
+        Number of images in the raw stack.
     tilts
         `(tilts,)` degrees with the sign of `kz = +tan(t) kx`; None if the file has none.
     source
         The file.
     notes
-        What the user should know about the file, one line each.
+        Messages for the user about the file, one line each.
     """
 
     sections: NDArray[np.int64]
@@ -85,7 +85,7 @@ def read_alignment(path: str | Path, pixel_size: float) -> Alignment:
     path
         IMOD `.xf`, AreTomo `.aln` or Warp `.xml`.
     pixel_size
-        Of the raw images in angstrom, to which Warp's offsets are converted; the others count in raw pixels.
+        Size of the raw pixels in angstrom, to convert Warp's offsets; the other formats use raw pixels.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class SeriesFile:
     path
         The file.
     kind
-        What it is, for the error messages.
+        Kind of the file, for the error messages.
 
     Raises
     ------
@@ -126,12 +126,12 @@ class SeriesFile:
             raise TiltError(f"{kind} {path} cannot be read ({error.strerror}); check the name") from None
 
     def error(self, got: str, expected: str, line: int = 0) -> TiltError:
-        """The error that says what the file has, in a line if given, and what was expected."""
+        """The error with the value found in the file, its line if given, and the expected value."""
         where = f" in line {line}" if line else ""
         return TiltError(f"{self.kind} {self.path} {got}{where}; expected {expected}")
 
     def number(self, word: str, line: int = 0, expected: str = "a number") -> float:
-        """A finite number; raises `TiltError` if `word` is none."""
+        """`word` as a finite number; raises `TiltError` if it is none."""
         try:
             value = float(word)
         except ValueError:
@@ -151,7 +151,7 @@ class SeriesFile:
         Raises
         ------
         TiltError
-            If a line has another number of columns.
+            If the number of columns of a line is different.
         """
         text = _LOCAL.split(self.text)[0]
         lines = ((number, line.split("#")[0].strip()) for number, line in enumerate(text.splitlines(), 1))
@@ -178,7 +178,7 @@ class SeriesFile:
         -------
         values, used, images, notes
             `(names + 1, tilts)` numbers, the last `LevelAngleY` in degrees; the images that are kept, from 0; how many
-            the file lists; what the user should know about the file, one line each.
+            the file lists; messages for the user about the file, one line each.
 
         Raises
         ------
@@ -197,7 +197,7 @@ class SeriesFile:
         flags = (root.findtext("UseTilt") or "").lower().split() or ["true"] * images
         odd = [f"{len(v)} {name}" for name, v in {**words, "UseTilt": flags}.items() if len(v) != images]
         if odd:
-            raise self.error(f"has {images} Angles and {', '.join(odd)}", "as many of each")
+            raise self.error(f"has {images} Angles and {', '.join(odd)}", "the same number of each")
         used = np.flatnonzero(np.array(flags) == "true")
         values = np.array([[self.number(word[i]) for i in used] for word in words.values()])
         level = np.full((1, len(used)), self.number(root.get("LevelAngleY", "0")))
@@ -207,7 +207,7 @@ class SeriesFile:
 
 
 def _xf(file: SeriesFile, _: float) -> Alignment:
-    """Six numbers a line: `aligned = A raw + d`, A row by row, then d (IMOD, `man xf`)."""
+    """Six numbers per line: `aligned = A raw + d`, A row by row, then d (IMOD, `man xf`)."""
     rows = file.table(XF_COLUMNS)
     forward, offset = rows[:, :4].reshape(-1, 2, 2), rows[:, 4:]
     size = np.abs(np.linalg.det(forward))

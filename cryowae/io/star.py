@@ -31,7 +31,7 @@ def relion_angles(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
     tilt = np.arctan2(side, a[2, 2])
     if side > 1e-7:
         rot, psi = np.arctan2(a[2, 1], a[2, 0]), np.arctan2(a[1, 2], -a[0, 2])
-    else:  # only their sum (or difference) counts: all of it is psi
+    else:  # only their sum (or difference) is defined: it is assigned to psi
         rot, psi = 0.0, np.arctan2(a[0, 1], a[1, 1])
     first, second, third = np.degrees([rot, tilt, psi])
     return float(first), float(second), float(third)
@@ -43,9 +43,9 @@ def star_table(name: str, columns: Mapping[str, Sequence[str | int | float]]) ->
     Parameters
     ----------
     name
-        Of the block.
+        Name of the block.
     columns
-        Label, without its underscore, and one value a row.
+        Label, without its underscore, and one value per row.
     """
     head = [f"data_{name}", "", "loop_", *(f"_{label} #{i}" for i, label in enumerate(columns, 1))]
     rows = ["\t".join(map(_word, row)) for row in zip(*columns.values(), strict=True)]

@@ -1,8 +1,8 @@
 """Reading and writing tilt angles, in the formats of IMOD, AreTomo, SerialEM and Warp.
 
-Formats: `.tlt` (aligned) and `.rawtlt` (nominal), one angle a line; AreTomo's `_TLT.txt`, whose first of three columns
-is the angle, and `.aln`, whose column TILT is (aligned); SerialEM's `.mdoc`, one `TiltAngle` a `ZValue`; Warp's XML,
-`Angles` of those tilts that `UseTilt` keeps. Other plain text is read like a `.tlt`.
+Formats: `.tlt` (aligned) and `.rawtlt` (nominal), one angle per line; AreTomo's `_TLT.txt`, whose first of three
+columns is the angle, and `.aln`, whose column TILT is (aligned); SerialEM's `.mdoc`, one `TiltAngle` a `ZValue`; Warp's
+XML, `Angles` of those tilts that `UseTilt` keeps. Other plain text is read like a `.tlt`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cryowae.io.series_file import ALN_COLUMNS, SeriesFile
 _LIMIT = 90.0
 _LEAST_SPAN = 3.0  # degrees; a series in radians is at most 3.1 wide and nowhere beyond pi / 2
 _SAME = 1e-3
-_ANGLE, _COLUMN = "an angle in degrees", "one angle a line, in degrees"  # what is expected
+_ANGLE, _COLUMN = "an angle in degrees", "one angle a line, in degrees"  # expected content, for messages
 _FORMATS = {".tlt": "tlt", ".rawtlt": "rawtlt", ".aln": "aln", ".mdoc": "mdoc", ".xml": "warp-xml"}
 
 
@@ -34,11 +34,11 @@ class TiltAngles:
     angles
         Degrees, ascending.
     source
-        The file they came from.
+        The file that was read.
     format
         `tlt`, `rawtlt`, `aretomo-tlt`, `aln`, `mdoc`, `warp-xml` or `text`.
     notes
-        What the user should know about the file, one line each.
+        Messages for the user about the file, one line each.
     listed
         The angles in the order of the file, which is that of the images of the tilt series.
     """
@@ -67,7 +67,7 @@ def read_tilts(path: str | Path) -> TiltAngles:
     """Read the tilt angles of one series.
 
     The series may be listed by angle or as it was acquired, in steps outwards from its start (dose-symmetric or in two
-    branches). Any other order means that the column holds something else, or that the list was shuffled. Only in an
+    branches). Any other order means that the column has other values, or that the order was lost. Only in an
     `.mdoc`, which names each angle, any order and repeated angles are allowed.
 
     Parameters
@@ -110,7 +110,7 @@ def read_tilts(path: str | Path) -> TiltAngles:
 
 
 def write_tilts(path: Path, angles: Sequence[float]) -> None:
-    """Write a `.tlt`, one angle in degrees a line; raises `OutputError` if this is not possible."""
+    """Write a `.tlt`, one angle in degrees per line; raises `OutputError` if this is not possible."""
     write_text(path, "".join(f"{angle:.4f}\n" for angle in angles))
 
 

@@ -1,4 +1,4 @@
-"""Template matching: how well particles are discriminated from others, a usual step after restoration."""
+"""Template matching, a usual step after restoration: discrimination of particles from others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BATCH = 32  # rotated templates at once
 def discrimination(
     volume: Array, positions: Array, decoys: Array, template: Array, wedge: Range | None = None, **options: int
 ) -> float:
-    """How well template matching separates particles from decoys: the area under the ROC curve.
+    """Separation of particles from decoys by template matching: the area under the ROC curve.
 
     The score of a position is the largest correlation with a template in a box around it, over rotations that cover
     all orientations evenly and shifts of up to one voxel. The area is the probability that a particle has a higher
@@ -39,7 +39,7 @@ def discrimination(
     positions, decoys
         `(n, 3)` and `(m, 3)`, `(z, y, x)` in voxels. Positions whose box is not inside the volume are left out.
     template, wedge, options
-        As in `Matcher`. To look into several volumes for one particle, make a `Matcher`.
+        As in `Matcher`. To search several volumes for one particle, make a `Matcher`.
 
     Returns
     -------
@@ -65,7 +65,7 @@ class Matcher:
         Voxels along each axis of the boxes. The template counts within the sphere that contains it in every
         orientation, at most the largest that stays in the box when shifted.
     seed
-        Of one random rotation that is applied to all orientations.
+        Seed of one random rotation that is applied to all orientations.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ CAP_EROSION = 8.0
 """Degrees between the normals of a cap and all measured directions, at least: curvature spreads the power."""
 
 FEWEST_VOXELS = 60
-"""Voxels that a shell or its caps must have."""
+"""Minimum number of voxels in a shell or its caps."""
 
 _KEYS = np.array([[0, -1, 2, -1], [2, 0, -5, 3], [0, 1, 4, -3], [0, 0, -1, 1]]) / 2
 """Cubic convolution: polynomials of the four weights in the position between two voxels (Keys 1981, eq. 4)."""
@@ -87,7 +87,7 @@ def elongation(volume: Array, centres: Array, radius: float) -> float:
     centres
         `(n, 3)` positions `(z, y, x)` in voxels, of particles that are densest in the middle, and isotropic or many.
     radius
-        Of a particle, in voxels. Particles whose box of 2 radii is not inside the volume are left out.
+        Radius of a particle, in voxels. Particles whose box of 2 radii is not inside the volume are left out.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def vesicle_correlation(
     centre
         `(z, y, x)` in voxels.
     radius
-        Of the middle of the membrane, in voxels.
+        Radius of the middle of the membrane, in voxels.
     wedge
         The measured region, or its extreme tilts in degrees.
     width
@@ -191,7 +191,7 @@ def particle_contrast(volume: Array, labels: Array) -> float:
 
 @dataclass(frozen=True)
 class Invented:
-    """Structure in a volume that should have none.
+    """Structure in a volume that should contain only noise.
 
     Attributes
     ----------
@@ -214,7 +214,7 @@ def invented(volume: Array, contrast: float, *, crop: int = 12, smallest: int = 
     Parameters
     ----------
     volume
-        `(z, y, x)` output of a method for noise alone.
+        `(z, y, x)` output of a method for noise only.
     contrast
         Contrast of a particle in the output of the same method for the same noise with particles, see
         `particle_contrast`. The threshold is the median of the volume plus half of it.

@@ -1,7 +1,7 @@
 """Figures of a volume against the truth: over all components, inside and outside the missing wedge.
 
 `score` gives the nine columns of our tables, `profile` every figure and the curves. The borders of the volume are cut
-off first. No figure here shows invented structure: look at the volumes too.
+off first. No figure here measures invented structure: inspect the volumes too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FEWEST = 60
 """Shells with fewer components of the half spectrum are left out."""
 
 THRESHOLD = 0.5
-"""The curve has fallen where its correlation is below this."""
+"""Threshold of the correlation for `cross`."""
 
 _MIDDLES = ((SHELLS[1:] + SHELLS[:-1]) / 2).numpy()
 _COARSE, _FINE = slice(1, 13), slice(13, 17)  # shells from .02 to .26 cycles per voxel, and from there to .34
@@ -70,7 +70,7 @@ class Scores:
 class Profile:
     """Agreement of a volume with the truth, as figures and by shell.
 
-    Names end in `_mw` for the missing wedge, in `_obs` for the measured region, in neither for all components.
+    Names end in `_mw` for the missing wedge and in `_obs` for the measured region; others are for all components.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: D
     Parameters
     ----------
     truth, volume
-        `(z, y, x)`, of any scale and offset, but of one sign of contrast.
+        `(z, y, x)`, with any scale and offset, but with the same sign of contrast.
     wedge
         The measured region, or its extreme tilts in degrees; soft edges and single tilts count by their range.
     crop
@@ -125,7 +125,7 @@ def profile(truth: Array, volume: Array, wedge: Range, crop: int = 12, device: D
     -------
     profile
         `ncc`, `psnr` and `ssim` over all components are those of the cropped voxels. Those of a region compare the
-        two volumes that the region's components alone make, under the Hann window.
+        two volumes with the components of the region only, under the Hann window.
 
     Raises
     ------

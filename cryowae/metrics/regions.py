@@ -40,11 +40,11 @@ def fsc(
     Parameters
     ----------
     a, b
-        `(z, y, x)`; for a resolution, two volumes with nothing in common but the object.
+        `(z, y, x)`; for a resolution, two independent volumes of the same object.
     wedge, region
         Only the components of this region count. The missing wedge is eroded, see `EROSION`.
     width
-        Of the shells in cycles per voxel; one frequency step of the shortest axis if it is 0.
+        Width of the shells in cycles per voxel; one frequency step of the shortest axis if it is 0.
     device
         Where to compute.
 
@@ -124,13 +124,13 @@ class Spectra:
         return inside(region, self.wedge, (kz[rows], ky, kx), EROSION / min(self.shape))
 
     def parts(self, region: Region) -> tuple[Tensor, Tensor]:
-        """`(z, y, x)` each: both volumes with the components of a region alone."""
+        """`(z, y, x)` each: both volumes with only the components of a region."""
         mask = self.inside(region)
         first, second = (torch.fft.irfftn(q * mask, s=self.shape) for q in (self.first, self.second))
         return first, second
 
     def sums(self, region: Region, edges: Tensor = WHOLE, *, full: bool = False) -> CrossSums:
-        """Sums over one region by shell, in slabs along z, so that no further spectrum is kept in memory.
+        """Sums over one region by shell, in slabs along z, so that no additional spectrum is in memory.
 
         Parameters
         ----------
@@ -203,13 +203,13 @@ def as_numpy(values: Array) -> NDArray[Any]:
 
 
 def as_tensor(values: Array) -> Tensor:
-    """The same values in float32 or float64; nothing is copied if they are so already."""
+    """The same values in float32 or float64; not copied if no conversion is needed."""
     tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
 
 def empty_wedge(truth: Array, wedge: Range) -> Array:
-    """The truth with its missing wedge emptied: the result of a perfect method that fills nothing.
+    """The truth with its missing wedge emptied: the result of a perfect method that does not fill the wedge.
 
     Parameters
     ----------

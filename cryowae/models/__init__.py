@@ -1,11 +1,11 @@
 """The convolutional autoencoder whose codes form a pyramid.
 
-The encoder `Q` looks at the observation at 1/2, 1/4 and 1/8 of the sampling, lets what it saw at the coarse scales
-inform the fine ones, and writes one narrow code per scale. The decoder `G` sees the codes and nothing else: there is
-no path at full resolution and no skip around the codes, so that matching the codes to a prior matches all that the
-decoder knows (Tolstikhin et al. 2018, section 2).
+The encoder `Q` processes the observation at 1/2, 1/4 and 1/8 of the sampling, adds the features of the coarse scales
+to the fine ones, and gives one narrow code per scale. The decoder `G` has the codes as its only input: there is
+no path at full resolution and no skip around the codes, so that matching the codes to a prior matches the whole
+input of the decoder (Tolstikhin et al. 2018, section 2).
 
-Its blocks serve images and volumes alike: `spatial_dims` is 2 or 3. Nothing looks at the statistics of its input at
+Its blocks serve images and volumes alike: `spatial_dims` is 2 or 3. No layer depends on the statistics of its input at
 inference, so that a window and the whole volume give the same answer away from the border.
 """
 
@@ -30,8 +30,8 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     shape
-        Channels and residual blocks at 1/2, 1/4, 1/8 ... of the sampling: on the way down and up in the encoder, and in
-        the decoder. The coarsest scale has no way up.
+        Channels and residual blocks at 1/2, 1/4, 1/8 ... of the sampling: in the down and up paths of the encoder, and
+        in the decoder. The coarsest scale has no up path.
     spatial_dims
         2 for images, 3 for volumes.
 
@@ -62,7 +62,7 @@ class Autoencoder(nn.Module):
         self.receptive_field = _receptive_field(shape)
 
     def placed(self, device: torch.device | str) -> Autoencoder:
-        """Itself on a device, its kernels with channels last, which is the fastest layout there."""
+        """The network on a device, its kernels with channels last, which is the fastest layout there."""
         self.to(device)
         if self.spatial_dims == 3:
             for kernel in (p for p in self.parameters() if p.ndim == 5):
@@ -90,7 +90,7 @@ class Autoencoder(nn.Module):
         return [to_code(f) for to_code, f in zip(self.to_code, features, strict=True)]
 
     def decode(self, codes: Sequence[Tensor]) -> Tensor:
-        """Density that the codes stand for, `(n, 1, z, y, x)`; 0 is solvent."""
+        """Density decoded from the codes, `(n, 1, z, y, x)`; 0 is solvent."""
         state = self.decoder[-1](self.from_code[-1](codes[-1]))
         for i in reversed(range(len(codes) - 1)):
             state = self.decoder[i](self.from_code[i](codes[i]) + _double(self.raise_[i](state)))
@@ -124,7 +124,7 @@ class ChannelNorm(nn.Module):
 
 
 class Residual(nn.Module):
-    """`x + conv(act(conv(norm(x))))`, the second convolution starting small (De & Smith 2020)."""
+    """`x + conv(act(conv(norm(x))))`, the second convolution initialised small (De & Smith 2020)."""
 
     def __init__(self, spatial_dims: int, width: int) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class Residual(nn.Module):
 
 
 class ShuffleDown(nn.Module):
-    """Every 2 x 2 (x 2) block of voxels becomes channels, then a convolution: the work is done at half the sampling."""
+    """Every 2 x 2 (x 2) block of voxels becomes channels, then a convolution follows at half the sampling."""
 
     def __init__(self, spatial_dims: int, width: int) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class ShuffleDown(nn.Module):
 class ShuffleUp(nn.Module):
     """The inverse of `ShuffleDown`: a convolution makes the voxels of each block, one density per voxel.
 
-    Its kernels start alike for all voxels of a block, which starts without a checkerboard (Aitken et al. 2017).
+    Its kernels are initialised equally for all voxels of a block, to avoid a checkerboard (Aitken et al. 2017).
     """
 
     def __init__(self, spatial_dims: int, width: int) -> None:
@@ -188,7 +188,7 @@ def _double(x: Tensor) -> Tensor:
 
 
 def _receptive_field(shape: ModelConfig) -> int:
-    # a residual block looks 2 samples to either side, stem and head 1; the way through every scale is the longest
+    # a residual block uses 2 samples on either side, stem and head 1; the path through all scales is the longest
     levels = len(shape.widths)
     reach = 2 * (1 + 1)
     for i in range(levels):

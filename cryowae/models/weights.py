@@ -22,18 +22,18 @@ DEFAULT = "cryowae-3"
 
 @dataclass(frozen=True, eq=False)
 class RestorationModel:
-    """A network with what is needed to use it.
+    """A network with all information needed for its use.
 
     Attributes
     ----------
     network
         In evaluation mode.
     name
-        Of the shipped weights, or of the file.
+        Name of the shipped weights, or of the file.
     sha256
         First 12 digits of the file's hash.
     voxel_sizes
-        Range in angstrom that it was trained on.
+        Range of the training in angstrom.
     metadata
         Metadata of the file.
     half
@@ -115,9 +115,9 @@ def load_model(
 
 
 def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The float32 weights of a network and the metadata of its file: of weights alone, or of the checkpoint of a run.
+    """The float32 weights of a network and the metadata of its file: of a weights file, or of the checkpoint of a run.
 
-    Of a checkpoint, the running average of the weights is taken if there is one.
+    For a checkpoint, the running average of the weights is used if there is one.
     """
     tensors, metadata = read_checkpoint(path)
     prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
@@ -175,5 +175,5 @@ def find_weights(name_or_path: str | Path) -> Path:
 def _is_fast_in_half(device: torch.device) -> bool:
     if device.type != "cpu":
         return device.type == "cuda"
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest PyTorch that will do
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest supported PyTorch
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

@@ -1,6 +1,6 @@
-"""What training is made of: a `BatchSource` says what a step sees, an `Objective` what it pays for.
+"""Parts of a training: a `BatchSource` gives the data of each step, an `Objective` the loss and the update.
 
-The loop (`cryowae.train.loop`) is given one of each and knows nothing else. Both can come from outside the package;
+The loop (`cryowae.train.loop`) uses one of each and depends on nothing else. Both can come from outside the package;
 docs/extending.md has an example. An objective may use an `Optimiser`: several that act as one, at a share of their full
 rates.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from cryowae.errors import ConfigError
 
 Values = dict[str, float]
-"""What is written to the log, by name."""
+"""Values for the log, by name."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Batch:
     Attributes
     ----------
     observation
-        `(n, c, ...)` what the network sees: subtomograms in units of the tomogram's standard deviation with protein
+        `(n, c, ...)` input of the network: subtomograms in units of the tomogram's standard deviation with protein
         bright, or images.
     truth
-        The same shape: what should come out, in the same units; 0 in the solvent.
+        The same shape: the target, in the same units; 0 in the solvent.
     other
         The same shape: a second, independent noisy half.
     scale
@@ -51,31 +51,31 @@ class Batch:
 class BatchSource(Protocol):
     """Serves the batches of a run; a context manager, so that it can end background work.
 
-    A batch is a `Batch`, or whatever else the objective reads.
+    A batch is a `Batch`, or another object that the objective reads.
     """
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End what works in the background; by default there is nothing."""
+        """Stop background work; by default there is none."""
         return None
 
     def batch(self, step: int) -> Any:
-        """What step number `step` sees: a function of the seed and of `step` alone, so that a run can be resumed."""
+        """Data of step number `step`: a function of the seed and of `step` alone, so that a run can be resumed."""
         ...
 
 
 @dataclass(frozen=True)
 class StepInfo:
-    """Where a run is.
+    """Progress of a run.
 
     Attributes
     ----------
     number
-        Of this step, from 0.
+        Number of this step, from 0.
     share
-        By which all learning rates are multiplied in this step, from the schedule.
+        Factor on all learning rates in this step, from the schedule.
     logged
         Whether a row of the log is written after this step.
     """
@@ -91,7 +91,7 @@ class Objective(Protocol):
     Attributes
     ----------
     parts
-        All that must be saved for an exact resume, by name: whatever has `state_dict` and `load_state_dict`.
+        Everything that must be saved for an exact resume, by name: objects with `state_dict` and `load_state_dict`.
     generator
         Source of every random number that a step draws; on the CPU. It is saved too.
     """
@@ -100,12 +100,12 @@ class Objective(Protocol):
     generator: torch.Generator
 
     def step(self, batch: Any, info: StepInfo) -> Values:
-        """Move every parameter once; return what is to be logged."""
+        """Update every parameter once; return the values for the log."""
         ...
 
 
 class Optimiser:
-    """Several optimisers that act as one.
+    """Several optimisers that are used as one.
 
     Parameters
     ----------
@@ -124,19 +124,19 @@ class Optimiser:
             group["full"] = group["lr"]
 
     def step(self, share: float) -> None:
-        """One step along the gradients, at this share of the full rates."""
+        """One step with the present gradients, at this share of the full rates."""
         for group in self._groups():
             group["lr"] = group["full"] * share
         for part in self.parts.values():
             part.step()
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Reset the gradients."""
         for part in self.parts.values():
             part.zero_grad(set_to_none=True)
 
     def descend(self, loss: Tensor, share: float) -> None:
-        """One step down a loss, at this share of the full rates."""
+        """One step that reduces a loss, at this share of the full rates."""
         self.zero_grad()
         loss.backward()
         self.step(share)
@@ -155,11 +155,11 @@ class KernelOptimiser(Optimiser):
     Parameters
     ----------
     network
-        Placed where it will be trained.
+        The network, on the device of the training.
     rate
-        Of AdamW.
+        Learning rate of AdamW.
     kernel_rate
-        Of Muon; 0 leaves everything to AdamW.
+        Learning rate of Muon; 0 uses AdamW for all.
     decay
         Weight decay of AdamW.
     """

@@ -1,4 +1,4 @@
-"""The latent discriminator as a term of the objective: it tells codes of observations from codes of the prior.
+"""The latent discriminator as a term of the objective: it distinguishes codes of observations from codes of the prior.
 
 Makhzani et al. 2016 (adversarial autoencoder), Tolstikhin et al. 2018 (WAE-GAN). Its kernels see neighbourhoods of
 codes, so that not only single positions but the field of codes is matched.
@@ -22,18 +22,18 @@ from cryowae.objectives.term import Cost, LatentTerm, Pass, code_names
 
 @dataclass(eq=False)
 class Adversary(LatentTerm):
-    """A discriminator tells codes of observations from those of the prior, and the encoder is trained to fool it.
+    """A discriminator distinguishes codes of observations from codes of the prior; the encoder is trained to fool it.
 
-    It logs the discriminator's share of right answers on codes of observations, per scale (`match`).
+    It logs the discriminator's accuracy on codes of observations, per scale (`match`).
 
     Attributes
     ----------
     weight, prior
         As in `LatentTerm`.
     neighbourhood
-        Edge of the cube of codes that one decision sees.
+        Edge of the cube of codes for one decision.
     rate
-        Of the discriminator's AdamW; it is constant.
+        Learning rate of the discriminator's AdamW; it is constant.
     """
 
     neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1
@@ -74,7 +74,7 @@ class LatentDiscriminator(nn.Module):
     width
         Hidden channels.
     neighbourhood
-        Edge of the cube of codes that one decision sees; 1 looks at single positions.
+        Edge of the cube of codes for one decision; 1 uses single positions.
     """
 
     def __init__(self, spatial_dims: int, codes: Sequence[int], width: int = 64, neighbourhood: int = 2) -> None:
@@ -90,12 +90,12 @@ class LatentDiscriminator(nn.Module):
             self.scales.append(nn.Sequential(*layers))
 
     def forward(self, codes: Sequence[Tensor]) -> list[Tensor]:
-        """Logits per scale and position, positive where a code looks like the prior's."""
+        """Logits per scale and position, positive where a code resembles the prior."""
         return [scale(code) for scale, code in zip(self.scales, codes, strict=True)]
 
 
 def discriminator_loss(on_prior: Sequence[Tensor], on_codes: Sequence[Tensor]) -> Tensor:
-    """Cross-entropy of a discriminator that should say yes to the prior, mean over positions and scales."""
+    """Cross-entropy of a discriminator whose target is 1 for the prior, mean over positions and scales."""
     terms = [softplus(-p).mean() + softplus(c).mean() for p, c in zip(on_prior, on_codes, strict=True)]
     return torch.stack(terms).mean() / 2
 

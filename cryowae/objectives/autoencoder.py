@@ -17,9 +17,9 @@ from cryowae.objectives.term import Pass, Term, channels_last
 
 @dataclass(eq=False)
 class AutoencoderObjective:
-    """Moves an autoencoder down the sum of its terms, then each opponent down its own loss.
+    """Updates an autoencoder by the sum of its terms, then each opponent by its own loss.
 
-    Every parameter is moved by exactly one optimiser.
+    Every parameter is updated by exactly one optimiser.
 
     Attributes
     ----------
@@ -28,21 +28,21 @@ class AutoencoderObjective:
     terms
         By name.
     optimiser
-        Moves the network; not the opponents, which the terms move.
+        Updates the network, but not the opponents, which the terms update.
     generator
         Source of randomness, on the CPU.
     average
         A second network for the running average of the weights, if one is wanted.
     ema
-        How much of the average is kept in every step; in the first steps it follows faster.
+        Decay of the average per step; smaller in the first steps.
     clip
         Largest norm of the gradient; 0 does not clip.
     precision
-        Makes the context in which the networks are evaluated.
+        Creates the context in which the networks are evaluated.
     share
         Wraps the forward pass, so that several processes average their gradients.
     parts
-        Networks, optimisers, and what the terms keep.
+        Networks, optimisers, and the state of the terms.
     """
 
     network: nn.Module
@@ -66,7 +66,7 @@ class AutoencoderObjective:
         self.parts: Mapping[str, Any] = kept
 
     def step(self, batch: Batch, info: StepInfo) -> Values:
-        """Move every parameter once; return the terms and what else is to be logged."""
+        """Update every parameter once; return the terms and other values for the log."""
         made = self.forward(batch, info)
         costs = [term.cost(made) for term in self.terms.values()]
         loss = torch.stack([loss for loss, _ in costs]).sum()
@@ -85,10 +85,10 @@ class AutoencoderObjective:
                 term.optimiser.descend(loss, info.share if term.follows_schedule else 1.0)
                 values |= said
         self._update_average(info.number + 1)
-        return values if self.clip else check_divergence(values, info)  # with clipping such steps are left out
+        return values if self.clip else check_divergence(values, info)  # with clipping such steps are skipped
 
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
-        """What the network makes of a batch."""
+        """One forward pass of a batch."""
         with self.precision():
             restored, codes = self._shared(channels_last(batch.observation))
         return Pass(batch, codes, restored, self.network, self.generator, info, self.average, self.precision)

@@ -20,7 +20,7 @@ def gradient(restored: Tensor, truth: Tensor, scale: Tensor) -> Tensor:
 
     By Parseval's theorem it is the error's power times `sum_i 4 sin(pi k_i)^2`, about `(2 pi k)^2`. The power that
     scenes have in a shell 0.02 wide falls fourfold from 0.06 to 0.25 cycles per voxel (measured on six of them), so
-    that with a weight of 4 these shells count about alike; without it, fine detail hardly counts.
+    that with a weight of 4 these shells have about equal weight; without it, fine detail has hardly any.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Random encoders (Kingma & Welling 2014): draws of their codes, and the divergence from the normal prior as a term."""
+"""Random encoders (Kingma & Welling 2014): samples of their codes, and the divergence from the prior as a term."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""The maximum mean discrepancy between the law of the codes and the prior, and the term that makes it small (WAE-MMD).
+"""The maximum mean discrepancy (MMD) between the codes and the prior, and the term that reduces it (WAE-MMD).
 
 With the inverse multiquadratic or the Gaussian kernel (Gretton et al. 2012; Tolstikhin et al. 2018, section 4 and
 appendix).
 
-Positions of one volume are dependent samples, and the plain U-statistic over them is biased: it takes the correlation
-of neighbours for a mismatch. So volumes are the blocks of a *block U-statistic*: only pairs of different volumes count.
+Positions of one volume are dependent samples, and the plain U-statistic over them is biased: it interprets the
+correlation of neighbours as a mismatch. So volumes are the blocks of a *block U-statistic*: only pairs of different
+volumes count.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Mmd(LatentTerm):
     weight, prior
         As in `LatentTerm`.
     positions
-        Samples that are drawn of each volume; a code without positions is one sample.
+        Number of samples from each volume; a code without positions is one sample.
     neighbourhood
         Edge of the cube of positions that makes one sample.
     kernel, scales
@@ -55,7 +56,7 @@ class Mmd(LatentTerm):
         for name, code, other in zip(code_names("", own), own, prior, strict=True):
             state = made.generator.get_state()
             samples = self._samples(code, made.generator)
-            made.generator.set_state(state)  # the same positions of both
+            made.generator.set_state(state)  # the same positions in both
             blocks = torch.cat([samples, self._samples(other, made.generator)])
             kernel = block_kernel(blocks, self.scales, kind=self.kernel)
             distance = mmd(kernel, torch.arange(len(kernel)) < len(kernel) // 2, paired=self.prior == "structure")
@@ -79,7 +80,7 @@ def code_samples(code: Tensor, positions: int, generator: torch.Generator, neigh
     code
         `(n, c, ...)` codes of one scale, two or three spatial axes.
     positions
-        How many per volume, drawn with replacement, the same places in every volume.
+        Number per volume, drawn with replacement, the same positions in every volume.
     generator
         Source of randomness, on the CPU.
     neighbourhood
@@ -137,15 +138,15 @@ def mmd(kernel: Tensor, first: Tensor, paired: bool = False) -> Tensor:
     kernel
         `(blocks, blocks)` of `block_kernel`.
     first
-        `(blocks,)` bool: True for the blocks of one law, False for those of the other.
+        `(blocks,)` bool: True for the blocks of one distribution, False for those of the other.
     paired
-        Whether block `i` of one law depends on block `i` of the other (codes of a volume and of its own ground
+        Whether block `i` of one distribution depends on block `i` of the other (codes of a volume and of its own ground
         truth). Such pairs are left out too.
 
     Returns
     -------
     distance
-        Scalar, unbiased, so it is negative about half of the time when the laws agree. Do not clamp it.
+        Scalar, unbiased, so it is negative about half of the time when the distributions agree. Do not clamp it.
     """
     a, b = first.nonzero()[:, 0], (~first).nonzero()[:, 0]
     within = _off_diagonal(kernel[a][:, a]) + _off_diagonal(kernel[b][:, b])
@@ -156,14 +157,14 @@ def mmd(kernel: Tensor, first: Tensor, paired: bool = False) -> Tensor:
 def null_quantile(
     kernel: Tensor, blocks: int, generator: torch.Generator, level: float = 0.95, draws: int = 200
 ) -> float:
-    """Quantile of `mmd` when both laws agree: the first `blocks` blocks and the rest are shuffled."""
+    """Quantile of `mmd` when both distributions agree: the first `blocks` blocks and the rest are shuffled."""
     kernel = kernel.detach().cpu().double()
     kernel = kernel - kernel.diagonal().diag()
     n = len(kernel)
     first = torch.zeros(draws, n, dtype=torch.float64)
     for row in first:
         row[torch.randperm(n, generator=generator)[:blocks]] = 1
-    sums = first @ kernel  # what `mmd` gives, for all draws at once
+    sums = first @ kernel  # as in `mmd`, for all draws at once
     a, between = (sums * first).sum(1), (sums * (1 - first)).sum(1)
     b, rest = kernel.sum() - a - 2 * between, n - blocks
     values = a / (blocks * (blocks - 1)) + b / (rest * (rest - 1)) - 2 * between / (blocks * rest)

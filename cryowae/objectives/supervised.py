@@ -10,8 +10,8 @@ from cryowae.objectives.term import Cost, Pass, Term
 class Supervised(Term):
     """The squared error of `supervised` as a term.
 
-    It needs a truth in every batch, and a scale where faint scenes must count as much as strong ones. It logs its cost,
-    weight included.
+    It needs a truth in every batch, and a scale if faint scenes must have the same weight as strong ones. It logs its
+    cost, weight included.
     """
 
     def cost(self, made: Pass) -> Cost:

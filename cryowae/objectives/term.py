@@ -1,4 +1,4 @@
-"""Terms: the parts of which the objective of an autoencoder is the sum.
+"""Terms: the objective of an autoencoder is their sum.
 
 Each term is a class in a file of its own. In a configuration it is one line, `NAME: WEIGHT` or `NAME: {weight: ...}`
 with its other options: `mmd` is the class `Mmd` of `cryowae.objectives.mmd`, and `package.module:Class` is a term from
@@ -24,17 +24,17 @@ from cryowae.objectives import Batch, Optimiser, StepInfo, Values, load_class
 Weight = Annotated[float, Field(ge=0)]
 PriorName = Literal["normal", "structure"]
 Cost = tuple[Tensor, Values]
-"""A scalar loss, its weight included, and what to log."""
+"""A scalar loss, its weight included, and values for the log."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What one forward pass made of a batch, and what a term may need beside it.
+    """The results of one forward pass, and other inputs of the terms.
 
     Attributes
     ----------
     batch
-        What the network saw.
+        The batch of this step.
     codes
         One `(n, c, ...)` per scale, fine to coarse; `(n, d)` where codes have no positions.
     restored
@@ -47,13 +47,13 @@ class Pass:
     info
         Number of the step, and whether it is logged.
     precision
-        Makes the context in which the networks are evaluated.
+        Creates the context in which the networks are evaluated.
     posterior
         Mean and log-variance of each code, where the encoder is random.
     drawn_prior
         Samples of the model's prior in the shapes of `codes`, where the model draws them itself.
     extra
-        What else an encoder says, by name.
+        Other outputs of the encoder, by name.
     """
 
     batch: Batch
@@ -69,7 +69,7 @@ class Pass:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def needed(self, name: str) -> Any:
-        """`truth`, `other` or `tilts` of the batch; raises `ConfigError` if the source of the batches has none."""
+        """`truth`, `other` or `tilts` of the batch; raises `ConfigError` if the source does not provide it."""
         values = getattr(self.batch, name)
         if values is None or len(values) == 0:
             raise ConfigError(f"a term of the objective needs `{name}` in every batch, and this source has none")
@@ -99,7 +99,7 @@ class Term:
     weight
         Multiplies its cost.
     optimiser
-        Of its opponent; None for a term without one.
+        Optimiser of its opponent; None for a term without one.
     follows_schedule
         Whether the rate of the opponent follows the schedule of the run, or is constant.
     """
@@ -109,24 +109,24 @@ class Term:
     follows_schedule: ClassVar[bool] = False
 
     def prepare(self, network: Any) -> None:
-        """Make what depends on the network, such as an opponent; called once, before the first step."""
+        """Create the parts that depend on the network, such as an opponent; called once, before the first step."""
 
     @property
     def parts(self) -> Mapping[str, Any]:
-        """What must be saved for an exact resume, by name."""
+        """State that must be saved for an exact resume, by name."""
         return {}
 
     def cost(self, made: Pass) -> Cost:
-        """What is added to the objective."""
+        """The cost that is added to the objective."""
         raise NotImplementedError
 
     def logged(self, name: str, loss: Tensor, weighted: bool = True) -> Cost:
-        """A loss times the weight, and what is logged: this product, or the loss itself."""
+        """A loss times the weight, and the value for the log: this product, or the loss itself."""
         cost = self.weight * loss
         return cost, {name: float((cost if weighted else loss).detach())}
 
     def oppose(self, made: Pass) -> Cost:
-        """The loss of the opponent, once the network has moved. It is only called if there is an optimiser."""
+        """The loss of the opponent, after the update of the network. It is only called if there is an optimiser."""
         raise NotImplementedError
 
 
@@ -160,7 +160,7 @@ def make_terms(objective: Mapping[str, float | Mapping[str, Any]]) -> dict[str, 
     Raises
     ------
     ConfigError
-        If there is no term at all or none of a name, or it has no such option or value.
+        If there is no term, or a name, an option or a value is unknown.
     """
     if not objective:
         raise ConfigError("the objective has no terms, expected at least one, such as `supervised: 1.0`")
@@ -173,14 +173,14 @@ def code_names(name: str, codes: Sequence[Tensor]) -> list[str]:
 
 
 def channels_last(values: Tensor) -> Tensor:
-    """Volumes in the memory layout in which 3-D convolutions are fastest; images as they are."""
+    """Volumes in the memory layout in which 3-D convolutions are fastest; images are unchanged."""
     return values.contiguous(memory_format=torch.channels_last_3d) if values.ndim == 5 else values
 
 
 def on_one_scale(codes: Sequence[Tensor], clean: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Codes of observations and of clean structures, both divided by the deviation of the clean ones.
 
-    Per channel, and without gradient to the clean ones. Otherwise shrinking the codes would make every distance vanish.
+    Per channel, and without gradient to the clean ones. Otherwise smaller codes would reduce every distance.
     """
     reference = [c.detach().float() for c in clean]
     spread = [c.std(dim=[0, *range(2, c.ndim)], keepdim=True).clamp(min=1e-4) for c in reference]

@@ -1,7 +1,7 @@
 """Pictures: the effect of a restoration, the curves of a training, the comparison of methods.
 
 Every `draw_...` function takes arrays (mapped ones too: only the slices and the central block that are shown are read)
-and writes one PNG. No figure touches the state of `matplotlib.pyplot`.
+and writes one PNG. No figure changes the state of `matplotlib.pyplot`.
 """
 
 from cryowae.report.correlations import FscCurve as FscCurve

@@ -47,7 +47,7 @@ class FscCurve:
     Attributes
     ----------
     name
-        Of the method.
+        Name of the method.
     frequency
         `(n,)` middles of the shells, cycles per voxel.
     mean
@@ -67,7 +67,7 @@ class FscCurve:
 
 @house_style()
 def fsc_figure(curves: Sequence[FscCurve], voxel_size: float, title: str = "") -> Figure:
-    """The curves of all methods, one panel a region, with the length of one cycle along the upper edge.
+    """The curves of all methods, one panel per region, with the length of one cycle along the upper edge.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def fsc_figure(curves: Sequence[FscCurve], voxel_size: float, title: str = "") -
     lowest = min(-0.1, max(float(least) - 0.02, -1.0))
     colours = cycle({"color": c, "linestyle": dash, "linewidth": 1.6} for dash, c in product(_DASHES, style.SERIES))
     looks = [next(colours) if curve.kind == "method" else _REFERENCES[curve.kind] for curve in curves]
-    figure = new_figure(whole, top + _PANEL + 0.5)  # below: marks and the label of the axis
+    figure = new_figure(whole, top + _PANEL + 0.5)  # below the panels: ticks and the label of the axis
     write(figure, 0.12, 0.1, title, size=11, weight="bold")
     for i, region in enumerate(regions):
         axes = place(figure, _SIDE + i * (width + _BETWEEN), top, width, _PANEL, label=region)
@@ -172,7 +172,7 @@ def truth_panel(curves: Sequence[FscCurve], *, voxel_size: float, width: float =
 def truth_curves(volumes: Mapping[str, Volume], truth: Volume, tilts: tuple[float, float]) -> list[FscCurve]:
     """Fourier shell correlation of volumes with their truth, in the measured region and in the missing wedge.
 
-    Of the central block that `central_fsc` compares. The first volume is taken for the input.
+    Only the central block of `central_fsc` is compared. The first volume is the input.
     """
     curves = []
     for i, (name, volume) in enumerate(volumes.items()):

@@ -23,7 +23,7 @@ _CUT_SIDE, _CUT_TALLEST = 3.2, 4.4  # inches: spectra, and slices, of a volume w
 
 @dataclass(frozen=True)
 class RestorationFacts:
-    """Facts that the picture of a restoration states, besides those that it measures itself.
+    """Facts for the picture of a restoration, in addition to the figures measured for it.
 
     Attributes
     ----------
@@ -67,11 +67,11 @@ def restoration_figure(
     before, after
         `(z, y, x)` input and result, in memory or mapped. Three slices and one central block of each are read.
     facts
-        What is written beside the spectra.
+        Text beside the spectra.
     title
         Heading, e.g. the name of the file.
     comparison
-        Of the two, if it was made already.
+        Comparison of the two, if it exists already.
     """
     comparison = comparison or compare_spectra(before, after, facts.tilt_min, facts.tilt_max)
     names = ("input", "restored")
@@ -112,7 +112,7 @@ def wedge_figure(
     voxel_size
         Angstrom.
     title, note
-        Heading, and what is written beneath.
+        Heading, and text beneath.
     """
     comparison = compare_spectra(before, after, *tilts)
     sides = [central_slices(volume) for volume in (before, after)]
@@ -130,7 +130,7 @@ def wedge_figure(
         left, (limits, _) = _EDGE + i * (column + _GAP), comparison_greys(one, one)
         write(figure, left, lower - 0.06, f"xz, {name}", va="baseline", size=9.5)
         draw_slice(figure, one, "xz", (left, lower), scale, limits, f"xz {name}", 0 if i else voxel_size)
-    words = [note, "left and right of the lines: measured", "each slice has its own greys"]
+    words = [note, "left and right of the lines: measured", "each slice has its own grey limits"]
     write(figure, _EDGE, lower + nz * scale + 0.1, "; ".join(filter(None, words)), size=8, color=FAINT)
     return figure
 
@@ -147,7 +147,7 @@ def _plan(
     """
     z, y, x = extent
     ratio = (x + z) / (y + z)  # width over height of the three slices together
-    if ratio < 0.65:  # tall slices side by side, all else in a column at their right
+    if ratio < 0.65:  # tall slices side by side, the rest in a column at their right
         size = 1.75
         column = 2 * size + 1.0
         scale, _, tall = fit_slices(extent, (WIDTH - column - 2 * _EDGE) / 2, _TALLEST)
@@ -179,7 +179,7 @@ def _lines(
         ("volume", f"{x} x {y} x {z} voxels (x, y, z) of {facts.voxel_size:.4g} Å"),
         ("tilts", f"{facts.tilt_min:+.4g}° to {facts.tilt_max:+.4g}°"),
         ("", re.sub(r"\S*/", "", facts.tilt_source)),  # names of files without their folders
-        ("protein", f"{facts.contrast}, drawn as the file has it" if facts.contrast else ""),
+        ("protein", f"{facts.contrast}, drawn as in the file" if facts.contrast else ""),
         ("slices", "central, one voxel thick" + (f", one voxel in {step} drawn" if step > 1 else "")),
         ("grey", f"{tail:g} to {100 - tail:g} % of the input, on both sides"),
         ("in the wedge", f"{comparison.inferred_share:.1%} of the result's power: inferred"),

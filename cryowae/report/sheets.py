@@ -46,7 +46,7 @@ def contact_sheet_figure(
     Methods have scales of their own. Every volume is therefore brought to zero mean and unit standard deviation over
     its two slices first; for this, values beyond their 1 and 99 % percentiles are clipped, because of gold beads. All
     volumes are then drawn with the same grey limits, the 2 and 99.5 % percentiles of all of them together. The limits
-    of the truth alone, much of which is empty, would draw the lower half of every noisy volume black.
+    of the truth alone, much of which is empty, would make half of every noisy volume black.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def contact_sheet_figure(
     across
         Columns at most.
     normalise
-        As above, with a caption. Otherwise the volumes stay as they are (decoded samples of a prior, the steps from
-        one code to another), and the limits are 0.5 and 99.5 % of all slices.
+        Scale the grey values as above, with a caption. Otherwise the volumes are unchanged (decoded samples of a prior,
+        the steps from one code to another), and the limits are 0.5 and 99.5 % of all slices.
     """
     slices = [(_normalised if normalise else central_slices)(entry.volume) for entry in entries]
     tails, caption = ((2.0, 99.5), _CAPTION) if normalise else ((0.5, 99.5), "")
@@ -95,7 +95,7 @@ draw_contact_sheet = to_png(contact_sheet_figure)
 
 
 def _shortened(title: str, width: float) -> str:
-    """As much of a title as fits above a column of `width` inches."""
+    """The title, cut to the width of a column of `width` inches."""
     most = int(width / 0.078)  # a bold letter of 9 points
     return title if len(title) <= most else title[: most - 1] + "…"
 
@@ -103,6 +103,6 @@ def _shortened(title: str, width: float) -> str:
 def _normalised(volume: Volume) -> Slices:
     cut = central_slices(volume)
     voxels = np.concatenate([cut.xy.ravel(), cut.xz.ravel()])
-    voxels = voxels.clip(*np.percentile(voxels, (1, 99)))  # a gold bead would leave no contrast for the rest
+    voxels = voxels.clip(*np.percentile(voxels, (1, 99)))  # a gold bead would reduce the contrast of the rest
     mean, spread = float(voxels.mean()), float(voxels.std()) or 1.0
     return replace(cut, xy=(cut.xy - mean) / spread, xz=(cut.xz - mean) / spread)

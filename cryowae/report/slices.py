@@ -21,7 +21,7 @@ Volume: TypeAlias = "NDArray[Any] | Tensor"
 # per cent of the input's voxels that may be black; the same share may be white
 TAILS = (10.0, 5.0, 2.0, 1.0)
 
-# longer axes are drawn with every n-th voxel only, so that little is read of a large mapped file
+# longer axes are drawn with every n-th voxel, to read only a small part of a large mapped file
 LONGEST = 1024
 
 _GAP, _ROOM, _LABEL = 0.05, 0.4, 0.24  # inches, in the layout of three slices
@@ -84,7 +84,7 @@ def comparison_greys(before: Slices, after: Slices) -> tuple[Limits, float]:
     Returns
     -------
     limits, tail
-        What is drawn black and white on both sides, in the unit of the file; the per cent of the input beyond either.
+        Values drawn black and white on both sides, in the unit of the file; the per cent of the input beyond each.
     """
     voxels = before.voxels()
     least, most = np.percentile(after.voxels(), (0.5, 99.5))
@@ -135,7 +135,7 @@ def draw_slices(
 def slices_panel(
     volumes: Mapping[str, Volume], centre: Voxel, *, voxel_size: float, width: float = 4.4, upward: bool = False
 ) -> Figure:
-    """The three slices of each volume through one point, a column a volume, with the point marked: for a window.
+    """The three slices of each volume through one point, one column per volume, with the point marked: for a window.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def draw_slice(
     scale
         Inches per voxel.
     label
-        Of the axes.
+        Label of the axes.
     bar
         Voxel size in angstrom, for a scale bar; without one if 0.
     """

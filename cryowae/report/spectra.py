@@ -43,7 +43,7 @@ class Comparison:
         `(kz, kx)` mean power, shifted: zero frequency at `n // 2`.
     inferred_share
         Power of the result inside the wedge over its whole power, zero frequency left out; the wedge without a rim of
-        two frequency steps, into which the Hann window smears measured power.
+        two frequency steps, into which the Hann window spreads measured power.
     measured_correlation
         Correlation of result and input over the measured components, zero frequency left out.
     block
@@ -101,7 +101,7 @@ def block_about(shape: tuple[int, ...], most: Voxel = BLOCK, centre: Voxel | Non
 
 
 def wedge_regions(shape: tuple[int, int], tilt_min: float, tilt_max: float) -> tuple[Mask, Mask]:
-    """Masks over shifted `(kz, kx)`: what was measured, and the wedge farther than two frequency steps from it."""
+    """Masks over shifted `(kz, kx)`: the measured region, and the wedge farther than two frequency steps from it."""
     wedge = Wedge.binary(tilt_min, tilt_max)
     kz, kx = (torch.fft.fftshift(torch.fft.fftfreq(n, dtype=torch.float64)) for n in shape)
     # the steps of the two axes differ when the block is not square
@@ -118,7 +118,7 @@ def spectra_panel(comparison: Comparison, *, width: float = 4.4) -> Figure:
     low, high = comparison.tilts
     lines = [
         f"Measured: left and right of the lines ({low:+.3g} to {high:+.3g}°);",
-        "above and below them lies the missing wedge.",
+        "above and below them: the missing wedge.",
         f"{comparison.inferred_share:.0%} of the power after is in the wedge: inferred.",
         f"The rest is denoised; its correlation with the input is {comparison.measured_correlation:.2f}.",
     ]
@@ -136,12 +136,12 @@ def colour_limits(power: Spectrum) -> tuple[float, float]:
 def draw_spectra(
     figure: Figure, comparison: Comparison, names: Sequence[str], corner: Point, side: float, gap: float, limits: Limits
 ) -> None:
-    """Draw both spectra of a comparison on one logarithmic scale, with a line at either extreme tilt.
+    """Draw both spectra of a comparison on one logarithmic scale, with a line at each extreme tilt.
 
     Parameters
     ----------
     names
-        Of the two sides.
+        Names of the two sides.
     corner
         Upper left corner of the first spectrum.
     side, gap
@@ -153,7 +153,7 @@ def draw_spectra(
     for i, (name, power) in enumerate(zip(names, (comparison.before, comparison.after), strict=True)):
         axes = place(figure, corner[0] + i * (side + gap), corner[1], side, side, label=f"spectrum {name}")
         nz, nx = power.shape
-        whole = np.pad(power, [(0, 1 - nz % 2), (0, 1 - nx % 2)], mode="wrap")  # minus Nyquist is plus Nyquist too
+        whole = np.pad(power, [(0, 1 - nz % 2), (0, 1 - nx % 2)], mode="wrap")  # minus Nyquist is also plus Nyquist
         across, up = ((n // 2 + 0.5) / n for n in (nx, nz))
         look: dict[str, Any] = {"cmap": "magma", "aspect": "auto", "interpolation": "bilinear"}
         logarithm = np.log10(np.maximum(whole, 10.0 ** (low - 1)))

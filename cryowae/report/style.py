@@ -1,4 +1,4 @@
-"""One style for all pictures: thin axes, colours for colour-blind readers, a width that fits a README."""
+"""One style for all pictures: thin axes, colours for colour-blind readers, width for a README."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Everything that is drawn inside has the style of this module; also a decorator of functions that draw."""
+    """Context in which figures have the style of this module; also a decorator of functions that draw."""
     from matplotlib import rc_context
 
     with rc_context(STYLE):
@@ -121,7 +121,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def to_png(figure: Callable[P, Figure]) -> Callable[Concatenate[str | Path, P], Path]:
-    """The function that writes what `figure` draws as a PNG. Its first argument is the path, see `save` for the errors.
+    """A function that writes the figure of `figure` as PNG. Its first argument is the path, see `save` for the errors.
 
     The other arguments are those of `figure`.
     """

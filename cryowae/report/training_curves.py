@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Curve = NDArray[np.float64]
 
 _LOSSES = ("loss", "supervised", "gradient", "fidelity")
-_MANY = 50  # steps from which on the curve is a running mean, over one part in so many of it
+_MANY = 50  # longer curves are a running mean over this fraction of their length
 
 
 def draw_training_curves(csv_path: str | Path, png_path: str | Path) -> Path:
@@ -32,7 +32,7 @@ def draw_training_curves(csv_path: str | Path, png_path: str | Path) -> Path:
         Has a column `step` and any of `loss`, `supervised`, `gradient`, `fidelity`, `match_<scale>`, `null95_<scale>`;
         empty fields and other columns are ignored.
     png_path
-        Where the PNG goes; an existing file is replaced.
+        Path of the PNG; an existing file is replaced.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def training_figure(columns: Mapping[str, Curve]) -> Figure:
         )
         axes.set(**along)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
-        if i == 0:  # it holds for all
+        if i == 0:  # the limit is the same for all
             axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=2, borderpad=0)
     return figure
 

@@ -28,10 +28,10 @@ from cryowae.progress import SILENT, Progress
 from cryowae.tomogram.volumes import Volume
 
 SHELLS = 32
-"""Fourier shells from 0 to 0.5 cycles per voxel; what lies beyond, in the corners, belongs to the last."""
+"""Fourier shells from 0 to 0.5 cycles per voxel; frequencies beyond, in the corners, belong to the last."""
 
 _EDGES = shell_edges(0.5 / SHELLS)
-_EDGES[-1] *= 1 + 2**-23  # the next float32: the last shell holds 0.5 cycles per voxel too
+_EDGES[-1] *= 1 + 2**-23  # the next float32: the last shell includes 0.5 cycles per voxel
 _FEW = 20  # components; shells with fewer take the weight of the next shell
 _FAR_ALONG_Y = 0.35  # cycles per voxel
 _RING = (0.3, 0.5)
@@ -60,11 +60,11 @@ def mix_measured(
         `(z, y, x)` on the same scale, read in slabs of z. None stands for zeros: with weights of 1, the measured
         components are removed, and the inferred ones stay.
     wedge
-        What was measured.
+        The measured region.
     weights
-        `w`: one number, or one a shell, as `weights_from_halves` and `weights_from_noise` give it.
+        `w`: one number, or one per shell, as `weights_from_halves` and `weights_from_noise` give it.
     fill
-        Keep what the restored volume has inside the wedge; otherwise it is emptied.
+        Keep the components of the restored volume in the wedge; otherwise the wedge is emptied.
     scratch_folder
         Folder for a scratch file; the system's folder for temporary files if not given.
     max_bytes
@@ -82,7 +82,7 @@ def mix_measured(
     w = np.broadcast_to(np.asarray(weights, dtype=np.float32), SHELLS)
     if fill and not w.any():
         return
-    sources: list[Volume] = []  # only volumes with a share in the result are transformed
+    sources: list[Volume] = []  # only volumes that contribute to the result are transformed
     if w.any() and observed is not None:
         sources.append(observed)
     if fill or (w < 1).any():
@@ -191,7 +191,7 @@ def _radius(shape: tuple[int, ...], rows: slice = slice(None), device: Device = 
 
 
 def _measured(shape: tuple[int, ...], wedge: Wedge) -> Tensor:
-    """Weight of each component: 0 if not measured, else 1, or 2 if it stands for its conjugate too."""
+    """Weight of each component: 0 if not measured, otherwise 1, or 2 if it also represents its conjugate."""
     return wedge.mask(shape) * hermitian_weights(shape[2])
 
 

@@ -1,6 +1,6 @@
-"""The core: `restore_array` takes an array and gives an array. It knows no files, headers or pictures.
+"""The core: `restore_array` restores an array. It does not use files, headers or pictures.
 
-It works window by window, so that the memory it needs does not grow with the volume. Everything else that restores
+It works window by window, so that the memory it needs does not grow with the volume. All other functions that restore
 (the command line, napari, the benchmark, the demonstration) calls it.
 """
 
@@ -40,7 +40,7 @@ class Restored:
     contrast
         Contrast of the protein in input and result.
     notes
-        What the user should know, one line each.
+        Messages for the user, one line each.
     network_voxels_per_voxel
         Voxels that went through the network, per voxel of the volume, over all passes.
     """
@@ -74,9 +74,9 @@ def restore_array(
     Parameters
     ----------
     volume
-        `(z, y, x)`: anything that slices like an array. It is read block by block.
+        `(z, y, x)`: an object that slices like an array. It is read block by block.
     wedge
-        What was measured.
+        The measured region.
     voxel_size
         Angstrom.
     model
@@ -84,15 +84,15 @@ def restore_array(
     options
         Passes, consistency, wedge, device, windows. Those about files have no effect here.
     contrast
-        Is protein dark or bright? `auto` decides by the grey values.
+        Is protein dark or bright? `auto` decides from the grey values.
     halves
         Two independent halves, `(z, y, x)` each, whose mean is `volume`: `--consistency soft` takes its weights from
         their correlation.
     mask
         `(z, y, x)` values from 0 to 1: restored where it is 1, input where it is 0.
     region
-        Restore only this part. Scale and contrast are those of the whole, and the network sees the same margin around
-        the part as in the whole. Consistency, an empty wedge and the mean use the part and its margin alone, so that
+        Restore only this part. Scale and contrast are those of the whole, and the network uses the same margin around
+        the part as in the whole. Consistency, an empty wedge and the mean use only the part and its margin, so that
         they differ a little from the whole.
     out
         `(z, y, x)` array that is written slab by slab; a new array in memory if not given. A float32 array also holds
@@ -100,14 +100,14 @@ def restore_array(
     scratch
         Folder for scratch files; the system's folder for temporary files if not given.
     name
-        How error messages call the volume.
+        Name of the volume in error messages.
     progress
-        Is told of every window.
+        Receives the progress of every window.
 
     Raises
     ------
     TomogramError
-        If the volume is constant or not finite, its voxel size is too far from what the model knows, or even the
+        If the volume is constant or not finite, its voxel size is too far from those of the training, or even the
         smallest window does not fit into the memory.
     CheckpointError, ConfigError
         If the weights or the options cannot be used.
@@ -144,7 +144,7 @@ def restore_array(
 
 
 def _around(part: Region, shape: tuple[int, ...], tiling: Tiling) -> Region:
-    """A region with its margin, from a multiple of the stride: windows start where they start in the whole volume."""
+    """A region with its margin, starting at a multiple of the stride: windows start as in the whole volume."""
     z, y, x = (
         slice(max(0, p.start - tiling.margin) // tiling.stride * tiling.stride, min(n, p.stop + tiling.margin))
         for p, n in zip(part, shape, strict=True)
@@ -153,7 +153,7 @@ def _around(part: Region, shape: tuple[int, ...], tiling: Tiling) -> Region:
 
 
 def _sums(result: Any, shape: tuple[int, ...], folder: Path | None) -> AbstractContextManager[NDArray[np.float32]]:
-    """Where windows are added up: the result itself, unless its type, its precision or its shape forbid it."""
+    """The array in which windows are summed: the result itself, unless its type, precision or shape do not allow it."""
     if isinstance(result, np.ndarray) and result.dtype == np.float32 and result.shape == shape:
         return nullcontext(result)
     return scratch_array(shape, np.float32, folder, max_bytes=2**28)
@@ -171,7 +171,7 @@ def _weights(
 
 
 def _mean_offset(restored: NDArray[np.float32], seen: Standardised) -> np.float32:
-    """What the restored volume must get to have the mean of the input, without beads and padding.
+    """Offset that gives the restored volume the mean of the input, without beads and padding.
 
     The network gives solvent the value 0; the mean of a tomogram, its measured component at frequency 0, is above it.
     """

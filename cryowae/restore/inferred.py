@@ -1,4 +1,4 @@
-"""The inferred part of a restored volume: its components in the missing wedge alone."""
+"""The inferred part of a restored volume: its components in the missing wedge."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def write_inferred(
     output
         The file to write.
     wedge
-        What was measured; that of `restored` if not given.
+        The measured region; that of `restored` if not given.
     overwrite
         Overwrite an existing file.
     progress
-        Is told of every slab.
+        Receives the progress of every slab.
 
     Raises
     ------

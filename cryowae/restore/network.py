@@ -17,12 +17,12 @@ from cryowae.tomogram.statistics import OUTLIER
 
 _MOST_VOXELS = {"cpu": 2**24, "cuda": 2**26}
 _BYTES_PER_VOXEL = {"cpu": 160, "cuda": 320}  # of a window, at the peak inside the network
-MARGINS = (48, 40, 32, 24, 16)  # voxels; docs/model-card.md has the seam that each of them leaves
+MARGINS = (48, 40, 32, 24, 16)  # voxels; for the seam that each of them leaves see docs/model-card.md
 _DEAR = 2.0  # network voxels per voxel; if a margin needs more, the next narrower one is tried
 
 
 class Model(Protocol):
-    """What `load_model` returns, or any callable with the same attributes."""
+    """The result of `load_model`, or any callable with the same attributes."""
 
     @property
     def stride(self) -> int: ...
@@ -50,16 +50,16 @@ class WindowNetwork:
     model
         The weights.
     voxel_size
-        Of the tomogram, angstrom.
+        Voxel size of the tomogram, angstrom.
     sample
-        `(z, y, x)` block of the standardised tomogram. Resampling changes the standard deviation; the block tells by
-        how much.
+        `(z, y, x)` block of the standardised tomogram. Resampling changes the standard deviation; the change is
+        measured on the block.
     turns
-        Passes through the network: the window as it is, and turned by 180 degrees about z, y and x. A turned specimen
-        is as likely, and its wedge is the same or that of the negated tilts. The result is the mean of the answers,
-        turned back.
+        Passes through the network: the window unchanged, and rotated by 180 degrees about z, y and x. A rotated
+        specimen is as likely, and its wedge is the same or that of the negated tilts. The result is the mean of the
+        results, rotated back.
     progress
-        Is asked before each pass, so that a user can cancel between passes: a window can take a minute.
+        Is called before each pass, so that a user can cancel between passes: a window can take a minute.
 
     Attributes
     ----------
@@ -68,12 +68,12 @@ class WindowNetwork:
     stride
         In voxels of the tomogram.
     notes
-        What the user should know.
+        Messages for the user.
 
     Raises
     ------
     TomogramError
-        If the voxel size is too far from those that the model knows.
+        If the voxel size is too far from those of the training.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Application of a network to a volume of any size, window by window.
 
 The volume is continued by reflection at its far ends to multiples of the network's stride. Windows are added directly
-into the output, usually a mapped file. So the memory is that of one window, whatever the size of the volume.
+into the output, usually a mapped file. So the memory is that of one window, for any size of the volume.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ def apply_tiled(
     device: torch.device | str = "cpu",
     progress: Progress = SILENT,
 ) -> WindowPlan:
-    """Send a volume through a network, window by window.
+    """Apply a network to a volume, window by window.
 
-    If a window does not fit into the memory, all starts again with windows of half the voxels, and `progress` says so.
+    If a window does not fit into the memory, it starts again with windows of half the voxels, and reports this to
+    `progress`.
 
     Parameters
     ----------
@@ -45,14 +46,14 @@ def apply_tiled(
     out
         `(z, y, x)` float32, written; an array or a mapped file.
     tiling
-        What the windows must fulfil.
+        Requirements on the windows.
     device, progress
-        Where the model computes; is told of every window.
+        Device of the model; receives the progress of every window.
 
     Returns
     -------
     plan
-        The windows that were used in the end.
+        The windows that were used.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def apply_tiled(
                 f"a window of only {_words(plan.window)} voxels does not fit into the memory of {device}: "
                 "close other programs that use it, or choose another --device"
             )
-        progress.say(f"Out of memory with windows of {_words(plan.window)}; going on with {_words(smaller.window)}.")
+        progress.say(f"Out of memory with windows of {_words(plan.window)}; continuing with {_words(smaller.window)}.")
 
 
 def read_window(volume: Volume, start: Shape, size: Shape) -> NDArray[np.float32]:
@@ -125,7 +126,7 @@ def read_window(volume: Volume, start: Shape, size: Shape) -> NDArray[np.float32
 
 
 def _release(device: torch.device) -> None:
-    """Give back the memory that a failed window held."""
+    """Release the memory of a failed window."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Files around the core: `restore_tomogram` writes a restored file and a picture, `restore_region` gives a part."""
+"""Restoration of files: `restore_tomogram` writes a restored file and a picture, `restore_region` restores a part."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ def restore_tomogram(
     """Denoise a tomogram and fill its missing wedge.
 
     The result has the mean, scale, sign and header of the input. It is written under a temporary name and renamed
-    when it is complete; after an error or an interrupt nothing is left behind.
+    when it is complete; after an error or an interrupt no file is left.
 
     Parameters
     ----------
     source
-        A tomogram, its file, or an `Item`, which says all that the next five parameters say.
+        A tomogram, its file, or an `Item`, which includes the next five parameters.
     output
         The file to write; `NAME_restored.mrc` beside the input if not given.
     half1, half2, contrast, mask
-        As in `Item`. The source gives name, header and tilts.
+        As in `Item`. Name, header and tilts are those of `source`.
     model
         Weights by name or path, or what `load_model` returns.
     options
-        Everything else, see `RestoreOptions`.
+        All other options, see `RestoreOptions`.
     progress
-        Is told of every window.
+        Receives the progress of every window.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def restore_tomogram(
     """
     began = time.perf_counter()
     options = options or RestoreOptions()
-    protein, inside = options.contrast or contrast, mask or options.mask  # the options' are deprecated
+    protein, inside = options.contrast or contrast, mask or options.mask  # those in the options are deprecated
     item = item_of(source, output, half1=half1, half2=half2, contrast=protein, mask=inside)
     files = _Files.of(item, options)
     tomogram, wedge, notes, cost = item.tomogram, item.wedge, item.notes, 0.0
@@ -125,7 +125,7 @@ def restore_tomogram(
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreResult(Outcome):
-    """What a restoration wrote and measured. The time includes the pictures.
+    """Files and figures of a restoration. The time includes the pictures.
 
     Attributes
     ----------
@@ -134,13 +134,13 @@ class RestoreResult(Outcome):
     pictures
         The PNGs that were drawn: the restoration, and the correlation of the halves if there are any.
     halves
-        The restored halves, if they were asked for.
+        The restored halves, if they were requested.
     inferred
-        The part of the result that lies in the missing wedge, if it was asked for.
+        The part of the result that lies in the missing wedge, if it was requested.
     voxel_size
         Angstrom.
     tilt_min, tilt_max, tilt_source
-        Degrees, and where they came from.
+        Degrees, and their source.
     contrast
         `dark` or `bright`: contrast of the protein in input and result.
     inferred_share
@@ -175,14 +175,14 @@ def restore_region(
     options: RestoreOptions | None = None,
     progress: Progress = SILENT,
 ) -> NDArray[np.float32]:
-    """Restore a part of a tomogram, in memory: what a preview shows.
+    """Restore a part of a tomogram, in memory, for example for a preview.
 
     Parameters
     ----------
     source, half1, half2, model, options, progress
         As in `restore_tomogram`; options about files have no effect.
     region
-        Of `(z, y, x)`, with starts and stops inside the volume; see `restore_array`.
+        Slices of `(z, y, x)`, with starts and stops inside the volume; see `restore_array`.
 
     Returns
     -------

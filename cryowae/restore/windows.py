@@ -1,8 +1,8 @@
 """The positions of the windows that together cover a volume.
 
 A strided network is equivariant to shifts by its stride only, so origins and lengths of windows are multiples of the
-stride. The outermost `margin` voxels of every window are discarded, except at the border of the volume. What still
-overlaps is blended linearly.
+stride. The outermost `margin` voxels of every window are discarded, except at the border of the volume. The remaining
+overlap is blended linearly.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class WindowPlan:
 
 @dataclass(frozen=True)
 class Tiling:
-    """What windows must fulfil.
+    """Requirements on the windows.
 
     Attributes
     ----------
@@ -83,10 +83,11 @@ class Tiling:
     max_voxels
         Largest number of voxels in a window.
     window
-        Length of the windows in voxels, one for all axes or one an axis; overrules the budget. Rounded up to the
-        stride, never longer than the padded axis. Windows that are too short for the margin overlap by half.
+        Length of the windows in voxels, one for all axes or one per axis; has priority over `max_voxels`. Rounded up to
+        the stride, never longer than the padded axis. Windows that are too short for the margin overlap by half.
     overlap
-        Least overlap of neighbouring windows in voxels; overrules `margin`, which becomes `(overlap - stride) / 2`.
+        Least overlap of neighbouring windows in voxels; has priority over `margin`, which becomes half of
+        `overlap - stride`.
     """
 
     stride: int = 8
@@ -99,14 +100,14 @@ class Tiling:
 def plan_windows(shape: Shape, tiling: Tiling) -> WindowPlan:
     """The cheapest windows that fit into a budget.
 
-    An axis that is taken whole needs no margin. Thin tomograms are therefore cut along y and x only.
+    An axis with a single window needs no margin. Thin tomograms are therefore cut along y and x only.
 
     Parameters
     ----------
     shape
         `(z, y, x)` of the volume.
     tiling
-        What the windows must fulfil.
+        Requirements on the windows.
 
     Raises
     ------

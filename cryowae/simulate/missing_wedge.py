@@ -31,7 +31,7 @@ SOFT_EDGE = 5.0
 """Degrees over which a soft edge falls."""
 
 STEP = 3.0
-"""Degrees between tilts where only their range is known: the noise and its strength depend on them."""
+"""Degrees between tilts if only their range is known: spectrum and strength of the noise depend on them."""
 
 _BLOCK_VOXELS = 2**23  # of the padded volume that are transformed at a time
 
@@ -49,7 +49,7 @@ class WedgeResult(Outcome):
     rotation
         The rotation.
     wedge
-        What was kept.
+        The components that were kept.
     measured_share
         Mean of the mask.
     sigma
@@ -92,9 +92,9 @@ def simulate_wedge(
 ) -> WedgeResult:
     """Remove the missing wedge from a volume.
 
-    The median of the volume is taken for its solvent. The volume is padded with it to twice its size across the tilt
-    axis, transformed, and cut to its size again. So tails along z leave the box and do not come back at the opposite
-    face, and the transform of the box alone is not exactly empty in the wedge, as for any real tomogram.
+    The median of the volume is used as the solvent level. The volume is padded with it to twice its size across the
+    tilt axis, transformed, and cut to its size again. So tails along z leave the box and do not come back at the
+    opposite face, and the transform of the box alone is not exactly empty in the wedge, as for any real tomogram.
 
     Three more files are written beside the volume. `_mask` is the wedge on the volume's own grid, `(z, y, x)`, 1 where
     measured, *shifted* so that zero frequency is at voxel `n // 2` of each axis. A `.png` shows both spectra.
@@ -107,20 +107,20 @@ def simulate_wedge(
     output
         The file to write; `NAME_wedge.mrc` beside the volume if not given.
     wedge
-        What is measured; not a rotated one: rotate the volume instead.
+        The measured region. A rotated wedge is refused: rotate the volume instead.
     noise
         Signal-to-noise ratio: variance of the noise-free projections over that of the white noise on them, over all
         pixels and tilts. The noise enters the volume as through a back-projection weighted by a ramp: it is empty in
         the wedge, and its power grows with the distance from the tilt axis. None for no noise.
     rotate
-        Seed of a random rotation of the volume about its centre before anything else. Beyond the box is
+        Seed of a random rotation of the volume about its centre as the first step. Beyond the box is
         solvent. Needs the volume in memory. None for no rotation.
     seed
-        Of the noise.
+        Seed of the noise.
     overwrite
         Overwrite existing files.
     progress
-        Informed of every block of rows.
+        Receives the progress of every block of rows.
 
     Raises
     ------
@@ -199,9 +199,9 @@ def _noise_amplitude(wedge: Wedge, shape: tuple[int, int]) -> Tensor:
     """`(z, x // 2 + 1)`: amplitude of back-projected white noise of unit deviation in a `(z, x)` plane, unmasked.
 
     A ramp-weighted back-projection puts `span^2 k^2` of a tilt's unit noise power on its plane, where `span` is the
-    angle in radians that the tilt stands for and `k` the distance from the tilt axis. Planes lie `span k` apart. Hence
+    angle in radians that the tilt represents and `k` the distance from the tilt axis. Planes lie `span k` apart. Hence
     the power is `span k` where they overlap, and `span^2 k^2 / d` in single slabs of thickness `d`. It is 0 beyond 0.5
-    cycles per voxel, which no projection holds.
+    cycles per voxel, which no projection contains.
     """
     tilts = _tilts(wedge)
     span = math.radians(tilts[-1] - tilts[0]) / (len(tilts) - 1)
@@ -214,7 +214,7 @@ def _noise_amplitude(wedge: Wedge, shape: tuple[int, int]) -> Tensor:
 
 
 def _fill_mask(wedge: Wedge, out: NDArray[Any]) -> float:
-    """Write the mask at every ky, shifted; its mean."""
+    """Write the mask at every ky, shifted; returns its mean."""
     z, _, x = out.shape
     half = wedge.mask_plane((z, x))
     opposite = half[:, 1 : (x + 1) // 2].flip(0, 1).roll(1, 0)  # a component at -k is the conjugate of that at k

@@ -38,11 +38,11 @@ class ScenePaths(NamedTuple):
     labels
         `NAME_labels.mrc` (16-bit integers): 0 ice, -1 membrane, -2 filament, -3 bead, or a particle's number.
     angles
-        `NAME.tlt`: degrees, one a line.
+        `NAME.tlt`: degrees, one per line.
     particles
         `NAME_particles.star`, see `particle_table`.
     config
-        `NAME.yaml`: the configuration, which gives the same files again.
+        `NAME.yaml`: the configuration, from which the same files can be made again.
     picture
         `NAME.png`: slices of truth and tomogram.
     """
@@ -100,13 +100,13 @@ def simulate_scene(
     config
         The scene.
     output
-        Folder for the files; made if it does not exist.
+        Folder for the files; created if it does not exist.
     overwrite
         Overwrite existing files.
     device
-        Where the scene is drawn and projected.
+        Device of the simulation.
     progress
-        Informed of every stage.
+        Receives the progress of every stage.
 
     Raises
     ------
@@ -144,8 +144,8 @@ def simulate_scene(
 def particle_table(specimen: Specimen, config: SceneConfig) -> str:
     """The particles of a specimen as a STAR file for RELION 5.
 
-    `rlnCoordinateX/Y/Z` are in voxels of the tomogram, counted from 0 at the centre of its first voxel: what RELION
-    calls pixels at bin 1 of a tilt series of this voxel size. `rlnAngleRot/Tilt/Psi` rotate the structure as it is in
+    `rlnCoordinateX/Y/Z` are in voxels of the tomogram, counted from 0 at the centre of its first voxel: RELION's
+    pixels at bin 1 of a tilt series of this voxel size. `rlnAngleRot/Tilt/Psi` rotate the structure of
     `Specimen.kinds` to its orientation in the tomogram, see `relion_angles`. `rlnClassNumber` is the number of the
     kind and `cryowaeName` its name; `cryowaeLabel` is the value in the labels, `cryowaeAmplitude` the factor on the
     density.
@@ -187,6 +187,6 @@ def _write(paths: ScenePaths, specimen: Specimen, config: SceneConfig) -> None:
     write_text(paths.particles, particle_table(specimen, config))
     values = SceneConfig.model_validate({name: getattr(config, name) for name in SceneConfig.model_fields})
     text = yaml.safe_dump(values.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text(paths.config, f"# `cryowae simulate scene` gives the files beside this one again from it\n{text}")
+    write_text(paths.config, f"# `cryowae simulate scene` with this file gives the files in this folder again\n{text}")
     entries = [SheetEntry("ground truth", truth), SheetEntry("tomogram", -tomogram.cpu().numpy())]
     draw_contact_sheet(paths.picture, entries, voxel_size=size, title=config.name)

@@ -1,4 +1,4 @@
-"""A tilt series of any volume: projections, the transfer of the microscope, noise, shifted images."""
+"""A tilt series of any volume: projections, transfer function of the microscope, noise, image shifts."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def simulate_tilts(
 ) -> TiltsResult:
     """Make a tilt series of a volume.
 
-    The median of the volume is taken for its solvent and subtracted. Contrast keeps its sign. The signal is projected,
-    shifted, and multiplied by CTF, radiation damage and MTF. The noise is white, and none of them acts on it, as for
-    the shot noise of a counting camera.
+    The median of the volume is used as the solvent level and subtracted. Contrast keeps its sign. The signal is
+    projected, shifted, and multiplied by CTF, radiation damage and MTF. The noise is white, and none of them acts on
+    it, as for the shot noise of a counting camera.
 
     Parameters
     ----------
@@ -101,13 +101,13 @@ def simulate_tilts(
     misalignment
         Standard deviation in pixels, along x and y, of a random shift of each image.
     seed
-        Of noise and misalignment.
+        Seed of noise and misalignment.
     voxel_size, axes
-        Of the volume, instead of the values of its header; see `cryowae.tomogram.open_tomogram`.
+        Voxel size and axes of the volume, in place of those of its header; see `cryowae.tomogram.open_tomogram`.
     overwrite
         Overwrite existing files.
     progress
-        Informed of every part that is projected.
+        Receives the progress of every part that is projected.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def simulate_tilts(
     started = time.monotonic()
     tomogram = open_tomogram(volume_path, tilts=tilts_path, voxel_size=voxel_size, axes=axes)
     angles, size = tomogram.tilts, tomogram.voxel_size
-    assert angles is not None  # they were given
+    assert angles is not None  # the angles were given
     if is_stack(tomogram.path, tomogram.header, len(angles)):
         hint = "expected the volume to be projected: `cryowae reconstruct` makes a volume from a tilt series"
         raise TomogramError(f"{tomogram.path} is a stack of {len(tomogram.data)} images; {hint}")
@@ -159,7 +159,7 @@ def simulate_tilts(
     if not contrast > 0:
         raise TomogramError(f"{tomogram.path} has constant projections; expected a specimen: is the volume complete?")
     if abs(level) > 0.01 * float(np.std(sample, dtype=np.float64)):
-        notes.append(f"{tomogram.path.name} has the median {level:.4g}, which is taken for solvent and subtracted")
+        notes.append(f"{tomogram.path.name} has the median {level:.4g}, which is subtracted as solvent level")
     snr = imaging.snr if noise != "none" and imaging.snr > 0 else math.inf
     if noise == "poisson":
         electrons, cut = _count_electrons(series, microscope, contrast, generator)
@@ -182,7 +182,7 @@ def simulate_tilts(
 
 
 def read_defocus(path: str | Path) -> tuple[float, ...]:
-    """Read one defocus a line, in micrometres, in ascending order of the tilts, as `simulate_tilts` writes them.
+    """Read one defocus per line, in micrometres, in ascending order of the tilts, as `simulate_tilts` writes them.
 
     Raises
     ------

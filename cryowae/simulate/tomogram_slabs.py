@@ -1,6 +1,6 @@
 """An opened volume, projected or rotated a few slabs at a time.
 
-The orientation of a molecule in a specimen is arbitrary: a random rotation of its volume is as likely as the volume.
+The orientation of a molecule in a specimen is arbitrary: a random rotation of its volume is equally probable.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from cryowae.tomogram import Tomogram
 
 _PROJECTED_VOXELS = 2**24  # of the volume, at a time
 _ROTATED_VOXELS = 2**22
-_MATRIX_VOXELS = 2**20  # columns of the projection matrix, times tilts, that are made at a time
+_MATRIX_VOXELS = 2**20  # columns of the projection matrix, times tilts, that are computed at a time
 _BYTES_PER_VOXEL = 4
 
 
 def project_tomogram(tomogram: Tomogram, angles: Sequence[float], level: float, progress: Progress) -> Tensor:
-    """Projections of an opened volume, a few tilts and rows at a time: neither matrix nor volume must fit into memory.
+    """Projections of an opened volume, a few tilts and rows at a time, to save memory.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def project_tomogram(tomogram: Tomogram, angles: Sequence[float], level: float, 
     angles
         Degrees, ascending, at least two.
     level
-        Subtracted from the volume.
+        Value that is subtracted from the volume.
     progress
-        Informed of every group of tilts.
+        Receives the progress of every group of tilts.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def rotate_tomogram(tomogram: Tomogram, turn: AxisAngle, level: float, out: NDAr
     out
         `(z, y, x)` of the volume's shape.
     progress
-        Informed of every slab.
+        Receives the progress of every slab.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""What is in the ice: molecules, membranes, filaments, beads, and the scene that they make."""
+"""Simulated specimens: molecules, membranes, filaments and beads in ice."""

@@ -3,7 +3,7 @@
 Mass is distributed as in real proteins: residues along secondary-structure rods, rods packed into compact domains of 15
 to 60 kDa, domains grown into an assembly, the assembly repeated by a point group. Each residue has its volume (135
 cubic angstrom, density 1.35 g/ml), so the texture, the grooves and the fall-off of the spectrum follow from the
-packing. Everything is chiral: helices are right-handed, nothing is mirrored.
+packing. Everything is chiral: helices are right-handed, and no part is mirrored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Score = Callable[[Points], Any]
 
 @dataclass(frozen=True)
 class Element:
-    """A kind of rod that domains consist of: rise and turn of its residues, its length, radius and spacing."""
+    """A kind of rod of which domains consist: rise and turn of its residues, its length, radius and spacing."""
 
     rise: float
     turn: float

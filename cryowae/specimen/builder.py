@@ -1,7 +1,7 @@
-"""Specimens with a known ground truth, and what a microscope sees of them.
+"""Specimens with a known ground truth, and their simulated tomograms.
 
 There is one builder, for training, benchmarks, the demonstration and `cryowae simulate scene`. Specimen and noise have
-random streams of their own, and the specimen does not depend on the microscope: the same molecules can be seen at
+separate random streams, and the specimen does not depend on the microscope: the same molecules can be imaged at
 another noise level, tilt range or defocus.
 """
 
@@ -43,7 +43,7 @@ _Placed = TypeVar("_Placed", Particle, Sphere)
 
 @dataclass(frozen=True, eq=False)
 class Specimen:
-    """What is in the microscope; protein is bright and flat ice 0.
+    """A specimen in the microscope; protein is bright and flat ice 0.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Specimen:
         `(z, y, x)` float32, the ground truth: molecules, membranes, filaments and beads within the box. Uneven ice is
         not part of it, since a restoration should make the ice flat.
     beam
-        `(z, y, wider x)` float32, what the beam passes through: beyond the box too, with uneven ice, without gold.
+        `(z, y, wider x)` float32, all density in the beam: also beyond the box, with uneven ice, without gold.
     gold
         `(z, y, wider x)` float32, the beads alone; None where there are none.
     labels
@@ -81,22 +81,22 @@ class Specimen:
 def build_specimen(
     config: SceneConfig, library: Sequence[Structure] = (), device: Device = "cpu", streams: Sequence[Generator] = ()
 ) -> Specimen:
-    """Place everything that a scene consists of.
+    """Build the specimen of a scene.
 
-    Membranes come first, then filaments, vesicles, beads and molecules: fewer than asked for where there is no room.
-    Particles overlap neither one another nor anything else.
+    Membranes come first, then filaments, vesicles, beads and molecules: fewer than configured where there is no room.
+    Particles do not overlap with each other or with other objects.
 
     Parameters
     ----------
     config
         Imaging and reconstruction are not used. Equal numbers and occupancy are those of the whole specimen: a box
-        that is narrower holds more of one kind than of another.
+        that is narrower can have more of one kind than of another.
     library
         The structures that `config.molecules.library` names, if they are loaded already.
     device
         Where the density is painted.
     streams
-        Three sources of randomness: of the invented structures, of their placement, and of the ice. By default
+        Three sources of randomness: of the artificial structures, of their placement, and of the ice. By default
         independent ones that `config.seed` starts.
 
     Raises
@@ -142,7 +142,7 @@ def observe_specimen(specimen: Specimen, config: SceneConfig, generator: torch.G
     Parameters
     ----------
     specimen
-        Of the extent and voxel size that the configuration says.
+        The specimen, with the extent and voxel size of the configuration.
     config
         Its imaging, reconstruction and seed are used.
     generator

@@ -1,4 +1,4 @@
-"""The volume of a specimen while it is painted: density, labels, occupied space, and copies of structures.
+"""The volume in which a specimen is built: density, labels, occupied space, and copies of structures.
 
 Molecules are placed here: in random orientations, without overlap, in random proportions or in equal numbers.
 """
@@ -26,7 +26,7 @@ Position = tuple[float, float, float]
 Slices = tuple[slice, ...]
 
 ICE, MEMBRANE, FILAMENT, BEAD = 0, -1, -2, -3
-"""Labels of what is no particle; particle `i` of a scene has label `i + 1`."""
+"""Labels of voxels outside particles; particle `i` of a scene has label `i + 1`."""
 
 MOST_LABELS = int(np.iinfo(np.int16).max)
 """Maximum number of particles: labels are 16-bit integers."""
@@ -35,7 +35,7 @@ LEVEL = 0.25
 """Density above which a voxel counts as occupied: for labels and for the test of overlap."""
 
 PATIENCE = 10
-"""After so many failures in a row to find room for a structure, its other copies are not tried."""
+"""Number of failed placements in a row after which the other copies of a structure are not tried."""
 
 BATCH = {"cpu": 500_000, "cuda": 8_000_000}
 """Voxels that are rotated at once: they fit a CPU cache, or keep a GPU busy."""
@@ -48,7 +48,7 @@ class Particle:
     Attributes
     ----------
     name
-        Of its structure.
+        Name of its structure.
     centre
         `(z, y, x)` position of the structure's box centre in scene voxels; not always inside the scene.
     rotation
@@ -67,16 +67,16 @@ class Particle:
 
 
 class Canvas:
-    """The specimen while it is painted, with its source of randomness.
+    """The specimen during its construction, with its source of randomness.
 
     Parameters
     ----------
     config
-        Its extent, voxel size and `overhang` are used here, the rest by the functions that paint.
+        Its extent, voxel size and `overhang` are used here, the rest by the functions that add objects.
     rng
         Source of randomness: the same state gives the same specimen.
     device
-        Where the density is. Labels and half-resolution occupancy are on the CPU.
+        Device of the density. Labels and half-resolution occupancy are on the CPU.
     """
 
     def __init__(self, config: SceneConfig, rng: np.random.Generator, device: torch.device | str = "cpu") -> None:
@@ -101,7 +101,7 @@ class Canvas:
         Returns
         -------
         count
-            How many found room.
+            Number of copies that found room.
         """
         before, misses = len(self.particles), 0
         rotations = random_rotations(len(amplitudes), self.spin)
@@ -118,12 +118,12 @@ class Canvas:
         return len(self.particles) - before
 
     def draw_particle(self, structure: Structure, rotation: Array, centre: Array) -> None:
-        """Paint one particle at a given place; it displaces what is there (lipid)."""
+        """Paint one particle at a given place; it replaces the density there (lipid)."""
         self.draw(structure, rotation[None], centre[None], len(self.particles) + 1)
         self._record(structure, centre, torch.from_numpy(rotation).float(), 1.0)
 
     def draw(self, structure: Structure, rotations: Array, centres: Array, label: int) -> None:
-        """Paint copies of a structure at given places, without a test of overlap; particles displace what is there."""
+        """Paint copies of a structure at given places, without an overlap test; particles replace the density there."""
         corners = np.floor(centres - (self._side(structure) - 1) / 2).astype(int)
         shifts = centres - (self._side(structure) - 1) / 2 - corners
         copies = self._copies(structure, torch.from_numpy(rotations).float(), shifts)
@@ -138,7 +138,7 @@ class Canvas:
         return other
 
     def occupy(self) -> None:
-        """Mark all voxels that have a label as occupied: nothing is scattered there."""
+        """Mark all voxels that have a label as occupied: no molecules are placed there."""
         self.occupied |= _halved(self.labels != ICE)
 
     def _side(self, structure: Structure) -> int:
@@ -146,7 +146,7 @@ class Canvas:
         return 2 * (len(structure.resampled(self.voxel_size).density) // 2) + 4
 
     def _copies(self, structure: Structure, rotations: Tensor, shifts: Array) -> Iterator[tuple[Tensor, Mask]]:
-        """Rotated copies in cubes, and where they count as occupied; sampled from twice the scene's sampling."""
+        """Rotated copies in cubes, and their occupied voxels; interpolated from twice the scene's sampling."""
         fine = structure.resampled(self.voxel_size).resampled(self.voxel_size / 2)
         source, scale = fine.density.to(self.device), fine.voxel_size / self.voxel_size
         side = self._side(structure)
@@ -157,7 +157,7 @@ class Canvas:
             yield from zip(boxes, (boxes > LEVEL).cpu().numpy(), strict=True)
 
     def _room(self, mask: Mask) -> Corner | None:
-        """Corner, in voxels, of a box at which a half-resolution mask meets nothing; None after 60 trials."""
+        """Corner, in voxels, of a box at which a half-resolution mask has no overlap; None after 60 trials."""
         where = np.argwhere(mask)
         if len(where) == 0:
             return None
@@ -194,17 +194,17 @@ class Canvas:
 
 
 def place_molecules(canvas: Canvas, structures: Sequence[Structure]) -> Canvas:
-    """Place molecules between what is on the canvas already, as many as `config.molecules` says.
+    """Place the molecules of `config.molecules` in the free space of the canvas.
 
-    An occupancy of 0.1 is thin, 0.3 a cytoplasm. Placement is by random trial, largest first; smaller ones then fill
-    the gaps. A scene of large molecules alone may stay below its occupancy.
+    An occupancy of 0.1 is sparse, 0.3 is that of cytoplasm. Placement is by random trial, largest first; smaller ones
+    then fill the gaps. A scene of large molecules alone may stay below its occupancy.
 
     Parameters
     ----------
     canvas
-        Where they are painted.
+        The canvas to paint on.
     structures
-        What to place; any voxel size.
+        Structures to place; any voxel size.
 
     Returns
     -------
@@ -233,7 +233,7 @@ def overlap(corner: Corner, size: tuple[int, ...], shape: tuple[int, ...]) -> tu
 
 
 def _place(canvas: Canvas, structures: Sequence[Structure], wanted: float, limit: int) -> Canvas:
-    """Scatter structures in random proportions; what finds no room leaves gaps for the smaller half."""
+    """Place structures in random proportions; structures that find no room leave gaps for the smaller half."""
     choice, placed = list(structures), 0
     while choice and wanted > 0 and placed < limit:
         room = wanted
@@ -248,7 +248,7 @@ def _place(canvas: Canvas, structures: Sequence[Structure], wanted: float, limit
 
 
 def _place_equal(canvas: Canvas, structures: Sequence[Structure], wanted: float, limit: int) -> Canvas:
-    """As many copies of each structure as fill the volume; fewer of all where one of them finds less room."""
+    """Equal numbers of all structures that fill the volume; fewer of all if one of them finds less room."""
     ordered, jitter = sorted(structures, key=lambda s: -s.volume), canvas.config.molecules.jitter
     each = min(int(wanted / sum(s.volume for s in ordered)), limit // len(ordered)) if ordered else 0
     while each > 0:
@@ -264,7 +264,7 @@ def _place_equal(canvas: Canvas, structures: Sequence[Structure], wanted: float,
 
 
 def _draw(structures: Sequence[Structure], volume: float, limit: int, canvas: Canvas) -> list[tuple[int, Array]]:
-    """How many of which structure fill a volume, as their amplitudes; the largest structures come first."""
+    """Copies of each structure that fill a volume, as their amplitudes; the largest structures come first."""
     rng, jitter = canvas.rng, canvas.config.molecules.jitter
     sizes = np.array([max(s.volume, 1.0) for s in structures])
     # between equal numbers (0) and equal volumes (1), which would be nearly all small ones

@@ -1,6 +1,6 @@
 """The library of known structures for scenes: density maps and atomic models in files.
 
-An atomic model gets the density that an electron microscope sees in ice, protein about 1. `CONTRAST` is the scattering
+An atomic model gets the density that electrons measure in ice, protein about 1. `CONTRAST` is the scattering
 amplitude at zero angle of an atom and the hydrogens it carries on average (electron scattering factors of Peng et al.,
 Acta Cryst. A52, 1996), less that of the ice in the volume that it takes (Tsai et al., J. Mol. Biol. 290, 1999). A
 residue has 9.8 angstrom in 135 cubic angstrom, a nucleotide 28 in 281: nucleic acid is 1.4 times as dense.
@@ -30,7 +30,7 @@ ENVELOPE = 0.56
 """Mean density inside the envelope of a molecule, where close-packed protein is 1."""
 
 PROTEIN_CONTRAST = 0.0727 * ENVELOPE
-"""What counts as 1, in angstrom per cubic angstrom: a residue has 22.6 in 135, less the 0.0955 of vitreous ice."""
+"""Density defined as 1, in angstrom per cubic angstrom: a residue has 22.6 in 135, less the 0.0955 of vitreous ice."""
 
 CONTRAST = {"H": 0.0, "C": 1.40, "N": 1.40, "O": 0.71, "S": 2.7, "P": 4.3, "SE": 6.0, "MG": 4.0, "ZN": 5.0, "FE": 6.0}
 """Contrast of an atom with its hydrogens against ice, in angstrom."""
@@ -49,7 +49,7 @@ def data_folder() -> Path:
     """
     named = os.environ.get("CRYOWAE_DATA", "")
     if not named or not Path(named).is_dir():
-        raise ConfigError(f"CRYOWAE_DATA is {named!r}, expected the folder of real data; set it, or ask for none of it")
+        raise ConfigError(f"CRYOWAE_DATA is {named!r}, expected the folder of real data; set it, or use no real data")
     return Path(named)
 
 
@@ -85,7 +85,7 @@ def structure_from_map(path: str | Path, *, voxel_size: float | None = None) -> 
     Raises
     ------
     TomogramError
-        If the file holds no volume, nothing but a constant, or no voxel size and none is given.
+        If the file has no volume, a constant volume, or no voxel size and none is given.
     """
     import mrcfile
 
@@ -111,7 +111,7 @@ def structure_from_model(path: str | Path, voxel_size: float, *, assembly: str |
         Angstrom.
     assembly
         Name of the biological assembly to build ("1" for the first of most files), for models that hold one
-        asymmetric unit, such as capsids; the atoms as they are in the file by default.
+        asymmetric unit, such as capsids; by default only the atoms in the file.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def _load(name: str) -> Structure:
     path = _find(file)
     try:
         if path.name.removesuffix(".gz").endswith((".pdb", ".cif")):
-            model = structure_from_model(path, FINEST)  # gets the same contrast as a map
+            model = structure_from_model(path, FINEST)  # a model gets the same contrast as a map
             return Structure.from_density(model.name, normalised(model.density.numpy(), FINEST), FINEST)
         return structure_from_map(path, voxel_size=voxel_size)
     except ImportError:
@@ -193,7 +193,7 @@ def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArr
     atoms = [place.atom for place in model.all()]
     contrast = np.array([CONTRAST.get(atom.element.name.upper(), OTHER) for atom in atoms])
     occupancy = np.array([atom.occ for atom in atoms])
-    # alternate conformations share one place; files that state no occupancy at all mean full
+    # alternate conformations share one position; if a file has no occupancies, all are 1
     filled = occupancy if occupancy.max() > 0 else np.ones(len(atoms))
     return np.array([atom.pos.tolist()[::-1] for atom in atoms]), contrast * filled / PROTEIN_CONTRAST
 
@@ -201,7 +201,7 @@ def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArr
 def _remark_350(remarks: list[str], assembly: str) -> NDArray[np.float64]:
     """`(n, 3, 4)` operators of an assembly from the remarks of a PDB file.
 
-    Numbers are found by their form and not by their column: large capsids shift the columns from the hundredth
+    Numbers are found by their format and not by their column: large capsids shift the columns from the hundredth
     operator on.
     """
     before, *parts = re.split(r"REMARK 350 BIOMOLECULE: *(\w+).*", "\n".join(remarks))

@@ -18,7 +18,7 @@ VESICLES = (150.0, 400.0)
 """Radii of vesicles in angstrom, to the middle of the membrane: the smallest stable ones to large synaptic ones."""
 
 COARSE = 4
-"""The distance, which is smooth, is computed at every so many voxels and interpolated."""
+"""Step in voxels: the distance, which is smooth, is computed on a coarser grid and interpolated."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Bilayer:
 
     @property
     def reach(self) -> float:
-        """Half the thickness of the membrane with its tails, in angstrom: this space is taken."""
+        """Half the thickness of the membrane with its tails, in angstrom: this space is occupied."""
         return self.spacing / 2 + 2 * self.width
 
     def density(self, distance: Tensor, voxel_size: float) -> Tensor:
@@ -73,7 +73,7 @@ def membrane_distance(shape: Shape, voxel_size: float, rng: np.random.Generator,
     rng
         Source of randomness.
     device
-        Where the result lives.
+        Device of the result.
 
     Returns
     -------
@@ -107,12 +107,12 @@ def membrane_distance(shape: Shape, voxel_size: float, rng: np.random.Generator,
 
 
 def add_membrane(canvas: Canvas, proteins: Sequence[Structure]) -> None:
-    """Paint one bilayer that does not touch what is there, with up to one protein per (200 angstrom)^2.
+    """Paint one bilayer without overlap, with up to one protein per (200 angstrom)^2.
 
     Parameters
     ----------
     canvas
-        Where it is painted; nothing is, if eight trials find no room.
+        The canvas to paint on; it is unchanged if eight trials find no room.
     proteins
         Structures that cross a membrane along their z axis (see `procedural_structure`).
     """
@@ -143,7 +143,7 @@ def add_membrane(canvas: Canvas, proteins: Sequence[Structure]) -> None:
 
 
 def add_vesicle(canvas: Canvas) -> Sphere | None:
-    """Paint one closed sphere of bilayer where it meets nothing.
+    """Paint one closed sphere of bilayer without overlap.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def add_vesicle(canvas: Canvas) -> Sphere | None:
     bilayer, size = random_bilayer(canvas.rng), canvas.voxel_size
     smallest, largest = VESICLES
     length = np.exp(canvas.rng.uniform(np.log(smallest), np.log(largest)))
-    tail = (bilayer.spacing / 2 + 3 * bilayer.width) / size  # how far the leaflets' tails reach
+    tail = (bilayer.spacing / 2 + 3 * bilayer.width) / size  # half thickness of the membrane
     while (centre := free_spot(canvas, float(length / size) + tail + 1.5)) is None:
         if length <= smallest:
             return None

@@ -1,6 +1,6 @@
-"""Invented molecules: random assemblies that look like proteins and nucleoproteins at 5 to 30 angstrom.
+"""Artificial molecules: random assemblies that look like proteins and nucleoproteins at 5 to 30 angstrom.
 
-A kind of structure is a point group or helix, a mass, and a score that tells `assembly` where to put its domains.
+A kind of structure is a point group or helix, a mass, and a score by which `assembly` places the domains.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _membrane(rng: np.random.Generator) -> Residues:
     rods[:, 0] += width if len(ops) > 1 else 0
     side = rng.choice([-1.0, 1.0])
 
-    def score(p: Points) -> Any:  # the rest is on one side, sometimes with a part on the other
+    def score(p: Points) -> Any:  # the remaining mass is on one side, sometimes with a part on the other
         outside = np.minimum(np.abs(p[..., 2] - side * 45), 20 + np.abs(p[..., 2] + side * 38))
         return np.hypot(p[..., 0] - rods[:, 0].mean(), p[..., 1]) + outside + 200 * (np.abs(p[..., 2]) < 30)
 
@@ -222,4 +222,4 @@ KINDS: dict[str, tuple[float, Callable[[np.random.Generator], Residues]]] = {
     "filament": (0.02, _segment),
     "microtubule": (0.01, partial(_segment, microtubule=True)),
 }
-"""Kinds of structure: how often each is drawn, and what makes its residues."""
+"""Kinds of structure: frequency of each, and the function that makes its residues."""

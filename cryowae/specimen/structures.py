@@ -1,7 +1,7 @@
 """Structures: the density of one molecule in a cubic box, on one scale for all sources.
 
 Solvent is 0 and the interior of a protein about 1. Density maps are brought to that scale here; atomic models and
-invented molecules are drawn from points, whose contrast is in those units.
+artificial molecules are drawn from points, whose contrast is in those units.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Structure:
         Parameters
         ----------
         voxel_size
-            Angstrom. Coarser sampling removes what it cannot hold with a soft spherical edge at its Nyquist frequency.
+            Angstrom. Frequencies beyond the new Nyquist frequency are removed with a soft spherical edge.
 
         Returns
         -------
@@ -106,7 +106,8 @@ def normalised(density: Array, voxel_size: float) -> Array:
     """A map on the common scale: solvent 0, the mean over the inside of the molecule 1.
 
     The solvent level is the median over the faces of the box. The molecule is where the map, smoothed to about 20
-    angstrom, exceeds a third of its level inside. Everything well outside is masked softly, small fragments included.
+    angstrom, exceeds a third of its level inside. Voxels farther outside are masked with a soft edge, small fragments
+    included.
 
     Parameters
     ----------
@@ -190,7 +191,7 @@ def _magnified(density: Array, ratio: float) -> Array:
 
     It differs from `fourier_resample`, where the faces of the box stay: here the box is padded until it is a whole
     number of voxels in both samplings, and the edge at the new Nyquist frequency is soft. The transform is that of
-    SciPy: another one would change scenes in their last bits.
+    SciPy: another FFT would change scenes by rounding errors.
     """
     n = density.shape[0]
     # odd to be magnified: no Nyquist planes to lose

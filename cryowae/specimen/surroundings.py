@@ -54,7 +54,7 @@ class Sphere:
 
 
 def add_filament(canvas: Canvas) -> None:
-    """Paint one filament along a gently bent curve across the canvas; none if eight trials would cross something."""
+    """Paint one filament along a slightly bent curve across the canvas; none if eight trials overlap other objects."""
     rng = canvas.rng
     filament = procedural_filament(rng, canvas.voxel_size, "microtubule" if rng.random() < 0.3 else "filament")
     size = np.array(canvas.shape) * canvas.voxel_size
@@ -85,7 +85,7 @@ def add_filament(canvas: Canvas) -> None:
 
 
 def add_bead(canvas: Canvas) -> Sphere | None:
-    """Paint one bead of the configured diameter where it meets nothing; None if there is no room."""
+    """Paint one bead of the configured diameter without overlap; None if there is no room."""
     radius = canvas.config.bead_diameter / 2 / canvas.voxel_size
     centre = free_spot(canvas, radius + 4 * _EDGE)
     if centre is None:
@@ -95,7 +95,7 @@ def add_bead(canvas: Canvas) -> Sphere | None:
 
 
 def gold_density(beads: Sequence[Sphere], like: Tensor) -> Tensor:
-    """Density of beads and nothing else, in a volume of the same size as another."""
+    """Density of the beads alone, in a volume of the same size as another."""
     gold = torch.zeros_like(like)
     for bead in beads:
         _paint(gold, bead.centre, _gold(bead.radius), bead.radius + 4 * _EDGE)
@@ -112,7 +112,7 @@ def uneven_ice(shape: tuple[int, int, int], voxel_size: float, spread: float, rn
     voxel_size
         Angstrom.
     spread
-        Its standard deviation.
+        Standard deviation of the ice.
     rng
         Source of randomness.
 
@@ -138,9 +138,9 @@ def refined(coarse: Tensor, step: int) -> Tensor:
 
 
 def free_spot(canvas: Canvas, reach: float) -> Position | None:
-    """Random centre `(z, y, x)` of a ball of radius `reach` that meets nothing; None if there is no room.
+    """Random centre `(z, y, x)` of a ball of radius `reach` without overlap; None if there is no room.
 
-    It lies whole within the box or the specimen, as `config.spheres_within` says.
+    It lies completely within the box or the specimen, see `config.spheres_within`.
     """
     size = np.array(canvas.shape)
     if canvas.config.spheres_within == "box":
@@ -160,18 +160,18 @@ def free_spot(canvas: Canvas, reach: float) -> Position | None:
 def draw_ball(
     canvas: Canvas, centre: Position, profile: Profile, reach: float, shell: tuple[float, float], label: int
 ) -> None:
-    """Add a density that depends only on the distance from a point, and mark its place as occupied.
+    """Add a density that depends only on the distance from a point, and mark its voxels as occupied.
 
     Parameters
     ----------
     canvas
-        Where it is painted.
+        The canvas to paint on.
     centre
         `(z, y, x)` voxels.
     profile
         Gives the density at distances in voxels.
     reach
-        Distance in voxels beyond which there is none.
+        Distance in voxels beyond which the density is 0.
     shell, label
         Voxels between these two distances get this label.
     """
@@ -182,7 +182,7 @@ def draw_ball(
 
 
 def _paint(density: Tensor, centre: Position, profile: Profile, reach: float) -> tuple[Slices, Tensor]:
-    """Add a ball to a volume; where that is, and the distances from its centre there."""
+    """Add a ball to a volume; returns its slices, and the distances from its centre there."""
     corner, side = np.floor(np.array(centre) - reach).astype(int), 2 * int(np.ceil(reach)) + 2
     there, _ = overlap(corner, (side,) * 3, tuple(density.shape))
     axes = [torch.arange(s.start, s.stop, device=density.device) - c for s, c in zip(there, centre, strict=True)]

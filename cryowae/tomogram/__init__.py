@@ -1,4 +1,4 @@
-"""A tomogram as it was opened, what its grey values tell, and `Item`: the work that is to be done with it."""
+"""An opened tomogram, estimates from its grey values, and `Item`: a tomogram with all inputs of a restoration."""
 
 from cryowae.tomogram.item import Item, item_of, items_of
 from cryowae.tomogram.opening import Tomogram, open_tomogram

@@ -1,4 +1,4 @@
-"""Estimates from the voxels alone: the contrast of a tomogram, and the tilt range that was measured.
+"""Estimates from the voxels alone: contrast and measured tilt range of a tomogram.
 
 The samples have a bounded size, so that a mapped volume of any size takes a second or two.
 """
@@ -19,16 +19,16 @@ from cryowae.tomogram.volumes import Volume
 Contrast = Literal["dark", "bright"]
 
 _COARSE = 10.0  # angstrom; the bands below are for this voxel size, within a factor of two
-_BLOCK = 96  # binned voxels along each edge of the blocks in which the contrast is judged
+_BLOCK = 96  # binned voxels along each edge of the blocks in which the contrast is estimated
 _LARGEST = 256  # voxels along each edge, before binning
-_BLOCKS = 3  # of them along y and along x at most
-_MOST = 5.0  # standard deviations about the mean that a single voxel contributes to the contrast at most
-_BAND = (2.0, 6.0)  # standard deviations in voxels of the Gaussians whose difference is judged
+_BLOCKS = 3  # blocks along y and along x at most
+_MOST = 5.0  # standard deviations from the mean at which voxels are clipped
+_BAND = (2.0, 6.0)  # standard deviations in voxels of the Gaussians whose difference is evaluated
 _ROWS = 48  # xz planes that the spectrum is averaged over
 _WINDOW = 128  # largest window of the spectrum, voxels along z and x
 _THINNEST = 16  # voxels along z or x; in thinner volumes directions cannot be resolved
 _RINGS = np.arange(0.12, 0.46, 0.02)  # cycles per voxel
-_CENTRE = 3.0  # degrees about 0 that are left out: the faces of the volume appear there
+_CENTRE = 3.0  # degrees about 0 that are left out: the faces of the volume cause streaks there
 
 
 def estimate_contrast(volume: Volume, voxel_size: float = _COARSE) -> Contrast:
@@ -50,7 +50,7 @@ def estimate_contrast(volume: Volume, voxel_size: float = _COARSE) -> Contrast:
 
 
 def contrast_skewness(volume: Volume, voxel_size: float = _COARSE) -> float:
-    """Skewness of the band-passed density: positive when compact things are bright, about 0 for pure noise.
+    """Skewness of the band-passed density: positive when compact objects are bright, about 0 for pure noise.
 
     Molecules are compact and fill less than half of the volume. So the density, band-passed at their size, has a tail
     on their side. Outliers are clipped. The difference of two Gaussians removes the background (ice against
@@ -111,7 +111,7 @@ class WedgeAgreement:
 
     @property
     def fits(self) -> bool:
-        """Whether the claimed wedge is about as empty as a wedge should be."""
+        """Whether the claimed wedge is nearly empty, as it must be."""
         return self.leakage < 0.05
 
     @property
@@ -218,7 +218,7 @@ def _blocks(volume: Volume, edge: int) -> Iterator[NDArray[Any]]:
 
 
 def _binned(block: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Means over cubes of `factor` voxels; what does not fill a cube is left out."""
+    """Means over cubes of `factor` voxels; incomplete cubes are left out."""
     z, y, x = (n // factor for n in block.shape)
     if factor == 1 or min(z, y, x) == 0:
         return block
@@ -234,7 +234,7 @@ def _band_pass(block: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _skewness(values: NDArray[np.float32]) -> float:
-    """Third standardised moment, clipped at four standard deviations about the median, against traces of beads."""
+    """Third standardised moment, clipped at four standard deviations about the median, to suppress beads."""
     centred = values - np.median(values)
     sigma = float(centred.std())
     for _ in range(8):

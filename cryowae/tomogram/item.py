@@ -1,4 +1,4 @@
-"""One tomogram's worth of work: `Item` says what is read, how it is read, and where the result goes."""
+"""`Item`: one tomogram to restore, with its input files, its options and its output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILES = ("half1", "half2", "mask", "tilts")
 
 @dataclass(frozen=True, eq=False)
 class Item(ItemOptions):
-    """One tomogram's worth of work. Files are opened when they are first needed, and only once.
+    """One tomogram to restore. Files are opened when they are first needed, and only once.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Item(ItemOptions):
 
     @property
     def wedge(self) -> Wedge:
-        """What was measured; raises `TiltError` if that is not known."""
+        """The measured region; raises `TiltError` if it is not known."""
         return self.tomogram.require_wedge()
 
     @cached_property
@@ -69,7 +69,7 @@ class Item(ItemOptions):
 
     @property
     def volume(self) -> Volume:
-        """What is restored: the mean of the halves where there are halves, else the tomogram."""
+        """The volume to restore: the mean of the halves if they are given, otherwise the tomogram."""
         return self.tomogram.data if self.halves is None else MeanOf(*self.halves)
 
     @cached_property
@@ -79,7 +79,7 @@ class Item(ItemOptions):
 
     @cached_property
     def protein(self) -> Literal["dark", "bright"]:
-        """Contrast of the protein, by the grey values if `contrast` is `auto`."""
+        """Contrast of the protein; estimated from the grey values if `contrast` is `auto`."""
         if self.contrast != "auto":
             return self.contrast
         return estimate_contrast(
@@ -100,7 +100,7 @@ class Item(ItemOptions):
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know, one line each."""
+        """Messages for the user, one line each."""
         beside = find_halves(self.tomogram.path) if self.halves is None else None
         if beside is None:
             return list(self.tomogram.notes)
@@ -109,7 +109,7 @@ class Item(ItemOptions):
         return [*self.tomogram.notes, found]
 
     def facts(self) -> dict[str, Any]:
-        """What `restore_array` must know beside the volume."""
+        """The arguments of `restore_array` besides the volume."""
         return {
             "wedge": self.wedge,
             "voxel_size": self.tomogram.voxel_size,
@@ -144,7 +144,7 @@ class Item(ItemOptions):
 
 
 def item_of(source: Item | Tomogram | str | Path, output: str | Path | None = None, **options: Any) -> Item:
-    """An item of a file or of an open tomogram; names of files may be text. An `Item` is returned as it is.
+    """An item of a file or of an open tomogram; names of files may be strings. An `Item` is returned unchanged.
 
     Parameters
     ----------
@@ -170,7 +170,8 @@ def items_of(paths: Sequence[Path], output: Path | None, options: ItemOptions) -
     paths
         Tomograms.
     output
-        The file to write if there is one tomogram, else a folder, which is made; None for a place beside each.
+        The file to write if there is one tomogram, otherwise a folder, which is created; None writes beside each
+        tomogram.
     options
         The same for all. With several tomograms, halves and masks are refused, and a file of tilt angles must have a
         name that belongs to each of them.

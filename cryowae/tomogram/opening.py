@@ -21,7 +21,7 @@ from cryowae.tomogram.statistics import require_finite
 
 @dataclass(frozen=True, eq=False)
 class Tomogram:
-    """An open tomogram. Nothing of it is in memory until it is read.
+    """An open tomogram. Voxels are read only when they are needed.
 
     Attributes
     ----------
@@ -30,19 +30,19 @@ class Tomogram:
     voxel_size
         Angstrom.
     header
-        To be carried over, in the order of the file's axes.
+        Header that is copied to results, in the order of the file's axes.
     path
-        The file, or where it would be.
+        Path of the file, which need not exist.
     wedge
-        What was measured; None only where that was asked for.
+        The measured region; None only if this was allowed.
     tilts
-        Tilts in degrees, ascending, with the sign that holds here; None if only their range is known.
+        Tilts in degrees, ascending, with the sign of this package; None if only their range is known.
     tilt_source
-        Where the angles came from, in words, without the angles themselves.
+        Source of the angles as text, without the angles themselves.
     axes
         Order of the axes in the file, see `cryowae.io.header`.
     notes
-        What the user should know, one line each.
+        Messages for the user, one line each.
     """
 
     data: NDArray[Any]
@@ -96,7 +96,7 @@ def open_tomogram(
     axes: str = "zyx",
     need_wedge: bool = True,
 ) -> Tomogram:
-    """Open a tomogram and find out which wedge of it was measured.
+    """Open a tomogram and determine its measured region.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def open_tomogram(
 def with_tilts(
     tomogram: Tomogram, *, tilts: str | Path | None = None, tilt_range: tuple[float, float] | None = None
 ) -> Tomogram:
-    """The same volume with other tilts; parameters and errors are those of `open_tomogram`, unknown tilts no error."""
+    """The same volume with other tilts; as `open_tomogram`, but unknown tilts are no error."""
     if tilts is not None and tilt_range is not None:
         raise TiltError(
             "both a tilt file and a tilt range were given; expected one of them: leave out --tilts or --tilt-range"

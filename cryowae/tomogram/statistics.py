@@ -12,12 +12,12 @@ from cryowae.errors import TomogramError
 from cryowae.tomogram.volumes import Volume
 
 OUTLIER = 12.0
-"""Standard deviations that no molecule reaches, even where there are few and little noise. Beads do.
+"""Standard deviations that beads exceed and molecules do not, even if they are few and the noise is weak.
 
 Values beyond are left out of the statistics, and clipped before a network sees them.
 """
 
-_PADDING = 0.01  # share of exact zeros above which they are taken for padding
+_PADDING = 0.01  # share of exact zeros above which they are treated as padding
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def robust_statistics(volume: Volume, *, voxels: int = 2_000_000, where: str = "
     """Mean and standard deviation without outliers, from whole rows that are spread evenly over the volume.
 
     Starts from the median and the median absolute deviation, and leaves out values farther than 12 standard deviations
-    until nothing changes. So beads are left out, and molecules are kept, even where they are few and high above the
+    until convergence. So beads are left out, and molecules are kept, even where they are few and high above the
     noise: the result is the plain standard deviation of a volume without beads. Many exact zeros in a floating-point
     volume are padding and are left out too. The result for `-volume` has the opposite mean and the same sigma.
 
@@ -41,7 +41,7 @@ def robust_statistics(volume: Volume, *, voxels: int = 2_000_000, where: str = "
     volume
         `(z, y, x)` of any real type, possibly mapped. At most about `voxels` of it are read.
     where
-        How error messages call it.
+        Name of the volume in error messages.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def sample_rows(volume: Volume, voxels: int) -> NDArray[Any]:
     """View of whole x rows, evenly spread over z and y, of about `voxels` voxels in all."""
     z, y, x = volume.shape
     step = max(1.0, (z * y * x / voxels) ** 0.5)
-    dz = max(1, min(z // 8, round(step)))  # thin volumes are thinned along y
+    dz = max(1, min(z // 8, round(step)))  # in thin volumes, fewer rows are taken along y
     dy = max(1, min(y // 8, round(z * y * x / voxels / dz)))
     rows: NDArray[Any] = volume[dz // 2 :: dz, dy // 2 :: dy]
     return rows

@@ -1,4 +1,4 @@
-"""Volumes of any size: anything that slices like an array, and views of it that compute only what is read."""
+"""Volumes of any size: objects that slice like an array, and views that compute only the blocks that are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SLAB_VOXELS = 2**23
 
 
 class Volume(Protocol):
-    """Anything with a shape and a type that gives blocks when it is sliced: an array, a mapped file, a Zarr array."""
+    """An object with a shape and a type whose slices are blocks: an array, a mapped file, a Zarr array."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -55,7 +55,7 @@ class Standardised:
     volume
         `(z, y, x)`.
     mean, sigma
-        Of the whole volume.
+        Mean and standard deviation of the whole volume.
     sign
         -1 where protein is dark.
     region

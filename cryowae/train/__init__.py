@@ -1,6 +1,6 @@
-"""Training of the 3-D autoencoder on simulated subtomograms: a configuration in, weights and pictures out.
+"""Training of the 3-D autoencoder on simulated subtomograms: from a configuration to weights and pictures.
 
-`torchrun --nproc-per-node N -m cryowae train CONFIG` trains on several GPUs; one process needs nothing.
+`torchrun --nproc-per-node N -m cryowae train CONFIG` trains on several GPUs; a single process does not need `torchrun`.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> P
     Parameters
     ----------
     config
-        What to train, on what, how long.
+        Network, data, objective and length of the training.
     output
-        Folder for `weights.safetensors` (what `restore --model` takes), `last.safetensors` (what `resume` takes),
+        Folder for `weights.safetensors` (for `restore --model`), `last.safetensors` (for `resume`),
         `config.yaml`, `log.csv`, `curves.png`, `prior.png` and `interpolation.png`.
     options
         `resume` and `overwrite` (False), `device` ("auto") and `progress`, as in `cryowae.train.loop.RunOptions`. When
-        a run is resumed, more `steps` may be asked for; every other value of `config` must be as it was.
+        a run is resumed, `steps` may be larger; all other values of `config` must be the same.
 
     Returns
     -------
     weights
-        Path of the averaged weights; an objective from outside writes its own, if any.
+        Path of the averaged weights; an objective from outside the package writes its own, if any.
 
     Raises
     ------
     OutputError
-        If the folder holds a run and neither `resume` nor `overwrite` was asked for.
+        If the folder holds a run and neither `resume` nor `overwrite` is set.
     CheckpointError
         If there is nothing to resume, or it is a run of another configuration.
     """
@@ -80,16 +80,16 @@ def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> P
 
 
 class Team:
-    """The processes that train one network; one alone if `torchrun`, which numbers them, did not start it.
+    """The processes that train one network; a single one without `torchrun`, which numbers them.
 
     Attributes
     ----------
     rank
         Number of this process.
     leads
-        Whether it writes the files.
+        Whether this process writes the files.
     device
-        Where it computes.
+        Device of this process.
     """
 
     def __init__(self, device: str = "auto") -> None:
@@ -110,7 +110,7 @@ class Team:
 
     def __exit__(self, *error: object) -> None:
         if self._size > 1:
-            if error[0] is None:  # leave together: a process that still needs another one must find it
+            if error[0] is None:  # end together: no process may end while another one still needs it
                 dist.barrier()
             dist.destroy_process_group()
 
@@ -120,7 +120,7 @@ class Team:
 
 
 def make_source(config: TrainConfig, team: Team) -> BatchSource:
-    """The source of the batches that a configuration names; simulated subtomograms if it names none."""
+    """The source of batches in a configuration; simulated subtomograms by default."""
     if config.source:
         source: BatchSource = load_class(config.source)(config, team)
         return source
@@ -140,7 +140,7 @@ def make_objective(config: TrainConfig, team: Team) -> Objective:
             network.load_state_dict(read_network(path)[0])
         except RuntimeError as error:
             raise CheckpointError(
-                f"{path} holds another network than the configuration's; change `model` or `start_from`"
+                f"{path} holds a different network from the configuration; change `model` or `start_from`"
             ) from error
     average.load_state_dict(network.state_dict())
     average.requires_grad_(False)
@@ -153,7 +153,7 @@ def make_objective(config: TrainConfig, team: Team) -> Objective:
 
 
 class _Gallery:
-    """Writes the weights of a run, and draws its curves and what its network decodes."""
+    """Writes the weights of a run, and draws its curves and decoded samples."""
 
     def __init__(self, config: TrainConfig, objective: Objective, source: BatchSource, folder: Path) -> None:
         self._config, self._objective, self._source, self._folder = config, objective, source, folder
@@ -168,7 +168,7 @@ class _Gallery:
             self._draw(network)
 
     def _draw(self, network: Autoencoder) -> None:
-        """Draw decoded samples of the prior, and the way from the codes of one volume to those of another."""
+        """Draw decoded samples of the prior, and an interpolation between the codes of two volumes."""
         batch, generator = self._examples, torch.Generator().manual_seed(self._config.seed + 2)
         device = next(network.parameters()).device
         codes = [c[:2] for c in network.encode(batch.observation[:2].to(device))]

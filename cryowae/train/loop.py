@@ -22,18 +22,18 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 
 class RunOptions(TypedDict, total=False):
-    """How a run is started.
+    """Options of a run.
 
     Attributes
     ----------
     resume
-        Go on from `last.safetensors`; on the CPU the weights end as if there had been no break.
+        Continue from `last.safetensors`; on the CPU the final weights are those of a run without interruption.
     overwrite
         Overwrite the run in the folder, and start from the beginning.
     device
         `auto`, `cpu`, `cuda` or `mps`.
     progress
-        Told every step.
+        Receives the progress of every step.
     """
 
     resume: bool
@@ -50,20 +50,20 @@ def run_training(
     Parameters
     ----------
     plan
-        How long, and what to leave.
+        Length of the run, and its outputs.
     source
-        Serves the batches.
+        Provides the batches.
     objective
-        Moves the parameters.
+        Updates the parameters.
     output
-        Folder for `last.safetensors` (what `resume` takes), `log.csv` and `config.yaml`.
+        Folder for `last.safetensors` (for `resume`), `log.csv` and `config.yaml`.
     options
         As in `RunOptions`; the device is that of the objective.
 
     Raises
     ------
     OutputError
-        If the folder holds a run and neither `resume` nor `overwrite` was asked for.
+        If the folder holds a run and neither `resume` nor `overwrite` is set.
     CheckpointError
         If there is nothing to resume, or it is a run of another configuration.
     KeyboardInterrupt, SystemExit
@@ -80,7 +80,7 @@ def run_training(
     if plan.writes:
         make_folder(output)
         write_text(settings, yaml.safe_dump(plan.config.model_dump(mode="json"), sort_keys=False))
-        for old in () if resume else (last, weights):  # or a stop right now would leave those of another run
+        for old in () if resume else (last, weights):  # otherwise a stop now would leave the files of another run
             old.unlink(missing_ok=True)
 
     def save() -> None:
@@ -108,22 +108,22 @@ def run_training(
         except (KeyboardInterrupt, SystemExit):
             if interrupts.whole:
                 save()
-                progress.say(f"interrupted after step {done}; --resume goes on from there")
+                progress.say(f"interrupted after step {done}; --resume continues from there")
             raise
     progress.end()
 
 
 class Interrupts:
-    """Signals that end a run (Ctrl-C, a batch system that ends a job, a closed terminal), acted on between two steps.
+    """Signals that end a run (Ctrl-C, a batch system that ends a job, a closed terminal), handled between two steps.
 
     Turns SIGINT into `KeyboardInterrupt`, SIGTERM and SIGHUP into `SystemExit`.
 
-    Inside `held` they wait for its end, so that no half-made state is saved. A second signal there does not wait.
+    Inside `held` they wait for its end, so that no incomplete state is saved. A second signal there does not wait.
 
     Attributes
     ----------
     whole
-        Whether the last `held` block came to its end.
+        Whether the last `held` block was completed.
     """
 
     whole = True
@@ -131,7 +131,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A block that signals do not interrupt."""
+        """A block in which signals are deferred."""
         self.whole = False
         yield
         self.whole = True
@@ -152,7 +152,7 @@ class Interrupts:
 def watch_signals() -> Iterator[Interrupts]:
     """Watch for signals in this block, except for those that are ignored, as SIGHUP is under `nohup`.
 
-    Python handles signals in the main thread alone; in any other thread nothing is watched.
+    Python handles signals only in the main thread; in any other thread they are not handled.
     """
     found, main = Interrupts(), threading.current_thread() is threading.main_thread()
     watched = [number for number in _SIGNALS if main and signal.getsignal(number) != signal.SIG_IGN]

@@ -1,9 +1,9 @@
-"""A run: its plan, and what it leaves in its folder: a table, and a checkpoint.
+"""A run: its plan, and the files in its folder: a table, and a checkpoint.
 
-It goes on from the checkpoint as if there had been no break, and ends with the same weights, on the CPU to the bit.
+A resumed run ends with the same weights as a run without interruption, bit-identical on the CPU.
 
-Networks are named arrays, so that the file also serves as weights. The rest, the optimisers and the position of the
-random stream, is one array of bytes that `torch.save` wrote and `torch.load` reads with `weights_only`.
+Networks are named arrays, so that the file can be used as weights too. The rest, the optimisers and the state of the
+random generator, is one array of bytes that `torch.save` wrote and `torch.load` reads with `weights_only`.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _REST = "state"
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run is, and what it leaves where.
+    """Length, outputs and settings of a run.
 
     Attributes
     ----------
     title
-        Of the run, for the progress.
+        Title of the run, for the progress.
     config
-        Of the run. It is written into its folder, and a run only goes on with the same one.
+        Configuration of the run. It is written into its folder, and the run can only be resumed with the same one.
     steps
-        How many.
+        Number of steps.
     schedule
         The share of the full learning rates at a step.
     log_every, save_every
@@ -49,19 +49,19 @@ class Plan:
     epoch
         Steps of an epoch, each of which ends with a row and a checkpoint; 0 for none.
     notes
-        What else a row of the log says after a step.
+        Further values for a row of the log after a step.
     finish
         Called with the number of steps done before every checkpoint: to measure, draw, write weights.
     kind
-        What the checkpoint's metadata call it.
+        Kind of the run in the metadata of the checkpoint.
     keep
         Further arrays to keep in the checkpoint.
     free
-        Names in `config` that may change when a run goes on.
+        Names in `config` that may change when a run is resumed.
     suffix
-        Of the names of all files, where several runs share a folder.
+        Suffix of the names of all files, if several runs share a folder.
     writes
-        Whether this process writes the files; one of several that train together does.
+        Whether this process writes the files; if several train together, only one does.
     """
 
     title: str
@@ -80,12 +80,12 @@ class Plan:
     writes: bool = True
 
     def ends(self, steps: int, every: int) -> bool:
-        """Whether something that is done every so many steps, every epoch and at the end is due."""
+        """Whether an action for every `every` steps, every epoch and the end is due."""
         return steps % every == 0 or steps == self.steps or (self.epoch > 0 and steps % self.epoch == 0)
 
 
 def save_state(path: Path, objective: Objective, step: int, plan: Plan) -> None:
-    """Write all that a run must remember.
+    """Write the complete state of a run.
 
     Parameters
     ----------
@@ -94,9 +94,9 @@ def save_state(path: Path, objective: Objective, step: int, plan: Plan) -> None:
     objective
         Has the parts and the random generator.
     step
-        Steps that are done.
+        Number of completed steps.
     plan
-        Of the run.
+        Plan of the run.
     """
     arrays, rest = dict(plan.keep), {}
     for name, part in objective.parts.items():
@@ -112,12 +112,12 @@ def save_state(path: Path, objective: Objective, step: int, plan: Plan) -> None:
 
 
 def load_state(path: Path, objective: Objective, plan: Plan) -> int:
-    """Give an objective the state that `save_state` wrote; parameters are those of `save_state`.
+    """Restore the state of an objective from the file of `save_state`; parameters as in `save_state`.
 
     Returns
     -------
     step
-        Steps that are done.
+        Number of completed steps.
 
     Raises
     ------
@@ -127,14 +127,14 @@ def load_state(path: Path, objective: Objective, plan: Plan) -> int:
     arrays, metadata = read_checkpoint(path)
     if "plain" in metadata:
         raise CheckpointError(
-            f"{path} is a run of version 0.3, which cannot be resumed here; finish it with 0.3, or start again"
+            f"{path} is a run of version 0.3 and cannot be resumed; finish it with 0.3, or start again with --overwrite"
         )
     if _REST not in arrays:
-        raise CheckpointError(f"{path} holds weights alone, expected the checkpoint of a run (last.safetensors)")
+        raise CheckpointError(f"{path} holds only weights, expected the checkpoint of a run (last.safetensors)")
     stored = check(type(plan.config), metadata["config"], str(path))
     if changed := _differences(stored, plan):
         raise CheckpointError(
-            f"{path} was written under another configuration ({changed}); resume with its own, or start again"
+            f"{path} has another configuration ({changed}); resume with its own, or start again with --overwrite"
         )
     state = torch.load(io.BytesIO(arrays[_REST].tobytes()), map_location="cpu", weights_only=True)
     for name, part in objective.parts.items():
@@ -148,31 +148,31 @@ def load_state(path: Path, objective: Objective, plan: Plan) -> int:
 
 
 def check_run(output: Path, resume: bool, overwrite: bool, last: str = "last.safetensors") -> None:
-    """Whether a run can begin, or go on, in a folder.
+    """Check that a run can start, or be resumed, in a folder.
 
     Raises
     ------
     OutputError
-        If it holds a run and neither `resume` nor `overwrite` was asked for.
+        If it holds a run and neither `resume` nor `overwrite` is set.
     CheckpointError
         If there is nothing to resume.
     """
     there = (output / last).exists()
     if there and not (resume or overwrite):
-        raise OutputError(f"{output} holds a run already; give --resume to go on with it, or --overwrite to replace it")
+        raise OutputError(f"{output} holds a run already; give --resume to continue it, or --overwrite to replace it")
     if resume and not there:
         raise CheckpointError(f"nothing to resume in {output}: no {last}; start without --resume")
 
 
 class Rows:
-    """The table of a run: a CSV file with a column `step`. A resumed run cuts it back to its first step.
+    """The table of a run: a CSV file with a column `step`. A resumed run removes the rows after its checkpoint.
 
     Parameters
     ----------
     path
         The file; it is rewritten whole with every row.
     keep
-        Go on with the rows up to this step; None starts a new table.
+        Keep the rows up to this step; None starts a new table.
     """
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
@@ -193,7 +193,7 @@ class Rows:
         self._sums.clear()
 
     def write(self, step: int, values: Mapping[str, object]) -> None:
-        """Write a row. If the step has one already, its other values are kept."""
+        """Write a row. If the step has a row already, its other values are kept."""
         row = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in values.items()}
         same = next((r for r in self._rows if r["step"] == str(step)), {})
         self._rows = [r for r in self._rows if r is not same] + [{**same, "step": str(step), **row}]

@@ -13,7 +13,7 @@ _PROBE = Path(__file__).with_name("probe.py")
 
 
 def _why_not() -> str:
-    """Why a window cannot be shown; empty if it can."""
+    """Reason why a window cannot be shown; empty if it can."""
     if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY") and sys.platform == "linux":
         return "there is no display (DISPLAY is not set; xvfb-run makes one)"
     try:
@@ -25,7 +25,7 @@ def _why_not() -> str:
     return (probe.stdout.strip().splitlines() or probe.stderr.strip().splitlines() or ["Qt ended without a message"])[0]
 
 
-@pytest.hookimpl(trylast=True)  # after -m has removed the tests that are not asked for
+@pytest.hookimpl(trylast=True)  # after -m has removed tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("gui")]
     if not marked:
@@ -63,7 +63,7 @@ def viewer(make_napari_viewer):
 
 @pytest.fixture
 def said(monkeypatch) -> list[str]:
-    """The errors that the user is shown."""
+    """The errors that are shown to the user."""
     from napari.utils import notifications
 
     messages: list[str] = []

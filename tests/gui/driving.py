@@ -1,4 +1,4 @@
-"""What a user does: open a file, open a widget, press a button, wait."""
+"""Actions of a user: open a file, open a widget, press a button, wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryowae._napari.viewing import grid_of
 
 
 def save(folder: Path, name: str = "tomo.mrc", shape=(24, 40, 48), seed: int = 0, tilts: bool = True) -> Path:
-    """Noise with dark balls in it."""
+    """Noise with dark balls."""
     rng = np.random.default_rng(seed)
     volume = rng.normal(size=shape)
     z, y, x = np.ogrid[tuple(slice(n) for n in shape)]

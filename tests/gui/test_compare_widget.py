@@ -17,7 +17,7 @@ SHAPE = (32, 40, 48)
 
 
 def three(folder):
-    """A tomogram, something smoother in place of its restoration, and a truth, named as this program names them."""
+    """A tomogram, a smoothed volume as its restoration, and a truth, with the names that this program gives."""
     path = save(folder, "x.mrc", shape=SHAPE)
     volume = np.array(read_mrc(path).data)
     smooth = (volume + np.roll(volume, 1, 1) + np.roll(volume, 1, 2)) / 3
@@ -55,7 +55,7 @@ def test_the_tilt_range_follows_its_layers_unless_it_was_typed(viewer, compared)
 
 
 def drawn(qtbot, widget):
-    """The picture that the widget settles on."""
+    """The final picture of the widget."""
     qtbot.waitUntil(
         lambda: widget.canvas.values is not None and not widget.drawing.busy and not widget._timer.isActive(),
         timeout=30000,
@@ -133,7 +133,7 @@ def test_pictures_follow_the_choice_and_the_slice(viewer, compared, qtbot, said)
     assert not np.array_equal(drawn(qtbot, widget), before)
 
 
-def test_other_planes(viewer, compared):
+def test_pictures_follow_other_planes(viewer, compared):
     _, widget = compared
     widget.plane.value = "xz"
     assert viewer.dims.order == (1, 0, 2) and viewer.dims.displayed == (0, 2)
@@ -143,7 +143,7 @@ def test_other_planes(viewer, compared):
     assert viewer.dims.displayed == (1, 2)
 
 
-def test_same_greys(viewer, compared):
+def test_same_greys_sets_equal_limits(viewer, compared):
     layers, widget = compared
     layers[0].contrast_limits = (0, 1000)
     click(widget.greys)
@@ -155,7 +155,7 @@ def test_inferred_only_is_the_wedge_of_the_result(viewer, compared, qtbot, said)
     after.translate = (30, 0, 0)
     for _ in range(2):
         click(widget.inferred)
-        widget.after.value = widget.truth.value  # while it works
+        widget.after.value = widget.truth.value  # during the job
         wait(qtbot, widget)
         widget.after.value = after
     assert not said and len(viewer.layers) == 4
@@ -190,10 +190,10 @@ def test_layers_that_cannot_be_compared_are_an_error(viewer, tmp_path, qtbot, sa
     assert len(said) == 2 and "different shapes" in said[1]
     widget._draw_later()
     qtbot.waitUntil(lambda: "different shapes" in widget.report.value, timeout=10000)
-    assert len(said) == 2  # a picture that cannot be drawn says so in its place
+    assert len(said) == 2  # if a picture cannot be drawn, a message is shown in its place
 
 
-def test_a_truth_alone_is_not_enough(compared, qtbot):
+def test_a_truth_without_a_restoration_is_an_error(compared, qtbot):
     _, widget = compared
     widget.before.value = None
     qtbot.waitUntil(lambda: "choose two layers" in widget.report.value, timeout=10000)
@@ -233,7 +233,7 @@ def test_a_wedge_is_cut_and_compared(viewer, tmp_path, qtbot, said):
     assert "-40 to +50°, as it was cut" in restore.known.value
 
 
-def test_a_cut_beside_others_has_a_place_of_its_own(viewer, compared, qtbot, said):
+def test_a_cut_layer_gets_its_own_cell_in_the_grid(viewer, compared, qtbot, said):
     (before, after, truth), widget = compared
     truth.translate = (0, 0, 500)
     click(widget.beside)

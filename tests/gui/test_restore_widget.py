@@ -83,7 +83,7 @@ def test_no_temporary_folder_is_suggested_to_save_to(viewer, qtbot, tmp_path, we
     wait(qtbot, widget)
     asked = []
     monkeypatch.setattr(RestoreWidget, "ask_where", lambda _self, suggested: asked.append(suggested))
-    widget.tomogram.value = layer  # what is chosen now is not what was restored
+    widget.tomogram.value = layer  # the present choice is not the restored layer
     click(widget.save)
     assert not said and not derived_layers.is_temporary(asked[0].absolute()) and asked[0].parent != tmp_path
 
@@ -98,7 +98,7 @@ def test_result_can_be_written_to_a_file_at_once(viewer, qtbot, tmp_path, weight
     assert not said and (tmp_path / "out.mrc").is_file() and (tmp_path / "out.png").is_file()
     assert str(tmp_path / "out.mrc") in widget.report.value
     assert viewer.layers["tomo restored"].metadata["cryowae"].tilt_source.endswith(", negated")
-    click(widget.restore)  # it is there now
+    click(widget.restore)  # the file exists now
     wait(qtbot, widget)
     assert len(said) == 1 and "exists already" in said[0] and "--" not in said[0]
 
@@ -108,7 +108,7 @@ def test_preview_is_the_slab_about_the_slice(viewer, qtbot, tmp_path, weights, s
     widget = dock(viewer, "Restore")
     widget.weights.value = weights
     viewer.dims.set_current_step(0, 30)
-    for _ in range(2):  # the second takes the place of the first
+    for _ in range(2):  # the second replaces the first
         click(widget.preview)
         wait(qtbot, widget)
     assert not said and len(viewer.layers) == 2
@@ -121,7 +121,7 @@ def test_preview_is_the_slab_about_the_slice(viewer, qtbot, tmp_path, weights, s
     assert tuple(viewer.layers["tomo preview"].translate) == (260, 70, 0)
     click(widget.restore)
     wait(qtbot, widget)
-    assert [shown.name for shown in viewer.layers] == ["tomo", "tomo restored"]  # the part is not in its way
+    assert [shown.name for shown in viewer.layers] == ["tomo", "tomo restored"]  # the preview does not prevent it
 
 
 def test_preview_beside_a_layer_of_more_axes(viewer, qtbot, tmp_path, weights, said):
@@ -157,7 +157,7 @@ def test_voxels_beyond_the_range_of_the_field_are_a_notification(viewer, said):
 
 @pytest.fixture
 def held(monkeypatch):
-    """A network that waits in its first window, of several, until it is let go; and how often it was asked."""
+    """A network that waits in its first window until it is released; and the number of its calls."""
     from threading import Event
 
     from cryowae.models.weights import RestorationModel
@@ -237,17 +237,17 @@ def test_messages_of_the_work_are_shown(viewer, qtbot):
     panel, go_on = dock(viewer, "Restore").job, Event()
 
     def work(progress):
-        progress.say("Out of memory: going on with --voxel-size")
+        progress.say("Out of memory: continuing with --voxel-size")
         progress.begin("restoring", 2, "windows")
         assert go_on.wait(30)
 
     panel.start(work, lambda _: None)
     qtbot.waitUntil(lambda: panel.message.value.endswith("\nrestoring: 0 of 2 windows"))
-    assert panel.message.value.startswith("Out of memory: going on with the voxel size")
+    assert panel.message.value.startswith("Out of memory: continuing with the voxel size")
     qtbot.waitUntil(lambda: panel.message.value.endswith("for 4 s"), timeout=9000)
     go_on.set()
     qtbot.waitUntil(lambda: not panel.busy)
-    assert panel.message.value == "Out of memory: going on with the voxel size"
+    assert panel.message.value == "Out of memory: continuing with the voxel size"
 
 
 @pytest.mark.parametrize(

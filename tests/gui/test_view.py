@@ -1,4 +1,4 @@
-"""`cryowae view` as a program, with the arguments that Qt sees too."""
+"""`cryowae view` as a program, whose arguments Qt reads too."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_command_opens_a_window_with_related_files(tmp_path):
 
 
 def test_a_file_that_is_not_a_volume_is_one_line(tmp_path):
-    (tmp_path / "x.mrc").write_bytes(b"nothing of the kind")
+    (tmp_path / "x.mrc").write_bytes(b"not a volume")
     command = [sys.executable, "-c", CODE, "view", str(tmp_path / "x.mrc")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=own_settings(tmp_path))
     lines = [line for line in done.stderr.splitlines() if line.startswith("cryowae: ")]

@@ -27,7 +27,7 @@ Seed = Annotated[int, typer.Option(min=0, max=2**31)]
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesOptions:
-    """The images that are used, and what depends on chance.
+    """The images that are used, and the seed.
 
     Attributes
     ----------
@@ -49,14 +49,14 @@ class ImagesOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(ImagesOptions):
-    """What is trained, on which images, and where the run goes.
+    """Model, images and output folder of a training.
 
     Attributes
     ----------
     model
         Model to train.
     preset
-        The protocol of the report, or the same with its errors corrected.
+        The protocol of the report, or the same protocol with its errors corrected.
     epochs
         Length of the training; by default that of the preset.
     assignments
@@ -80,7 +80,7 @@ class TrainingOptions(ImagesOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeOptions:
-    """How models are measured.
+    """Options of the evaluation.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class JudgeOptions:
         given
             The images, and the seed of the samples.
         labels
-            Read the test digits too if the model knows labels.
+            Read the test digits too if the model uses labels.
         """
         from cryowae.baselines.evaluate import Evaluation, require_sklearn
         from cryowae.baselines.features import InceptionFeatures, LeNetFeatures, accuracy_warning

@@ -24,7 +24,7 @@ def mnist(options: TrainingOptions, judges: JudgeOptions, labels: int = 0) -> No
     Parameters
     ----------
     labels
-        Number of training digits whose class an aae knows.
+        Number of training digits whose class is given to an aae.
     """
     _train("mnist", options, judges, f"labels={labels}")
 
@@ -43,7 +43,7 @@ def sweep(
     assignments: list[str] | None = None,
     output: Folder = RUNS / "sweep",
 ) -> None:
-    """Sweep lambda on MNIST: reconstruction, match and samples over the weight of the match, as one picture.
+    """Sweep lambda, the weight of the latent term, on MNIST; draws reconstruction, match and samples over lambda.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def sweep(
     assignments
         Change one value, e.g. batch=32.
     output
-        New, or a sweep to continue.
+        A new folder, or the folder of a sweep to continue.
     """
     from cryowae.baselines import sweep_weights
     from cryowae.baselines.comparison import collect, write_table
@@ -116,7 +116,7 @@ def restore(
     Parameters
     ----------
     match
-        Match of the codes; may be repeated. By default all three.
+        Latent term; may be repeated. By default all three.
     steps
         Length of each training.
     snr

@@ -22,7 +22,7 @@ def evaluate(
     overwrite: bool = False,
     device: str = "auto",
 ) -> None:
-    """Measure a trained model again, as at the end of its run: with other features, or on another machine.
+    """Repeat the final evaluation of a trained model, for example with other features or on another machine.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def references(
     output: Folder = RUNS / "references",
     overwrite: bool = False,
 ) -> None:
-    """Measure what MNIST models are compared with: principal components, a Gaussian over them, training digits.
+    """Measure the references for MNIST models: principal components, a Gaussian over them, training digits.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def table(
 def sample(
     run: Path, output: Path | None = None, seed: Seed = 0, overwrite: bool = False, device: str = "auto"
 ) -> None:
-    """Draw prior samples, reconstructions and interpolations; also samples by class if the model knows classes.
+    """Draw prior samples, reconstructions and interpolations; also samples by class if the model uses classes.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def bandwidth(
     seed: Seed = 0,
     overwrite: bool = False,
 ) -> None:
-    """Sweep the bandwidth of the MMD's kernels: how often do they detect codes that are known not to be normal?
+    """Sweep the bandwidth of the MMD's kernels, and count how often they detect codes that are not normal.
 
     Parameters
     ----------
