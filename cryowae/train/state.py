@@ -127,14 +127,16 @@ def load_state(path: Path, objective: Objective, plan: Plan) -> int:
     arrays, metadata = read_checkpoint(path)
     if "plain" in metadata:
         raise CheckpointError(
-            f"{path} is a run of version 0.3, which cannot go on in this one; finish it with 0.3, or start again with --overwrite"
+            f"{path} is a run of version 0.3, which cannot go on in this one; finish it with 0.3, or start again with "
+            "--overwrite"
         )
     if _REST not in arrays:
         raise CheckpointError(f"{path} holds weights alone, expected the checkpoint of a run (last.safetensors)")
     stored = check(type(plan.config), metadata["config"], str(path))
     if changed := _differences(stored, plan):
         raise CheckpointError(
-            f"{path} was written under another configuration ({changed}); resume with its own, or start again with --overwrite"
+            f"{path} was written under another configuration ({changed}); resume with its own, or start again with "
+            "--overwrite"
         )
     state = torch.load(io.BytesIO(arrays[_REST].tobytes()), map_location="cpu", weights_only=True)
     for name, part in objective.parts.items():
