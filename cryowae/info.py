@@ -124,10 +124,11 @@ def inspect_tomogram(source: Item | str | Path, options: TomogramOptions | None 
     """
     item = item_of(source, **vars(options or TomogramOptions()))
     tomogram = item.tomogram
+    statistics = robust_statistics(tomogram.data, where=str(tomogram.path))  # first: its error names the file
     profile, wedge = angular_power(tomogram.data), tomogram.wedge
     return Inspection(
         tomogram,
-        robust_statistics(tomogram.data, where=str(tomogram.path)),
+        statistics,
         item.protein,
         profile,
         range_of(profile),

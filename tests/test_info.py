@@ -225,6 +225,13 @@ def test_inspection_without_angles(folder):
     assert "suggests tilts from about" in text
 
 
+def test_inspection_of_values_that_are_not_finite_names_the_file(folder):
+    with mrcfile.open(folder / "TS_1_half1.mrc", mode="r+") as mrc:
+        mrc.data[20:28] = np.nan
+    with pytest.raises(TomogramError, match=r"TS_1_half1\.mrc has NaN"):
+        inspect_tomogram(folder / "TS_1_half1.mrc")
+
+
 @pytest.mark.parametrize("real", ["empiar10499_TS01_20A_full.mrc"], indirect=True)
 def test_inspection_of_a_real_tomogram(real):
     found = inspect_tomogram(real)

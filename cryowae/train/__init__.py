@@ -27,7 +27,7 @@ from cryowae.objectives.term import make_terms
 from cryowae.progress import SILENT
 from cryowae.report import SheetEntry, draw_contact_sheet, draw_training_curves
 from cryowae.train.loop import RunOptions, run_training
-from cryowae.train.state import Plan
+from cryowae.train.state import Plan, check_run
 
 
 def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> Path:
@@ -56,6 +56,7 @@ def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> P
     CheckpointError
         If there is nothing to resume, or it is a run of another configuration.
     """
+    check_run(output, options.get("resume", False), options.get("overwrite", False))
     if config.threads:
         torch.set_num_threads(config.threads)
     if not config.source:
