@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -69,13 +69,15 @@ class ReconstructionConfig(Frozen):
 
     `filter` is the weighting of the projections. `sirt` is the number of iterations that a SIRT-like filter imitates.
     `falloff` is the frequency, in cycles per voxel, at which a Gaussian low-pass filter has fallen to `exp(-1/2)`; null
-    for none. `ctf` is `none` or `phase-flip`.
+    for none. `ctf` is `none` or `phase-flip`. `gains`, if given, are further factors on the projections, at frequencies
+    spread evenly from 0 to 0.5 cycles per voxel: the transfer of a real reconstruction, as `cryowae fit` measures it.
     """
 
     filter: Weighting = "hann"
     sirt: int = Field(15, ge=1)
     falloff: float | None = Field(None, gt=0)
     ctf: Literal["none", "phase-flip"] = "none"
+    gains: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(None, min_length=2)
 
 
 class SceneConfig(Frozen):

@@ -28,10 +28,12 @@ class DataConfig(Frozen):
     `structures` names files in the folder of real data; `procedural` is the share of artificial structures.
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
     Structures with a contrast below `faint` standard deviations of the tomogram have less weight in the objective.
-    `plain` is the share of scenes with `voxel_size`, `tilts` and no low-pass; in the others these vary. Of the others,
-    `ctf` is the share with a contrast transfer function (half of them with corrected phases), `ice` and `beads` are the
-    shares with uneven ice and with gold. `empty` is the share of samples that are only noise, `vacant` that of scenes
-    without molecules; `membranes`, `vesicles` and `filaments` are the shares of scenes with some.
+    `plain` is the share of scenes with `voxel_size`, `tilts` and no low-pass; in the others these vary. `angles`, if
+    given, are the tilts of the plain scenes in place of `tilts`, and `gains` their transfer in place of a random filter
+    (see `ImagingConfig` and `ReconstructionConfig`). Of the others, `ctf` is the share with a contrast transfer
+    function (half of them with corrected phases), `ice` and `beads` are the shares with uneven ice and with gold.
+    `empty` is the share of samples that are only noise, `vacant` that of scenes without molecules; `membranes`,
+    `vesicles` and `filaments` are the shares of scenes with some.
     """
 
     structures: tuple[str, ...] = ()
@@ -39,6 +41,8 @@ class DataConfig(Frozen):
     voxel_size: float = Field(10.0, gt=0)
     voxel_sizes: tuple[float, float] = (8.0, 20.0)
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
+    angles: tuple[float, ...] | None = None
+    gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     snr: tuple[float, float] = (0.02, 2.0)
     faint: float = Field(0.15, ge=0)
     plain: float = Field(0.5, ge=0, le=1)

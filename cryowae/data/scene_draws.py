@@ -134,11 +134,13 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
         ice=float(rng.uniform(0.02, 0.15)) if happens(config.ice * varied) else 0.0,
         imaging=ImagingConfig(
             tilts=config.tilts,
-            angles=None if plain else _draw_angles(rng),
+            angles=config.angles if plain else _draw_angles(rng),
             growth=float(happens(0.5 * varied)),
             **(_draw_microscope(rng) if microscope else {}),
         ),
-        reconstruction=_draw_reconstruction(rng, flip=0.5 if microscope else 0.0),
+        reconstruction=ReconstructionConfig(filter="ramp", gains=config.gains)
+        if plain and config.gains is not None
+        else _draw_reconstruction(rng, flip=0.5 if microscope else 0.0),
     )
 
 

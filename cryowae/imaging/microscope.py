@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -204,3 +205,24 @@ def filter_image(image: Tensor, factor: Tensor) -> Tensor:
     mirrored = torch.cat([mirrored, mirrored.flip(-2)], dim=-2)
     filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(mirrored) * factor, s=(2 * y, 2 * x))
     return filtered[..., :y, :x]
+
+
+def radial_gains(gains: Sequence[float], shape: tuple[int, int]) -> Tensor:
+    """A factor for `filter_image` that depends on the frequency alone.
+
+    Parameters
+    ----------
+    gains
+        Factors at frequencies spread evenly from 0 to 0.5 cycles per pixel; interpolated between them, and constant
+        beyond.
+    shape
+        `(y, x)` of an image.
+
+    Returns
+    -------
+    factor
+        `(2 y, x + 1)` float32, on the CPU.
+    """
+    ky, kx = torch.fft.fftfreq(2 * shape[0]), torch.fft.rfftfreq(2 * shape[1])
+    k = (ky[:, None].square() + kx.square()).sqrt().numpy()
+    return torch.from_numpy(np.interp(k, np.linspace(0, 0.5, len(gains)), gains).astype(np.float32))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cryowae.config.scene import SceneConfig
-from cryowae.imaging.microscope import Microscope, apply_transfer
+from cryowae.imaging.microscope import Microscope, apply_transfer, filter_image, radial_gains
 from cryowae.imaging.projection import TiltGeometry, back_project, project, tilt_angles
 
 
@@ -88,6 +88,8 @@ class ForwardModel:
         self._transfer = self.microscope.transfer((rows, width))
         corrected = config.reconstruction.ctf == "phase-flip" and config.imaging.defocus is not None
         self._flip = self.microscope.ctf_sign((rows, width)) if corrected else None
+        gains = config.reconstruction.gains
+        self._gains = None if gains is None else radial_gains(gains, (rows, width)).to(device)
         self._box = TiltGeometry(self.angles, depth, width, width, device)
         # beyond the box, the specimen is projected onto the detector and not reconstructed
         wide = config.extent[2]
@@ -114,9 +116,11 @@ class ForwardModel:
         return series if factor is None else apply_transfer(series, factor)
 
     def reconstruct(self, series: Tensor) -> Tensor:
-        """`(..., z, y, x)` weighted back-projection of images `(..., tilts, y, x)`; flips phases if configured."""
+        """`(..., z, y, x)` weighted back-projection of images `(..., tilts, y, x)`, after phase flip and gains."""
         if self._flip is not None:
             series = apply_transfer(series, self._flip)
+        if self._gains is not None:
+            series = filter_image(series, self._gains)
         return back_project(series, self._box, self.config.reconstruction)
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:

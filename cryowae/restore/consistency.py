@@ -18,23 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from cryowae.fourier.grids import Device, axis_slabs, hermitian_weights
-from cryowae.fourier.shells import cross_sums, shell_edges, shell_sums
+from cryowae.fourier.grids import axis_slabs
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.memory import scratch_array
 from cryowae.progress import SILENT, Progress
+from cryowae.tomogram.spectrum import SHELLS, half_spectra, shell_distance, shell_power
 from cryowae.tomogram.volumes import Volume
 
-SHELLS = 32
-"""Fourier shells from 0 to 0.5 cycles per voxel; frequencies beyond, in the corners, belong to the last."""
-
-_EDGES = shell_edges(0.5 / SHELLS)
-_EDGES[-1] *= 1 + 2**-23  # the next float32: the last shell includes 0.5 cycles per voxel
 _FEW = 20  # components; shells with fewer take the weight of the next shell
-_FAR_ALONG_Y = 0.35  # cycles per voxel
-_RING = (0.3, 0.5)
 
 
 def mix_measured(
@@ -102,7 +94,7 @@ def mix_measured(
         for y in y_slabs:
             columns = torch.fft.fft(torch.from_numpy(spectrum[:, :, y].copy()).to(device), dim=1)
             mask = wedge.mask_rows((nz, ny, nx), y, device)
-            shell = (_radius((nz, ny, nx), y, device) * (2 * SHELLS)).long().clamp(max=SHELLS - 1)
+            shell = (shell_distance((nz, ny, nx), y, device) * (2 * SHELLS)).long().clamp(max=SHELLS - 1)
             share = mask * shell_weights[shell]
             rest = (1 - share) if fill else (mask - share)
             parts = {id(observed): share, id(restored): rest}
@@ -133,7 +125,7 @@ def weights_from_halves(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) 
     weights
         `(32,)`, from 0 to 1.
     """
-    sums = cross_sums(_spectrum(half1), _spectrum(half2), _measured(half1.shape, wedge), _radius(half1.shape), _EDGES)
+    sums = half_spectra(half1, half2, wedge)
     fsc = sums.correlation
     significant = fsc > 2 / np.sqrt(np.maximum(sums.count, 1))
     return _continued(np.where(significant, 2 * fsc / (1 + np.maximum(fsc, 0)), 0).clip(0, 1), sums.count)
@@ -142,12 +134,8 @@ def weights_from_halves(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) 
 def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float64]:
     """Weight of an observation in each shell when there are no halves: `max(0, 1 - N / P)`.
 
-    `P` is the power of the shell's measured components and `N` that of the noise among them. The noise of a tilt
-    series passes the detector and interpolation along y, and the filter of the reconstruction in the plane of z and x,
-    so that its power is a product, `n(kz, kx) m(ky)`. `n` is measured where `|ky|` is at least 0.35 cycles per voxel,
-    and `m` where the radius in the plane of kz and kx is 0.3 to 0.5: there is hardly any signal there. The signal that
-    remains counts as noise, so that the weights are too low rather than too high. If a tomogram was low-passed, the
-    weights mean little: give the halves.
+    `P` is the power of the shell's measured components and `N` that of the noise among them, see `shell_power`. If a
+    tomogram was low-passed, the weights mean little: give the halves.
 
     Parameters
     ----------
@@ -159,40 +147,9 @@ def weights_from_noise(observed: NDArray[Any], wedge: Wedge) -> NDArray[np.float
     weights
         `(32,)`, from 0 to 1.
     """
-    measured, distance = _measured(observed.shape, wedge), _radius(observed.shape)
-    power = _spectrum(observed).abs().square()
-    values = (measured, measured * power, measured * _noise(power, observed.shape, wedge))
-    count, total, noise = (shell_sums(value, distance, _EDGES).numpy() for value in values)
-    return _continued(np.where(total > noise, 1 - noise / np.where(total > 0, total, 1), 0), count)
-
-
-def _noise(power: Tensor, shape: tuple[int, ...], wedge: Wedge) -> Tensor:
-    """Power of the noise, `n(kz, kx) m(ky)`, from the components without signal."""
-    nz, ny, nx = shape
-    far = torch.fft.fftfreq(ny).abs() >= _FAR_ALONG_Y
-    radius = (torch.fft.fftfreq(nz)[:, None].square() + torch.fft.rfftfreq(nx).square()).sqrt()
-    ring = (wedge.mask_plane((nz, nx)) > 0.5) & (radius >= _RING[0]) & (radius < _RING[1])
-    if not far.any() or not ring.any():  # a volume of one or two voxels is all noise
-        return power
-    along = power.permute(1, 0, 2)[:, ring].mean(1)
-    plane = power[:, far].mean(1) / along[far].mean().clamp(min=torch.finfo(power.dtype).tiny)
-    noise: Tensor = plane[:, None] * along[:, None]
-    return noise
-
-
-def _radius(shape: tuple[int, ...], rows: slice = slice(None), device: Device = "cpu") -> Tensor:
-    """Distance from zero frequency, in some rows of ky."""
-    # Frequencies are computed in float32, and not rounded to float32 as in fourier.grids. Otherwise a few components
-    # on the border of two shells would move to the other shell, and results would differ from those of version 0.3.
-    kz, ky = (torch.fft.fftfreq(n, device=device) for n in shape[:2])
-    kx = torch.fft.rfftfreq(shape[2], device=device)
-    radius: Tensor = (kz[:, None, None].square() + ky[rows, None].square() + kx.square()).sqrt()
-    return radius
-
-
-def _measured(shape: tuple[int, ...], wedge: Wedge) -> Tensor:
-    """Weight of each component: 0 if not measured, otherwise 1, or 2 if it also represents its conjugate."""
-    return wedge.mask(shape) * hermitian_weights(shape[2])
+    found = shell_power(observed, wedge)
+    total, noise = found.power, found.noise
+    return _continued(np.where(total > noise, 1 - noise / np.where(total > 0, total, 1), 0), found.count)
 
 
 def _continued(weights: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -201,14 +158,3 @@ def _continued(weights: NDArray[np.float64], count: NDArray[np.float64]) -> NDAr
         if count[i] < _FEW:
             weights[i] = weights[i + 1]
     return weights
-
-
-def _spectrum(volume: NDArray[Any]) -> Tensor:
-    # a Hann window on every axis: without it, the faces of the block leak into all shells
-    block = torch.from_numpy(np.array(volume, dtype=np.float32))
-    block = block - block.mean()
-    for axis, n in enumerate(block.shape):
-        window = torch.hann_window(n + 2, periodic=False)[1:-1]
-        block = block * window.reshape([-1 if a == axis else 1 for a in range(3)])
-    spectrum: Tensor = torch.fft.rfftn(block)
-    return spectrum
