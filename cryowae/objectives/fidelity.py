@@ -10,9 +10,13 @@ from cryowae.objectives.term import Cost, Pass, Term
 
 
 class Fidelity(Term):
-    """The squared error of `fidelity`; needs a second half and the tilts of every sample, and no truth."""
+    """The squared error of `fidelity`; needs a second half and the tilts of every sample, and no truth.
+
+    It is that of the user's own subtomograms (`Pass.own`), if the batch has some beside the simulated ones.
+    """
 
     def cost(self, made: Pass) -> Cost:
+        made = made.own
         shape, device = made.restored.shape[-3:], str(made.restored.device)
         measured = torch.stack([Wedge.binary(*tilts).mask(shape, device) for tilts in made.needed("tilts")])[:, None]
         return self.logged("fidelity", fidelity(made.restored, made.needed("other"), measured))
