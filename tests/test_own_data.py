@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from cryowae.errors import ConfigError
+from cryowae.fourier.wedge import Wedge
 from cryowae.objectives import Batch, StepInfo
 from cryowae.objectives.fidelity import Fidelity
 from cryowae.objectives.mmd import Mmd
@@ -64,7 +65,8 @@ def test_without_own_data_the_batch_itself_is_the_users(generator):
 
 def test_fidelity_sees_the_own_data_and_the_supervised_error_the_simulated(generator):
     simulated, mine = volumes(2, 8, generator), volumes(3, 16, generator)
-    own = Batch(mine, other=2 * mine, tilts=((-60, 60),) * 3)  # the network doubles: it agrees with the other half
+    half = 2 * Wedge.binary(-60, 60).apply(mine)  # the network doubles: it agrees with the other half
+    own = Batch(mine, other=half, tilts=((-60, 60),) * 3)
     made = forward(Gain(), Batch(simulated, truth=simulated, own=own), generator)
     assert float(Fidelity().cost(made)[0].detach()) == pytest.approx(0, abs=1e-9)
     assert float(Supervised().cost(made)[0].detach()) == pytest.approx(float(simulated.square().mean()), rel=1e-5)
