@@ -184,6 +184,29 @@ def test_fidelity_ignores_the_wedge_and_compares_the_rest():
     assert inside < 0.05 * outside
 
 
+@pytest.mark.parametrize("edge", [32, 64])
+def test_fidelity_keeps_the_contrast_of_a_structure(edge):
+    """Without noise, the best multiple of the true structure is near 1, although the data were cut after the wedge."""
+    generator = torch.Generator().manual_seed(0)
+    white = torch.randn(4, 128, 128, 128, generator=generator)
+    k = torch.fft.fftfreq(128)
+    radius = (k[:, None, None] ** 2 + k[:, None] ** 2 + k[:65] ** 2).sqrt()
+    wide = torch.fft.irfftn(torch.fft.rfftn(white, dim=(1, 2, 3)) * torch.exp(-((radius / 0.15) ** 2)), dim=(1, 2, 3))
+    truth, half = (v[:, None, :edge, :edge, :edge] for v in (wide, Wedge.binary(-60, 60).apply(wide)))
+    measured = Wedge.binary(-60, 60).mask((edge,) * 3)[None, None]
+    zero, middle, one = (float(fidelity(share * truth, half, measured)) for share in (0, 0.5, 1))
+    curve = 2 * (one - 2 * middle + zero)
+    assert (curve - (one - zero)) / (2 * curve) == pytest.approx(1, abs=0.04)
+    assert one < 0.1 * zero
+
+
+def test_fidelity_does_not_compare_the_solvent():
+    generator = torch.Generator().manual_seed(0)
+    restored, half = (torch.randn(2, 1, 16, 16, 16, generator=generator) for _ in range(2))
+    measured = Wedge.binary(-60, 60).mask((16, 16, 16))[None, None]
+    assert_close(fidelity(restored + 5, half, measured), fidelity(restored, half, measured), rtol=1e-4, atol=0)
+
+
 def test_fidelity_to_an_independent_half_prefers_the_clean_signal():
     """Noise2noise: against another noisy half, the clean signal scores better than the noisy half itself."""
     generator = torch.Generator().manual_seed(0)

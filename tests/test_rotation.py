@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cryowae.fourier.rotation import HALF_TURNS, random_rotations, rotate
+from cryowae.fourier.rotation import HALF_TURNS, draw_rotations, random_rotations, rotate, rotate_finely
 
 
 @pytest.fixture
@@ -69,3 +69,62 @@ def test_rotations_keep_the_handedness(generator):
     fine = rotate(v.flip(0).expand(300, -1, -1, -1), random_rotations(300, generator))
     norm = v.norm() ** 2
     assert (turned * v).sum((1, 2, 3)).max() / norm > (fine * v).sum((1, 2, 3)).max() / norm + 0.02
+
+
+@pytest.mark.parametrize("group", ["full", "about-z", "half-turns"])
+def test_groups_have_proper_rotations_only(group, generator):
+    r = draw_rotations(group, 500, generator)
+    assert_close(r @ r.transpose(1, 2), torch.eye(3).expand(500, 3, 3), atol=1e-5, rtol=0)
+    assert_close(torch.linalg.det(r), torch.ones(500), atol=1e-5, rtol=0)
+    assert_close(r.mean(0), torch.zeros(3, 3), atol=0.15, rtol=0)  # of the uniform law on each group
+
+
+def test_rotations_about_z_keep_the_beam_up_to_its_sign(generator):
+    r = draw_rotations("about-z", 2000, generator)
+    assert_close(r[:, 0, 0].abs(), torch.ones(2000))
+    assert r[:, 0, 1:].abs().max() == 0 and r[:, 1:, 0].abs().max() == 0
+    assert 0.45 < (r[:, 0, 0] > 0).float().mean() < 0.55
+    upright = r[r[:, 0, 0] > 0]
+    angles = torch.atan2(upright[:, 2, 1], upright[:, 1, 1])
+    assert torch.histc(angles, 8, -torch.pi, torch.pi).min() > 0.7 * len(upright) / 8
+
+
+def test_half_turns_are_the_four_of_the_flips(generator):
+    v = torch.randn(1, 6, 6, 6, generator=generator)
+    found = {tuple(m.diagonal().tolist()) for m in draw_rotations("half-turns", 200, generator)}
+    assert len(found) == 4
+    turned = sorted(float(rotate(v, torch.diag(torch.tensor(s))[None])[0, 0, 0, 0]) for s in found)
+    assert turned == pytest.approx(
+        sorted(float(v.flip(a)[0, 0, 0, 0] if a else v[0, 0, 0, 0]) for a in HALF_TURNS), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("cycles", [0.05, 0.25, 0.4])
+def test_fine_rotation_keeps_waves_of_every_frequency(cycles, generator):
+    """A wave along a random direction becomes the wave along the rotated direction, with its phase and amplitude."""
+    n, r = 40, random_rotations(4, generator)
+    axis = torch.arange(n) - (n - 1) / 2
+    places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    direction = torch.nn.functional.normalize(torch.randn(4, 3, generator=generator), dim=1)
+
+    def waves(along):
+        return torch.cos(2 * torch.pi * cycles * torch.einsum("zyxc,nc->nzyx", places, along) + 0.4)
+
+    middle = (slice(None), *[slice(14, 26)] * 3)
+    faded = waves(direction)
+    for axis_shape in ((-1, 1, 1), (-1, 1), (-1,)):  # towards the faces, which the spectrum joins
+        faded = faded * (2 * torch.hann_window(n)).clamp(max=1).view(axis_shape)
+    fine, expected = rotate_finely(faded, r)[middle], waves((r @ direction[:, :, None])[:, :, 0])[middle]
+    assert (fine * expected).mean() / expected.square().mean() == pytest.approx(1, abs=0.02)
+    assert (fine - expected).square().mean() < 0.02 * expected.square().mean()
+
+
+def test_fine_rotation_keeps_the_power_of_noise_and_the_centre(generator):
+    noise = torch.randn(2, 32, 32, 32, generator=generator)
+    assert rotate_finely(noise, random_rotations(2, generator), shape=(16, 16, 16)).std() == pytest.approx(1, abs=0.04)
+    assert_close(
+        rotate_finely(noise, torch.eye(3).expand(2, 3, 3))[:, 8:24, 8:24, 8:24].mean(),
+        noise[:, 8:24, 8:24, 8:24].mean(),
+        atol=0.01,
+        rtol=0,
+    )

@@ -39,6 +39,12 @@ class Batch:
         `(n,)` standard deviation of the structure over its whole scene, in the same units.
     tilts
         `(tilt_min, tilt_max)` of each sample, in degrees.
+    noise
+        The same shape: noise of the same tomogram in the same units, at the level of the noise in `observation`, and
+        independent of the noise in `observation` and `other`.
+    own
+        Subtomograms of the user's own tomograms, without truth, where the other fields are simulated ones. The number
+        of samples and the edge of the subtomograms may differ.
     """
 
     observation: Tensor
@@ -46,6 +52,8 @@ class Batch:
     other: Tensor | None = None
     scale: Tensor | None = None
     tilts: tuple[tuple[float, float], ...] = ()
+    noise: Tensor | None = None
+    own: Batch | None = None
 
 
 class BatchSource(Protocol):

@@ -59,11 +59,11 @@ class Mmd(LatentTerm):
             made.generator.set_state(state)  # the same positions in both
             blocks = torch.cat([samples, self._samples(other, made.generator)])
             kernel = block_kernel(blocks, self.scales, kind=self.kernel)
-            distance = mmd(kernel, torch.arange(len(kernel)) < len(kernel) // 2, paired=self.prior == "structure")
+            distance = mmd(kernel, torch.arange(len(kernel)) < len(samples), paired=self.paired(made))
             distances.append(distance)
             values[f"match{name}"] = float(distance.detach())
             if made.info.logged:
-                values[f"null95{name}"] = null_quantile(kernel, len(kernel) // 2, shuffles)
+                values[f"null95{name}"] = null_quantile(kernel, len(samples), shuffles)
         return self.weight * torch.stack(distances).sum(), values
 
     def _samples(self, code: Tensor, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
@@ -69,7 +69,7 @@ class Pass:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def needed(self, name: str) -> Any:
-        """`truth`, `other` or `tilts` of the batch; raises `ConfigError` if the source does not provide it."""
+        """`truth`, `other`, `tilts` or `noise` of the batch; raises `ConfigError` if the source does not provide it."""
         values = getattr(self.batch, name)
         if values is None or len(values) == 0:
             raise ConfigError(f"a term of the objective needs `{name}` in every batch, and this source has none")
@@ -80,6 +80,20 @@ class Pass:
         """`(n,)` the scale of each sample; 1 where its source has none."""
         known, restored = self.batch.scale, self.restored
         return torch.ones(len(restored), device=restored.device) if known is None else known
+
+    @cached_property
+    def own(self) -> Pass:
+        """The forward pass of the user's own subtomograms, with gradients; this pass if the batch has none beside it.
+
+        It is computed at the first use, so that objectives without terms for data without truth do not pay for it.
+        """
+        batch = self.batch.own
+        if batch is None:
+            return self
+        with self.precision():
+            codes = self.network.encode(channels_last(batch.observation))
+            restored = self.network.decode(codes)
+        return replace(self, batch=batch, codes=codes, restored=restored, posterior=(), drawn_prior=None, extra={})
 
     @cached_property
     def clean_codes(self) -> list[Tensor]:
@@ -134,24 +148,30 @@ class Term:
 class LatentTerm(Term):
     """Base of the terms that compare the codes of observations with those of a prior.
 
+    The observations are the user's own (`Pass.own`), if the batch has some beside the simulated ones.
+
     Attributes
     ----------
     weight
         Multiplies the distance.
     prior
-        `normal`: independent standard normal numbers. `structure`: codes of the clean, isotropic structures under the
-        averaged network, without gradient.
+        `normal`: independent standard normal numbers. `structure`: codes of the clean, isotropic structures of the
+        batch under the averaged network, without gradient.
     """
 
     weight: Weight = 1e-3
     prior: PriorName = "normal"
 
     def matched(self, made: Pass) -> tuple[list[Tensor], list[Tensor]]:
-        """Codes of the observations, and as many of the prior on the same scale."""
+        """Codes of the observations, and codes of the prior on the same scale."""
         if self.prior == "structure":
-            return on_one_scale(made.codes, made.clean_codes)
-        drawn = made.drawn_prior
-        return list(made.codes), [_normal(c, made.generator) for c in made.codes] if drawn is None else list(drawn)
+            return on_one_scale(made.own.codes, made.clean_codes)
+        codes, drawn = made.own.codes, made.own.drawn_prior
+        return list(codes), [_normal(c, made.generator) for c in codes] if drawn is None else list(drawn)
+
+    def paired(self, made: Pass) -> bool:
+        """Whether sample `i` of the prior is the structure that observation `i` shows."""
+        return self.prior == "structure" and made.batch.own is None
 
 
 def make_terms(objective: Mapping[str, float | Mapping[str, Any]]) -> dict[str, Term]:
