@@ -194,6 +194,45 @@ class RestoreOptions:
         return 1 if self.fast else 4
 
 
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How weights are adapted to tomograms.
+
+    Attributes
+    ----------
+    minutes
+        Time for the fit; the number of steps is planned from the speed of this machine.
+    objective
+        What is learned: `rehearsal`, or a YAML file.
+    from_scratch
+        Start from random weights, not from MODEL.
+    rotations
+        Rotations that leave the specimen as likely as before: `full` for isotropic particles, `about-z` for slabs and
+        membranes, or `half-turns`. Only some objectives use them.
+    seed
+        Seed of the scenes and of the random numbers.
+    device
+        Where to compute: `auto`, `cpu`, `cuda` or `mps`.
+    resume
+        Continue an interrupted fit.
+    overwrite
+        Overwrite an existing output, and the run in its folder.
+    """
+
+    minutes: float = 30.0
+    objective: str = "rehearsal"
+    from_scratch: bool = False
+    rotations: Literal["full", "half-turns", "about-z"] = "about-z"
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minutes <= 10_000:
+            raise ConfigError(f"got --minutes {self.minutes:g}, expected 1 or more: how long may the fit take?")
+
+
 def help_of(owner: Any, name: str) -> str:
     """Description of a name, on one line, from the docstring of a function or of a dataclass and its bases."""
     for one in getattr(owner, "__mro__", (owner,)):

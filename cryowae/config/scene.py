@@ -91,7 +91,8 @@ class SceneConfig(Frozen):
     `membranes` is the number of random sheets and vesicles, `vesicles` that of closed spheres, `beads` that of gold
     beads with `bead_diameter` in angstrom. `spheres_within` says where whole spheres and beads lie: in the `box`, or
     anywhere in the `specimen`. `bead_truth` is the density of beads in the ground truth, where protein is 1; null for
-    the density of gold. `ice` is the standard deviation of uneven ice, in units of a protein's contrast.
+    the density of gold. `ice` is the standard deviation of uneven ice, in units of a protein's contrast; it is not part
+    of the ground truth. `background` is that of an equally smooth density that is part of it, as cytoplasm is.
     """
 
     name: str = "scene"
@@ -111,6 +112,7 @@ class SceneConfig(Frozen):
     spheres_within: Literal["box", "specimen"] = "box"
     bead_truth: float | None = Field(None, ge=0)
     ice: float = Field(0.0, ge=0)
+    background: float = Field(0.0, ge=0)
     imaging: ImagingConfig = ImagingConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
 

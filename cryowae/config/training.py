@@ -32,7 +32,8 @@ class DataConfig(Frozen):
     given, are the tilts of the plain scenes in place of `tilts`, and `gains` their transfer in place of a random filter
     (see `ImagingConfig` and `ReconstructionConfig`). Of the others, `ctf` is the share with a contrast transfer
     function (half of them with corrected phases), `ice` and `beads` are the shares with uneven ice and with gold.
-    `empty` is the share of samples that are only noise, `vacant` that of scenes without molecules; `membranes`,
+    `background` is the share of all scenes with uneven background that is part of the truth. `empty` is the share of
+    samples that are only noise, `vacant` that of scenes without molecules; `membranes`,
     `vesicles` and `filaments` are the shares of scenes with some.
     """
 
@@ -54,6 +55,7 @@ class DataConfig(Frozen):
     ctf: float = Field(0.0, ge=0, le=1)
     ice: float = Field(0.0, ge=0, le=1)
     beads: float = Field(0.0, ge=0, le=1)
+    background: float = Field(0.0, ge=0, le=1)
     occupancy: tuple[float, float] = (0.01, 0.25)
     scene: tuple[int, int, int] = (80, 128, 160)
     crop: int = Field(64, gt=0, multiple_of=8)

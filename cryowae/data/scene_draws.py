@@ -21,6 +21,7 @@ from cryowae.specimen.surroundings import GOLD
 
 _VOXEL_SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.5, 15.0, 17.0, 20.0)
 _BEAD_TRUTH = 3.0  # where protein is 1; with the real density of gold, beads would dominate the objective
+_BACKGROUND = (0.02, 0.15)  # smallest and largest standard deviation, where protein is 1
 _MOST_OCCUPANCY = 0.5  # random placement does not reach higher occupancies
 
 
@@ -114,6 +115,8 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
     voxel_size = float(rng.choice(voxel_sizes))
     slab = int(rng.integers(depth // 2, depth + 1)) if happens(0.6 * varied) else depth
     microscope = happens(config.ctf * varied)
+    low, high = np.log(_BACKGROUND)
+    background = float(np.exp(rng.uniform(low, high))) if config.background and happens(config.background) else 0.0
     return SceneConfig(
         name=f"training-{seed}-{index}",
         seed=int(rng.integers(2**31)),
@@ -132,6 +135,7 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
         bead_truth=_BEAD_TRUTH,
         spheres_within="specimen",
         ice=float(rng.uniform(0.02, 0.15)) if happens(config.ice * varied) else 0.0,
+        background=background,
         imaging=ImagingConfig(
             tilts=config.tilts,
             angles=config.angles if plain else _draw_angles(rng),

@@ -110,7 +110,7 @@ def load_model(
             f"{path} holds no restoration network ({type(error).__name__}); expected weights that `cryowae train` wrote"
         ) from error
     network = network.placed(place).eval().requires_grad_(False)
-    half, sha = _is_fast_in_half(place) if half is None else half, short_hash(path.read_bytes())
+    half, sha = is_fast_in_half(place) if half is None else half, short_hash(path.read_bytes())
     return RestorationModel(network, path.stem, sha, (float(sizes[0]), float(sizes[1])), metadata, place, half)
 
 
@@ -172,7 +172,8 @@ def find_weights(name_or_path: str | Path) -> Path:
     return Path(name)
 
 
-def _is_fast_in_half(device: torch.device) -> bool:
+def is_fast_in_half(device: torch.device) -> bool:
+    """Whether half precision is faster than float32: on CUDA, and on CPUs with bfloat16 arithmetic."""
     if device.type != "cpu":
         return device.type == "cuda"
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest supported PyTorch

@@ -48,8 +48,8 @@ class Specimen:
     Attributes
     ----------
     density
-        `(z, y, x)` float32, the ground truth: molecules, membranes, filaments and beads within the box. Uneven ice is
-        not part of it, since a restoration should make the ice flat.
+        `(z, y, x)` float32, the ground truth: molecules, membranes, filaments, beads and background within the box.
+        Uneven ice is not part of it, since a restoration should make the ice flat.
     beam
         `(z, y, wider x)` float32, all density in the beam: also beyond the box, with uneven ice, without gold.
     gold
@@ -120,6 +120,8 @@ def build_specimen(
     above, _, start = config.origin
     below = config.shape[0] - config.extent[0] - above
     box = slice(-start, config.shape[2] - start)
+    if config.background > 0:
+        canvas.density += _field(config, config.background, of_ice)
     beam, labels = (pad(v, (0, 0, 0, 0, above, below)) for v in (canvas.density, torch.from_numpy(canvas.labels)))
     density, gold = beam[:, :, box].clone(), None
     if beads:
@@ -128,8 +130,7 @@ def build_specimen(
         if config.bead_truth is not None:
             density = (beam + config.bead_truth / GOLD * gold)[:, :, box].clone()
     if config.ice > 0:
-        ice = uneven_ice(config.extent, config.voxel_size, config.ice, of_ice)
-        beam[above : above + config.extent[0]] += ice.to(beam)
+        beam[above : above + config.extent[0]] += _field(config, config.ice, of_ice).to(beam)
     particles = tuple(one for one in _in_box(config, canvas.particles) if _is_inside(one.centre, config.shape))
     spheres = _in_box(config, vesicles), _in_box(config, beads)
     kinds = {one.name: one for one in [*molecules, *proteins]}
@@ -200,6 +201,10 @@ def _structures(config: SceneConfig, library: Sequence[Structure], rng: Generato
             structures[i] = replace(structures[i], name=f"{name}-{names[: i + 1].count(name)}")
     count = len(made) + len(library)
     return structures[:count], structures[count:]
+
+
+def _field(config: SceneConfig, spread: float, rng: Generator) -> Tensor:
+    return uneven_ice(config.extent, config.voxel_size, spread, rng)
 
 
 def _in_box(config: SceneConfig, placed: Sequence[_Placed]) -> tuple[_Placed, ...]:

@@ -104,6 +104,8 @@ def run_training(
                     if plan.ends(done, plan.save_every):
                         plan.finish(done)
                         save()
+                        if plan.enough():
+                            break
                 progress.advance()
         except (KeyboardInterrupt, SystemExit):
             if interrupts.whole:

@@ -52,6 +52,8 @@ class Plan:
         Further values for a row of the log after a step.
     finish
         Called with the number of steps done before every checkpoint: to measure, draw, write weights.
+    enough
+        Asked after every checkpoint; the run ends early if it is true.
     kind
         Kind of the run in the metadata of the checkpoint.
     keep
@@ -73,6 +75,7 @@ class Plan:
     epoch: int = 0
     notes: Callable[[int], Mapping[str, object]] = lambda steps: {}
     finish: Callable[[int], None] = lambda steps: None
+    enough: Callable[[], bool] = lambda: False
     kind: str = "training"
     keep: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     free: tuple[str, ...] = ("steps",)

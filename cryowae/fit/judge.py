@@ -1,0 +1,131 @@
+"""Judges of weights on data that no training step saw: held-out tilts, halves, or Fourier components.
+
+A restoration is right as far as it predicts measurements that it did not see. The score is the correlation of the
+prediction with them; since they have noise, even a perfect restoration does not reach 1. Only differences between
+weights have a meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cryowae.config.options import RestoreOptions
+from cryowae.fit.own import held_out_region
+from cryowae.fourier.grids import frequency_grid, hermitian_weights, radius
+from cryowae.fourier.shells import cross_sums
+from cryowae.fourier.wedge import Wedge
+from cryowae.restore.core import restore_array
+from cryowae.restore.network import Model
+from cryowae.tomogram.item import Item
+from cryowae.tomogram.statistics import robust_statistics
+from cryowae.tomogram.volumes import Region, Volume
+
+BANDS = torch.tensor([0.01, 0.05, 0.10, 0.20], dtype=torch.float64)
+"""Edges of the bands in cycles per voxel; the score is the mean over the three."""
+
+_REMOVED = 18.0  # degrees of each end of the tilt range that are removed and predicted
+_CLIP = 8.0  # standard deviations; beads would dominate
+_WIDEST = 192  # voxels of the judged region along each axis
+_FAST = RestoreOptions(fast=True)
+
+
+class Judge(Protocol):
+    """Scores weights; a larger score is better.
+
+    Attributes
+    ----------
+    question
+        What the score tests, for the user.
+    """
+
+    @property
+    def question(self) -> str: ...
+
+    def score(self, model: Model) -> float:
+        """Mean correlation with measurements that the weights did not see."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentJudge:
+    """Removes the components of the outer tilts from the tomogram, and predicts them.
+
+    The tilt range is made narrower at one end, then at the other. The restored volume is correlated with the original
+    one over the removed components. With halves, one half is restored and the other is compared, so that their noise is
+    independent. Without halves, the window of the region carries a little noise from the kept components over the
+    border; this favours weights that keep noise, so that components near the border are left out.
+
+    Attributes
+    ----------
+    item
+        The tomogram. The centre of `held_out_region` is judged.
+    """
+
+    item: Item
+
+    @property
+    def question(self) -> str:
+        lost = f"components of the outer {_REMOVED:.0f} degrees at either end of the tilt range"
+        return f"correlation with {lost}, which were removed before the restoration"
+
+    def score(self, model: Model) -> float:
+        wedge, options = self.item.wedge, _FAST
+        low, high = wedge.tilt_min, wedge.tilt_max
+        scores = []
+        for keep in (Wedge.binary(low, high - _REMOVED), Wedge.binary(low + _REMOVED, high)):
+            seen = keep.apply(self._observed).numpy()
+            size, protein = self.item.tomogram.voxel_size, self.item.protein
+            made = restore_array(seen, wedge=keep, voxel_size=size, model=model, options=options, contrast=protein)
+            spectrum = _windowed(torch.from_numpy(cast(NDArray[np.float32], made.data)))
+            scores.append(_bands(spectrum, self._reference, self._removed(keep), radius(self._observed.shape)))
+        return float(np.mean(scores))
+
+    def _removed(self, keep: Wedge) -> Tensor:
+        """Weight of each component that was removed; those nearer than half a Fourier voxel of z are left out."""
+        shape = self._observed.shape
+        kz, ky, kx = frequency_grid(shape)
+        lost = keep.missing(kz, ky, kx, (0.5 / shape[0], 0.5 / shape[2]))
+        return lost * self.item.wedge.value(kz, ky, kx) * hermitian_weights(shape[2])
+
+    @cached_property
+    def _region(self) -> Region:
+        part = held_out_region(self.item.tomogram.shape)
+        starts = [one.start + max(0, one.stop - one.start - _WIDEST) // 2 for one in part]
+        z, y, x = (slice(a, min(one.stop, a + _WIDEST)) for a, one in zip(starts, part, strict=True))
+        return z, y, x
+
+    @cached_property
+    def _observed(self) -> Tensor:
+        halves = self.item.halves
+        return _clipped(self.item.volume if halves is None else halves[0], self._region)
+
+    @cached_property
+    def _reference(self) -> Tensor:
+        halves = self.item.halves
+        return _windowed(self._observed if halves is None else _clipped(halves[1], self._region))
+
+
+def _clipped(volume: Volume, region: Region) -> Tensor:
+    statistics = robust_statistics(volume)
+    block = torch.from_numpy(np.array(volume[region], np.float32)) - statistics.mean
+    return block.clamp(-_CLIP * statistics.sigma, _CLIP * statistics.sigma)
+
+
+def _windowed(volume: Tensor) -> Tensor:
+    volume = volume - volume.mean()
+    for axis, n in enumerate(volume.shape):
+        window = torch.hann_window(n + 2, periodic=False)[1:-1]
+        volume = volume * window.view([-1 if a == axis else 1 for a in range(3)])
+    spectrum: Tensor = torch.fft.rfftn(volume)
+    return spectrum
+
+
+def _bands(first: Tensor, second: Tensor, weight: Tensor, distance: Tensor) -> float:
+    return float(cross_sums(first, second, weight, distance, BANDS).correlation.mean())
