@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from cryowae.errors import ConfigError
 from cryowae.fourier.wedge import Wedge
 from cryowae.models.discriminator import PatchDiscriminator
 from cryowae.objectives import Batch, Optimiser, StepInfo
@@ -216,6 +217,15 @@ def test_the_slope_of_the_discriminator_is_limited():
         matrix = layer.weight.detach().flatten(1)
         assert torch.linalg.matrix_norm(matrix, 2) == pytest.approx(1, abs=0.2)
     assert (judge(one).mean() - judge(other).mean()).abs() < 10
+
+
+def test_a_single_patch_cannot_be_compared(scene):
+    truth, batch = scene
+    one = Batch(batch.observation[:1], tilts=batch.tilts[:1], noise=batch.noise[:1])
+    term = ObservationTransport()
+    term.prepare(Restoring())
+    with pytest.raises(ConfigError, match="got one patch"):
+        term.cost(passed(one, truth[:1]))
 
 
 @pytest.mark.parametrize("kind", [ObservationAdversary, ObservationTransport])

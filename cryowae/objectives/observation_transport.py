@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cryowae.errors import ConfigError
 from cryowae.fourier.rotation import RotationGroup
 from cryowae.objectives.random_features import RandomFeatures
 from cryowae.objectives.reobservation import observations_to_match
@@ -80,6 +81,13 @@ def standardised_features(again: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     ----------
     again, seen
         `(n, patches, d)`. The deviations have no gradient.
+
+    Raises
+    ------
+    ConfigError
+        If there is a single patch, which has no deviation.
     """
+    if seen[..., 0].numel() < 2:
+        raise ConfigError("got one patch of observations to compare, expected several: enlarge the batch")
     scale = seen.detach().flatten(0, 1).std(0).clamp(min=1e-6) * (2 * seen.shape[-1]) ** 0.5
     return again / scale, seen / scale
