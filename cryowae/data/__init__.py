@@ -41,10 +41,14 @@ class SyntheticPairs(BatchSource):
         Device of the batches and scenes; without workers, scenes are also made there.
     rank
         Number of this process among those that train together; each has its own scenes.
+    noise
+        `(2, z, y, x)` two volumes of real noise, used in place of the simulated one, at its standard deviation.
     """
 
-    def __init__(self, config: DataConfig, seed: int, device: str = "cpu", rank: int = 0) -> None:
-        self.config, self.device, self.seed = config, device, seed + 7919 * rank
+    def __init__(
+        self, config: DataConfig, seed: int, device: str = "cpu", rank: int = 0, noise: Tensor | None = None
+    ) -> None:
+        self.config, self.device, self.seed, self.noise = config, device, seed + 7919 * rank, noise
         self._scenes: dict[int, SimulatedScene] = {}
         self._pending: dict[int, Future[bytes]] = {}
         self._library = load_library(config.structures)
@@ -78,7 +82,8 @@ class SyntheticPairs(BatchSource):
         by which they are mixed (share of the signal, noise level, gain, shift, and the truth's standard deviation), a
         sample of the scene, and the tilts.
         """
-        place, elsewhere, there = (_corner(scene.truth.shape, self.config.crop, rng) for _ in range(3))
+        shapes = (scene.truth.shape, *(scene.noise.shape[1:] for _ in range(2)))
+        place, elsewhere, there = (_corner(shape, self.config.crop, rng) for shape in shapes)
         snr = float(np.exp(rng.uniform(*np.log(self.config.snr))))
         present = float(rng.random() >= self.config.empty)
         gain, shift = float(np.exp(rng.normal(0, 0.05))), float(rng.normal(0, 0.03))
@@ -101,9 +106,11 @@ class SyntheticPairs(BatchSource):
 
     def _make(self, index: int) -> SimulatedScene:
         if self._executor is None:
-            return training_scene(self.config, self.seed, index, self._library, self.device)
-        scene: SimulatedScene = pickle.loads(self._pending.pop(index).result())
-        return scene.to(self.device)
+            scene = training_scene(self.config, self.seed, index, self._library, self.device)
+        else:
+            made: SimulatedScene = pickle.loads(self._pending.pop(index).result())
+            scene = made.to(self.device)
+        return scene if self.noise is None else scene.with_noise(self.noise)
 
 
 def _corner(shape: Sequence[int], size: int, rng: np.random.Generator) -> tuple[slice, ...]:

@@ -55,11 +55,18 @@ class SimulatedScene:
     @cached_property
     def thin(self) -> Tensor:
         """`(2, voxels)` float32: every third voxel along each axis of the signal, and of the first noise."""
-        return torch.stack([v[::3, ::3, ::3].float().flatten() for v in (self.signal, self.noise[0])])
+        signal, noise = (v[::3, ::3, ::3].float().flatten() for v in (self.signal, self.noise[0]))
+        return torch.stack([signal, noise.repeat(-(-len(signal) // len(noise)))[: len(signal)]])
 
     def to(self, device: str) -> SimulatedScene:
         """The same scene with its volumes on a device."""
         return replace(self, truth=self.truth.to(device), signal=self.signal.to(device), noise=self.noise.to(device))
+
+    def with_noise(self, noise: Tensor) -> SimulatedScene:
+        """The same scene with other noise, `(2, z, y, x)`, brought to the standard deviation of its own."""
+        scale = self.noise.float().std() / noise.float().std()
+        scaled = (noise.to(self.truth.device).float() * scale).half()
+        return replace(self, noise=scaled)
 
 
 def training_scene(

@@ -33,7 +33,8 @@ from cryowae.train import Team, make_objective
 from cryowae.train.loop import run_training
 from cryowae.train.state import Plan, check_run
 
-_JUDGEMENTS = 8
+_JUDGEMENTS = (2, 8)  # fewest and most
+_JUDGING = 0.2  # share of the time
 _TRIED = 8  # steps whose speed is measured, after a first one
 _FEWEST = 8  # steps
 
@@ -142,8 +143,8 @@ def fit_weights(
         with source:
             if not options.resume:
                 judge.note(0, first)
-                left = options.minutes * 60 - (time.monotonic() - began) - _JUDGEMENTS * judge.seconds
-                config = _planned(config, source, team, left, progress)
+                left = options.minutes * 60 - (time.monotonic() - began)
+                config = _planned(config, source, team, left, judge.seconds, progress)
             steps = _train(config, source, team, judge, folder, options, progress)
     finally:
         if judge.scores:
@@ -203,17 +204,23 @@ def _resumed(folder: Path, items: Sequence[Item], options: FitOptions) -> TrainC
     return config
 
 
-def _planned(config: TrainConfig, source: Rehearsal, team: Team, seconds: float, progress: Progress) -> TrainConfig:
-    """The number of steps that fit into a time, from the speed of a few steps that are thrown away."""
+def _planned(
+    config: TrainConfig, source: Rehearsal, team: Team, left: float, judging: float, progress: Progress
+) -> TrainConfig:
+    """The number of steps that fit into the seconds that are left, from the speed of a few that are thrown away."""
+    began = time.monotonic()
     objective = make_objective(config, team)
-    for step in range(_TRIED + 1):
-        if step == 1:
-            began = time.monotonic()
+    objective.step(source.batch(0), StepInfo(0))  # waits for the first scenes
+    warm = time.monotonic()
+    for step in range(1, _TRIED + 1):
         objective.step(source.batch(step), StepInfo(step))
-    each = (time.monotonic() - began) / _TRIED
-    steps = max(_FEWEST, int((seconds - _TRIED * each) / each))
-    progress.say(f"{steps} steps of {each:.1f} s are planned")
-    lengths = {"steps": steps, "save_every": -(-steps // _JUDGEMENTS), "log_every": max(1, steps // 50)}
+    each = (time.monotonic() - warm) / _TRIED
+    left -= time.monotonic() - began
+    fewest, most = _JUDGEMENTS
+    judgements = min(most, max(fewest, int(_JUDGING * left / max(judging, 1e-3))))
+    steps = max(_FEWEST, int((left - judgements * judging) / each))
+    progress.say(f"planned: {steps} steps of {each:.1f} s, and {judgements} judgements of {judging:.0f} s")
+    lengths = {"steps": steps, "save_every": -(-steps // judgements), "log_every": max(1, steps // 50)}
     return config.model_copy(update=lengths)
 
 

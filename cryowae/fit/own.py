@@ -21,6 +21,7 @@ _GRID = 8  # voxels between the places that are tried
 _SEEN = 0.5  # share of the places that are used: those with the most structure
 _BAND = (1.5, 6.0)  # voxels: widths of the Gaussians whose difference shows molecules
 _CLIP = 5.0  # standard deviations
+_NOISE = 192  # voxels of the block of noise along each axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,25 @@ class OwnSubtomograms:
     def _blocks(self, volume: Volume, places: NDArray[np.int64]) -> Tensor:
         blocks = [volume[tuple(slice(int(a), int(a) + self.crop) for a in place)] for place in places]
         return torch.from_numpy(np.stack(blocks)[:, None]).clamp(-OUTLIER, OUTLIER)
+
+
+def real_noise(item: Item) -> Tensor | None:
+    """`(2, z, y, x)` noise of a tomogram with halves, from outside the held-out region; None without halves.
+
+    It is half the difference of the halves, and its negative: without signal, and with the noise of their mean. Two
+    crops from different places are independent. Beads are clipped.
+    """
+    if item.halves is None:
+        return None
+    held_out = held_out_region(item.tomogram.shape)
+    before = [slice(0, h.start or n) for h, n in zip(held_out, item.tomogram.shape, strict=True)]
+    starts = [max(0, (part.stop - _NOISE) // 2) for part in before]
+    place = tuple(slice(a, min(part.stop, a + _NOISE)) for a, part in zip(starts, before, strict=True))
+    first, second = (np.asarray(half[place], np.float32) for half in item.halves)
+    difference = (first - second) / 2
+    spread = robust_statistics(difference).sigma
+    noise = torch.from_numpy(difference - difference.mean()).clamp(-_CLIP * spread, _CLIP * spread)
+    return torch.stack([noise, -noise])
 
 
 def held_out_region(shape: tuple[int, int, int]) -> Region:

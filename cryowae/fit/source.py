@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cryowae.config import TrainConfig
 from cryowae.data import SyntheticPairs
-from cryowae.fit.own import OwnSubtomograms, held_out_region
+from cryowae.fit.own import OwnSubtomograms, held_out_region, real_noise
 from cryowae.fit.physics import Physics
 from cryowae.objectives import Batch, BatchSource
 from cryowae.tomogram.item import Item
@@ -42,8 +42,8 @@ class Rehearsal(BatchSource):
             held_out = held_out_region(item.tomogram.shape)
             self.own.append(OwnSubtomograms(item, config.data.crop, config.seed, held_out, noise))
         self.scenes = [
-            SyntheticPairs(one.rehearsal(config.data, SPREAD), config.seed + 101 * i, device)
-            for i, one in enumerate(physics if needs_truth(config) else ())
+            SyntheticPairs(one.rehearsal(config.data, SPREAD), config.seed + 101 * i, device, noise=real_noise(item))
+            for i, (item, one) in enumerate(zip(items, physics, strict=True) if needs_truth(config) else ())
         ]
 
     def __exit__(self, *error: object) -> None:
