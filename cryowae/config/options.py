@@ -72,8 +72,8 @@ class TomogramOptions(TiltOptions, VolumeOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconstructOptions:
-    """How a tilt series is reconstructed.
+class SeriesOptions:
+    """How a tilt series is opened, and the size of a reconstruction of it.
 
     Attributes
     ----------
@@ -83,24 +83,34 @@ class ReconstructOptions:
         Voxels of the result along z; 3000 Å by default.
     bin
         Raw pixels along the edge of a voxel.
-    halves
-        Reconstruct the even and the odd tilts too.
     flip_tilt
         Negate the tilt angles, as volumes of WarpTools and AreTomo may need.
     voxel_size
         Size of the raw pixels in angstrom; replaces the value of the header.
+    """
+
+    alignment: Path | None = None
+    thickness: int | None = None
+    bin: int = 1
+    flip_tilt: bool = False
+    voxel_size: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructOptions(SeriesOptions):
+    """How a tilt series is reconstructed.
+
+    Attributes
+    ----------
+    halves
+        Reconstruct the even and the odd tilts too.
     device
         Where to back-project: `auto`, `cpu` or `cuda`.
     overwrite
         Overwrite existing files.
     """
 
-    alignment: Path | None = None
-    thickness: int | None = None
-    bin: int = 1
     halves: bool = False
-    flip_tilt: bool = False
-    voxel_size: float | None = None
     device: str = "auto"
     overwrite: bool = False
 
