@@ -179,9 +179,7 @@ def same_angles(angles: Sequence[float] | NDArray[np.float64], listed: Sequence[
     return len(angles) == len(listed) and bool(np.abs(np.subtract(angles, listed)).max() < _SAME)
 
 
-def _geometry(
-    stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | None, flip: bool
-) -> tuple[Alignment, int]:
+def _geometry(stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | None, flip: bool) -> tuple[Alignment, int]:
     """The alignment of the images that are used, with their angles, in increasing order of the angles, and notes.
 
     The second is the sign of the angles in the user's file: of the tilt file if there is one, else of the alignment.
