@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from cryowae.metrics.rings import BANDS, Agreement, curve_edges
 from cryowae.metrics.significance import estimate_mean
@@ -24,6 +25,9 @@ _LAST = 0.35  # cycles per voxel; beyond, a tilt image has hardly any signal
 _SIDE, _BETWEEN, _END, _TOP, _PANEL = 0.6, 0.75, 0.15, 0.95, 2.5  # inches
 _MOST_NAMES = 9  # of units along an axis
 _TALLEST = 4.0  # inches
+_NARROWEST = 2.4  # inches between two images, for their titles
+_EYE = (2.0, 10.0)  # pixels: the difference of two Gaussians shows what the eye can compare in a noisy image
+_HALF = np.sqrt(np.log(2) / 2) / np.pi  # a Gaussian of s pixels passes half of the amplitude at this over s
 _SIGMAS = 2.5  # grey limits of the images
 _GREYS: tuple[dict[str, Any], ...] = (
     {"color": FAINT, "linestyle": (0, (4, 2)), "marker": "o"},
@@ -80,8 +84,8 @@ def validation_figure(
     ceiling
         `(rings,)` the highest correlation possible, if it is known.
     images
-        The real image and its predictions by the input and by the first restoration, `(y, x)`, filtered alike. Each
-        is drawn from -2.5 to 2.5 of its own standard deviations.
+        The real image and its predictions by the input and by the first restoration, `(y, x)`. They are filtered
+        alike, and drawn from -2.5 to 2.5 of their own standard deviations.
     shown
         Number of their unit.
     """
@@ -113,8 +117,8 @@ def validation_figure(
     right.axhline(0, color=FAINT, linewidth=0.7)
     each = "image (its tilt)" if facts.kind == "tilts" else "block (its middle, in voxels)"
     right.set_title(f"The band of {lengths[2]} to {lengths[1]} Å, for each {each}")
-    if images:
-        _draw_images(figure, images, facts, shown, _TOP + _PANEL + 0.95)
+    if len(images) > 0:
+        _draw_images(figure, images, facts, shown, _TOP + _PANEL + 1.2)
     return figure
 
 
@@ -146,10 +150,10 @@ def _draw_units(axes: Axes, agreement: Agreement, look: dict[str, Any], offset: 
 
 
 def _picture_height(images: Sequence[NDArray[np.float32]]) -> float:
-    if not images:
+    if len(images) == 0:
         return 0.0
     rows, columns = images[0].shape
-    return float(min(_column() * rows / columns, _TALLEST)) + 0.7
+    return float(min(_column() * rows / columns, _TALLEST)) + 0.95
 
 
 def _column() -> float:
@@ -162,13 +166,17 @@ def _draw_images(
     """Images side by side, each in units of its own standard deviation, black at -2.5 and white at 2.5."""
     rows, columns = images[0].shape
     scale = min(_column() / columns, _TALLEST / rows)
+    shortest, longest = (facts.voxel_size * sigma / _HALF for sigma in _EYE)
+    words = f"Filtered alike, to about {shortest:.0f} to {longest:.0f} Å, each in units of its own standard deviation."
+    write(figure, 0.15, top - 0.5, words, color=FAINT)
     for i, (image, title) in enumerate(zip(images, _TITLES, strict=True)):
-        axes = place(figure, 0.15 + i * (_column() + 0.12), top, columns * scale, rows * scale, label=title)
-        spread = float(image.std()) or 1.0
-        axes.imshow((image - image.mean()) / spread, clim=(-_SIGMAS, _SIGMAS), aspect="auto")
+        left = 0.15 + i * (max(columns * scale, _NARROWEST) + 0.12)
+        axes = place(figure, left, top, columns * scale, rows * scale, label=title)
+        band = gaussian_filter(image, _EYE[0]) - gaussian_filter(image, _EYE[1])
+        axes.imshow(band / (float(band.std()) or 1.0), clim=(-_SIGMAS, _SIGMAS), aspect="auto")
         axes.set_axis_off()
         axes.set_title(f"{title}, {facts.units[shown]}" if i == 0 else title, weight="bold")
-    axes = figure.axes[-3]
+    axes = figure.axes[-len(images)]
     length = round_length(columns * facts.voxel_size / 10 * 0.4)
     pixels = length * 10 / facts.voxel_size
     axes.plot((columns * 0.05, columns * 0.05 + pixels), (rows * 0.04,) * 2, color="white", linewidth=4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -83,7 +83,7 @@ class Evidence:
     ceiling, ceiling_curve
         `(3,)` and `(rings,)` the highest correlation possible, if it is known.
     example, example_unit
-        Real image, prediction of the input and of the first restoration, low-passed alike; and its unit.
+        Real image, prediction of the input and of the first restoration, `(y, x)`; and its unit.
     network_voxels_per_voxel
         Of one restoration.
     notes
@@ -136,6 +136,18 @@ class Evidence:
             lines.append(_line(f"{one.name} - input", [_cell(found, "+") for found in self.gains(one)]))
             lines.append(_line("  permutation test", [f"p = {found.p:.2g}" for found in self.gains(one)]))
         return "\n".join(line.rstrip() for line in lines)
+
+    def in_reverse(self) -> Evidence:
+        """The same with its units in the opposite order."""
+        agreements = tuple(
+            replace(one, bands=one.bands[::-1], curve=one.curve[::-1], smooth=one.smooth[::-1])
+            for one in self.agreements
+        )
+        controls = tuple(
+            replace(one, used_bands=one.used_bands[::-1], other_bands=one.other_bands[::-1]) for one in self.controls
+        )
+        last = len(self.agreements[0].smooth) - 1
+        return replace(self, agreements=agreements, controls=controls, example_unit=last - self.example_unit)
 
     def chance(self) -> NDArray[np.float64]:
         """`(3,)` correlation that 97.5 % of the means with data of another place do not reach, of any volume."""

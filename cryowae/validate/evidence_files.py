@@ -27,6 +27,8 @@ HALVES_LIMITS = (
 )
 """What the comparison of halves does not test."""
 
+_FEW = 6  # images; with fewer, an interval of 95 % covers less
+
 
 def validate_series(
     series: str | Path,
@@ -94,9 +96,12 @@ def validate_series(
         progress=progress,
     )
     kept = tuple(listed[i] for i in sorted(set(range(len(listed))) - set(dropped), key=listed.__getitem__))
+    if opened.sign < 0:  # the user's file counts the other way
+        evidence, dropped = evidence.in_reverse(), dropped[::-1]
     units = tuple(f"{listed[i]:+.1f}°" for i in dropped)
     limits = ("the handedness cannot be tested: the mirror image predicts the same images if all angles are negated",)
-    notes = (*opened.notes, *unusual_doses(opened))
+    few = (f"only {len(dropped)} images were left out: the intervals are rough",) if len(dropped) < _FEW else ()
+    notes = (*opened.notes, *unusual_doses(opened), *few)
     made = Finding("tilts", rule.question, how, evidence, opened.voxel_size * how.bin, units, kept, limits, notes)
     return made.write(files, opened.path.name, network, opened.inputs, started)
 

@@ -154,7 +154,7 @@ class _Comparison:
     """
 
     def __init__(self, unseen: NDArray[np.float32], wedge: Wedge, blocks: Sequence[Block], keep_beads: bool) -> None:
-        self.blocks = blocks
+        self.blocks, self.wedge = blocks, wedge
         shape = tuple(part.stop - part.start for part in blocks[0])
         grid = frequency_grid(shape, dtype=torch.float64)
         shell = (radius(shape, dtype=torch.float64) / _THIN + 1e-9).long()
@@ -186,7 +186,8 @@ class _Comparison:
         return cross, power, np.roll(self.power, -by, 0)
 
     def _spectra(self, volume: NDArray[np.float32]) -> list[Tensor]:
-        clean = replace_outliers(volume[None], self.outliers[None])[0]
+        # the wedge of the whole volume is emptied first: the window on a block would smear it over the measured part
+        clean = self.wedge.apply(torch.from_numpy(replace_outliers(volume[None], self.outliers[None])[0])).numpy()
         return [self._spectrum(clean[block]) for block in self.blocks]
 
     def _spectrum(self, block: NDArray[np.float32]) -> Tensor:

@@ -37,9 +37,6 @@ from cryowae.validate.evidence import GAUSSIAN, GAUSSIAN_SIGMA, INPUT, Control, 
 
 Spectra = NDArray[np.complex128]
 
-EYE = (2.0, 10.0)
-"""Standard deviations in pixels of the two Gaussians whose difference filters the images of the picture."""
-
 _LEAST = 32  # pixels along an edge of the part that is compared
 _SHIFTS = 40
 
@@ -164,7 +161,7 @@ def score_held_out(
         contrast=done.contrast,
         field=seen.field,
         masked=float(seen.outliers.mean()),
-        example=tuple(_eye_filter(image) for image in shown),
+        example=shown,
         example_unit=example,
         network_voxels_per_voxel=done.network_voxels_per_voxel,
         notes=done.notes,
@@ -187,13 +184,6 @@ def _compared_field(images: Tensor, tilts: Sequence[float], field: tuple[int, in
             f"expected {_LEAST} or more along both edges: use a smaller --bin, or hold out lower tilts"
         )
     return rows, columns
-
-
-def _eye_filter(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The band in which the eye can compare a noisy image with its prediction: not the background, not the noise."""
-    narrow, wide = (gaussian_filter(image, sigma) for sigma in EYE)
-    band: NDArray[np.float32] = narrow - wide
-    return band
 
 
 class _Images:
