@@ -107,6 +107,25 @@ def test_beads_are_found_and_noise_is_not():
     assert np.abs(clean).max() < 6
 
 
+def test_what_replaces_beads_agrees_with_nothing():
+    """Two images with the same background and the same beads, and independent noise: only the background agrees."""
+    generator = np.random.default_rng(0)
+    y, x = np.mgrid[:192, :192]
+    background = 3 * np.cos(2 * np.pi * x / 192) * np.ones((4, 1, 1))
+    beads = np.zeros((4, 192, 192), bool)
+    for bead in beads:
+        for row, column in generator.uniform(10, 182, (25, 2)):
+            bead |= np.hypot(y - row, x - column) < 5
+    first, second = (background + generator.normal(0, 0.3, beads.shape) - 20 * beads for _ in range(2))
+    edges = (0.001, 0.01, 0.05, 0.1, 0.2)
+    kept, clean = (
+        correlation(*(change(image.astype(np.float32)) for image in (first, second)), edges).mean(0)
+        for change in (lambda image: image, lambda image: replace_outliers(image, beads))
+    )
+    assert (kept > 0.9).all()
+    assert clean[0] > 0.95 and np.abs(clean[3]) < 0.1 and clean[2] < 0.2
+
+
 # ---- statistics
 
 

@@ -19,6 +19,7 @@ LOW_PASS = 2.5
 
 _STEP = 0.02  # cycles per voxel, the width of the rings of the curve
 _SMOOTH, _SIGMAS, _GROWN = 1.0, 5.0, 3  # pixels, robust standard deviations, pixels
+_AROUND = 8.0  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +128,16 @@ def outlier_pixels(image: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def replace_outliers(images: NDArray[np.float32], outliers: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """`(n, ...)` images or volumes whose outliers have the mean of the other pixels of their image."""
+    """`(n, ...)` images or volumes whose outliers have the local mean of the other pixels.
+
+    The local mean is a Gaussian average of eight pixels, of the other pixels alone. With the mean of the whole image in
+    their place, beads on a dark or bright background would leave discs.
+    """
     replaced = images.copy()
     for image, wrong in zip(replaced, outliers, strict=True):
-        if not wrong.all():
-            image[wrong] = image[~wrong].mean(dtype=np.float64)
+        if wrong.any() and not wrong.all():
+            mean = image[~wrong].mean(dtype=np.float64)
+            weight = gaussian_filter((~wrong).astype(np.float64), _AROUND)
+            around = gaussian_filter(np.where(wrong, 0, image - mean).astype(np.float64), _AROUND)
+            image[wrong] = (mean + around / np.maximum(weight, 1e-6))[wrong]
     return replaced

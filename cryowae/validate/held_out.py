@@ -61,7 +61,8 @@ def score_held_out(
     """Reconstruct a tilt series without some images, restore the result, and compare its projections with them.
 
     The restored volume is projected to the angles of the images that were left out. Both are cut to the central part
-    of the images. Beads are set to the mean in both. The Fourier ring correlation under a Hann window compares them.
+    of the images. Beads of the real image are replaced by the local mean in both. The Fourier ring correlation under a
+    Hann window compares them.
 
     Parameters
     ----------
