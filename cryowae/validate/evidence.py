@@ -116,6 +116,8 @@ class Evidence:
     def table(self, voxel_size: float) -> str:
         """Means with intervals, level of chance, and differences from the input, as lines of text.
 
+        Wrong pairs are predictions of one unit with the data of another one.
+
         Parameters
         ----------
         voxel_size
@@ -132,6 +134,8 @@ class Evidence:
         if self.ceiling is not None:
             lines.append(_line("ceiling", [f"{value:.3f}" for value in self.ceiling]))
         lines.append(_line("chance, below", [f"{value:.3f}" for value in self.chance()]))
+        wrong = self.agreements[2]
+        lines.append(_line(f"{wrong.name}, wrong pairs", [f"{value:.3f}" for value in wrong.swapped]))
         for one in self.agreements[2:]:
             lines.append(_line(f"{one.name} - input", [_cell(found, "+") for found in self.gains(one)]))
             lines.append(_line("  permutation test", [f"p = {found.p:.2g}" for found in self.gains(one)]))

@@ -10,6 +10,7 @@ from typing import Any
 from cryowae.config.options import RestoreOptions, ValidateOptions
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, TomogramError
+from cryowae.io.memory import require_memory
 from cryowae.models.weights import RestorationModel, load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.tomogram import item_of
@@ -27,6 +28,7 @@ HALVES_LIMITS = (
 )
 """What the comparison of halves does not test."""
 
+_VOLUMES, _HALF_VOLUMES = 6, 9  # that are in memory at once, with their intermediate results
 _FEW = 6  # images; with fewer, an interval of 95 % covers less
 
 
@@ -79,13 +81,15 @@ def validate_series(
     shape = opened.binned_shape(how.bin)
     field = opened.common_field(compared_columns(shape[1], [angles[i] for i in dropped]), how.bin)
     files = evidence_outputs(opened.path, output, how.overwrite, opened.inputs)
+    depth = opened.depth(how.thickness, how.bin)
+    _require_room(_VOLUMES * depth + 2 * len(angles), shape, "--bin or a smaller --thickness")
     network = _network(model, how.device)
     evidence = score_held_out(
         opened.images(how.bin, progress),
         angles,
         dropped,
         voxel_size=opened.voxel_size * how.bin,
-        depth=opened.depth(how.thickness, how.bin),
+        depth=depth,
         model=network,
         settings=how.settings,
         options=_restoring(how),
@@ -144,6 +148,7 @@ def validate_halves(
     assert halves is not None
     inputs = tuple(item.inputs)
     files = evidence_outputs(Path(half1), output, how.overwrite, inputs)
+    _require_room(_HALF_VOLUMES * item.tomogram.shape[0], item.tomogram.shape[1:], "binning of the halves")
     item.require_content()
     network = _network(model, how.device)
     blocks = volume_blocks(item.tomogram.shape)
@@ -164,6 +169,11 @@ def validate_halves(
     size, notes = item.tomogram.voxel_size, tuple(item.tomogram.notes)
     made = Finding("halves", question, how, evidence, size, units, tuple(kept), HALVES_LIMITS, notes)
     return made.write(files, f"{Path(half1).name} and {Path(half2).name}", network, inputs, started)
+
+
+def _require_room(sections: int, plane: tuple[int, ...], remedy: str) -> None:
+    """Raise `TomogramError` unless so many float32 sections of this shape fit into the memory."""
+    require_memory(4.0 * sections * plane[0] * plane[1], "the validation", f"expected more: use a larger {remedy}")
 
 
 def _restoring(how: ValidateOptions) -> RestoreOptions:
