@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import cos, radians
 from pathlib import Path
@@ -145,7 +145,7 @@ def score_held_out(
         predictions[restored_name(setting)] = predicted(made)
         if setting == settings[0]:
             negated = predicted(made, tuple(-t for t in reversed(tilts)))[::-1]
-    agreements = tuple(seen.score(name, one) for name, one in predictions.items())
+    agreements = seen.score(predictions)
     first = restored_name(settings[0])
     sign = Control("tilt sign", "as given", "negated", agreements[2].bands, seen.bands(negated))
     other: Contrast = "bright" if done.contrast == "dark" else "dark"
@@ -196,23 +196,27 @@ class _Images:
         self.outliers = np.stack([np.zeros(field, bool) if keep_beads else outlier_pixels(image) for image in raw])
         self.real = replace_outliers(raw, self.outliers)
         self.spectra = ring_spectra(self.real)
-        self.shifted = []
-        for _ in range(_SHIFTS):
-            by = [int(generator.integers(n // 4, n - n // 4 + 1)) for n in field]
-            self.shifted.append(ring_spectra(np.roll(self.real, by, (1, 2))))
+        self.shifts = [[int(generator.integers(n // 4, n - n // 4 + 1)) for n in field] for _ in range(_SHIFTS)]
 
     def cut(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same part of predicted images, with the same pixels replaced."""
         return replace_outliers(self._central(predicted), self.outliers)
 
-    def score(self, name: str, predicted: NDArray[np.float32]) -> Agreement:
+    def score(self, predictions: Mapping[str, NDArray[np.float32]]) -> tuple[Agreement, ...]:
         """Compare images that `cut` returned with the real ones, shifted real ones, and those of the other tilts."""
-        spectra, n = ring_spectra(predicted), len(predicted)
-        bands, curve = (self._rings(spectra, self.spectra, edges) for edges in (BANDS, curve_edges()))
-        chance = [self._rings(spectra, other, BANDS).mean(0) for other in self.shifted]
-        swapped = [self._rings(spectra, np.roll(self.spectra, by, 0), BANDS) for by in range(1, n)]
-        smooth = smooth_correlation(predicted, self.real)
-        return Agreement(name, bands, curve, smooth, np.array(chance), np.mean(swapped, (0, 1)))
+        spectra = {name: ring_spectra(one) for name, one in predictions.items()}
+        chance: dict[str, list[NDArray[np.float64]]] = {name: [] for name in spectra}
+        for by in self.shifts:  # one after another: the spectra of all of them might not fit into the memory
+            shifted = ring_spectra(np.roll(self.real, by, (1, 2)))
+            for name, one in spectra.items():
+                chance[name].append(self._rings(one, shifted, BANDS).mean(0))
+        found = []
+        for name, one in spectra.items():
+            bands, curve = (self._rings(one, self.spectra, edges) for edges in (BANDS, curve_edges()))
+            swapped = [self._rings(one, np.roll(self.spectra, by, 0), BANDS) for by in range(1, len(one))]
+            smooth = smooth_correlation(predictions[name], self.real)
+            found.append(Agreement(name, bands, curve, smooth, np.array(chance[name]), np.mean(swapped, (0, 1))))
+        return tuple(found)
 
     def bands(self, predicted: NDArray[np.float32]) -> NDArray[np.float64]:
         """`(n, 3)` correlation of images that `cut` returned with the real ones, in the bands alone."""
