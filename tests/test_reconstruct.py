@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cryowae import reconstruct
 from cryowae.cli import app
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
+from cryowae.imaging import tomography
 from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.io.neighbours import find_halves, find_tilts
 from cryowae.reconstruct import reconstruct_series
@@ -144,8 +144,8 @@ def test_angles_are_assigned_to_images_in_the_order_of_the_file(tmp_path):
 def test_blocks_and_slabs_do_not_change_the_result(series, monkeypatch):
     folder, _ = series
     whole = volume(run(folder).path)
-    monkeypatch.setattr(reconstruct, "_ENTRIES", 4 * len(ANGLES) * SHAPE[0] * 13)
-    monkeypatch.setattr(reconstruct, "_ROWS", 17)
+    monkeypatch.setattr(tomography, "_ENTRIES", 4 * len(ANGLES) * SHAPE[0] * 13)
+    monkeypatch.setattr(tomography, "_ROWS", 17)
     assert volume(run(folder, "parts.mrc").path) == pytest.approx(whole, abs=1e-5)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cryowae.config.options import Contrast, RestoreOptions
+from cryowae.config.options import Consistency, Contrast, RestoreOptions
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.memory import scratch_array
 from cryowae.models.weights import load_model
@@ -141,6 +141,43 @@ def restore_array(
             with np.errstate(over="ignore"):  # values beyond the range of `out` become infinite: its owner checks
                 result[slab] = block
     return Restored(result, protein, windows.notes, plan.network_voxels_per_voxel * windows.turns)
+
+
+def change_consistency(
+    restored: NDArray[np.float32],
+    volume: Volume,
+    consistency: Consistency,
+    *,
+    wedge: Wedge,
+    contrast: Literal["dark", "bright"],
+    halves: tuple[Volume, Volume] | None = None,
+    progress: Progress = SILENT,
+) -> NDArray[np.float32]:
+    """Another `--consistency` for a volume that was restored with `off`, without a further pass of the network.
+
+    Parameters
+    ----------
+    restored
+        `(z, y, x)`, what `restore_array` made of the whole volume without a mask; unchanged.
+    volume, wedge, halves
+        As for `restore_array`.
+    consistency
+        Measured components of the result.
+    contrast
+        That of the restored volume.
+
+    Returns
+    -------
+    changed
+        `(z, y, x)`, what `restore_array` would have made of it.
+    """
+    if consistency == "off":
+        return restored
+    statistics = robust_statistics(volume)
+    whole = Standardised(volume, statistics.mean, statistics.sigma, 1 if contrast == "bright" else -1)
+    total = (restored - whole.mean) / whole.scale
+    mix_measured(total, whole, wedge, _weights(whole, halves, wedge, consistency), progress=progress)
+    return whole.undo(total if consistency == "hard" else total + _mean_offset(total, whole))
 
 
 def _around(part: Region, shape: tuple[int, ...], tiling: Tiling) -> Region:

@@ -1,0 +1,64 @@
+"""`cryowae validate`: evidence about a restoration on a user's own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryowae.cli.terminal import print_results, progress
+from cryowae.config.options import ValidateOptions
+from cryowae.errors import ConfigError
+
+
+def validate(
+    options: ValidateOptions,
+    series: Annotated[Path | None, typer.Argument(metavar="SERIES")] = None,
+    model: str = "default",
+    output: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
+) -> None:
+    """Does the restoration of your own data agree with measurements that it was not made from?
+
+    With a tilt SERIES: some tilts are left out, the others are reconstructed and restored, and the result is projected
+    to the angles of those left out and compared with the real images.
+    With --half1 and --half2: each half is restored alone and compared with the other.
+    Files, alignments, --bin, --thickness and --voxel-size are those of reconstruct.
+
+    Parameters
+    ----------
+    series
+        Tilt series, MRC: one section a tilt. Not with --half1 and --half2.
+    model
+        Shipped weights by name, or a .safetensors file.
+    output
+        Folder, or NAME.json or NAME.png; by default SERIES_validation.json and .png beside SERIES.
+    """
+    if (series is None) == (options.half1 is None):
+        raise ConfigError("expected either a tilt SERIES or --half1 and --half2: give one of them")
+    from cryowae.validate import validate_halves, validate_series
+
+    with progress() as shown:
+        if series is not None:
+            result = validate_series(series, options.tilts, output, options, model=model, progress=shown)
+        else:
+            halves = options.half1 or Path(), options.half2 or Path()
+            result = validate_halves(*halves, output, options, model=model, progress=shown)
+    evidence = result.evidence
+    out = ", ".join(result.units)
+    size = " x ".join(map(str, reversed(evidence.field)))
+    compared = "pixels in the middle of the images" if result.kind == "tilts" else "voxels (x, y, z) a block"
+    print_results(
+        ("tested", result.question),
+        ("left out" if result.kind == "tilts" else "blocks", f"{len(result.units)}: {out}"),
+        ("compared", f"{size} {compared}; beads replaced: {evidence.masked:.2%}"),
+        "",
+        evidence.table(result.voxel_size),
+        "",
+        *((control.name, control.line()) for control in evidence.controls),
+        *(("not tested", line) for line in result.limits),
+        ("figures", result.table),
+        ("picture", result.picture),
+        ("time", f"{result.seconds:.1f} s"),
+        notes=result.notes,
+    )
