@@ -12,7 +12,7 @@ import typer
 from cryowae.cli.baseline import learn, measure
 from cryowae.cli.benchmark import benchmark
 from cryowae.cli.commands import group
-from cryowae.cli.own_data import validate
+from cryowae.cli.own_data import fit, validate
 from cryowae.cli.process import demo, info, reconstruct, restore, view
 from cryowae.cli.simulate import simulate
 from cryowae.cli.train import train
@@ -22,7 +22,7 @@ __all__ = ["app"]
 app = group(
     "cryowae",
     "Restore cryo-electron tomograms: denoised, and with the missing wedge filled.",
-    *(restore, validate, reconstruct, view, info, demo, train),
+    *(restore, fit, validate, reconstruct, view, info, demo, train),
 )
 baseline = group(
     "baseline",

@@ -1,4 +1,4 @@
-"""`cryowae validate`: evidence about a restoration on a user's own data."""
+"""`cryowae validate | fit`: evidence about a restoration on a user's own data, and weights adapted to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryowae.cli.terminal import print_results, progress
-from cryowae.config.options import ValidateOptions
+from cryowae.config.options import FitOptions, ItemOptions, ValidateOptions
 from cryowae.errors import ConfigError
 
 
@@ -60,5 +60,47 @@ def validate(
         ("figures", result.table),
         ("picture", result.picture),
         ("time", f"{result.seconds:.1f} s"),
+        notes=result.notes,
+    )
+
+
+def fit(
+    tomograms: Annotated[list[Path], typer.Argument(metavar="TOMO")],
+    item: ItemOptions,
+    options: FitOptions,
+    output: Annotated[Path, typer.Option(metavar="NAME.safetensors")],
+    model: str = "default",
+) -> None:
+    """Adapt the weights to your own tomograms.
+
+    The weights go on learning from scenes that are simulated with the voxel size, tilts, transfer and noise level of
+    the tomogram. They are judged on data that no step uses, and the best ones are written.
+    The run is in the folder NAME.fit beside the weights, the picture in NAME.png. Ctrl-C keeps the best weights so far.
+
+    Parameters
+    ----------
+    tomograms
+        Reconstructed tomograms, MRC.
+    output
+        Weights to write, for restore --model.
+    model
+        Weights to start from: shipped ones by name, or a .safetensors file.
+    """
+    from cryowae.fit import fit_weights
+    from cryowae.tomogram import items_of
+
+    items = items_of(tomograms, None, item)
+    with progress() as shown:
+        result = fit_weights(items, output, options, model=model, progress=shown)
+    change = f"{result.before:.3f} -> {result.after:.3f}" if result.before > -1 else f"{result.after:.3f}"
+    verdict = "better than at the start" if result.improved else "not better than at the start: those were written"
+    print_results(
+        ("weights", result.path),
+        *(("tomogram", f"{name.name}: {one.summary}") for name, one in zip(tomograms, result.physics, strict=True)),
+        ("steps", result.steps),
+        ("judged by", result.question),
+        ("score", f"{change}, {verdict}"),
+        ("picture", result.picture),
+        ("time", f"{result.seconds / 60:.1f} min"),
         notes=result.notes,
     )

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cryowae.cli.commands import Folder
 from cryowae.cli.terminal import MENDABLE, complain, print_results, progress
-from cryowae.config.options import ItemOptions, ReconstructOptions, RestoreOptions, TomogramOptions
+from cryowae.config.options import FitOptions, ItemOptions, ReconstructOptions, RestoreOptions, TomogramOptions
 from cryowae.config.scene import ReconstructionConfig, Weighting
 from cryowae.errors import ConfigError, CryowaeError
+from cryowae.progress import Progress
+
+if TYPE_CHECKING:
+    from cryowae.tomogram import Item
 
 _SIZE = (1400, 900)  # pixels of a window that is large enough for two volumes and a dock
 
@@ -23,6 +27,7 @@ def restore(
     item: ItemOptions,
     options: RestoreOptions,
     model: str = "default",
+    fit: Annotated[float | None, typer.Option(metavar="MINUTES")] = None,
     output: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
 ) -> None:
     """Denoise tomograms and fill their missing wedge.
@@ -35,6 +40,8 @@ def restore(
         Reconstructed tomograms, MRC.
     model
         Shipped weights by name, or a .safetensors file.
+    fit
+        First adapt the weights to each tomogram for that long, as `cryowae fit` does; they are written beside it.
     output
         File to write, or a folder for several; by default NAME_restored.mrc beside TOMO.
     """
@@ -48,6 +55,8 @@ def restore(
     for one in items:
         try:
             with progress() as shown:
+                if fit is not None:
+                    network = load_model(_fitted(one, model, fit, options, shown), options.device)
                 result = restore_tomogram(one, model=network, options=options, progress=shown)
         except CryowaeError as error:
             complain(error)
@@ -68,6 +77,19 @@ def restore(
         )
     if failures:
         raise typer.Exit(MENDABLE if failures == len(items) else 1)
+
+
+def _fitted(item: Item, model: str, minutes: float, options: RestoreOptions, shown: Progress) -> Path:
+    """Weights that are adapted to a tomogram, beside its output."""
+    from cryowae.fit import fit_weights
+    from cryowae.io.mrc import stem_of
+
+    how = FitOptions(minutes=minutes, device=options.device, overwrite=options.overwrite)
+    path = item.target.with_name(f"{stem_of(item.tomogram.path)}_fit.safetensors")
+    result = fit_weights([item], path, how, model=model, progress=shown)
+    change = f"{result.before:.3f} -> {result.after:.3f}"
+    print_results(("weights", result.path), ("score", f"{change} on held-out data"), ("picture", result.picture))
+    return result.path
 
 
 def reconstruct(

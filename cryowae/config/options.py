@@ -263,6 +263,7 @@ class ValidateOptions(SeriesOptions):
         return cast(tuple[Consistency, ...], tuple(dict.fromkeys(self.consistency or ("off", "soft"))))
 
 
+@dataclass(frozen=True, kw_only=True)
 class FitOptions:
     """How weights are adapted to tomograms.
 
@@ -277,6 +278,12 @@ class FitOptions:
     rotations
         Rotations that leave the specimen as likely as before: `full` for isotropic particles, `about-z` for slabs and
         membranes, or `half-turns`. Only some objectives use them.
+    series
+        Tilt series of the tomogram: the weights are then judged on images that are left out.
+    series_tilts
+        Angles of the series, unless its alignment has them.
+    alignment
+        Alignment of the series: .xf, .aln or Warp's .xml; without one, its images must be aligned.
     seed
         Seed of the scenes and of the random numbers.
     device
@@ -291,6 +298,9 @@ class FitOptions:
     objective: str = "rehearsal"
     from_scratch: bool = False
     rotations: Literal["full", "half-turns", "about-z"] = "about-z"
+    series: Path | None = None
+    series_tilts: Path | None = None
+    alignment: Path | None = None
     seed: int = 0
     device: str = "auto"
     resume: bool = False
@@ -299,6 +309,8 @@ class FitOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.minutes <= 10_000:
             raise ConfigError(f"got --minutes {self.minutes:g}, expected 1 or more: how long may the fit take?")
+        if self.series is None and (self.series_tilts or self.alignment):
+            raise ConfigError("got the angles or the alignment of a tilt series, and no --series; expected both")
 
 
 def help_of(owner: Any, name: str) -> str:

@@ -16,12 +16,13 @@ import torch
 from cryowae.config import TrainConfig
 from cryowae.config.files import check, read_values
 from cryowae.config.options import FitOptions
-from cryowae.errors import CheckpointError, OutputError
+from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.fit.judge import ComponentJudge, Judge
 from cryowae.fit.physics import Physics, measure_physics
 from cryowae.fit.preview import Preview
 from cryowae.fit.selection import Selection
 from cryowae.fit.source import Rehearsal
+from cryowae.fit.tilt_judge import tilt_judge
 from cryowae.io.checkpoint import read_checkpoint
 from cryowae.io.outputs import check_output, write_bytes
 from cryowae.models import Autoencoder
@@ -37,6 +38,7 @@ _JUDGEMENTS = (2, 8)  # fewest and most
 _JUDGING = 0.2  # share of the time
 _TRIED = 8  # steps whose speed is measured, after a first one
 _FEWEST = 8  # steps
+_ROTATING = {"equivariance", "observation_adversary", "observation_transport"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,6 @@ def fit_weights(
     options: FitOptions | None = None,
     *,
     model: str | Path = "default",
-    judges: Sequence[Judge] = (),
     progress: Progress = SILENT,
 ) -> FitResult:
     """Adapt weights to tomograms.
@@ -101,8 +102,6 @@ def fit_weights(
         Time, objective, and the like.
     model
         Weights to start from, by name or path.
-    judges
-        Further judges of the weights, in place of those on the tomograms.
     progress
         Receives the progress.
 
@@ -129,6 +128,9 @@ def fit_weights(
     items = [item_of(source) for source in sources]
     for item in items:
         item.require_content()
+    judges: list[Judge] = [tilt_judge(items[0], options)] if options.series else [ComponentJudge(i) for i in items]
+    if options.series and len(items) > 1:
+        raise ConfigError(f"got one --series and {len(items)} tomograms: expected one tomogram")
     config = _resumed(folder, items, options) if options.resume else _configured(items, options, model, path, progress)
     physics = [Physics.from_values(values) for values in config.options["physics"]]
     team = Team(options.device)
@@ -136,9 +138,7 @@ def fit_weights(
     start = find_weights(config.start_from) if config.start_from else None
     first = load_model(start, options.device) if start else None
     done = _steps_done(folder) if options.resume else None
-    judge = Selection(
-        judges or [ComponentJudge(item) for item in items], folder, done, Preview(items[0], first), progress
-    )
+    judge = Selection(judges, folder, done, Preview(items[0], first), progress)
     try:
         with source:
             if not options.resume:
@@ -186,7 +186,9 @@ def _configured(
         "precision": "bfloat16" if half else "float32",
         "data": data,
     }
-    config = check(TrainConfig, values, source)
+    config = _with_rotations(check(TrainConfig, values, source), options.rotations)
+    if "fidelity" in config.objective and any(item.halves is None for item in items):
+        raise ConfigError(f"the objective {options.objective} compares two halves; give --half1 and --half2")
     physics = [measure_physics(item, config.data, options.seed, progress) for item in items]
     for item, one in zip(items, physics, strict=True):
         progress.say(f"{item.tomogram.path.name}: {one.summary}")
@@ -194,6 +196,17 @@ def _configured(
     facts |= {"minutes": options.minutes}
     # through plain values, so that it is equal to what the file will hold
     return TrainConfig.model_validate(json.loads(config.model_copy(update={"options": facts}).model_dump_json()))
+
+
+def _with_rotations(config: TrainConfig, rotations: str) -> TrainConfig:
+    """The rotations of the user in every term that has some, unless the configuration names them."""
+    if isinstance(config.objective, str):
+        return config
+    terms: dict[str, Any] = dict(config.objective)
+    for name in _ROTATING & terms.keys():
+        given = terms[name] if isinstance(terms[name], dict) else {"weight": terms[name]}
+        terms[name] = {"rotations": rotations, **given}
+    return config.model_copy(update={"objective": terms})
 
 
 def _resumed(folder: Path, items: Sequence[Item], options: FitOptions) -> TrainConfig:
