@@ -69,28 +69,34 @@ class Selection:
         """Whether the last judgements were all worse than the best one."""
         return sum(step > self.best for step in self.scores) >= PATIENCE
 
-    def note(self, step: int, model: RestorationModel | None) -> bool:
-        """Score weights; whether they are the best so far. No model stands for random weights."""
-        began = time.monotonic()
-        score = -math.inf if model is None else float(np.mean([judge.score(model) for judge in self.judges]))
-        self.seconds = time.monotonic() - began
-        first = not self.scores
-        self.scores[step] = score
-        self._rows.write(step, {"score": score})
-        if model is not None:
-            change = "" if first else f" ({score - self.scores[0]:+.3f})"
-            self.progress.say(f"held-out score after {step} steps: {score:.3f}{change}")
-        return self.best == step
+    def note(self, step: int, model: RestorationModel | None) -> None:
+        """Score weights. No model stands for random weights."""
+        self._keep(step, self._score(model))
 
     def judge(self, step: int, network: Autoencoder, config: TrainConfig) -> None:
         """Score the weights of a run, and write them if they are the best so far."""
         device = next(network.parameters()).device
         sizes, half = config.data.voxel_sizes, is_fast_in_half(device)
         model = RestorationModel(network, config.name, "", sizes, {}, device, half)
-        if self.note(step, model):
+        score = self._score(model)
+        if score > self.scores[self.best]:  # first the weights: a score without them must not be left by Ctrl-C
             write_weights(self.folder / "best.safetensors", network, config, step)
+        self._keep(step, score)
         self.draw(self.folder / "preview.png", model)
 
     def draw(self, path: Path, model: RestorationModel | None) -> None:
         """Draw the scores so far, and slices that these weights restore."""
         self.preview.draw(path, self.scores, model, self.judges[0].question)
+
+    def _score(self, model: RestorationModel | None) -> float:
+        began = time.monotonic()
+        score = -math.inf if model is None else float(np.mean([judge.score(model) for judge in self.judges]))
+        self.seconds = time.monotonic() - began
+        return -math.inf if math.isnan(score) else score  # weights that are not finite
+
+    def _keep(self, step: int, score: float) -> None:
+        change = f" ({score - self.scores[0]:+.3f})" if math.isfinite(self.scores.get(0, math.nan)) else ""
+        self.scores[step] = score
+        self._rows.write(step, {"score": repr(score)})  # all digits, so that a resumed run has the same best
+        if math.isfinite(score):
+            self.progress.say(f"held-out score after {step} steps: {score:.3f}{change}")
