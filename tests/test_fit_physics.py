@@ -85,7 +85,7 @@ def test_beads_do_not_change_the_ratio(hann, few):
     volume = hann.tomogram(0.3).numpy()
     expected = measure_physics(item_from(volume), BASE).snr
     volume[24:27, 30:33, 30:33] -= 100 * volume.std()
-    assert measure_physics(item_from(volume), BASE).snr == pytest.approx(expected, rel=0.3)
+    assert measure_physics(item_from(volume), BASE).snr == pytest.approx(expected, rel=0.5)
 
 
 def test_half_power_tells_signal_from_noise():

@@ -149,4 +149,6 @@ def _bands(first: Tensor, second: Tensor, weight: Tensor, distance: Tensor) -> f
     """Mean correlation of a prediction with the data over the bands; 0 where only rounding errors are predicted."""
     sums = cross_sums(first, second, weight, distance, BANDS)
     norm = np.sqrt(np.maximum(sums.power_a, _ROUNDING * sums.power_b) * sums.power_b)
-    return float(np.divide(sums.cross, norm, out=np.zeros_like(norm), where=norm > 0).mean())
+    found = np.divide(sums.cross, norm, out=np.zeros_like(norm), where=norm > 0)
+    there = sums.count > 0  # in a small region, nothing was removed from the lowest band
+    return float(found[there].mean()) if there.any() else 0.0
