@@ -122,8 +122,6 @@ def fit_weights(
     config = _resumed(folder, items) if options.resume else configure_fit(items, options, model, path, progress)
     physics = [Physics.from_values(values) for values in config.options["physics"]]
     start = find_weights(config.start_from) if config.start_from else None
-    if start is not None:
-        check_output(path, overwrite=True, inputs=[start])
     first = load_model(start, options.device) if start else None
     team = Team(options.device)
     source = Rehearsal(config, items, physics, str(team.device))

@@ -19,6 +19,7 @@ from cryowae.fit.own import OwnSubtomograms, held_out_region
 from cryowae.fit.physics import measure_physics
 from cryowae.fit.source import needs_own
 from cryowae.fourier.resampling import resampling_ratio
+from cryowae.io.outputs import check_output
 from cryowae.models.weights import find_weights, is_fast_in_half, load_model, pick_device
 from cryowae.objectives.term import make_terms
 from cryowae.progress import Progress
@@ -47,10 +48,14 @@ def configure_fit(
         If the weights cannot be used.
     ConfigError
         If the objective is unknown or cannot be used with these data.
+    OutputError
+        If the weights would overwrite those at the start.
     TomogramError, TiltError
         If a tomogram is too small, too far from the voxel sizes of the weights, or has no signal.
     """
     start = None if options.from_scratch else find_weights(model).resolve()
+    if start is not None:
+        check_output(path, overwrite=True, inputs=[start])
     config = _checked(items, options, start, path)
     physics = [measure_physics(item, config.data, options.seed, progress) for item in items]
     for item, one in zip(items, physics, strict=True):
