@@ -38,9 +38,8 @@ def calls(monkeypatch, weights):
         before, after = {1: (0.25, 0.5), 2: (0.5, 0.5), 3: (-np.inf, 0.5)}[options.seed or 1]
         folder = Path(output).with_suffix(".fit")
         pictures, physics = Path(output).with_suffix(".png"), (PHYSICS,) * len(items)
-        return FitResult(
-            Path(output), folder, pictures, physics, 40, "what is asked", before, after, ("a note",), 120.0
-        )
+        said = {"notes": ("a note",), "seconds": 120.0}
+        return FitResult(Path(output), folder, pictures, physics, 40, "what is asked", before, after, **said)
 
     monkeypatch.setattr(cryowae.fit, "fit_weights", fitted)
     return made
