@@ -44,11 +44,11 @@ class ImagingConfig(Frozen):
     `tilts` are the lowest angle, the highest angle and the step in degrees; `angles`, if given, lists the angles in
     ascending order and replaces `tilts`. `snr` is the variance of the noise-free projections, without gold, divided by
     the variance of the noise added to them; 0 adds no noise. The noise variance of a tilt `t` is multiplied by
-    `cos(t) ** -growth`. `noise_gains`, if given, are factors on the noise at frequencies spread evenly from 0 to 0.5 cycles
-    per voxel; its variance is then that which `snr` gives. `defocus` is in micrometres, positive for underfocus, null for no CTF; `voltage` in kV, `cs` in
-    mm, `phase_shift` in degrees. `dose` is the exposure per tilt in electrons per square angstrom, taken in the order
-    of `scheme`; 0 for no radiation damage. `mtf` is `none`, `sinc` (of an ideal pixel), or a file with the curve of a
-    detector.
+    `cos(t) ** -growth`. `noise_gains`, if given, are factors on the noise at frequencies spread evenly from 0 to 0.5
+    cycles per voxel; its variance stays that of `snr`. `defocus` is in micrometres, positive for underfocus, null for
+    no CTF; `voltage` in kV, `cs` in mm, `phase_shift` in degrees. `dose` is the exposure per tilt in electrons per
+    square angstrom, taken in the order of `scheme`; 0 for no radiation damage. `mtf` is `none`, `sinc` (of an ideal
+    pixel), or a file with the curve of a detector.
     """
 
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)

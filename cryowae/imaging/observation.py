@@ -124,7 +124,7 @@ class ForwardModel:
         return back_project(series, self._box, self.config.reconstruction)
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
-        """`(count, tilts, y, x)` images of noise, with the variance of `Microscope.noise_variance`; white by default."""
+        """`(count, tilts, y, x)` images of noise with the variances of `Microscope.noise_variance`."""
         rows, columns = self.config.shape[1:]
         noise = torch.randn(count, len(self.angles), rows, columns, generator=generator, device=self.device)
         if self.config.imaging.noise_gains is not None:
