@@ -6,7 +6,7 @@ same estimator is applied to the tomogram and to simulated scenes of the same ti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +50,9 @@ class Physics:
         Tilts in degrees, in increasing order, with the sign of `kz = +tan(t) kx`.
     snr
         Variance of the noise-free projections over that of their noise.
-    gains
-        Transfer of the reconstruction, relative to a ramp filter and white noise, at frequencies spread evenly from 0
-        to 0.5 cycles per voxel; 1 at most.
+    noise_gains
+        Amplitude of the noise relative to white noise behind a ramp filter, at frequencies spread evenly from 0 to 0.5
+        cycles per voxel; 1 at most.
     spectral_snr
         `(32,)` spectral signal-to-noise ratio of the tomogram in shells up to 0.5 cycles per voxel.
     scene_snrs
@@ -66,7 +66,7 @@ class Physics:
     voxel_size: float
     angles: tuple[float, ...]
     snr: float
-    gains: tuple[float, ...]
+    noise_gains: tuple[float, ...]
     spectral_snr: tuple[float, ...]
     scene_snrs: tuple[float, ...]
     noise_share: float
@@ -86,7 +86,7 @@ class Physics:
         noise = (
             f"{self.noise_share:.0%} of the variance is noise, {'from the halves' if self.from_halves else 'estimated'}"
         )
-        gains = f"transfer {self.gains[4]:.2f} at 0.125 and {self.gains[-1]:.2f} at 0.5 cycles per voxel"
+        gains = f"amplitude of the noise {self.noise_gains[4]:.2f} at 0.125 and {self.noise_gains[-1]:.2f} at 0.5 cycles per voxel"
         ratio = f"signal-to-noise ratio of a projection {self.snr:.3g} ({low:.2g} to {high:.2g})"
         return f"{self.voxel_size:g} Å, {ends}, {ratio}, {noise}, {gains}"
 
@@ -96,15 +96,15 @@ class Physics:
             "plain": 1.0,
             "voxel_size": self.voxel_size,
             "angles": self.angles,
-            "gains": self.gains,
+            "noise_gains": self.noise_gains,
             "snr": (self.snr / spread, self.snr * spread),
         }
         return base.model_copy(update=changes)
 
     def noise(self, shape: tuple[int, int, int], seed: int) -> Tensor:
         """`(z, y, x)` simulated noise in units of the tomogram's standard deviation."""
-        filters = ReconstructionConfig(filter="ramp", gains=self.gains)
-        imaging = ImagingConfig(angles=self.angles)
+        filters = ReconstructionConfig(filter="ramp")
+        imaging = ImagingConfig(angles=self.angles, noise_gains=self.noise_gains)
         scene = SceneConfig(shape=shape, voxel_size=self.voxel_size, imaging=imaging, reconstruction=filters)
         model = ForwardModel(scene)
         noise = model.reconstruct(model.noise(1, torch.Generator().manual_seed(seed)))[0]
@@ -147,14 +147,15 @@ def measure_physics(item: Item, base: DataConfig, seed: int = 0, progress: Progr
             f"{item.tomogram.path} has no signal above the noise between {size / _BAND[1]:.0f} and "
             f"{size / _BAND[0]:.0f} Å: expected a tomogram of molecules; is it the right file?"
         )
-    found = [float(np.median((ratio / _unit_snr(scene, wedge))[used])) for scene in scenes]
     noise = np.mean([_power(scene.noise[0].float().numpy(), wedge) for scene in scenes], axis=0)
-    gains = np.sqrt(seen.noise / np.maximum(seen.count, 1) / noise)
+    gains = _smooth(np.sqrt(seen.noise / np.maximum(seen.count, 1) / noise))
+    colour = _colour(gains)
+    found = [float(np.median((ratio * colour / _unit_snr(scene, wedge))[used])) for scene in scenes]
     return Physics(
         size,
         angles,
         float(np.exp(np.mean(np.log(found)))),
-        _smooth(gains),
+        gains,
         tuple(ratio.tolist()),
         tuple(found),
         float(min(1.0, seen.noise.sum() / seen.power.sum())),
@@ -181,6 +182,14 @@ def _unit_snr(scene: SimulatedScene, wedge: Wedge) -> NDArray[np.float64]:
     """`(32,)` spectral ratio of a scene whose projections have a signal-to-noise ratio of 1."""
     signal, noise = (_power(volume.float().numpy(), wedge) for volume in (scene.signal, scene.noise[0]))
     return signal / (scene.contrast**2 * noise)
+
+
+def _colour(gains: Sequence[float]) -> NDArray[np.float64]:
+    """`(32,)` power of noise with these gains in each shell, where white noise of the same variance has 1."""
+    k = np.linspace(0.0, 0.5, 256)
+    power = np.interp(k, np.linspace(0, 0.5, len(gains)), gains) ** 2
+    mean = float((power * k).sum() / k.sum())  # over the plane of an image, up to the Nyquist frequency
+    return np.asarray(np.interp(CENTRES, k, power) / mean, np.float64)
 
 
 def _power(volume: NDArray[np.float32], wedge: Wedge) -> NDArray[np.float64]:
