@@ -86,7 +86,8 @@ class Physics:
         noise = (
             f"{self.noise_share:.0%} of the variance is noise, {'from the halves' if self.from_halves else 'estimated'}"
         )
-        gains = f"amplitude of the noise {self.noise_gains[4]:.2f} at 0.125 and {self.noise_gains[-1]:.2f} at 0.5 cycles per voxel"
+        fall = f"{self.noise_gains[4]:.2f} at 0.125 and {self.noise_gains[-1]:.2f} at 0.5 cycles per voxel"
+        gains = f"its amplitude falls to {fall}"
         ratio = f"signal-to-noise ratio of a projection {self.snr:.3g} ({low:.2g} to {high:.2g})"
         return f"{self.voxel_size:g} Å, {ends}, {ratio}, {noise}, {gains}"
 
