@@ -223,7 +223,10 @@ def test_the_picture_has_a_curve_for_each_volume_and_the_images():
     ],
 )
 def test_a_real_series_agrees_with_an_independent_script(data_folder, rule, given, restored):
-    """EMPIAR-10499 TS_01 at 20 Å: figures of a script with its own alignment and linear interpolation, with beads."""
+    """EMPIAR-10499 TS_01 at 20 Å: figures of a script with its own alignment and linear interpolation.
+
+    One pass of the network; beads are compared too.
+    """
     folder = data_folder / "tilt"
     stack, path = folder / "empiar10499_TS01_stack_10A_f16.mrc", folder / "empiar10499_TS01_warp.xml"
     for file in (stack, path):
@@ -242,5 +245,6 @@ def test_a_real_series_agrees_with_an_independent_script(data_folder, rule, give
         config=ReconstructionConfig(filter="ramp"),
     )
     means = {one.name: one.bands.mean(0) for one in found.agreements}
-    assert means["input"] == pytest.approx(given, abs=0.06)
-    assert means["restored"] == pytest.approx(restored, abs=0.06)
+    # cubic interpolation loses less than linear; the first band has few components, and the script compares a wider field
+    for name, expected in (("input", given), ("restored", restored)):
+        assert (np.abs(means[name] - expected) < (0.15, 0.075, 0.05)).all(), (name, means[name])
