@@ -245,6 +245,6 @@ def test_a_real_series_agrees_with_an_independent_script(data_folder, rule, give
         config=ReconstructionConfig(filter="ramp"),
     )
     means = {one.name: one.bands.mean(0) for one in found.agreements}
-    # cubic interpolation loses less than linear; the first band has few components, and the script compares a wider field
+    # cubic interpolation loses less than linear; the first band has few components, and the script has a wider field
     for name, expected in (("input", given), ("restored", restored)):
         assert (np.abs(means[name] - expected) < (0.15, 0.075, 0.05)).all(), (name, means[name])
