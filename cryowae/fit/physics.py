@@ -6,7 +6,7 @@ same estimator is applied to the tomogram and to simulated scenes of the same ti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ _SCENES = 4
 _BAND = (0.02, 0.16)  # cycles per voxel: where molecules have their power
 _CLIP = 5.0  # standard deviations; beads and contaminants would dominate the spectrum
 _GAINS = 17
+_BELOW, _ABOVE = 0.5, 4.0  # range of the signal-to-noise ratio of scenes, relative to the estimate
 _LOWEST_GAIN = 0.02  # frequencies that the reconstruction removed
 
 
@@ -49,7 +50,7 @@ class Physics:
     angles
         Tilts in degrees, in increasing order, with the sign of `kz = +tan(t) kx`.
     snr
-        Variance of the noise-free projections over that of their noise.
+        Variance of the noise-free projections over that of their noise, if the noise is white.
     noise_gains
         Amplitude of the noise relative to white noise behind a ramp filter, at frequencies spread evenly from 0 to 0.5
         cycles per voxel; 1 at most.
@@ -91,14 +92,18 @@ class Physics:
         ratio = f"signal-to-noise ratio of a projection {self.snr:.3g} ({low:.2g} to {high:.2g})"
         return f"{self.voxel_size:g} Å, {ends}, {ratio}, {noise}, {gains}"
 
-    def rehearsal(self, base: DataConfig, spread: float) -> DataConfig:
-        """A configuration of scenes with this physics; the range of the ratio is `snr / spread` to `snr * spread`."""
+    def rehearsal(self, base: DataConfig) -> DataConfig:
+        """A configuration of scenes with this physics.
+
+        The estimate of the signal-to-noise ratio counts fine signal as noise, so that the range reaches further up than
+        down. The filters are random, and the noise is white before them: scenes with the measured spectrum of the noise
+        gave better denoising and a worse wedge (docs/ablation.md).
+        """
         changes = {
             "plain": 1.0,
             "voxel_size": self.voxel_size,
             "angles": self.angles,
-            "noise_gains": self.noise_gains,
-            "snr": (self.snr / spread, self.snr * spread),
+            "snr": (self.snr * _BELOW, self.snr * _ABOVE),
         }
         return base.model_copy(update=changes)
 
@@ -150,8 +155,7 @@ def measure_physics(item: Item, base: DataConfig, seed: int = 0, progress: Progr
         )
     noise = np.mean([_power(scene.noise[0].float().numpy(), wedge) for scene in scenes], axis=0)
     gains = _smooth(np.sqrt(seen.noise / np.maximum(seen.count, 1) / noise))
-    colour = _colour(gains)
-    found = [float(np.median((ratio * colour / _unit_snr(scene, wedge))[used])) for scene in scenes]
+    found = [float(np.median((ratio / _unit_snr(scene, wedge))[used])) for scene in scenes]
     return Physics(
         size,
         angles,
@@ -183,14 +187,6 @@ def _unit_snr(scene: SimulatedScene, wedge: Wedge) -> NDArray[np.float64]:
     """`(32,)` spectral ratio of a scene whose projections have a signal-to-noise ratio of 1."""
     signal, noise = (_power(volume.float().numpy(), wedge) for volume in (scene.signal, scene.noise[0]))
     return signal / (scene.contrast**2 * noise)
-
-
-def _colour(gains: Sequence[float]) -> NDArray[np.float64]:
-    """`(32,)` power of noise with these gains in each shell, where white noise of the same variance has 1."""
-    k = np.linspace(0.0, 0.5, 256)
-    power = np.interp(k, np.linspace(0, 0.5, len(gains)), gains) ** 2
-    mean = float((power * k).sum() / k.sum())  # over the plane of an image, up to the Nyquist frequency
-    return np.asarray(np.interp(CENTRES, k, power) / mean, np.float64)
 
 
 def _power(volume: NDArray[np.float32], wedge: Wedge) -> NDArray[np.float64]:
