@@ -12,7 +12,7 @@ from fit_parts import ANGLES, BASE, PHYSICS, item_from, noise_of, observe, scene
 from scipy.fft import dctn, idctn
 from torch.testing import assert_close
 
-from cryowae.config import SceneConfig
+from cryowae.config import ImagingConfig, SceneConfig
 from cryowae.data import SyntheticPairs
 from cryowae.data.scene_draws import draw_scene, training_scene
 from cryowae.errors import TomogramError
@@ -45,8 +45,8 @@ def test_the_ratio_of_one_volume_is_found(hann, snr):
     assert not found.from_halves and found.angles == ANGLES and found.voxel_size == 10
     assert min(found.scene_snrs) <= found.snr <= max(found.scene_snrs)
     # Hann: 1 at frequency 0, about 0 at 0.5 in the plane of z and x; frequencies along y have their own
-    assert found.gains[2] > 0.9 and 0.5 < found.gains[4] < 0.95 and found.gains[16] < 0.35
-    assert (np.diff(found.gains[2:]) < 0.03).all()
+    assert found.noise_gains[2] > 0.9 and 0.5 < found.noise_gains[4] < 0.95 and found.noise_gains[16] < 0.35
+    assert (np.diff(found.noise_gains[2:]) < 0.03).all()
 
 
 @pytest.mark.parametrize("snr", [0.05, 0.3])
@@ -57,7 +57,7 @@ def test_halves_give_the_ratio_and_the_transfer_also_of_an_isotropic_filter(snr)
     halves = tuple(half.numpy() for half in observation.halves(snr))
     found = measure_physics(item_from(observation.tomogram(snr).numpy(), halves), BASE)
     assert found.from_halves and snr / 2 < found.snr < 2 * snr
-    known = np.array(found.gains)[4:] / np.mean(found.gains[4:])
+    known = np.array(found.noise_gains)[4:] / np.mean(found.noise_gains[4:])
     assert known == pytest.approx(np.array(gains)[4:] / np.mean(gains[4:]), rel=0.1)
 
 
@@ -106,8 +106,9 @@ def test_the_tilts_are_those_of_the_file_or_even():
 
 def test_physics_survive_a_file_and_make_a_rehearsal():
     assert Physics.from_values(json.loads(json.dumps(asdict(PHYSICS)))) == PHYSICS
-    made = PHYSICS.rehearsal(BASE, 2.0)
-    assert (made.snr, made.plain, made.gains, made.angles) == ((0.25, 1.0), 1.0, PHYSICS.gains, ANGLES)
+    made = PHYSICS.rehearsal(BASE)
+    low, high = made.snr
+    assert low < PHYSICS.snr < high and (made.plain, made.angles, made.voxel_size) == (1.0, ANGLES, 10.0)
     assert "\n" not in PHYSICS.summary and "0.5 (0.4 to 0.6)" in PHYSICS.summary
 
 
@@ -144,6 +145,22 @@ def test_a_scene_with_gains_has_exactly_filtered_images():
     expected = np.stack([idctn(factor * dctn(image, norm="ortho"), norm="ortho") for image in images.numpy()])
     assert_close(filtered.reconstruct(images), plain.reconstruct(torch.from_numpy(expected).float()), atol=2e-4, rtol=0)
     assert_close(filtered.images(torch.ones(16, 24, 32)), plain.images(torch.ones(16, 24, 32)))
+
+
+def test_noise_can_have_a_spectrum_and_keeps_its_variance():
+    images = {}
+    for name, gains in (("white", None), ("falling", (1.0, 0.5, 0.0))):
+        imaging = ImagingConfig(angles=ANGLES, noise_gains=gains)
+        model = ForwardModel(scene_of((16, 64, 64)).model_copy(update={"imaging": imaging}))
+        images[name] = model.noise(1, torch.Generator().manual_seed(0))[0]
+        assert float(images[name].std()) == pytest.approx(1, rel=0.02)
+    power = {name: (torch.fft.fft2(image).abs() ** 2).mean(0).numpy() for name, image in images.items()}
+    k = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64))
+    ratio = [np.mean((power["falling"] / power["white"])[(k > f - 0.02) & (k < f + 0.02)]) for f in (0.06, 0.25, 0.44)]
+    assert ratio[1] / ratio[0] == pytest.approx((0.5 / 0.88) ** 2, rel=0.15) and ratio[2] / ratio[0] < 0.03
+    drawn = [draw_scene(BASE.model_copy(update={"noise_gains": (1.0, 0.5), "plain": 0.5}), 0, i) for i in range(12)]
+    spectra = {one.imaging.noise_gains for one in drawn}
+    assert spectra == {None, (1.0, 0.5)}
 
 
 def test_plain_scenes_have_the_angles_and_the_gains_and_others_do_not():

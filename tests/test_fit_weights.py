@@ -197,6 +197,27 @@ def test_objectives_from_a_file(tmp_path, scene, weights, terms):
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("named", [False, True])
+def test_scenes_have_the_known_structures_of_the_weights(tmp_path, scene, weights, monkeypatch, named):
+    """Those whose files exist here, unless the objective names its own."""
+    z, y, x = np.mgrid[:24, :24, :24] - 11.5
+    write_mrc(tmp_path / "ball.mrc", np.float32(z**2 + y**2 + x**2 < 40), voxel_size=10.0)
+    monkeypatch.setenv("CRYOWAE_DATA", str(tmp_path))
+    tensors, metadata = read_checkpoint(weights)
+    metadata["config"]["data"] |= {"structures": ["ball.mrc", "lost.mrc"], "procedural": 0.25}
+    write_checkpoint(tmp_path / "w.safetensors", tensors, metadata)
+    objective = objective_file(tmp_path, **({"structures": []} if named else {}))
+    options = FitOptions(objective=str(objective), device="cpu")
+    told = Told()
+    result = fit_weights(
+        [item_from(scene[0])], tmp_path / "m.safetensors", options, model=tmp_path / "w.safetensors", progress=told
+    )
+    data = yaml.safe_load((result.folder / "config.yaml").read_text())["data"]
+    assert (data["structures"], data["procedural"]) == (([], 0.5) if named else (["ball.mrc"], 0.25))
+    assert any(("invented structures alone" if named else "1 known structures") in line for line in told.lines)
+
+
+@pytest.mark.usefixtures("quick")
 def test_rotations_in_the_file_win(tmp_path, scene, weights):
     result = start(tmp_path, scene[0], weights, terms={"supervised": 1.0, "equivariance": {"rotations": "full"}})
     assert yaml.safe_load((result.folder / "config.yaml").read_text())["objective"]["equivariance"] == {

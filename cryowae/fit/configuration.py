@@ -23,6 +23,7 @@ from cryowae.io.outputs import check_output
 from cryowae.models.weights import find_weights, is_fast_in_half, load_model, pick_device
 from cryowae.objectives.term import make_terms
 from cryowae.progress import Progress
+from cryowae.specimen.library import known_structures
 from cryowae.tomogram.item import Item
 
 _ROTATING = {"equivariance", "observation_adversary", "observation_transport"}
@@ -60,6 +61,10 @@ def configure_fit(
     physics = [measure_physics(item, config.data, options.seed, progress) for item in items]
     for item, one in zip(items, physics, strict=True):
         progress.say(f"{item.tomogram.path.name}: {one.summary}")
+    if config.data.structures:
+        progress.say(f"scenes have {len(config.data.structures)} known structures, and invented ones")
+    else:
+        progress.say("scenes have invented structures alone; known ones are used if CRYOWAE_DATA names their folder")
     facts = {"physics": [asdict(one) for one in physics], "tomograms": tomograms_of(items), "minutes": options.minutes}
     # through plain values, so that it is equal to what the file will hold
     return TrainConfig.model_validate(json.loads(config.model_copy(update={"options": facts}).model_dump_json()))
@@ -82,7 +87,11 @@ def _checked(items: Sequence[Item], options: FitOptions, start: Path | None, pat
         known = load_model(start, "cpu")
         for size in sizes:
             resampling_ratio(size, known.voxel_sizes)
-        values["model"] = known.metadata["config"]["model"]
+        trained = known.metadata["config"]
+        values["model"] = trained["model"]
+        structures = known_structures(trained["data"]["structures"])
+        if structures and "structures" not in data:
+            data |= {"structures": structures, "procedural": trained["data"]["procedural"]}
         sizes += known.voxel_sizes  # the weights learn at the size of the tomogram, so that they are used at it
     half = is_fast_in_half(torch.device(pick_device(options.device)))
     values |= {
