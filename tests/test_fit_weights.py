@@ -132,14 +132,14 @@ def test_the_weights_at_the_start_are_written_if_nothing_is_better(tmp_path, sce
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_fit_ends_after_three_scores_that_are_not_better(tmp_path, scene, weights, scored, monkeypatch):
+def test_the_fit_ends_in_its_second_half_after_three_scores_that_are_not_better(tmp_path, scene, weights, scored, monkeypatch):
     monkeypatch.setattr(
         fit, "_planned", lambda config, *_: config.model_copy(update={"steps": 20, "save_every": 1, "log_every": 1})
     )
-    scored(0.1, 0.2, 0.3, 0.29, 0.3, 0.1, 9.0)
+    scored(0.1, *[0.05] * 9, 0.3, 0.29, 0.3, 0.1, 9.0)
     result = start(tmp_path, scene[0], weights)
-    assert list(scores_of(result.folder)) == [0, 1, 2, 3, 4, 5] and result.steps == 5
-    assert read_checkpoint(result.path)[1]["step"] == 2
+    assert list(scores_of(result.folder)) == list(range(14)) and result.steps == 13
+    assert read_checkpoint(result.path)[1]["step"] == 10
 
 
 @pytest.mark.usefixtures("quick")

@@ -236,7 +236,7 @@ def _train(
         config.log_every,
         config.save_every,
         finish=lambda done: judge.judge(done, network, config),
-        enough=lambda: judge.exhausted,
+        enough=lambda: judge.exhausted(config.steps),
         kind="fit",
         free=(),
     )
@@ -244,7 +244,7 @@ def _train(
         done = load_state(folder / _LAST, objective, plan)
         if plan.ends(done, plan.save_every) and done not in judge.scores:  # interrupted while they were scored
             judge.judge(done, network, config)
-    if not judge.exhausted:
+    if not judge.exhausted(config.steps):
         again, anew = options.resume, options.overwrite
         run_training(plan, source, objective, folder, resume=again, overwrite=anew, progress=progress)
     return max(judge.scores)
