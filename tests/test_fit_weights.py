@@ -132,7 +132,9 @@ def test_the_weights_at_the_start_are_written_if_nothing_is_better(tmp_path, sce
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_fit_ends_in_its_second_half_after_three_scores_that_are_not_better(tmp_path, scene, weights, scored, monkeypatch):
+def test_the_fit_ends_in_its_second_half_after_three_scores_that_are_not_better(
+    tmp_path, scene, weights, scored, monkeypatch
+):
     monkeypatch.setattr(
         fit, "_planned", lambda config, *_: config.model_copy(update={"steps": 20, "save_every": 1, "log_every": 1})
     )
