@@ -132,7 +132,9 @@ def test_the_weights_at_the_start_are_written_if_nothing_is_better(tmp_path, sce
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_fit_ends_in_its_second_half_after_three_scores_that_are_not_better(tmp_path, scene, weights, scored, monkeypatch):
+def test_the_fit_ends_in_its_second_half_after_three_scores_that_are_not_better(
+    tmp_path, scene, weights, scored, monkeypatch
+):
     monkeypatch.setattr(
         fit, "_planned", lambda config, *_: config.model_copy(update={"steps": 20, "save_every": 1, "log_every": 1})
     )
@@ -223,6 +225,19 @@ def test_rotations_in_the_file_win(tmp_path, scene, weights):
     assert yaml.safe_load((result.folder / "config.yaml").read_text())["objective"]["equivariance"] == {
         "rotations": "full"
     }
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("terms", "count"), [({"supervised": 1.0}, 0), ({"supervised": 1.0, "equivariance": 1.0}, 1)])
+def test_own_data_that_have_the_tilts_of_the_judge_are_said(tmp_path, scene, weights, scored, terms, count):
+    scored(0.1, 0.2, 0.3, 0.4)
+    images = np.random.default_rng(0).normal(size=(21, 48, 80)).astype(np.float32)
+    write_mrc(tmp_path / "TS.st", images, voxel_size=10.0)
+    (tmp_path / "TS.tlt").write_text("".join(f"{angle}\n" for angle in ANGLES))
+    series = {"series": tmp_path / "TS.st", "series_tilts": tmp_path / "TS.tlt"}
+    result = start(tmp_path, scene[0], weights, terms=terms, **series)
+    assert "images that were left out" in result.question
+    assert sum("the score is too high" in note for note in result.notes) == count
 
 
 # ---- interrupted and resumed

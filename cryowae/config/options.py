@@ -213,7 +213,7 @@ class FitOptions:
     minutes
         Time for the fit; the number of steps is planned from the speed of this machine.
     objective
-        What is learned: `rehearsal`, or a YAML file.
+        What is learned: `rehearsal`, another name of `configs/fit`, or a YAML file.
     from_scratch
         Start from random weights, not from MODEL.
     rotations
@@ -230,7 +230,7 @@ class FitOptions:
     device
         Where to compute: `auto`, `cpu`, `cuda` or `mps`.
     resume
-        Continue an interrupted fit.
+        Continue an interrupted fit; its time, objective and seed stay as they were.
     overwrite
         Overwrite an existing output, and the run in its folder.
     """

@@ -17,7 +17,7 @@ from cryowae.fit.judge import ComponentJudge, Judge
 from cryowae.fit.physics import Physics
 from cryowae.fit.preview import Preview
 from cryowae.fit.selection import Selection
-from cryowae.fit.source import Rehearsal
+from cryowae.fit.source import Rehearsal, needs_own
 from cryowae.fit.tilt_judge import tilt_judge
 from cryowae.io.checkpoint import read_checkpoint
 from cryowae.io.outputs import check_output, write_bytes
@@ -150,7 +150,7 @@ def fit_weights(
         question=judge.judges[0].question,
         before=judge.scores[0],
         after=judge.scores[judge.best],
-        notes=tuple(note for item in items for note in item.notes),
+        notes=(*(note for item in items for note in item.notes), *_doubts(config, options)),
         seconds=time.monotonic() - began,
     )
 
@@ -187,6 +187,12 @@ def _resumed(folder: Path, items: Sequence[Item]) -> TrainConfig:
     if was != now:
         raise CheckpointError(f"{folder} is a fit of {was}, and now {now} are given; give the same files in that order")
     return config
+
+
+def _doubts(config: TrainConfig, options: FitOptions) -> list[str]:
+    if not (options.series and needs_own(config)):
+        return []
+    return ["the objective learns from the tomogram, which has the tilts that are left out: the score is too high"]
 
 
 def _planned(
