@@ -97,10 +97,10 @@ class VolumeWidget(Container[Any]):
         self.native.layout().addStretch(1)
         _make_scrollable(self)
 
-    def begin(self, work: Callable[[Progress], Any], then: Callable[[Any], None]) -> None:
+    def begin(self, work: Callable[[Progress], Any], then: Callable[[Any], None], **options: Any) -> None:
         """Start a job, see `JobPanel.start`, with an empty report."""
         self.report.value = ""
-        self.job.start(work, then)
+        self.job.start(work, then, **options)
 
     def show_layer(self, layer: LayerData, replacing: str = "") -> Any:
         """Show a layer, in place of the one of the name `replacing`; its temporary file is deleted with it."""

@@ -28,10 +28,10 @@ from cryowae.io.outputs import check_output, write_bytes
 from cryowae.models import Autoencoder
 from cryowae.models.weights import find_weights, is_fast_in_half, load_model, pick_device, read_network
 from cryowae.objectives import StepInfo, rise_and_fall
-from cryowae.progress import SILENT, Outcome, Progress
+from cryowae.progress import SILENT, Outcome, Progress, Stopped
 from cryowae.tomogram.item import Item, item_of
 from cryowae.train import Team, make_objective
-from cryowae.train.loop import run_training
+from cryowae.train.loop import RunOptions, run_training
 from cryowae.train.state import Plan, check_run
 
 _JUDGEMENTS = (2, 8)  # fewest and most
@@ -61,6 +61,8 @@ class FitResult(Outcome):
         What the score tests.
     before, after
         Score of the weights at the start, and of the weights that were written.
+    stopped
+        Whether the user ended the fit early; `resume` continues it.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class FitResult(Outcome):
     question: str
     before: float
     after: float
+    stopped: bool = False
 
     @property
     def improved(self) -> bool:
@@ -103,7 +106,8 @@ def fit_weights(
     model
         Weights to start from, by name or path.
     progress
-        Receives the progress.
+        Receives the progress, and is shown the picture `NAME.fit/preview.png` after every judgement. If it raises
+        `Stopped` during the training, the fit ends there and has a result.
 
     Raises
     ------
@@ -116,7 +120,9 @@ def fit_weights(
     OutputError
         If the output exists, or cannot be written.
     KeyboardInterrupt
-        After Ctrl-C; the best weights so far have been written.
+        After Ctrl-C; the best weights so far have been written if the training had begun.
+    Stopped
+        If the progress raises it before the training; nothing has been written but to the folder.
     """
     began, options, path = time.monotonic(), options or FitOptions(), Path(output)
     if path.suffix != ".safetensors":
@@ -139,17 +145,21 @@ def fit_weights(
     first = load_model(start, options.device) if start else None
     done = _steps_done(folder) if options.resume else None
     judge = Selection(judges, folder, done, Preview(items[0], first), progress)
-    try:
-        with source:
-            if not options.resume:
-                judge.note(0, first)
-                left = options.minutes * 60 - (time.monotonic() - began)
-                config = _planned(config, source, team, left, judge.seconds, progress)
-            steps = _train(config, source, team, judge, folder, options, progress)
-    finally:
-        if judge.scores:
-            _write_best(judge, path, folder, start)
-    judge.draw(picture, load_model(path, options.device) if judge.best else None)
+    with source:
+        if not options.resume:
+            progress.begin("score the weights at the start", len(items), "tomograms")
+            judge.note(0, first)
+            judge.draw(None)
+            progress.advance(len(items))
+            progress.end()
+            left = options.minutes * 60 - (time.monotonic() - began)
+            config = _planned(config, source, team, left, judge.seconds, progress)
+        try:
+            steps, stopped = _train(config, source, team, judge, folder, options, progress)
+        finally:
+            if judge.scores:
+                _write_best(judge, path, folder, start)
+    judge.draw(load_model(path, options.device) if judge.best else None, picture)
     return FitResult(
         path=path,
         folder=folder,
@@ -159,6 +169,7 @@ def fit_weights(
         question=judge.judges[0].question,
         before=judge.scores[0],
         after=judge.scores[judge.best],
+        stopped=stopped,
         notes=tuple(note for item in items for note in item.notes),
         seconds=time.monotonic() - began,
     )
@@ -223,10 +234,10 @@ def _planned(
     """The number of steps that fit into the seconds that are left, from the speed of a few that are thrown away."""
     began = time.monotonic()
     objective = make_objective(config, team)
-    objective.step(source.batch(0), StepInfo(0))  # waits for the first scenes
-    warm = time.monotonic()
-    for step in range(1, _TRIED + 1):
+    warm = began
+    for step in progress.track("measure the speed", range(_TRIED + 1), "steps"):
         objective.step(source.batch(step), StepInfo(step))
+        warm = time.monotonic() if step == 0 else warm  # the first step waits for the first scenes
     each = (time.monotonic() - warm) / _TRIED
     left -= time.monotonic() - began
     fewest, most = _JUDGEMENTS
@@ -245,8 +256,11 @@ def _train(
     folder: Path,
     options: FitOptions,
     progress: Progress,
-) -> int:
-    """Train until the end, or until the score does not rise any more; the number of steps."""
+) -> tuple[int, bool]:
+    """Train until the score does not rise any more, the end, or the user's stop; number of steps, and whether stopped.
+
+    Raises `Stopped` if the user stops it before the first step.
+    """
     objective = make_objective(config, team)
     network: Autoencoder = objective.average  # type: ignore[attr-defined]
     schedule = partial(rise_and_fall, steps=config.steps, warmup=config.warmup)
@@ -262,8 +276,14 @@ def _train(
         kind="fit",
         free=(),
     )
-    run_training(plan, source, objective, folder, resume=options.resume, overwrite=options.overwrite, progress=progress)
-    return max(judge.scores)
+    how: RunOptions = {"resume": options.resume, "overwrite": options.overwrite, "progress": progress}
+    try:
+        run_training(plan, source, objective, folder, **how)
+    except Stopped:
+        if not (folder / "last.safetensors").exists():
+            raise
+        return _steps_done(folder), True
+    return max(judge.scores), False
 
 
 def _steps_done(folder: Path) -> int:

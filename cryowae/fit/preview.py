@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -33,12 +34,27 @@ class Preview:
     def __init__(self, item: Item, start: RestorationModel | None) -> None:
         self.item, self.start = item, start
 
-    def draw(self, path: Path, scores: dict[int, float], model: RestorationModel | None, question: str) -> None:
-        """Draw the scores so far and the slices; an existing picture is replaced."""
+    def draw(
+        self, paths: Mapping[Path, float], scores: Mapping[int, float], model: RestorationModel | None, question: str
+    ) -> None:
+        """Draw the scores so far and the slices.
+
+        Parameters
+        ----------
+        paths
+            The pictures, and their widths in inches; existing ones are replaced.
+        scores
+            Score by step.
+        model
+            The newest weights, if any.
+        question
+            What the score tests.
+        """
         volumes = {"input": self._input}
         volumes |= {} if self._before is None else {"weights at the start": self._before}
         volumes |= {} if model is None else {"adapted weights": self._restored(model)}
-        draw_fit(path, scores, volumes, self.item.tomogram.voxel_size, question)
+        for path, width in paths.items():
+            draw_fit(path, scores, volumes, self.item.tomogram.voxel_size, question, width)
 
     @cached_property
     def _region(self) -> Region:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from cryowae.io.outputs import make_folder
 from cryowae.models import Autoencoder
 from cryowae.models.weights import RestorationModel, is_fast_in_half, write_weights
 from cryowae.progress import Progress
+from cryowae.report.fitting import NARROW
+from cryowae.report.style import WIDTH
 from cryowae.train.state import Rows, read_rows
 
 PATIENCE = 3
@@ -34,9 +36,9 @@ class Selection:
     resume
         Keep the scores up to this step of a run that is continued; None starts anew.
     preview
-        Draws the scores and slices after every judgement, to `preview.png`.
+        Draws the scores and slices at the start and after every judgement, to `preview.png`.
     progress
-        Is told every score.
+        Is told every score, and shown the picture.
 
     Attributes
     ----------
@@ -69,28 +71,31 @@ class Selection:
         """Whether the last judgements were all worse than the best one."""
         return sum(step > self.best for step in self.scores) >= PATIENCE
 
-    def note(self, step: int, model: RestorationModel | None) -> bool:
-        """Score weights; whether they are the best so far. No model stands for random weights."""
+    def note(self, step: int, model: RestorationModel | None, keep: Callable[[], None] = lambda: None) -> None:
+        """Score weights, and call `keep` if they are the best so far. No model stands for random weights."""
         began = time.monotonic()
         score = -math.inf if model is None else float(np.mean([judge.score(model) for judge in self.judges]))
         self.seconds = time.monotonic() - began
         first = not self.scores
+        if score > max(self.scores.values(), default=-math.inf):
+            keep()  # first: the user may end the fit at any line, and the best score must have its weights
         self.scores[step] = score
         self._rows.write(step, {"score": score})
         if model is not None:
             change = "" if first else f" ({score - self.scores[0]:+.3f})"
             self.progress.say(f"held-out score after {step} steps: {score:.3f}{change}")
-        return self.best == step
 
     def judge(self, step: int, network: Autoencoder, config: TrainConfig) -> None:
         """Score the weights of a run, and write them if they are the best so far."""
         device = next(network.parameters()).device
         sizes, half = config.data.voxel_sizes, is_fast_in_half(device)
         model = RestorationModel(network, config.name, "", sizes, {}, device, half)
-        if self.note(step, model):
-            write_weights(self.folder / "best.safetensors", network, config, step)
-        self.draw(self.folder / "preview.png", model)
+        self.note(step, model, lambda: write_weights(self.folder / "best.safetensors", network, config, step))
+        self.draw(model)
 
-    def draw(self, path: Path, model: RestorationModel | None) -> None:
-        """Draw the scores so far, and slices that these weights restore."""
-        self.preview.draw(path, self.scores, model, self.judges[0].question)
+    def draw(self, model: RestorationModel | None, picture: Path | None = None) -> None:
+        """Draw the scores so far, and slices that these weights restore: to `preview.png`, and wide to `picture`."""
+        preview = self.folder / "preview.png"
+        paths = {preview: NARROW} if picture is None else {preview: NARROW, picture: WIDTH}
+        self.preview.draw(paths, self.scores, model, self.judges[0].question)
+        self.progress.show(preview)
