@@ -70,10 +70,10 @@ def steps_judged(folder):
 def test_a_stopped_fit_has_its_best_weights_and_is_continued_to_the_bit(tmp_path, monkeypatch):
     for name in ("straight", "broken"):
         (tmp_path / name).mkdir()
-    make_tiny(monkeypatch)
+    make_tiny(monkeypatch, scores=(0.2, 0.3))
     whole = fit(tmp_path / "straight", Stop())
     assert not whole.stopped and whole.steps == 4 and steps_judged(tmp_path / "straight") == [0, 2, 4]
-    make_tiny(monkeypatch)
+    make_tiny(monkeypatch, scores=(0.2,))
     part = fit(tmp_path / "broken", Stop(after=3))
     assert part.stopped and part.steps == 3 and steps_judged(tmp_path / "broken") == [0, 2]
     assert part.after == 0.2 and part.picture.is_file()
@@ -86,23 +86,23 @@ def test_a_stopped_fit_has_its_best_weights_and_is_continued_to_the_bit(tmp_path
 
 
 def test_a_stop_at_the_moment_of_the_first_score_keeps_its_weights(tmp_path, monkeypatch):
-    make_tiny(monkeypatch)
+    make_tiny(monkeypatch, scores=(0.2, 0.3))
     done = fit(tmp_path, Stop(said="score after 2 steps"))
     assert done.stopped and done.steps == 2 and done.after == 0.2
     assert equal(done.path, tmp_path / "mine.fit" / "best.safetensors")
 
 
 def test_a_stop_before_the_training_raises_and_writes_no_weights(tmp_path, monkeypatch):
-    make_tiny(monkeypatch)
+    make_tiny(monkeypatch, scores=(0.2, 0.3))
     with pytest.raises(Stopped):
         fit(tmp_path, Stop(after=0))
     assert not (tmp_path / "mine.safetensors").exists() and not (tmp_path / "mine.png").exists()
-    make_tiny(monkeypatch)
+    make_tiny(monkeypatch, scores=(0.2, 0.3))
     assert fit(tmp_path, Stop()).steps == 4  # what is left in the folder does not prevent another one
 
 
 def test_the_picture_is_shown_at_the_start_and_after_every_judgement(tmp_path, monkeypatch):
-    make_tiny(monkeypatch)
+    make_tiny(monkeypatch, scores=(0.2, 0.3))
     watch = Stop()
     fit(tmp_path, watch)
     assert len(watch.pictures) == 4  # the last one has the weights that were written

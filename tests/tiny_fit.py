@@ -24,16 +24,22 @@ VALUES = {
 }
 
 
-def make_tiny(monkeypatch, scores=(0.1, 0.2, 0.3)) -> None:
-    """Replace what takes time: the configuration, the estimate of the physics, the plan, and the score by `scores`."""
+def make_tiny(monkeypatch, scores, drawn: bool = False) -> None:
+    """Replace what takes time: the configuration, the estimate of the physics, the plan, the score by `scores`, and
+    unless `drawn` the picture by one of few pixels, as many as there are scores.
+    """
     import cryowae.fit as fit
+    from cryowae.fit import preview
     from cryowae.fit.judge import ComponentJudge
     from cryowae.fit.physics import Physics
 
     angles = tuple(np.arange(-60.0, 61.0, 20.0).tolist())
     physics = Physics(10.0, angles, 0.5, (1.0, 1.0, 1.0, 1.0, 1.0), (1.0,) * 32, (0.5, 0.5), 0.5, False)
     left = list(scores)
+    if not drawn:
+        monkeypatch.setattr(preview, "draw_fit", small_picture)
     monkeypatch.setattr(fit, "read_values", tiny_values(fit.read_values))
+    monkeypatch.setattr(fit, "is_fast_in_half", lambda device: False)  # only float32 is the same to the bit
     monkeypatch.setattr(fit, "measure_physics", lambda item, data, seed, progress: physics)
     monkeypatch.setattr(fit, "_planned", lambda config, *_: config.model_copy(update={"steps": 4, "save_every": 2}))
     monkeypatch.setattr(ComponentJudge, "score", lambda self, model: left.pop(0))
@@ -42,3 +48,10 @@ def make_tiny(monkeypatch, scores=(0.1, 0.2, 0.3)) -> None:
 def tiny_values(read):
     """Reads the tiny configuration by any name; files are read as they are."""
     return lambda name, *rest: read(name, *rest) if str(name).endswith(".yaml") else ({**VALUES}, "tiny")
+
+
+def small_picture(path, scores, volumes, *_) -> None:
+    from PIL import Image
+
+    rows = [[25 * len(volumes)] * len(scores)] * 2
+    Image.fromarray(np.array(rows, np.uint8)).save(path)
