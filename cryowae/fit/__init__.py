@@ -157,7 +157,7 @@ def fit_weights(
         try:
             steps, stopped = _train(config, source, team, judge, folder, options, progress)
         finally:
-            if judge.scores:
+            if judge.scores and (folder / "last.safetensors").exists():  # the training had begun
                 _write_best(judge, path, folder, start)
     judge.draw(load_model(path, options.device) if judge.best else None, picture)
     return FitResult(

@@ -46,7 +46,7 @@ def held(monkeypatch):
     """Batches that wait at chosen steps until they are released: events for arriving and for going on, by step."""
     from cryowae.fit.source import Rehearsal
 
-    gates = {step: (Event(), Event()) for step in (1, 3)}
+    gates = {step: (Event(), Event()) for step in (1, 2)}
     real = Rehearsal.batch
 
     def batch(self, step):
@@ -103,13 +103,13 @@ def test_stop_keeps_the_best_weights_and_the_fit_is_continued(
     qtbot.waitUntil(held[1][0].is_set, timeout=60000)
     qtbot.waitUntil(lambda: len(shown) == 1, timeout=5000)  # before the first judgement: the weights at the start
     held[1][1].set()
-    qtbot.waitUntil(held[3][0].is_set, timeout=60000)
+    qtbot.waitUntil(held[2][0].is_set, timeout=60000)
     qtbot.waitUntil(lambda: len(shown) == 2, timeout=5000)  # while the fit is running
     assert shown[1].shape[1] == shown[0].shape[1] + 1  # one score more
     assert "held-out score after 2 steps: 0.200 (+0.100)" in widget.job.message.value and not made.exists()
     click(widget.job.stop)
     assert widget.job.message.value == "stopping"
-    held[3][1].set()
+    held[2][1].set()
     wait(qtbot, widget)
     assert not said and widget.use.enabled
     assert "It was stopped" in widget.report.value and "0.100 → 0.200: better" in widget.report.value
@@ -153,9 +153,9 @@ def test_closing_the_dock_stops_and_keeps_the_best(viewer, qtbot, tmp_path, weig
     _, widget = prepare(viewer, tmp_path, weights)
     held[1][1].set()
     click(widget.fit)
-    qtbot.waitUntil(held[3][0].is_set, timeout=60000)
+    qtbot.waitUntil(held[2][0].is_set, timeout=60000)
     viewer.window.remove_dock_widget(widget.native)
-    held[3][1].set()
+    held[2][1].set()
     wait(qtbot, widget)
     assert not said and differ(tmp_path / "tomo_weights.safetensors", weights)
 
@@ -171,7 +171,7 @@ def test_fields_become_the_options_of_the_command(viewer, qtbot, tmp_path, weigh
         raise TomogramError("enough; give --half1 and --half2")
 
     monkeypatch.setattr(cryowae.fit, "fit_weights", fit_weights)
-    one, other = (open_in(viewer, save(tmp_path, f"tomo_{name}.mrc", seed=len(name))) for name in ("EVN", "odd"[:2]))
+    one, other = (open_in(viewer, save(tmp_path, f"{name}.mrc", seed=len(name))) for name in ("one", "other"))
     widget = dock(viewer, "Fit")
     widget.tomogram.value, widget.other.value = one, other
     widget.minutes.value, widget.rotations.value, widget.resume.value = 90, "full", True
