@@ -24,7 +24,7 @@ from cryowae.progress import Progress
 from cryowae.tomogram import Item
 
 if TYPE_CHECKING:
-    from cryowae.fit import FitResult
+    from cryowae.fit.outcome import FitResult
 
 
 class FitWidget(TomogramWidget):

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cryowae.config.files import check, read_values
 from cryowae.config.options import FitOptions
 from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.fit.judge import ComponentJudge, Judge
+from cryowae.fit.outcome import FitResult
 from cryowae.fit.physics import Physics, measure_physics
 from cryowae.fit.preview import Preview
 from cryowae.fit.selection import Selection
@@ -28,7 +29,7 @@ from cryowae.io.outputs import check_output, write_bytes
 from cryowae.models import Autoencoder
 from cryowae.models.weights import find_weights, is_fast_in_half, load_model, pick_device, read_network
 from cryowae.objectives import StepInfo, rise_and_fall
-from cryowae.progress import SILENT, Outcome, Progress, Stopped
+from cryowae.progress import SILENT, Progress, Stopped
 from cryowae.tomogram.item import Item, item_of
 from cryowae.train import Team, make_objective
 from cryowae.train.loop import RunOptions, run_training
@@ -39,46 +40,6 @@ _JUDGING = 0.2  # share of the time
 _TRIED = 8  # steps whose speed is measured, after a first one
 _FEWEST = 8  # steps
 _ROTATING = {"equivariance", "observation_adversary", "observation_transport"}
-
-
-@dataclass(frozen=True)
-class FitResult(Outcome):
-    """Adapted weights and their scores.
-
-    Attributes
-    ----------
-    path
-        The weights, for `restore --model`.
-    folder
-        The run: `last.safetensors` for `--resume`, `config.yaml`, `log.csv`, `held-out.csv`.
-    picture
-        Curves of the run and slices before and after.
-    physics
-        What was estimated from each tomogram.
-    steps
-        Training steps that were done.
-    question
-        What the score tests.
-    before, after
-        Score of the weights at the start, and of the weights that were written.
-    stopped
-        Whether the user ended the fit early; `resume` continues it.
-    """
-
-    path: Path
-    folder: Path
-    picture: Path
-    physics: tuple[Physics, ...]
-    steps: int
-    question: str
-    before: float
-    after: float
-    stopped: bool = False
-
-    @property
-    def improved(self) -> bool:
-        """Whether the weights are better than those at the start; otherwise the latter were written."""
-        return self.after > self.before
 
 
 def fit_weights(
