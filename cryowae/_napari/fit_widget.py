@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -82,9 +83,11 @@ class FitWidget(TomogramWidget):
         self.resume.value = False
         verdict = "better than at the start" if result.improved else "not better than at the start, which were written"
         stopped = " It was stopped and can be continued." if result.stopped else ""
+        start = f"{result.before:.3f} → " if math.isfinite(result.before) else ""
         lines = [
-            f"Score {result.before:.3f} → {result.after:.3f}: {verdict}.",
+            f"Score {start}{result.after:.3f}: {verdict}.",
             f"{result.steps} steps in {result.seconds / 60:.1f} min.{stopped}",
+            *(one.summary for one in result.physics),
             *map(in_window_words, result.notes),
             f"Saved as {result.path}.",
         ]

@@ -15,6 +15,7 @@ from cryowae.errors import CryowaeError
 from cryowae.progress import Progress, Stopped
 
 _TICK = 100  # milliseconds between two updates of the bar
+_SAID = 4  # messages that are shown, the newest ones
 _LONG = 3  # seconds without a step after which the elapsed time is shown, to indicate that the job is running
 
 
@@ -180,7 +181,7 @@ class JobPanel(Container[Any]):
         timer = QTimer(self.native)
 
         def tell(words: str) -> None:
-            self.message.value = "\n".join(filter(None, [*map(in_window_words, watch.said), words]))
+            self.message.value = "\n".join(filter(None, [*map(in_window_words, watch.said[-_SAID:]), words]))
 
         def show_pictures() -> None:
             while watch.pictures:

@@ -164,7 +164,7 @@ def _make_scrollable(container: Any) -> None:
 
     The option `scrollable` of magicgui does not work here: napari docks the content of the scrolled area.
     """
-    from qtpy.QtCore import Qt
+    from qtpy.QtCore import Qt, QTimer
     from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
     body, area = QWidget(), QScrollArea()
@@ -173,7 +173,15 @@ def _make_scrollable(container: Any) -> None:
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumWidth(body.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
     outer = QVBoxLayout(container.native)
     outer.setContentsMargins(0, 0, 0, 0)
     outer.addWidget(area)
+
+    def widen() -> None:
+        area.setMinimumWidth(body.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
+
+    widen()
+    later = QTimer(area)  # in the dock, which has another style, fields may be wider
+    later.setSingleShot(True)
+    later.timeout.connect(widen)
+    container.native_parent_changed.connect(lambda *_: later.start(0))

@@ -227,3 +227,14 @@ def test_a_suggested_name_follows_the_tomogram_until_the_user_gives_another(view
     widget.output.value = tmp_path / "mine.safetensors"
     widget.tomogram.value = other
     assert widget.output.value == tmp_path / "mine.safetensors"
+
+
+def test_no_field_is_cut_at_the_edge_of_the_dock(viewer, qtbot, tmp_path):
+    from qtpy.QtWidgets import QScrollArea
+
+    viewer.window._qt_window.show()
+    viewer.window._qt_window.resize(1100, 700)
+    open_in(viewer, save(tmp_path))
+    area = dock(viewer, "Fit").native.findChild(QScrollArea)
+    body = area.widget()
+    qtbot.waitUntil(lambda: body.minimumSizeHint().width() <= body.width() <= area.viewport().width(), timeout=5000)
