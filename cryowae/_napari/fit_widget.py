@@ -57,7 +57,7 @@ class FitWidget(TomogramWidget):
         self.job.stop.text, self.job.stop.tooltip = "Stop", "The best weights so far are kept."
         self.canvas = PictureLabel()
         own = [self.minutes, self.objective, self.rotations, self.weights, self.output, self.resume]
-        self.lay_out(*own, [self.fit, self.use], self.job, self.report, below=self.canvas.label)
+        self.lay_out(*own, [self.fit, self.use], self.job, self.report, below=self.canvas.label, after=1)
 
     def _asked(self) -> tuple[Callable[[], Item], Path, FitOptions, str | Path]:
         """A function that creates the item, the output, the options, and the weights to start from."""

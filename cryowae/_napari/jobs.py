@@ -15,7 +15,7 @@ from cryowae.errors import CryowaeError
 from cryowae.progress import Progress, Stopped
 
 _TICK = 100  # milliseconds between two updates of the bar
-_SAID = 4  # messages that are shown, the newest ones
+_SAID = 2  # messages that are shown, the newest ones
 _LONG = 3  # seconds without a step after which the elapsed time is shown, to indicate that the job is running
 
 

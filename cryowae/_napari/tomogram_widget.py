@@ -44,10 +44,10 @@ class TomogramWidget(VolumeWidget):
         self.voxel_size = FloatSpinBox(label="voxel size, Å", min=0.01, max=10000, step=0.01, value=1)
         self.contrast = option_field(ItemOptions, "contrast", "protein is")
 
-    def lay_out(self, *rows: Any, below: Any = None) -> None:
+    def lay_out(self, *rows: Any, below: Any = None, after: int = 0) -> None:
         """Arrange the fields of the tomogram, then those of `rows`; see `VolumeWidget.lay_out`."""
         own = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip]
-        super().lay_out(*own, self.voxel_size, self.contrast, *rows, below=below)
+        super().lay_out(*own, self.voxel_size, self.contrast, *rows, below=below, after=after)
         choose = self.guarded(self._choose)
         self.tomogram.changed.connect(choose)
         choose()

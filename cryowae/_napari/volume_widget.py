@@ -84,8 +84,8 @@ class VolumeWidget(Container[Any]):
     def layers_changed(self, new: list[Any]) -> None:
         """Some volumes were added or removed; `new` are those that were added."""
 
-    def lay_out(self, *rows: Any, below: Any = None) -> None:
-        """Arrange fields below one another, lists of buttons side by side, and a Qt widget at the end."""
+    def lay_out(self, *rows: Any, below: Any = None, after: int = 0) -> None:
+        """Arrange fields below one another, lists of buttons side by side, and a Qt widget before the last `after`."""
         self.extend(
             Container[Any](widgets=row, layout="horizontal", labels=False) if isinstance(row, list) else row
             for row in rows
@@ -93,7 +93,8 @@ class VolumeWidget(Container[Any]):
         for label in (self.job.message, *(row for row in rows if isinstance(row, Label))):
             _wrap(label)
         if below is not None:
-            self.native.layout().addWidget(below)
+            layout = self.native.layout()
+            layout.insertWidget(layout.count() - after, below)
         self.native.layout().addStretch(1)
         _make_scrollable(self)
 
