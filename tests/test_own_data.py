@@ -9,6 +9,7 @@ from torch.testing import assert_close
 from cryowae.errors import ConfigError
 from cryowae.fourier.wedge import Wedge
 from cryowae.objectives import Batch, StepInfo
+from cryowae.objectives.adversary import Adversary
 from cryowae.objectives.fidelity import Fidelity
 from cryowae.objectives.mmd import Mmd
 from cryowae.objectives.supervised import Supervised
@@ -92,6 +93,16 @@ def test_the_structure_prior_compares_own_codes_with_those_of_simulated_structur
         found[name] = Mmd(prior="structure").cost(made)[1]
     assert found["same"]["match_2"] < 2 * found["same"]["null95_2"]
     assert found["wider"]["match_2"] > 3 * found["wider"]["null95_2"]
+
+
+def test_the_latent_discriminator_compares_own_codes_with_those_of_simulated_structures(generator):
+    truth, mine = volumes(4, 8, generator), volumes(3, 16, generator)
+    made = forward(Gain(), Batch(10 + truth, truth=truth, own=Batch(mine)), generator)
+    codes, prior = Adversary(prior="structure").matched(made)
+    spread = (2 * truth).std()
+    assert_close(codes[0], 2 * mine / spread)
+    assert_close(prior[0], 2 * truth / spread)
+    assert codes[0].requires_grad and not prior[0].requires_grad
 
 
 def test_the_pairs_of_observation_and_structure_are_left_out_only_where_there_are_pairs(generator):

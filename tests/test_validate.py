@@ -268,7 +268,7 @@ def test_beads_do_not_decide_the_score(scene):
     plain = held_out(images, EVERY, Fake(truth))
     replaced = held_out(beaded, EVERY, Fake(truth))
     kept = held_out(beaded, EVERY, Fake(truth), keep_beads=True)
-    assert plain.masked < 0.02 and plain.masked + 0.01 < replaced.masked < 0.2 and kept.masked == 0
+    assert plain.masked < 0.03 and plain.masked + 0.01 < replaced.masked < 0.2 and kept.masked == 0
     assert bands(replaced)["restored"] == pytest.approx(bands(plain)["restored"], abs=0.08)
     assert bands(kept)["restored"].mean() < bands(plain)["restored"].mean() - 0.2
 

@@ -45,7 +45,7 @@ def validate(
             halves = options.half1 or Path(), options.half2 or Path()
             result = validate_halves(*halves, output, options, model=model, progress=shown)
     evidence = result.evidence
-    out = ", ".join(result.units)
+    out = (", " if result.kind == "tilts" else "; ").join(result.units)
     size = " x ".join(map(str, reversed(evidence.field)))
     compared = "pixels in the middle of the images" if result.kind == "tilts" else "voxels (x, y, z) a block"
     print_results(

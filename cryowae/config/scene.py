@@ -44,16 +44,18 @@ class ImagingConfig(Frozen):
     `tilts` are the lowest angle, the highest angle and the step in degrees; `angles`, if given, lists the angles in
     ascending order and replaces `tilts`. `snr` is the variance of the noise-free projections, without gold, divided by
     the variance of the noise added to them; 0 adds no noise. The noise variance of a tilt `t` is multiplied by
-    `cos(t) ** -growth`. `defocus` is in micrometres, positive for underfocus, null for no CTF; `voltage` in kV, `cs` in
-    mm, `phase_shift` in degrees. `dose` is the exposure per tilt in electrons per square angstrom, taken in the order
-    of `scheme`; 0 for no radiation damage. `mtf` is `none`, `sinc` (of an ideal pixel), or a file with the curve of a
-    detector.
+    `cos(t) ** -growth`. `noise_gains`, if given, are factors on the noise at frequencies spread evenly from 0 to 0.5
+    cycles per voxel; its variance stays that of `snr`. `defocus` is in micrometres, positive for underfocus, null for
+    no CTF; `voltage` in kV, `cs` in mm, `phase_shift` in degrees. `dose` is the exposure per tilt in electrons per
+    square angstrom, taken in the order of `scheme`; 0 for no radiation damage. `mtf` is `none`, `sinc` (of an ideal
+    pixel), or a file with the curve of a detector.
     """
 
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
     angles: tuple[float, ...] | None = None
     snr: float = Field(0.1, ge=0)
     growth: float = Field(0.0, ge=0)
+    noise_gains: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(None, min_length=2)
     defocus: float | None = None
     voltage: float = Field(300.0, gt=0)
     cs: float = Field(2.7, ge=0)

@@ -44,6 +44,7 @@ class DataConfig(Frozen):
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
     angles: tuple[float, ...] | None = None
     gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    noise_gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     snr: tuple[float, float] = (0.02, 2.0)
     faint: float = Field(0.15, ge=0)
     plain: float = Field(0.5, ge=0, le=1)

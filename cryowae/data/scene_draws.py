@@ -147,6 +147,7 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
             tilts=config.tilts,
             angles=config.angles if plain else _draw_angles(rng),
             growth=float(happens(0.5 * varied)),
+            noise_gains=config.noise_gains if plain else None,
             **(_draw_microscope(rng) if microscope else {}),
         ),
         reconstruction=ReconstructionConfig(filter="ramp", gains=config.gains)

@@ -30,6 +30,7 @@ from cryowae.models import Autoencoder
 from cryowae.models.weights import find_weights, is_fast_in_half, load_model, pick_device, read_network
 from cryowae.objectives import StepInfo, rise_and_fall
 from cryowae.progress import SILENT, Progress, Stopped
+from cryowae.specimen.library import known_structures
 from cryowae.tomogram.item import Item, item_of
 from cryowae.train import Team, make_objective
 from cryowae.train.loop import RunOptions, run_training
@@ -147,6 +148,9 @@ def _configured(
         trained = read_network(start)[1]["config"]
         values["model"] = trained["model"]
         data["voxel_sizes"] = trained["data"]["voxel_sizes"]
+        known = known_structures(trained["data"]["structures"])
+        if known and "structures" not in data:
+            data |= {"structures": known, "procedural": trained["data"]["procedural"]}
     else:
         sizes = [item.tomogram.voxel_size for item in items]
         data["voxel_sizes"] = (min(sizes), max(sizes))
@@ -164,6 +168,10 @@ def _configured(
     physics = [measure_physics(item, config.data, options.seed, progress) for item in items]
     for item, one in zip(items, physics, strict=True):
         progress.say(f"{item.tomogram.path.name}: {one.summary}")
+    if config.data.structures:
+        progress.say(f"scenes have {len(config.data.structures)} known structures, and invented ones")
+    else:
+        progress.say("scenes have invented structures alone; known ones are used if CRYOWAE_DATA names their folder")
     facts = {"physics": [asdict(one) for one in physics], "tomograms": [str(item.tomogram.path) for item in items]}
     facts |= {"minutes": options.minutes}
     # through plain values, so that it is equal to what the file will hold

@@ -35,6 +35,7 @@ _SCENES = 4
 _BAND = (0.02, 0.16)  # cycles per voxel: where molecules have their power
 _CLIP = 5.0  # standard deviations; beads and contaminants would dominate the spectrum
 _GAINS = 17
+_BELOW, _ABOVE = 0.5, 4.0  # range of the signal-to-noise ratio of scenes, relative to the estimate
 _LOWEST_GAIN = 0.02  # frequencies that the reconstruction removed
 
 
@@ -49,10 +50,10 @@ class Physics:
     angles
         Tilts in degrees, in increasing order, with the sign of `kz = +tan(t) kx`.
     snr
-        Variance of the noise-free projections over that of their noise.
-    gains
-        Transfer of the reconstruction, relative to a ramp filter and white noise, at frequencies spread evenly from 0
-        to 0.5 cycles per voxel; 1 at most.
+        Variance of the noise-free projections over that of their noise, if the noise is white.
+    noise_gains
+        Amplitude of the noise relative to white noise behind a ramp filter, at frequencies spread evenly from 0 to 0.5
+        cycles per voxel; 1 at most.
     spectral_snr
         `(32,)` spectral signal-to-noise ratio of the tomogram in shells up to 0.5 cycles per voxel.
     scene_snrs
@@ -66,7 +67,7 @@ class Physics:
     voxel_size: float
     angles: tuple[float, ...]
     snr: float
-    gains: tuple[float, ...]
+    noise_gains: tuple[float, ...]
     spectral_snr: tuple[float, ...]
     scene_snrs: tuple[float, ...]
     noise_share: float
@@ -86,25 +87,30 @@ class Physics:
         noise = (
             f"{self.noise_share:.0%} of the variance is noise, {'from the halves' if self.from_halves else 'estimated'}"
         )
-        gains = f"transfer {self.gains[4]:.2f} at 0.125 and {self.gains[-1]:.2f} at 0.5 cycles per voxel"
+        fall = f"{self.noise_gains[4]:.2f} at 0.125 and {self.noise_gains[-1]:.2f} at 0.5 cycles per voxel"
+        gains = f"its amplitude falls to {fall}"
         ratio = f"signal-to-noise ratio of a projection {self.snr:.3g} ({low:.2g} to {high:.2g})"
         return f"{self.voxel_size:g} Å, {ends}, {ratio}, {noise}, {gains}"
 
-    def rehearsal(self, base: DataConfig, spread: float) -> DataConfig:
-        """A configuration of scenes with this physics; the range of the ratio is `snr / spread` to `snr * spread`."""
+    def rehearsal(self, base: DataConfig) -> DataConfig:
+        """A configuration of scenes with this physics.
+
+        The estimate of the signal-to-noise ratio counts fine signal as noise, so that the range reaches further up than
+        down. The filters are random, and the noise is white before them: scenes with the measured spectrum of the noise
+        gave better denoising and a worse wedge (docs/ablation.md).
+        """
         changes = {
             "plain": 1.0,
             "voxel_size": self.voxel_size,
             "angles": self.angles,
-            "gains": self.gains,
-            "snr": (self.snr / spread, self.snr * spread),
+            "snr": (self.snr * _BELOW, self.snr * _ABOVE),
         }
         return base.model_copy(update=changes)
 
     def noise(self, shape: tuple[int, int, int], seed: int) -> Tensor:
         """`(z, y, x)` simulated noise in units of the tomogram's standard deviation."""
-        filters = ReconstructionConfig(filter="ramp", gains=self.gains)
-        imaging = ImagingConfig(angles=self.angles)
+        filters = ReconstructionConfig(filter="ramp")
+        imaging = ImagingConfig(angles=self.angles, noise_gains=self.noise_gains)
         scene = SceneConfig(shape=shape, voxel_size=self.voxel_size, imaging=imaging, reconstruction=filters)
         model = ForwardModel(scene)
         noise = model.reconstruct(model.noise(1, torch.Generator().manual_seed(seed)))[0]
@@ -147,14 +153,14 @@ def measure_physics(item: Item, base: DataConfig, seed: int = 0, progress: Progr
             f"{item.tomogram.path} has no signal above the noise between {size / _BAND[1]:.0f} and "
             f"{size / _BAND[0]:.0f} Å: expected a tomogram of molecules; is it the right file?"
         )
-    found = [float(np.median((ratio / _unit_snr(scene, wedge))[used])) for scene in scenes]
     noise = np.mean([_power(scene.noise[0].float().numpy(), wedge) for scene in scenes], axis=0)
-    gains = np.sqrt(seen.noise / np.maximum(seen.count, 1) / noise)
+    gains = _smooth(np.sqrt(seen.noise / np.maximum(seen.count, 1) / noise))
+    found = [float(np.median((ratio / _unit_snr(scene, wedge))[used])) for scene in scenes]
     return Physics(
         size,
         angles,
         float(np.exp(np.mean(np.log(found)))),
-        _smooth(gains),
+        gains,
         tuple(ratio.tolist()),
         tuple(found),
         float(min(1.0, seen.noise.sum() / seen.power.sum())),

@@ -12,9 +12,6 @@ from cryowae.fit.physics import Physics
 from cryowae.objectives import Batch, BatchSource
 from cryowae.tomogram.item import Item
 
-SPREAD = 2.5
-"""Scenes have signal-to-noise ratios up to this factor below and above that of the tomogram."""
-
 _NEEDS_TRUTH = {"supervised", "gradient"}
 _NEEDS_OWN = {"fidelity", "equivariance", "observation_adversary", "observation_transport"}
 
@@ -42,7 +39,7 @@ class Rehearsal(BatchSource):
             held_out = held_out_region(item.tomogram.shape)
             self.own.append(OwnSubtomograms(item, config.data.crop, config.seed, held_out, noise))
         self.scenes = [
-            SyntheticPairs(one.rehearsal(config.data, SPREAD), config.seed + 101 * i, device, noise=real_noise(item))
+            SyntheticPairs(one.rehearsal(config.data), config.seed + 101 * i, device, noise=real_noise(item))
             for i, (item, one) in enumerate(zip(items, physics, strict=True) if needs_truth(config) else ())
         ]
 

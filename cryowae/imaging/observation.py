@@ -124,8 +124,12 @@ class ForwardModel:
         return back_project(series, self._box, self.config.reconstruction)
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
-        """`(count, tilts, y, x)` images of white noise, with the variance of `Microscope.noise_variance`."""
-        noise = torch.randn(count, len(self.angles), *self.config.shape[1:], generator=generator, device=self.device)
+        """`(count, tilts, y, x)` images of noise with the variances of `Microscope.noise_variance`."""
+        rows, columns = self.config.shape[1:]
+        noise = torch.randn(count, len(self.angles), rows, columns, generator=generator, device=self.device)
+        if self.config.imaging.noise_gains is not None:
+            noise = filter_image(noise, radial_gains(self.config.imaging.noise_gains, (rows, columns)).to(self.device))
+            noise = noise / noise.std()
         return noise * self.microscope.noise_variance().sqrt()[:, None, None]
 
     def observe(self, density: Tensor, generator: torch.Generator, gold: Tensor | None = None) -> Observation:

@@ -118,13 +118,12 @@ def outlier_pixels(image: NDArray[np.float32]) -> NDArray[np.bool_]:
     Returns
     -------
     outliers
-        Of the same shape: pixels that, after a Gaussian of one pixel, are more than five standard deviations (from the
-        median absolute deviation) away from the median; grown by three pixels.
+        Of the same shape: pixels whose difference from their surroundings, of Gaussian averages of one and of eight
+        pixels, is more than five standard deviations (from the median absolute deviation); grown by three pixels. The
+        surroundings are averaged twice, the second time without the outliers that were found first.
     """
-    smooth = gaussian_filter(image, _SMOOTH)
-    distance = np.abs(smooth - np.median(smooth))
-    found = distance > _SIGMAS * 1.4826 * np.median(distance)
-    return binary_dilation(found, iterations=_GROWN) if found.any() else found
+    first = _far_pixels(image, image)
+    return _far_pixels(image, replace_outliers(image[None], first[None])[0]) if first.any() else first
 
 
 def replace_outliers(images: NDArray[np.float32], outliers: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -141,3 +140,10 @@ def replace_outliers(images: NDArray[np.float32], outliers: NDArray[np.bool_]) -
             around = gaussian_filter(np.where(wrong, 0, image - mean).astype(np.float64), _AROUND)
             image[wrong] = (mean + around / np.maximum(weight, 1e-6))[wrong]
     return replaced
+
+
+def _far_pixels(image: NDArray[np.float32], surroundings: NDArray[np.float32]) -> NDArray[np.bool_]:
+    distance = gaussian_filter(image, _SMOOTH) - gaussian_filter(surroundings, _AROUND)
+    distance = np.abs(distance - np.median(distance))
+    found: NDArray[np.bool_] = distance > _SIGMAS * 1.4826 * np.median(distance)
+    return binary_dilation(found, iterations=_GROWN) if found.any() else found

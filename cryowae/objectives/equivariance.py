@@ -29,7 +29,7 @@ class Equivariance(Term):
     `x^` is the restored volume, without gradient; `R` a random rotation, `T_M` the wedge of the sample, `n` noise of
     the tomogram. The error counts where the rotated half was measured: over `R M`, `M` being the measured components.
     Its noise is independent of the input, so that the minimum is the conditional mean of the structure, as for
-    noise2noise (Chen, Tachella & Davies 2022, eq. 9, with the noise of Lehtinen et al. 2018).
+    noise2noise (robust equivariant imaging, Chen, Tachella & Davies 2022; noise2noise, Lehtinen et al. 2018).
 
     If there is no second half, the target is `R x^` over all components. This makes the network consistent with
     itself, but does not tie it to the data: a constant output has no cost. Another term must prevent that.

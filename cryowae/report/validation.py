@@ -115,7 +115,7 @@ def validation_figure(
     at = list(range(0, len(facts.units), step))
     right.set_xticks(at, [facts.units[i].replace(", ", "\n") for i in at])
     right.axhline(0, color=FAINT, linewidth=0.7)
-    each = "image (its tilt)" if facts.kind == "tilts" else "block (its middle, in voxels)"
+    each = "image (its tilt)" if facts.kind == "tilts" else "block"
     right.set_title(f"The band of {lengths[2]} to {lengths[1]} Å, for each {each}")
     if len(images) > 0:
         _draw_images(figure, images, facts, shown, _TOP + _PANEL + 1.2)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,9 @@ CONTRAST = {"H": 0.0, "C": 1.40, "N": 1.40, "O": 0.71, "S": 2.7, "P": 4.3, "SE":
 
 OTHER = 4.0
 """Contrast of an atom not in the table (ions, mostly)."""
+
+
+_MODELS = (".pdb", ".cif")
 
 
 def data_folder() -> Path:
@@ -70,6 +74,18 @@ def load_library(names: Sequence[str]) -> list[Structure]:
         If a file holds no structure.
     """
     return [_load(name) for name in names]
+
+
+def known_structures(names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the names that can be loaded here: their files exist, and gemmi is installed if they are models."""
+    folder, models = Path(os.environ.get("CRYOWAE_DATA", "")), find_spec("gemmi") is not None
+    found = []
+    for name in names:
+        path = name.partition("@")[0]
+        there = Path(path).is_file() or (folder != Path() and (folder / path).is_file())
+        if there and (models or not path.removesuffix(".gz").endswith(_MODELS)):
+            found.append(name)
+    return tuple(found)
 
 
 def structure_from_map(path: str | Path, *, voxel_size: float | None = None) -> Structure:
@@ -141,7 +157,7 @@ def _load(name: str) -> Structure:
         raise ConfigError(f"got {name!r}, expected a voxel size in angstrom after @, such as {file}@8")
     path = _find(file)
     try:
-        if path.name.removesuffix(".gz").endswith((".pdb", ".cif")):
+        if path.name.removesuffix(".gz").endswith(_MODELS):
             model = structure_from_model(path, FINEST)  # a model gets the same contrast as a map
             return Structure.from_density(model.name, normalised(model.density.numpy(), FINEST), FINEST)
         return structure_from_map(path, voxel_size=voxel_size)
