@@ -92,6 +92,14 @@ def test_a_stop_at_the_moment_of_the_first_score_keeps_its_weights(tmp_path, mon
     assert equal(done.path, tmp_path / "mine.fit" / "best.safetensors")
 
 
+def test_a_stop_before_the_first_judgement_raises_and_is_continued(tmp_path, monkeypatch):
+    make_tiny(monkeypatch, scores=(0.2, 0.3))
+    with pytest.raises(Stopped):
+        fit(tmp_path, Stop(after=1))
+    assert not (tmp_path / "mine.safetensors").exists() and not (tmp_path / "mine.png").exists()
+    assert fit(tmp_path, Stop(), resume=True).steps == 4
+
+
 def test_a_stop_before_the_training_raises_and_writes_no_weights(tmp_path, monkeypatch):
     make_tiny(monkeypatch, scores=(0.2, 0.3))
     with pytest.raises(Stopped):

@@ -69,7 +69,7 @@ def fit_weights(
         Weights to start from, by name or path.
     progress
         Receives the progress, and is shown the picture `NAME.fit/preview.png` after every judgement. If it raises
-        `Stopped` during the training, the fit ends there and has a result.
+        `Stopped` after the first judgement of the run, the fit ends there and has a result.
 
     Raises
     ------
@@ -82,9 +82,9 @@ def fit_weights(
     OutputError
         If the output exists, or cannot be written.
     KeyboardInterrupt
-        After Ctrl-C; the best weights so far have been written if the training had begun.
+        After Ctrl-C; the best weights so far have been written, if any of this run were judged.
     Stopped
-        If the progress raises it before the training; nothing has been written but to the folder.
+        If the progress raises it before weights of this run were judged; nothing has been written but to the folder.
     """
     began, options, path = time.monotonic(), options or FitOptions(), Path(output)
     if path.suffix != ".safetensors":
@@ -119,7 +119,7 @@ def fit_weights(
         try:
             steps, stopped = _train(config, source, team, judge, folder, options, progress)
         finally:
-            if judge.scores and (folder / "last.safetensors").exists():  # the training had begun
+            if len(judge.scores) > 1:  # weights of this run were judged
                 _write_best(judge, path, folder, start)
     judge.draw(load_model(path, options.device) if judge.best else None, picture)
     return FitResult(
@@ -228,7 +228,7 @@ def _train(
 ) -> tuple[int, bool]:
     """Train until the score does not rise any more, the end, or the user's stop; number of steps, and whether stopped.
 
-    Raises `Stopped` if the user stops it before the first step.
+    Raises `Stopped` if the user stops it before the first judgement.
     """
     objective = make_objective(config, team)
     network: Autoencoder = objective.average  # type: ignore[attr-defined]
@@ -249,7 +249,7 @@ def _train(
     try:
         run_training(plan, source, objective, folder, **how)
     except Stopped:
-        if not (folder / "last.safetensors").exists():
+        if len(judge.scores) < 2:
             raise
         return _steps_done(folder), True
     return max(judge.scores), False
