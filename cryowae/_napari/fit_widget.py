@@ -94,8 +94,9 @@ class FitWidget(TomogramWidget):
         self.report.value = "\n".join(lines)
 
     def _use(self) -> None:
-        """Open the restore widget with this tomogram and the new weights."""
-        _, restore = self._viewer.window.add_plugin_dock_widget("cryowae", "Restore")
+        """Open the restore widget, in a tab beside this one, with this tomogram and the new weights."""
+        dock, restore = self._viewer.window.add_plugin_dock_widget("cryowae", "Restore", tabify=True)
+        dock.raise_()
         restore.describe_as(self)
         restore.weights.value = self._fitted
 
