@@ -29,7 +29,7 @@ def make_tiny(monkeypatch, scores, drawn: bool = False) -> None:
     unless `drawn` the picture by one of few pixels, as many as there are scores.
     """
     import cryowae.fit as fit
-    from cryowae.fit import preview
+    from cryowae.fit import configuration, preview
     from cryowae.fit.judge import ComponentJudge
     from cryowae.fit.physics import Physics
 
@@ -38,9 +38,9 @@ def make_tiny(monkeypatch, scores, drawn: bool = False) -> None:
     left = list(scores)
     if not drawn:
         monkeypatch.setattr(preview, "draw_fit", small_picture)
-    monkeypatch.setattr(fit, "read_values", tiny_values(fit.read_values))
-    monkeypatch.setattr(fit, "is_fast_in_half", lambda device: False)  # only float32 is the same to the bit
-    monkeypatch.setattr(fit, "measure_physics", lambda item, data, seed, progress: physics)
+    monkeypatch.setattr(configuration, "read_values", tiny_values(configuration.read_values))
+    monkeypatch.setattr(configuration, "is_fast_in_half", lambda device: False)  # only float32 is the same to the bit
+    monkeypatch.setattr(configuration, "measure_physics", lambda item, data, seed, progress: physics)
     monkeypatch.setattr(fit, "_planned", lambda config, *_: config.model_copy(update={"steps": 4, "save_every": 2}))
     monkeypatch.setattr(ComponentJudge, "score", lambda self, model: left.pop(0))
 

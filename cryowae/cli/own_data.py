@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from cryowae.cli.terminal import print_results, progress
-from cryowae.config.options import FitOptions, ItemOptions, ValidateOptions
+from cryowae.config.evidence_options import ValidateOptions
+from cryowae.config.options import FitOptions, ItemOptions
 from cryowae.errors import ConfigError
 
 

@@ -46,17 +46,19 @@ def restore(
         File to write, or a folder for several; by default NAME_restored.mrc beside TOMO.
     """
     from cryowae.models.weights import load_model
-    from cryowae.restore import restore_tomogram
+    from cryowae.restore.tomograms import check_restoration, restore_tomogram
     from cryowae.tomogram import items_of
 
     items = items_of(tomograms, output, item)
     network = load_model(model, options.device)
+    how = None if fit is None else FitOptions(minutes=fit, device=options.device, overwrite=options.overwrite)
     failures = 0
     for one in items:
         try:
             with progress() as shown:
-                if fit is not None:
-                    network = load_model(_fitted(one, model, fit, options, shown), options.device)
+                if how is not None:
+                    check_restoration(one, options)
+                    network = load_model(_fitted(one, model, how, shown), options.device)
                 result = restore_tomogram(one, model=network, options=options, progress=shown)
         except CryowaeError as error:
             complain(error)
@@ -79,12 +81,11 @@ def restore(
         raise typer.Exit(MENDABLE if failures == len(items) else 1)
 
 
-def _fitted(item: Item, model: str, minutes: float, options: RestoreOptions, shown: Progress) -> Path:
+def _fitted(item: Item, model: str, how: FitOptions, shown: Progress) -> Path:
     """Weights that are adapted to a tomogram, beside its output."""
     from cryowae.fit import fit_weights
     from cryowae.io.mrc import stem_of
 
-    how = FitOptions(minutes=minutes, device=options.device, overwrite=options.overwrite)
     path = item.target.with_name(f"{stem_of(item.tomogram.path)}_fit.safetensors")
     result = fit_weights([item], path, how, model=model, progress=shown)
     change = f"{result.before:.3f} -> {result.after:.3f}"

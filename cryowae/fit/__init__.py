@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from cryowae.config import TrainConfig
 from cryowae.config.files import check, read_values
 from cryowae.config.options import FitOptions
 from cryowae.errors import CheckpointError, ConfigError, OutputError
+from cryowae.fit.configuration import configure_fit, tomograms_of
 from cryowae.fit.judge import ComponentJudge, Judge
 from cryowae.fit.outcome import FitResult
-from cryowae.fit.physics import Physics, measure_physics
+from cryowae.fit.physics import Physics
 from cryowae.fit.preview import Preview
 from cryowae.fit.selection import Selection
 from cryowae.fit.source import Rehearsal
@@ -27,20 +22,19 @@ from cryowae.fit.tilt_judge import tilt_judge
 from cryowae.io.checkpoint import read_checkpoint
 from cryowae.io.outputs import check_output, write_bytes
 from cryowae.models import Autoencoder
-from cryowae.models.weights import find_weights, is_fast_in_half, load_model, pick_device, read_network
+from cryowae.models.weights import find_weights, load_model, pick_device
 from cryowae.objectives import StepInfo, rise_and_fall
 from cryowae.progress import SILENT, Progress, Stopped
-from cryowae.specimen.library import known_structures
 from cryowae.tomogram.item import Item, item_of
 from cryowae.train import Team, make_objective
 from cryowae.train.loop import RunOptions, run_training
-from cryowae.train.state import Plan, check_run
+from cryowae.train.state import Plan, check_run, load_state
 
 _JUDGEMENTS = (2, 8)  # fewest and most
 _JUDGING = 0.2  # share of the time
 _TRIED = 8  # steps whose speed is measured, after a first one
 _FEWEST = 8  # steps
-_ROTATING = {"equivariance", "observation_adversary", "observation_transport"}
+_LAST = "last.safetensors"
 
 
 def fit_weights(
@@ -87,40 +81,35 @@ def fit_weights(
         If the progress raises it before weights of this run were judged; nothing has been written but to the folder.
     """
     began, options, path = time.monotonic(), options or FitOptions(), Path(output)
-    if path.suffix != ".safetensors":
-        raise OutputError(f"got --output {path}, expected the name of weights, such as mine.safetensors")
     folder, picture = path.with_suffix(".fit"), path.with_suffix(".png")
-    for place in (path, picture):
-        check_output(place, overwrite=options.overwrite or options.resume)
-    check_run(folder, options.resume, options.overwrite)
     items = [item_of(source) for source in sources]
-    for item in items:
-        item.require_content()
-    judges: list[Judge] = [tilt_judge(items[0], options)] if options.series else [ComponentJudge(i) for i in items]
-    if options.series and len(items) > 1:
-        raise ConfigError(f"got one --series and {len(items)} tomograms: expected one tomogram")
-    config = _resumed(folder, items, options) if options.resume else _configured(items, options, model, path, progress)
+    _check_outputs(path, picture, folder, options)
+    judges = _judges(items, options)
+    config = _resumed(folder, items) if options.resume else configure_fit(items, options, model, path, progress)
     physics = [Physics.from_values(values) for values in config.options["physics"]]
-    team = Team(options.device)
-    source = Rehearsal(config, items, physics, str(team.device))
     start = find_weights(config.start_from) if config.start_from else None
     first = load_model(start, options.device) if start else None
+    team = Team(options.device)
+    source = Rehearsal(config, items, physics, str(team.device))
     done = _steps_done(folder) if options.resume else None
+    if done is None:  # otherwise a stop before the first step would leave the run of another fit
+        (folder / _LAST).unlink(missing_ok=True)
     judge = Selection(judges, folder, done, Preview(items[0], first), progress)
-    with source:
-        if not options.resume:
-            progress.begin("score the weights at the start", len(items), "tomograms")
-            judge.note(0, first)
-            judge.draw(None)
-            progress.advance(len(items))
-            progress.end()
-            left = options.minutes * 60 - (time.monotonic() - began)
-            config = _planned(config, source, team, left, judge.seconds, progress)
-        try:
+    try:
+        with source:
+            if 0 not in judge.scores:
+                progress.begin("score the weights at the start", len(items), "tomograms")
+                judge.note(0, first)
+                judge.draw(None)
+                progress.advance(len(items))
+                progress.end()
+            if not options.resume:
+                left = options.minutes * 60 - (time.monotonic() - began)
+                config = _planned(config, source, team, left, judge.seconds, progress)
             steps, stopped = _train(config, source, team, judge, folder, options, progress)
-        finally:
-            if len(judge.scores) > 1:  # weights of this run were judged
-                _write_best(judge, path, folder, start)
+    finally:
+        if len(judge.scores) > 1:  # before the first weights of the run are scored, there is nothing to write
+            _write_best(judge, path, folder, start)
     judge.draw(load_model(path, options.device) if judge.best else None, picture)
     return FitResult(
         path=path,
@@ -137,61 +126,35 @@ def fit_weights(
     )
 
 
-def _configured(
-    items: Sequence[Item], options: FitOptions, model: str | Path, path: Path, progress: Progress
-) -> TrainConfig:
-    """The configuration of the run, with the physics of every tomogram; its length is not planned yet."""
-    values, source = read_values(options.objective, "fit")
-    start = None if options.from_scratch else find_weights(model)
-    data: dict[str, Any] = {"workers": min(1, (os.cpu_count() or 1) - 1), **values.get("data", {})}
-    if start is not None:
-        trained = read_network(start)[1]["config"]
-        values["model"] = trained["model"]
-        data["voxel_sizes"] = trained["data"]["voxel_sizes"]
-        known = known_structures(trained["data"]["structures"])
-        if known and "structures" not in data:
-            data |= {"structures": known, "procedural": trained["data"]["procedural"]}
-    else:
-        sizes = [item.tomogram.voxel_size for item in items]
-        data["voxel_sizes"] = (min(sizes), max(sizes))
-    half = is_fast_in_half(torch.device(pick_device(options.device)))
-    values |= {
-        "name": path.stem,
-        "seed": options.seed,
-        "start_from": "" if start is None else str(start),
-        "precision": "bfloat16" if half else "float32",
-        "data": data,
-    }
-    config = _with_rotations(check(TrainConfig, values, source), options.rotations)
-    if "fidelity" in config.objective and any(item.halves is None for item in items):
-        raise ConfigError(f"the objective {options.objective} compares two halves; give --half1 and --half2")
-    physics = [measure_physics(item, config.data, options.seed, progress) for item in items]
-    for item, one in zip(items, physics, strict=True):
-        progress.say(f"{item.tomogram.path.name}: {one.summary}")
-    if config.data.structures:
-        progress.say(f"scenes have {len(config.data.structures)} known structures, and invented ones")
-    else:
-        progress.say("scenes have invented structures alone; known ones are used if CRYOWAE_DATA names their folder")
-    facts = {"physics": [asdict(one) for one in physics], "tomograms": [str(item.tomogram.path) for item in items]}
-    facts |= {"minutes": options.minutes}
-    # through plain values, so that it is equal to what the file will hold
-    return TrainConfig.model_validate(json.loads(config.model_copy(update={"options": facts}).model_dump_json()))
+def _check_outputs(path: Path, picture: Path, folder: Path, options: FitOptions) -> None:
+    if path.suffix != ".safetensors":
+        raise OutputError(f"got --output {path}, expected the name of weights, such as mine.safetensors")
+    for place in (path, picture):
+        check_output(place, overwrite=options.overwrite or options.resume)
+    check_run(folder, options.resume, options.overwrite)
 
 
-def _with_rotations(config: TrainConfig, rotations: str) -> TrainConfig:
-    """The rotations of the user in every term that has some, unless the configuration names them."""
-    if isinstance(config.objective, str):
-        return config
-    terms: dict[str, Any] = dict(config.objective)
-    for name in _ROTATING & terms.keys():
-        given = terms[name] if isinstance(terms[name], dict) else {"weight": terms[name]}
-        terms[name] = {"rotations": rotations, **given}
-    return config.model_copy(update={"objective": terms})
+def _judges(items: Sequence[Item], options: FitOptions) -> list[Judge]:
+    """The judges, after a check of the tomograms."""
+    if not items:
+        raise ConfigError("got no tomogram; give one or more")
+    if options.series and len(items) > 1:
+        raise ConfigError(f"got one --series and {len(items)} tomograms: expected one tomogram")
+    for item in items:
+        _ = item.wedge  # raises the error of unknown tilts
+    pick_device(options.device)
+    judges = [tilt_judge(items[0], options)] if options.series else [ComponentJudge(item) for item in items]
+    for item in items:
+        item.require_content()
+    return list(judges)
 
 
-def _resumed(folder: Path, items: Sequence[Item], options: FitOptions) -> TrainConfig:
+def _resumed(folder: Path, items: Sequence[Item]) -> TrainConfig:
+    """The configuration of an interrupted run; its time, objective and seed stay as they were."""
     config = check(TrainConfig, read_values(folder / "config.yaml", "fit")[0], str(folder / "config.yaml"))
-    was, now = config.options.get("tomograms"), [str(item.tomogram.path) for item in items]
+    was, now = config.options.get("tomograms"), tomograms_of(items)
+    if was is None:
+        raise CheckpointError(f"{folder} is not the run of a fit; give the --output of the fit to continue")
     if was != now:
         raise CheckpointError(f"{folder} is a fit of {was}, and now {now} are given; give the same files in that order")
     return config
@@ -247,7 +210,12 @@ def _train(
     )
     how: RunOptions = {"resume": options.resume, "overwrite": options.overwrite, "progress": progress}
     try:
-        run_training(plan, source, objective, folder, **how)
+        if options.resume:
+            done = load_state(folder / _LAST, objective, plan)
+            if plan.ends(done, plan.save_every) and done not in judge.scores:  # interrupted while they were scored
+                judge.judge(done, network, config)
+        if not judge.exhausted:
+            run_training(plan, source, objective, folder, **how)
     except Stopped:
         if len(judge.scores) < 2:
             raise
@@ -256,7 +224,7 @@ def _train(
 
 
 def _steps_done(folder: Path) -> int:
-    return int(read_checkpoint(folder / "last.safetensors")[1]["step"])
+    return int(read_checkpoint(folder / _LAST)[1]["step"])
 
 
 def _write_best(judge: Selection, path: Path, folder: Path, start: Path | None) -> None:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryowae.config.options import RestoreOptions
+from cryowae.errors import TiltError
 from cryowae.fit.own import held_out_region
-from cryowae.fourier.grids import frequency_grid, hermitian_weights, radius
+from cryowae.fourier.grids import hermitian_weights, radius
 from cryowae.fourier.shells import cross_sums
 from cryowae.fourier.wedge import Wedge
 from cryowae.restore.core import restore_array
@@ -33,6 +34,9 @@ BANDS = torch.tensor([0.01, 0.05, 0.10, 0.20], dtype=torch.float64)
 _REMOVED = 18.0  # degrees of each end of the tilt range that are removed and predicted
 _CLIP = 8.0  # standard deviations; beads would dominate
 _WIDEST = 192  # voxels of the judged region along each axis
+_TAPER, _SHARE = 12, 6  # voxels at each face where the region fades to 0; at most one in six of its voxels
+_ROUNDING = 1e-6  # share of the power
+_NARROWEST = 20.0  # degrees that are left of the tilt range
 _FAST = RestoreOptions(fast=True)
 
 
@@ -59,16 +63,30 @@ class ComponentJudge:
 
     The tilt range is made narrower at one end, then at the other. The restored volume is correlated with the original
     one over the removed components. With halves, one half is restored and the other is compared, so that their noise is
-    independent. Without halves, the window of the region carries a little noise from the kept components over the
-    border; this favours weights that keep noise, so that components near the border are left out.
+    independent.
+
+    The region fades to 0 at its faces before the components are removed, and no window is applied after that: the input
+    has exactly nothing there. A window on the restored volume would carry the components that were kept over the
+    border, with their noise, and the input would have nearly the score of the truth.
 
     Attributes
     ----------
     item
         The tomogram. The centre of `held_out_region` is judged.
+
+    Raises
+    ------
+    TiltError
+        If the tilt range is too narrow to remove components.
     """
 
     item: Item
+
+    def __post_init__(self) -> None:
+        low, high = self.item.wedge.tilt_min, self.item.wedge.tilt_max
+        if high - low < _REMOVED + _NARROWEST:
+            expected = f"expected at least {_REMOVED + _NARROWEST:.0f} degrees, so that a part can be left out"
+            raise TiltError(f"{self.item.tomogram.path} has a tilt range from {low:g} to {high:g} degrees; {expected}")
 
     @property
     def question(self) -> str:
@@ -83,16 +101,14 @@ class ComponentJudge:
             seen = keep.apply(self._observed).numpy()
             size, protein = self.item.tomogram.voxel_size, self.item.protein
             made = restore_array(seen, wedge=keep, voxel_size=size, model=model, options=options, contrast=protein)
-            spectrum = _windowed(torch.from_numpy(cast(NDArray[np.float32], made.data)))
+            spectrum = _spectrum(torch.from_numpy(cast(NDArray[np.float32], made.data)))
             scores.append(_bands(spectrum, self._reference, self._removed(keep), radius(self._observed.shape)))
         return float(np.mean(scores))
 
     def _removed(self, keep: Wedge) -> Tensor:
-        """Weight of each component that was removed; those nearer than half a Fourier voxel of z are left out."""
+        """Weight of each component that was removed."""
         shape = self._observed.shape
-        kz, ky, kx = frequency_grid(shape)
-        lost = keep.missing(kz, ky, kx, (0.5 / shape[0], 0.5 / shape[2]))
-        return lost * self.item.wedge.value(kz, ky, kx) * hermitian_weights(shape[2])
+        return (1 - keep.mask(shape)) * self.item.wedge.mask(shape) * hermitian_weights(shape[2])
 
     @cached_property
     def _region(self) -> Region:
@@ -104,28 +120,35 @@ class ComponentJudge:
     @cached_property
     def _observed(self) -> Tensor:
         halves = self.item.halves
-        return _clipped(self.item.volume if halves is None else halves[0], self._region)
+        return _faded(self.item.volume if halves is None else halves[0], self._region)
 
     @cached_property
     def _reference(self) -> Tensor:
         halves = self.item.halves
-        return _windowed(self._observed if halves is None else _clipped(halves[1], self._region))
+        return _spectrum(self._observed if halves is None else _faded(halves[1], self._region))
 
 
-def _clipped(volume: Volume, region: Region) -> Tensor:
+def _faded(volume: Volume, region: Region) -> Tensor:
+    """A region about its mean, without the tails of beads, that fades to 0 at its faces."""
     statistics = robust_statistics(volume)
     block = torch.from_numpy(np.array(volume[region], np.float32)) - statistics.mean
-    return block.clamp(-_CLIP * statistics.sigma, _CLIP * statistics.sigma)
+    block = block.clamp(-_CLIP * statistics.sigma, _CLIP * statistics.sigma)
+    for axis, n in enumerate(block.shape):
+        voxels, wide = torch.arange(n) + 0.5, max(1, min(_TAPER, n // _SHARE))
+        inside = (torch.minimum(voxels, n - voxels) / wide).clamp(max=1)
+        block = block * (0.5 - 0.5 * torch.cos(torch.pi * inside)).view([-1 if a == axis else 1 for a in range(3)])
+    return block
 
 
-def _windowed(volume: Tensor) -> Tensor:
-    volume = volume - volume.mean()
-    for axis, n in enumerate(volume.shape):
-        window = torch.hann_window(n + 2, periodic=False)[1:-1]
-        volume = volume * window.view([-1 if a == axis else 1 for a in range(3)])
-    spectrum: Tensor = torch.fft.rfftn(volume)
+def _spectrum(volume: Tensor) -> Tensor:
+    spectrum: Tensor = torch.fft.rfftn(volume - volume.mean())
     return spectrum
 
 
 def _bands(first: Tensor, second: Tensor, weight: Tensor, distance: Tensor) -> float:
-    return float(cross_sums(first, second, weight, distance, BANDS).correlation.mean())
+    """Mean correlation of a prediction with the data over the bands; 0 where only rounding errors are predicted."""
+    sums = cross_sums(first, second, weight, distance, BANDS)
+    norm = np.sqrt(np.maximum(sums.power_a, _ROUNDING * sums.power_b) * sums.power_b)
+    found = np.divide(sums.cross, norm, out=np.zeros_like(norm), where=norm > 0)
+    there = sums.count > 0  # in a small region, nothing was removed from the lowest band
+    return float(found[there].mean()) if there.any() else 0.0

@@ -24,7 +24,7 @@ from cryowae.imaging.projection import even_tilts
 from cryowae.progress import SILENT, Progress
 from cryowae.specimen.library import load_library
 from cryowae.tomogram.item import Item
-from cryowae.tomogram.spectrum import CENTRES, half_spectra, shell_power
+from cryowae.tomogram.spectrum import CENTRES, ShellPower, half_power, shell_power
 from cryowae.tomogram.statistics import robust_statistics
 from cryowae.tomogram.volumes import Volume, central_block
 
@@ -33,6 +33,8 @@ STEP = 3.0
 
 _SCENES = 4
 _BAND = (0.02, 0.16)  # cycles per voxel: where molecules have their power
+_SIGNIFICANT = (8.0, 12.0)  # over the root of the components of a shell: of one volume, and of halves
+_FEWEST = 3  # shells; on pure noise, none of 20 simulated tomograms had as many above these limits
 _CLIP = 5.0  # standard deviations; beads and contaminants would dominate the spectrum
 _GAINS = 17
 _BELOW, _ABOVE = 0.5, 4.0  # range of the signal-to-noise ratio of scenes, relative to the estimate
@@ -140,27 +142,28 @@ def measure_physics(item: Item, base: DataConfig, seed: int = 0, progress: Progr
         If the tilt range is not known.
     """
     wedge, size, angles = item.wedge, item.tomogram.voxel_size, tilts_of(item)
-    seen = shell_power(_block(item.volume), wedge)
-    ratio = seen.snr if item.halves is None else _snr_of_halves(_block(item.halves[0]), _block(item.halves[1]), wedge)
-    plain = base.model_copy(update={"plain": 1.0, "voxel_size": size, "angles": angles, "gains": (1.0, 1.0)})
-    library = load_library(plain.structures)
-    numbers = progress.track("simulate scenes to compare with", range(_SCENES), "scenes")
-    scenes = [training_scene(plain, seed, number, library) for number in numbers]
-    significant = ratio > 3 / np.sqrt(np.maximum(seen.count, 1))
-    used = significant & np.logical_and(*_band(CENTRES))
-    if used.sum() < 2:
+    seen = _seen(item)
+    ratio, limit = seen.snr, _SIGNIFICANT[item.halves is not None]
+    used = (ratio > limit / np.sqrt(np.maximum(seen.count, 1))) & np.logical_and(*_band(CENTRES))
+    if used.sum() < _FEWEST:
         raise TomogramError(
             f"{item.tomogram.path} has no signal above the noise between {size / _BAND[1]:.0f} and "
             f"{size / _BAND[0]:.0f} Å: expected a tomogram of molecules; is it the right file?"
         )
+    # molecules in every scene: the ratio of an empty one is not defined
+    filled = {"plain": 1.0, "vacant": 0.0, "voxel_size": size, "angles": angles, "gains": (1.0, 1.0)}
+    plain = base.model_copy(update=filled)
+    library = load_library(plain.structures)
+    numbers = progress.track("simulate scenes to compare with", range(_SCENES), "scenes")
+    scenes = [training_scene(plain, seed, number, library) for number in numbers]
+    found = [float(np.median(ratio[used] / _unit_snr(scene, wedge)[used])) for scene in scenes]
     noise = np.mean([_power(scene.noise[0].float().numpy(), wedge) for scene in scenes], axis=0)
-    gains = _smooth(np.sqrt(seen.noise / np.maximum(seen.count, 1) / noise))
-    found = [float(np.median((ratio / _unit_snr(scene, wedge))[used])) for scene in scenes]
+    gains = np.sqrt(seen.noise / np.maximum(seen.count, 1) / np.maximum(noise, np.finfo(np.float32).tiny))
     return Physics(
         size,
         angles,
         float(np.exp(np.mean(np.log(found)))),
-        gains,
+        _smooth(gains),
         tuple(ratio.tolist()),
         tuple(found),
         float(min(1.0, seen.noise.sum() / seen.power.sum())),
@@ -176,17 +179,17 @@ def tilts_of(item: Item) -> tuple[float, ...]:
     return even_tilts(wedge.tilt_min, wedge.tilt_max, STEP)
 
 
-def _snr_of_halves(half1: NDArray[np.float32], half2: NDArray[np.float32], wedge: Wedge) -> NDArray[np.float64]:
-    """`2 F / (1 - F)` of the mean of two halves (Rosenthal and Henderson 2003)."""
-    fsc = half_spectra(half1, half2, wedge).correlation.clip(-0.99, 0.99)
-    ratio: NDArray[np.float64] = 2 * fsc / (1 - fsc)
-    return ratio
+def _seen(item: Item) -> ShellPower:
+    """Power of the central block and of its noise: from the halves if there are any."""
+    if item.halves is None:
+        return shell_power(_block(item.volume), item.wedge)
+    return half_power(_block(item.halves[0]), _block(item.halves[1]), item.wedge)
 
 
 def _unit_snr(scene: SimulatedScene, wedge: Wedge) -> NDArray[np.float64]:
     """`(32,)` spectral ratio of a scene whose projections have a signal-to-noise ratio of 1."""
     signal, noise = (_power(volume.float().numpy(), wedge) for volume in (scene.signal, scene.noise[0]))
-    return signal / (scene.contrast**2 * noise)
+    return np.divide(signal, scene.contrast**2 * noise, out=np.ones_like(signal), where=(signal > 0) & (noise > 0))
 
 
 def _power(volume: NDArray[np.float32], wedge: Wedge) -> NDArray[np.float64]:

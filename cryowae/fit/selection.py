@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,26 +71,19 @@ class Selection:
         """Whether the last judgements were all worse than the best one."""
         return sum(step > self.best for step in self.scores) >= PATIENCE
 
-    def note(self, step: int, model: RestorationModel | None, keep: Callable[[], None] = lambda: None) -> None:
-        """Score weights, and call `keep` if they are the best so far. No model stands for random weights."""
-        began = time.monotonic()
-        score = -math.inf if model is None else float(np.mean([judge.score(model) for judge in self.judges]))
-        self.seconds = time.monotonic() - began
-        first = not self.scores
-        if score > max(self.scores.values(), default=-math.inf):
-            keep()  # first: the user may end the fit at any line, and the best score must have its weights
-        self.scores[step] = score
-        self._rows.write(step, {"score": score})
-        if model is not None:
-            change = "" if first else f" ({score - self.scores[0]:+.3f})"
-            self.progress.say(f"held-out score after {step} steps: {score:.3f}{change}")
+    def note(self, step: int, model: RestorationModel | None) -> None:
+        """Score weights. No model stands for random weights."""
+        self._keep(step, self._score(model))
 
     def judge(self, step: int, network: Autoencoder, config: TrainConfig) -> None:
         """Score the weights of a run, and write them if they are the best so far."""
         device = next(network.parameters()).device
         sizes, half = config.data.voxel_sizes, is_fast_in_half(device)
         model = RestorationModel(network, config.name, "", sizes, {}, device, half)
-        self.note(step, model, lambda: write_weights(self.folder / "best.safetensors", network, config, step))
+        score = self._score(model)
+        if score > self.scores[self.best]:  # first the weights: a score without them must not be left by Ctrl-C
+            write_weights(self.folder / "best.safetensors", network, config, step)
+        self._keep(step, score)
         self.draw(model)
 
     def draw(self, model: RestorationModel | None, picture: Path | None = None) -> None:
@@ -99,3 +92,16 @@ class Selection:
         paths = {preview: NARROW} if picture is None else {preview: NARROW, picture: WIDTH}
         self.preview.draw(paths, self.scores, model, self.judges[0].question)
         self.progress.show(preview)
+
+    def _score(self, model: RestorationModel | None) -> float:
+        began = time.monotonic()
+        score = -math.inf if model is None else float(np.mean([judge.score(model) for judge in self.judges]))
+        self.seconds = time.monotonic() - began
+        return -math.inf if math.isnan(score) else score  # weights that are not finite
+
+    def _keep(self, step: int, score: float) -> None:
+        change = f" ({score - self.scores[0]:+.3f})" if math.isfinite(self.scores.get(0, math.nan)) else ""
+        self.scores[step] = score
+        self._rows.write(step, {"score": repr(score)})  # all digits, so that a resumed run has the same best
+        if math.isfinite(score):
+            self.progress.say(f"held-out score after {step} steps: {score:.3f}{change}")

@@ -39,7 +39,9 @@ class Rehearsal(BatchSource):
             held_out = held_out_region(item.tomogram.shape)
             self.own.append(OwnSubtomograms(item, config.data.crop, config.seed, held_out, noise))
         self.scenes = [
-            SyntheticPairs(one.rehearsal(config.data), config.seed + 101 * i, device, noise=real_noise(item))
+            SyntheticPairs(
+                one.rehearsal(config.data), config.seed + 101 * i, device, noise=real_noise(item, config.data.crop)
+            )
             for i, (item, one) in enumerate(zip(items, physics, strict=True) if needs_truth(config) else ())
         ]
 

@@ -85,7 +85,8 @@ class TiltJudge:
         predicted = project_volume(made - made.mean(dtype=np.float64).astype(np.float32), out).numpy()
         spectra = ring_spectra(replace_outliers(self._cut(predicted), self._beads))
         real = ring_spectra(replace_outliers(self._real, self._beads))
-        return float(np.nanmean(ring_correlation(spectra, real, BANDS, self._real.shape[-1])))
+        found = ring_correlation(spectra, real, BANDS, self._real.shape[-1])
+        return float(np.nan_to_num(found).mean())  # a constant volume predicts nothing
 
     @cached_property
     def _images(self) -> Tensor:

@@ -123,6 +123,11 @@ def restore_tomogram(
     )
 
 
+def check_restoration(item: Item, options: RestoreOptions) -> None:
+    """Check the outputs of `restore_tomogram`, before work that precedes it; raises its `OutputError`."""
+    _Files.of(item, options)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RestoreResult(Outcome):
     """Files and figures of a restoration. The time includes the pictures.

@@ -121,7 +121,7 @@ def build_specimen(
     below = config.shape[0] - config.extent[0] - above
     box = slice(-start, config.shape[2] - start)
     if config.background > 0:
-        canvas.density += _field(config, config.background, of_ice)
+        canvas.density += _field(config, config.background, of_ice).to(canvas.density)
     beam, labels = (pad(v, (0, 0, 0, 0, above, below)) for v in (canvas.density, torch.from_numpy(canvas.labels)))
     density, gold = beam[:, :, box].clone(), None
     if beads:

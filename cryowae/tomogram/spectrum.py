@@ -69,6 +69,22 @@ def shell_power(observed: NDArray[Any], wedge: Wedge) -> ShellPower:
     return ShellPower(*(shell_sums(value, distance, _EDGES).numpy() for value in values))
 
 
+def half_power(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) -> ShellPower:
+    """Power of the mean of two halves and of its noise, from their difference.
+
+    Its ratio `snr` is `2 F / (1 - F)`, with the Fourier shell correlation F of the halves if they have equal power
+    (Rosenthal and Henderson 2003, J. Mol. Biol. 333, 721).
+
+    Parameters
+    ----------
+    half1, half2, wedge
+        As in `half_spectra`.
+    """
+    sums = half_spectra(half1, half2, wedge)
+    both = sums.power_a + sums.power_b
+    return ShellPower((both + 2 * sums.cross) / 4, (both - 2 * sums.cross) / 4, sums.count)
+
+
 def half_spectra(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) -> CrossSums:
     """Powers of two halves and their cross term over the measured components of each of the 32 shells.
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cryowae.config.options import RestoreOptions, ValidateOptions
+from cryowae.config.evidence_options import ValidateOptions
+from cryowae.config.options import RestoreOptions
 from cryowae.config.scene import ReconstructionConfig
 from cryowae.errors import ConfigError, TomogramError
 from cryowae.io.memory import require_memory

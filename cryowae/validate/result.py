@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from cryowae.config.options import ValidateOptions
+from cryowae.config.evidence_options import ValidateOptions
 from cryowae.errors import OutputError
 from cryowae.io.mrc import stem_of
 from cryowae.io.outputs import check_output, make_folder, write_text
