@@ -29,7 +29,7 @@ BASE = DataConfig(
     occupancy=(0.12, 0.18),
 )
 TINY = {**BASE.model_dump(mode="json", include={"batch", "pool", "crops_per_scene", "workers", "crop"})}
-TINY |= {"scene": [24, 32, 32], "membranes": 0.0, "filaments": 0.0, "vacant": 0.0}
+TINY |= {"scene": [24, 32, 32], "membranes": 0.0, "filaments": 0.0, "vacant": 0.0, "crops_per_scene": 64}
 PHYSICS = Physics(10.0, ANGLES, 0.5, tuple(np.linspace(1, 0.5, 17).tolist()), (0.0,) * 32, (0.4, 0.6), 0.8, False)
 
 

@@ -38,7 +38,7 @@ def few(monkeypatch):
     monkeypatch.setattr("cryowae.fit.physics._SCENES", 1)
 
 
-@pytest.mark.parametrize("snr", [0.05, 0.3])
+@pytest.mark.parametrize("snr", [0.05, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_the_ratio_of_one_volume_is_found(hann, snr):
     found = measure_physics(item_from(hann.tomogram(snr).numpy()), BASE)
     assert snr / 2 < found.snr < 2 * snr
@@ -49,7 +49,7 @@ def test_the_ratio_of_one_volume_is_found(hann, snr):
     assert (np.diff(found.noise_gains[2:]) < 0.03).all()
 
 
-@pytest.mark.parametrize("snr", [0.05, 0.3])
+@pytest.mark.parametrize("snr", [0.05, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_halves_give_the_ratio_and_the_transfer_also_of_an_isotropic_filter(snr):
     """A filter that is the same in all directions: the noise of one volume cannot be told from its signal."""
     gains = tuple((1 - FREQUENCIES).tolist())

@@ -204,7 +204,7 @@ def _train(
         config.log_every,
         config.save_every,
         finish=lambda done: judge.judge(done, network, config),
-        enough=lambda: judge.exhausted,
+        enough=lambda: judge.exhausted(config.steps),
         kind="fit",
         free=(),
     )
@@ -214,7 +214,7 @@ def _train(
             done = load_state(folder / _LAST, objective, plan)
             if plan.ends(done, plan.save_every) and done not in judge.scores:  # interrupted while they were scored
                 judge.judge(done, network, config)
-        if not judge.exhausted:
+        if not judge.exhausted(config.steps):
             run_training(plan, source, objective, folder, **how)
     except Stopped:
         if len(judge.scores) < 2:

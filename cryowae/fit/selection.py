@@ -21,7 +21,7 @@ from cryowae.report.style import WIDTH
 from cryowae.train.state import Rows, read_rows
 
 PATIENCE = 3
-"""Judgements without a better score after which the fit ends."""
+"""Judgements without a better score after which the fit ends, in its second half."""
 
 
 class Selection:
@@ -66,10 +66,12 @@ class Selection:
         """Step of the best weights; 0 for those at the start."""
         return max(self.scores, key=lambda step: self.scores[step])
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether the last judgements were all worse than the best one."""
-        return sum(step > self.best for step in self.scores) >= PATIENCE
+    def exhausted(self, steps: int) -> bool:
+        """Whether the last judgements of a run of `steps` were all worse than the best one.
+
+        Not in its first half: the score often falls at first, as long as the learning rate is high.
+        """
+        return 2 * max(self.scores) >= steps and sum(step > self.best for step in self.scores) >= PATIENCE
 
     def note(self, step: int, model: RestorationModel | None) -> None:
         """Score weights. No model stands for random weights."""
@@ -89,8 +91,9 @@ class Selection:
     def draw(self, model: RestorationModel | None, picture: Path | None = None) -> None:
         """Draw the scores so far, and slices that these weights restore: to `preview.png`, and wide to `picture`."""
         preview = self.folder / "preview.png"
-        paths = {preview: NARROW} if picture is None else {preview: NARROW, picture: WIDTH}
-        self.preview.draw(paths, self.scores, model, self.judges[0].question)
+        for path, width in ((preview, NARROW), (picture, WIDTH)):
+            if path is not None:
+                self.preview.draw(path, self.scores, model, self.judges[0].question, width)
         self.progress.show(preview)
 
     def _score(self, model: RestorationModel | None) -> float:
