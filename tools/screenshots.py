@@ -70,10 +70,11 @@ def main(folder: Path) -> None:
 def shoot_fit(data: Path, path: Path, minutes: float) -> None:
     """Fit weights to a tomogram in a window, and take the picture when it is done."""
     viewer = napari.Viewer(show=True)
-    viewer.window._qt_window.resize(_SIZE[0], 1060)
+    viewer.window._qt_window.resize(1240, 1100)
     settle()
     viewer.open(str(data), plugin="cryowae")
     viewer.dims.set_current_step(0, 40)
+    getattr(viewer, "scene", viewer).camera.zoom *= 0.8  # noise makes a large file
     fit = dock(viewer, "Fit")
     with tempfile.TemporaryDirectory() as folder:
         fit.minutes.value, fit.output.value = minutes, Path(folder) / "mine.safetensors"
