@@ -32,9 +32,9 @@ class DataConfig(Frozen):
     given, are the tilts of the plain scenes in place of `tilts`, and `gains` their transfer in place of a random filter
     (see `ImagingConfig` and `ReconstructionConfig`). Of the others, `ctf` is the share with a contrast transfer
     function (half of them with corrected phases), `ice` and `beads` are the shares with uneven ice and with gold.
-    `background` is the share of all scenes with uneven background that is part of the truth. `empty` is the share of
-    samples that are only noise, `vacant` that of scenes without molecules; `membranes`,
-    `vesicles` and `filaments` are the shares of scenes with some.
+    `plain_ctf` is the share of plain scenes with a contrast transfer function, `background` that of all scenes with
+    uneven background that is part of the truth. `empty` is the share of samples that are only noise, `vacant` that of
+    scenes without molecules; `membranes`, `vesicles` and `filaments` are the shares of scenes with some.
     """
 
     structures: tuple[str, ...] = ()
@@ -54,6 +54,7 @@ class DataConfig(Frozen):
     vesicles: float = Field(0.0, ge=0, le=1)
     filaments: float = Field(0.2, ge=0, le=1)
     ctf: float = Field(0.0, ge=0, le=1)
+    plain_ctf: float = Field(0.0, ge=0, le=1)
     ice: float = Field(0.0, ge=0, le=1)
     beads: float = Field(0.0, ge=0, le=1)
     background: float = Field(0.0, ge=0, le=1)

@@ -122,6 +122,8 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
     voxel_size = float(rng.choice(voxel_sizes))
     slab = int(rng.integers(depth // 2, depth + 1)) if happens(0.6 * varied) else depth
     microscope = happens(config.ctf * varied)
+    if plain and config.plain_ctf:
+        microscope = happens(config.plain_ctf)
     low, high = np.log(_BACKGROUND)
     background = float(np.exp(rng.uniform(low, high))) if config.background and happens(config.background) else 0.0
     return SceneConfig(

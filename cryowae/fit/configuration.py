@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def configure_fit(
         progress.say(f"scenes have {len(config.data.structures)} known structures, and invented ones")
     else:
         progress.say("scenes have invented structures alone; known ones are used if CRYOWAE_DATA names their folder")
+    if config.data.plain_ctf == 0:
+        progress.say('scenes have no CTF; a tomogram without CTF correction needs pip install "cryowae[simulate]"')
     facts = {"physics": [asdict(one) for one in physics], "tomograms": tomograms_of(items), "minutes": options.minutes}
     # through plain values, so that it is equal to what the file will hold
     return TrainConfig.model_validate(json.loads(config.model_copy(update={"options": facts}).model_dump_json()))
@@ -93,6 +96,8 @@ def _checked(items: Sequence[Item], options: FitOptions, start: Path | None, pat
         if structures and "structures" not in data:
             data |= {"structures": structures, "procedural": trained["data"]["procedural"]}
         sizes += known.voxel_sizes  # the weights learn at the size of the tomogram, so that they are used at it
+    if find_spec("torch_ctf") is None:
+        data["plain_ctf"] = 0.0
     half = is_fast_in_half(torch.device(pick_device(options.device)))
     values |= {
         "name": path.stem,

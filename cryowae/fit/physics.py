@@ -151,7 +151,7 @@ def measure_physics(item: Item, base: DataConfig, seed: int = 0, progress: Progr
             f"{size / _BAND[0]:.0f} Å: expected a tomogram of molecules; is it the right file?"
         )
     # molecules in every scene: the ratio of an empty one is not defined
-    filled = {"plain": 1.0, "vacant": 0.0, "voxel_size": size, "angles": angles, "gains": (1.0, 1.0)}
+    filled = {"plain": 1.0, "vacant": 0.0, "voxel_size": size, "angles": angles, "gains": (1.0, 1.0), "plain_ctf": 0.0}
     plain = base.model_copy(update=filled)
     library = load_library(plain.structures)
     numbers = progress.track("simulate scenes to compare with", range(_SCENES), "scenes")
