@@ -5,11 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
 
 _SECONDS = 30.0  # between two lines of a log file
+
+
+class Stopped(Exception):
+    """The user ends long work early. A `Progress` may raise it in any of its methods but `show`.
+
+    Work that can keep a part of its result catches it. It reports no further progress but by `show`.
+    """
 
 
 class Progress:
@@ -26,6 +34,9 @@ class Progress:
 
     def say(self, message: str) -> None:
         """Tell the user one line of information."""
+
+    def show(self, picture: Path) -> None:
+        """Tell the user that a picture was drawn, or drawn again."""
 
     def track(self, task: str, items: Sequence[Item], unit: str) -> Iterator[Item]:
         """Yield the items one after another, each a step of `task`."""

@@ -67,7 +67,7 @@ def test_manifest_is_valid_and_its_names_exist():
     manifest.validate_imports()
     assert manifest.name == "cryowae" and manifest.display_name == "cryowae"
     found = manifest.contributions
-    assert [widget.display_name for widget in found.widgets] == ["Restore", "Compare", "Simulate wedge"]
+    assert [widget.display_name for widget in found.widgets] == ["Restore", "Fit", "Compare", "Simulate wedge"]
     assert {p for reader in found.readers for p in reader.filename_patterns} >= {"*.mrc", "*.rec", "*.map", "*.st"}
     assert found.writers and found.sample_data
 

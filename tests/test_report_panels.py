@@ -10,9 +10,10 @@ from cryowae.errors import OutputError, TiltError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import read_mrc, write_mrc
 from cryowae.report.correlations import halves_panel, truth_curves, truth_panel
+from cryowae.report.fitting import NARROW, fit_figure
 from cryowae.report.slices import slices_panel
 from cryowae.report.spectra import block_about, compare_spectra, spectra_panel
-from cryowae.report.style import as_array
+from cryowae.report.style import WIDTH, as_array
 from cryowae.restore import write_inferred
 from cryowae.tomogram import open_tomogram
 
@@ -107,3 +108,19 @@ def test_inferred_and_measured_parts_add_up_to_the_volume(tmp_path):
     with pytest.raises(TiltError, match="is not known"):
         write_inferred(open_tomogram(path, need_wedge=False), tmp_path / "other.mrc")
     assert not (tmp_path / "other.mrc").exists()
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDTH])
+def test_texts_of_a_fit_lie_inside_the_picture_and_do_not_touch(width):
+    volume = np.random.default_rng(0).normal(size=(16, 32, 32)).astype(np.float32)
+    names = ("input", "weights at the start", "adapted weights")
+    question = "correlation with components of the outer 18 degrees, which were removed before the restoration"
+    figure = fit_figure({0: 0.3, 5: 0.4}, dict.fromkeys(names, volume), 10.0, question, width)
+    as_array(figure)
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.texts}
+    for box in boxes.values():
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1 and box.y0 >= figure.bbox.y0
+    shown = list(boxes.values())
+    assert not any(a.overlaps(b) for i, a in enumerate(shown) for b in shown[:i])
+    assert set(names) < set(boxes) and question in [text.replace("\n", " ") for text in boxes]
+    assert abs(figure.get_size_inches()[0] - width) < 1e-6

@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, get_args
 
-import numpy as np
 from magicgui.widgets import RadioButtons
-from numpy.typing import NDArray
 
 from cryowae._napari.comparing import ComparedLayers, Picture, draw, guess_compared, require_known, share_greys
 from cryowae._napari.derived_layers import inferred_layer
 from cryowae._napari.jobs import JobPanel
 from cryowae._napari.layers import LayerData
+from cryowae._napari.picture_label import PictureLabel
 from cryowae._napari.viewing import camera_of, name_layers, side_by_side, stacked
 from cryowae._napari.volume_widget import VolumeWidget
 
@@ -145,44 +144,3 @@ class CompareWidget(VolumeWidget):
         if text or self.tilt_range.value == self._filled:  # a range that the user has typed is kept
             self.tilt_range.value = self._filled = text
         self._draw_later()
-
-
-class PictureLabel:
-    """A picture in a widget, never wider than the widget.
-
-    Attributes
-    ----------
-    label
-        The Qt widget.
-    values
-        `(rows, columns, 4)` from 0 to 255, of the present picture; None at first.
-    """
-
-    def __init__(self) -> None:
-        from qtpy.QtCore import Qt
-        from qtpy.QtWidgets import QLabel, QSizePolicy
-
-        self.values: NDArray[np.uint8] | None = None
-        self.label: Any = QLabel()
-        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.label.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-
-    def show(self, values: NDArray[np.uint8]) -> None:
-        """Show a picture, made smaller if necessary."""
-        from qtpy.QtCore import Qt
-        from qtpy.QtGui import QImage, QPixmap
-
-        self.values = np.ascontiguousarray(values)
-        rows, columns, _ = values.shape
-        image = QImage(self.values.data, columns, rows, 4 * columns, QImage.Format.Format_RGBA8888)
-        pixmap = QPixmap.fromImage(image)
-        if columns > self.label.width():
-            pixmap = pixmap.scaledToWidth(self.label.width(), Qt.TransformationMode.SmoothTransformation)
-        self.label.setPixmap(pixmap)
-        self.label.setFixedHeight(pixmap.height())
-
-    def clear(self) -> None:
-        """Show nothing."""
-        self.values = None
-        self.label.clear()
-        self.label.setFixedHeight(0)

@@ -6,14 +6,16 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import Container, Label, ProgressBar, PushButton
 
 from cryowae.errors import CryowaeError
-from cryowae.progress import Progress
+from cryowae.progress import Progress, Stopped
 
 _TICK = 100  # milliseconds between two updates of the bar
+_SAID = 2  # messages that are shown, the newest ones
 _LONG = 3  # seconds without a step after which the elapsed time is shown, to indicate that the job is running
 
 
@@ -27,6 +29,10 @@ _WORDS = (
         "open both, choose one as the tomogram and one as the other half, and their mean is restored",
     ),
     (r"give another name, or --overwrite to replace it", "save to another name, or remove it first"),
+    (r"give --resume to continue it, or --overwrite to replace it", "continue it, or save to another name"),
+    (r"start without --resume", "start a new one"),
+    (r"start again with --overwrite", "save to another name"),
+    (r"give --half1 and --half2", "choose the other half"),
     (r"choose another (place )?with --output", "save to another place"),
     (r"; give --output", ""),
     (r"give (it with |the size by )?--voxel-size", "give the voxel size above"),
@@ -56,7 +62,7 @@ def notify(message: object) -> None:
     show_error(in_window_words(message))
 
 
-class Cancelled(Exception):
+class Cancelled(Stopped):
     """The user has cancelled the job."""
 
 
@@ -69,6 +75,8 @@ class Watch(Progress):
         Name, unit and steps of the current task.
     said
         Messages of the work, one line each.
+    pictures
+        Pictures that were drawn and not shown yet.
     cancelled
         Whether the user wants it to stop.
 
@@ -82,6 +90,7 @@ class Watch(Progress):
         self.abandoned = abandoned
         self.task, self.unit, self.done, self.total = "", "", 0, 0
         self.said: list[str] = []
+        self.pictures: list[Path] = []
         self._began = time.monotonic()
         self.cancelled = False
 
@@ -101,6 +110,9 @@ class Watch(Progress):
     def say(self, message: str) -> None:
         self.said.append(message)
         self._check()
+
+    def show(self, picture: Path) -> None:
+        self.pictures.append(picture)
 
     def words(self) -> str:
         """The task, its steps that are done, and the remaining time at the rate so far."""
@@ -146,12 +158,16 @@ class JobPanel(Container[Any]):
         return self._watch is not None
 
     def start(
-        self, work: Callable[[Progress], Any], then: Callable[[Any], None], failed: Callable[[str], None] = notify
+        self,
+        work: Callable[[Progress], Any],
+        then: Callable[[Any], None],
+        failed: Callable[[str], None] = notify,
+        picture: Callable[[Path], None] = lambda path: None,
     ) -> None:
         """Run `work` in the background, then pass its result to `then` in the thread of the window.
 
         A `CryowaeError` is passed to `failed` in one line, by default a notification. Any other exception is a bug,
-        which napari shows with its traceback.
+        which napari shows with its traceback. Pictures that the work draws are passed to `picture` at once.
         """
         from napari.qt.threading import create_worker
         from qtpy.QtCore import QTimer
@@ -165,9 +181,14 @@ class JobPanel(Container[Any]):
         timer = QTimer(self.native)
 
         def tell(words: str) -> None:
-            self.message.value = "\n".join(filter(None, [*map(in_window_words, watch.said), words]))
+            self.message.value = "\n".join(filter(None, [*map(in_window_words, watch.said[-_SAID:]), words]))
+
+        def show_pictures() -> None:
+            while watch.pictures:
+                picture(watch.pictures.pop(0))
 
         def look() -> None:
+            show_pictures()
             self._bar.native.setMaximum(1000 if watch.done else 0)  # the bar shows no value until a rate is known
             self._bar.value = 1000 * watch.done / max(watch.total, 1)
             tell("stopping" if watch.cancelled else watch.words())
@@ -177,6 +198,7 @@ class JobPanel(Container[Any]):
             if self._closed:
                 return
             timer.stop()
+            show_pictures()
             self._show(running=False)
             words, act = outcome
             tell(words)

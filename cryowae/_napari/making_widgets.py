@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,28 +9,26 @@ from typing import Any
 
 from magicgui.application import use_app
 from magicgui.types import FileDialogMode
-from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox, Label
+from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox
 
 from cryowae._napari import derived_layers as derived
 from cryowae._napari.jobs import in_window_words
-from cryowae._napari.layers import LayerData, tomogram_of, voxel_size_of, write_volume
+from cryowae._napari.layers import LayerData, tomogram_of, write_volume
+from cryowae._napari.tomogram_widget import WEIGHT_FILES, TomogramWidget, file_in
 from cryowae._napari.viewing import region_in_view
 from cryowae._napari.volume_widget import VolumeWidget, option_field
-from cryowae.config.options import ItemOptions, RestoreOptions, help_of
-from cryowae.errors import CryowaeError, TomogramError
+from cryowae.config.options import RestoreOptions
+from cryowae.errors import CryowaeError
 from cryowae.io.mrc import SUFFIXES
-from cryowae.io.neighbours import find_halves
 from cryowae.restore.tomograms import RestoreResult
 from cryowae.tomogram import Item
 
-_TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"
 _VOLUMES = f"MRC volumes ({' '.join('*' + ending for ending in SUFFIXES)})"
 _HINT = "Open Plugins > cryowae > Compare: the spectrum shows the cut wedge, and the xz plane shows the effect."
 _UNSAVED = "Not saved yet."
-_WEIGHTS = "Weights (*.safetensors);;All files (*)"
 
 
-class RestoreWidget(VolumeWidget):
+class RestoreWidget(TomogramWidget):
     """Asks for the options of `cryowae restore`, and adds the result as a layer.
 
     Parameters
@@ -43,33 +40,16 @@ class RestoreWidget(VolumeWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._result: Any = None
-        self.tomogram = self.choice("tomogram", tooltip="The layer to restore, or a half.")
-        self.other = self.choice("other half", nullable=True, tooltip="The mean of both halves is restored.")
-        self.known = Label(label="tilts")
-        self.tilt_file = FileEdit(label="tilt file", nullable=True, filter=_TILT_FILES)
-        self.tilt_file.tooltip = help_of(ItemOptions, "tilts")
-        self.flip = option_field(ItemOptions, "flip_tilt", "tilts of the other sign")
-        self.voxel_size = FloatSpinBox(label="voxel size, Å", min=0.01, max=10000, step=0.01, value=1)
-        self.contrast = option_field(ItemOptions, "contrast", "protein is")
         self.consistency = option_field(RestoreOptions, "consistency", "consistency")
         self.wedge = option_field(RestoreOptions, "wedge", "wedge")
         self.fast = option_field(RestoreOptions, "fast", "fast: one pass of the network, not four")
-        self.weights = FileEdit(label="own weights", nullable=True, filter=_WEIGHTS)
+        self.weights = FileEdit(label="own weights", nullable=True, filter=WEIGHT_FILES)
         self.output = FileEdit(label="save to", nullable=True, mode=FileDialogMode.OPTIONAL_FILE, filter=_VOLUMES)
         self.preview = self.button("Preview", self._preview, "Restore the visible part of the slab around this slice.")
         self.restore = self.button("Restore", self._restore, "Restore the whole volume.")
         self.save = self.button("Save …", self._save, "Write the result as MRC, with its header.", enabled=False)
-        fields = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip, self.voxel_size]
-        fields += [self.contrast, self.consistency, self.wedge, self.weights, self.output, self.fast]
-        self.lay_out(*fields, [self.preview, self.restore, self.save], self.job, self.report)
-        choose = self.guarded(self._choose)
-        self.tomogram.changed.connect(choose)
-        choose()
-
-    def layers_changed(self, new: list[Any]) -> None:
-        """Choose the other half if it is among the new layers."""
-        if self.other.value is None:
-            self._pair(new)
+        own = [self.consistency, self.wedge, self.weights, self.output, self.fast]
+        self.lay_out(*own, [self.preview, self.restore, self.save], self.job, self.report)
 
     def ask_where(self, suggested: Path) -> Path | None:
         """Ask for the name of a file to write; None if the user cancels."""
@@ -79,17 +59,9 @@ class RestoreWidget(VolumeWidget):
 
     def _asked(self) -> tuple[Any, Callable[[], Item], RestoreOptions, str | Path]:
         """The chosen layer, a function that creates its item, options and weights; corrects the scale of the layer."""
-        layer, other = self.tomogram.value, self.other.value
-        if layer is None:
-            raise CryowaeError("there is no volume: open one first (File > Open, or drop it into the window)")
-        wanted, has = float(self.voxel_size.value), voxel_size_of(layer.scale, layer.units)
-        if abs(wanted - has) > 0.005:  # the field has two decimals
-            layer.scale = layer.scale * (wanted / has)
-        tilts: dict[str, Any] = {"tilts": _file(self.tilt_file), "tilt_range": self.tilts()}
-        given = ItemOptions(**tilts, flip_tilt=self.flip.value, contrast=self.contrast.value)
+        layer, make_item = self.chosen(file_in(self.output))
         options = RestoreOptions(consistency=self.consistency.value, wedge=self.wedge.value, fast=self.fast.value)
-        make_item = partial(derived.item_from, layer, other if other is not layer else None, given, _file(self.output))
-        return layer, make_item, options, _file(self.weights) or "default"
+        return layer, make_item, options, file_in(self.weights) or "default"
 
     def _restore(self) -> None:
         self.begin(partial(derived.restore_layer, *self._asked()), self._add_restored)
@@ -136,37 +108,6 @@ class RestoreWidget(VolumeWidget):
         lines = [line for line in str(self.report.value).splitlines() if line != _UNSAVED]
         self.report.value = "\n".join([*lines, f"Saved as {paths[0]}."])
 
-    def _choose(self) -> None:
-        """Show the properties of the layer, and search for its other half among the other layers."""
-        layer = self.tomogram.value
-        if layer is None:
-            self.known.value = "no volume is open"
-            return
-        self.other.value = None
-        opened = tomogram_of(layer)
-        if opened is None or opened.wedge is None:
-            self.known.value = "none found: give a range or a file"
-        else:
-            wedge = opened.wedge
-            source = re.sub(r"\S*/", "", opened.tilt_source)  # names of files without their folders
-            self.known.value = f"{wedge.tilt_min:+.4g} to {wedge.tilt_max:+.4g}°, {source}"
-        self._pair(self.volumes())
-        size = voxel_size_of(layer.scale, layer.units)
-        if not self.voxel_size.min <= size <= self.voxel_size.max:
-            raise TomogramError(f"the layer has voxels of {size:g} Å; expected 0.01 to 10000: correct the voxel size")
-        self.voxel_size.value = size
-
-    def _pair(self, candidates: list[Any]) -> None:
-        """Choose the other half of the tomogram, if it is among these layers."""
-        opened = tomogram_of(self.tomogram.value)
-        pair = None if opened is None else find_halves(opened.path)
-        if pair is None or opened is None or opened.path not in (pair.half1, pair.half2):
-            return
-        partner = pair.half2 if opened.path == pair.half1 else pair.half1
-        for candidate in candidates:
-            if (found := tomogram_of(candidate)) is not None and found.path == partner:
-                self.other.value = candidate
-
 
 class SimulateWidget(VolumeWidget):
     """Asks for the options of `cryowae simulate wedge`, and adds the result as a layer.
@@ -196,8 +137,3 @@ class SimulateWidget(VolumeWidget):
     def _add(self, layer: LayerData) -> None:
         self.show_layer(layer)
         self.report.value = _HINT
-
-
-def _file(field: FileEdit) -> Path | None:
-    """The file of a field, None where it is empty."""
-    return field.value if isinstance(field.value, Path) else None

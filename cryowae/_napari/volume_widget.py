@@ -84,8 +84,8 @@ class VolumeWidget(Container[Any]):
     def layers_changed(self, new: list[Any]) -> None:
         """Some volumes were added or removed; `new` are those that were added."""
 
-    def lay_out(self, *rows: Any, below: Any = None) -> None:
-        """Arrange fields below one another, lists of buttons side by side, and a Qt widget at the end."""
+    def lay_out(self, *rows: Any, below: Any = None, after: int = 0) -> None:
+        """Arrange fields below one another, lists of buttons side by side, and a Qt widget before the last `after`."""
         self.extend(
             Container[Any](widgets=row, layout="horizontal", labels=False) if isinstance(row, list) else row
             for row in rows
@@ -93,14 +93,15 @@ class VolumeWidget(Container[Any]):
         for label in (self.job.message, *(row for row in rows if isinstance(row, Label))):
             _wrap(label)
         if below is not None:
-            self.native.layout().addWidget(below)
+            layout = self.native.layout()
+            layout.insertWidget(layout.count() - after, below)
         self.native.layout().addStretch(1)
         _make_scrollable(self)
 
-    def begin(self, work: Callable[[Progress], Any], then: Callable[[Any], None]) -> None:
+    def begin(self, work: Callable[[Progress], Any], then: Callable[[Any], None], **options: Any) -> None:
         """Start a job, see `JobPanel.start`, with an empty report."""
         self.report.value = ""
-        self.job.start(work, then)
+        self.job.start(work, then, **options)
 
     def show_layer(self, layer: LayerData, replacing: str = "") -> Any:
         """Show a layer, in place of the one of the name `replacing`; its temporary file is deleted with it."""
@@ -164,7 +165,7 @@ def _make_scrollable(container: Any) -> None:
 
     The option `scrollable` of magicgui does not work here: napari docks the content of the scrolled area.
     """
-    from qtpy.QtCore import Qt
+    from qtpy.QtCore import Qt, QTimer
     from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
     body, area = QWidget(), QScrollArea()
@@ -173,7 +174,15 @@ def _make_scrollable(container: Any) -> None:
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumWidth(body.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
     outer = QVBoxLayout(container.native)
     outer.setContentsMargins(0, 0, 0, 0)
     outer.addWidget(area)
+
+    def widen() -> None:
+        area.setMinimumWidth(body.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
+
+    widen()
+    later = QTimer(area)  # in the dock, which has another style, fields may be wider
+    later.setSingleShot(True)
+    later.timeout.connect(widen)
+    container.native_parent_changed.connect(lambda *_: later.start(0))

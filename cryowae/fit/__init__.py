@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cryowae.config.options import FitOptions
 from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.fit.configuration import configure_fit, tomograms_of
 from cryowae.fit.judge import ComponentJudge, Judge
+from cryowae.fit.outcome import FitResult
 from cryowae.fit.physics import Physics
 from cryowae.fit.preview import Preview
 from cryowae.fit.selection import Selection
@@ -24,10 +24,10 @@ from cryowae.io.outputs import check_output, write_bytes
 from cryowae.models import Autoencoder
 from cryowae.models.weights import find_weights, load_model, pick_device
 from cryowae.objectives import StepInfo, rise_and_fall
-from cryowae.progress import SILENT, Outcome, Progress
+from cryowae.progress import SILENT, Progress, Stopped
 from cryowae.tomogram.item import Item, item_of
 from cryowae.train import Team, make_objective
-from cryowae.train.loop import run_training
+from cryowae.train.loop import RunOptions, run_training
 from cryowae.train.state import Plan, check_run, load_state
 
 _JUDGEMENTS = (2, 8)  # fewest and most
@@ -35,43 +35,6 @@ _JUDGING = 0.2  # share of the time
 _TRIED = 8  # steps whose speed is measured, after a first one
 _FEWEST = 8  # steps
 _LAST = "last.safetensors"
-
-
-@dataclass(frozen=True)
-class FitResult(Outcome):
-    """Adapted weights and their scores.
-
-    Attributes
-    ----------
-    path
-        The weights, for `restore --model`.
-    folder
-        The run: `last.safetensors` for `--resume`, `config.yaml`, `log.csv`, `held-out.csv`.
-    picture
-        Curves of the run and slices before and after.
-    physics
-        What was estimated from each tomogram.
-    steps
-        Training steps that were done.
-    question
-        What the score tests.
-    before, after
-        Score of the weights at the start, and of the weights that were written.
-    """
-
-    path: Path
-    folder: Path
-    picture: Path
-    physics: tuple[Physics, ...]
-    steps: int
-    question: str
-    before: float
-    after: float
-
-    @property
-    def improved(self) -> bool:
-        """Whether the weights are better than those at the start; otherwise the latter were written."""
-        return self.after > self.before
 
 
 def fit_weights(
@@ -99,7 +62,8 @@ def fit_weights(
     model
         Weights to start from, by name or path.
     progress
-        Receives the progress.
+        Receives the progress, and is shown the picture `NAME.fit/preview.png` after every judgement. If it raises
+        `Stopped` after the first judgement of the run, the fit ends there and has a result.
 
     Raises
     ------
@@ -112,7 +76,9 @@ def fit_weights(
     OutputError
         If the output exists, or cannot be written.
     KeyboardInterrupt
-        After Ctrl-C; the best weights so far have been written, if any of this run were scored.
+        After Ctrl-C; the best weights so far have been written, if any of this run were judged.
+    Stopped
+        If the progress raises it before weights of this run were judged; nothing has been written but to the folder.
     """
     began, options, path = time.monotonic(), options or FitOptions(), Path(output)
     folder, picture = path.with_suffix(".fit"), path.with_suffix(".png")
@@ -132,15 +98,19 @@ def fit_weights(
     try:
         with source:
             if 0 not in judge.scores:
+                progress.begin("score the weights at the start", len(items), "tomograms")
                 judge.note(0, first)
+                judge.draw(None)
+                progress.advance(len(items))
+                progress.end()
             if not options.resume:
                 left = options.minutes * 60 - (time.monotonic() - began)
                 config = _planned(config, source, team, left, judge.seconds, progress)
-            steps = _train(config, source, team, judge, folder, options, progress)
+            steps, stopped = _train(config, source, team, judge, folder, options, progress)
     finally:
         if len(judge.scores) > 1:  # before the first weights of the run are scored, there is nothing to write
             _write_best(judge, path, folder, start)
-    judge.draw(picture, load_model(path, options.device) if judge.best else None)
+    judge.draw(load_model(path, options.device) if judge.best else None, picture)
     return FitResult(
         path=path,
         folder=folder,
@@ -150,6 +120,7 @@ def fit_weights(
         question=judge.judges[0].question,
         before=judge.scores[0],
         after=judge.scores[judge.best],
+        stopped=stopped,
         notes=(*(note for item in items for note in item.notes), *_doubts(config, options)),
         seconds=time.monotonic() - began,
     )
@@ -201,10 +172,10 @@ def _planned(
     """The number of steps that fit into the seconds that are left, from the speed of a few that are thrown away."""
     began = time.monotonic()
     objective = make_objective(config, team)
-    objective.step(source.batch(0), StepInfo(0))  # waits for the first scenes
-    warm = time.monotonic()
-    for step in range(1, _TRIED + 1):
+    warm = began
+    for step in progress.track("measure the speed", range(_TRIED + 1), "steps"):
         objective.step(source.batch(step), StepInfo(step))
+        warm = time.monotonic() if step == 0 else warm  # the first step waits for the first scenes
     each = (time.monotonic() - warm) / _TRIED
     left -= time.monotonic() - began
     fewest, most = _JUDGEMENTS
@@ -223,8 +194,11 @@ def _train(
     folder: Path,
     options: FitOptions,
     progress: Progress,
-) -> int:
-    """Train until the end, or until the score does not rise any more; the number of steps."""
+) -> tuple[int, bool]:
+    """Train until the score does not rise any more, the end, or the user's stop; number of steps, and whether stopped.
+
+    Raises `Stopped` if the user stops it before the first judgement.
+    """
     objective = make_objective(config, team)
     network: Autoencoder = objective.average  # type: ignore[attr-defined]
     schedule = partial(rise_and_fall, steps=config.steps, warmup=config.warmup)
@@ -240,14 +214,19 @@ def _train(
         kind="fit",
         free=(),
     )
-    if options.resume:
-        done = load_state(folder / _LAST, objective, plan)
-        if plan.ends(done, plan.save_every) and done not in judge.scores:  # interrupted while they were scored
-            judge.judge(done, network, config)
-    if not judge.exhausted(config.steps):
-        again, anew = options.resume, options.overwrite
-        run_training(plan, source, objective, folder, resume=again, overwrite=anew, progress=progress)
-    return max(judge.scores)
+    how: RunOptions = {"resume": options.resume, "overwrite": options.overwrite, "progress": progress}
+    try:
+        if options.resume:
+            done = load_state(folder / _LAST, objective, plan)
+            if plan.ends(done, plan.save_every) and done not in judge.scores:  # interrupted while they were scored
+                judge.judge(done, network, config)
+        if not judge.exhausted(config.steps):
+            run_training(plan, source, objective, folder, **how)
+    except Stopped:
+        if len(judge.scores) < 2:
+            raise
+        return _steps_done(folder), True
+    return max(judge.scores), False
 
 
 def _steps_done(folder: Path) -> int:

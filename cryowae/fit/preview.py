@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from cryowae.config.options import RestoreOptions
 from cryowae.models.weights import RestorationModel
 from cryowae.report.fitting import draw_fit
+from cryowae.report.style import WIDTH
 from cryowae.restore import restore_region
 from cryowae.tomogram.item import Item
 from cryowae.tomogram.volumes import Region
@@ -32,13 +34,35 @@ class Preview:
 
     def __init__(self, item: Item, start: RestorationModel | None) -> None:
         self.item, self.start = item, start
+        self._last: tuple[RestorationModel, NDArray[np.float32]] | None = None
 
-    def draw(self, path: Path, scores: dict[int, float], model: RestorationModel | None, question: str) -> None:
-        """Draw the scores so far and the slices; an existing picture is replaced."""
+    def draw(
+        self,
+        path: Path,
+        scores: Mapping[int, float],
+        model: RestorationModel | None,
+        question: str,
+        width: float = WIDTH,
+    ) -> None:
+        """Draw the scores so far and the slices.
+
+        Parameters
+        ----------
+        path
+            The picture; an existing one is replaced.
+        scores
+            Score by step.
+        model
+            The newest weights, if any.
+        question
+            What the score tests.
+        width
+            Inches.
+        """
         volumes = {"input": self._input}
         volumes |= {} if self._before is None else {"weights at the start": self._before}
-        volumes |= {} if model is None else {"adapted weights": self._restored(model)}
-        draw_fit(path, scores, volumes, self.item.tomogram.voxel_size, question)
+        volumes |= {} if model is None else {"adapted weights": self._newest(model)}
+        draw_fit(path, scores, volumes, self.item.tomogram.voxel_size, question, width)
 
     @cached_property
     def _region(self) -> Region:
@@ -54,6 +78,12 @@ class Preview:
     @cached_property
     def _before(self) -> NDArray[np.float32] | None:
         return None if self.start is None else self._restored(self.start)
+
+    def _newest(self, model: RestorationModel) -> NDArray[np.float32]:
+        """What these weights restore; once, if two pictures of the same weights are drawn."""
+        if self._last is None or self._last[0] is not model:
+            self._last = model, self._restored(model)
+        return self._last[1]
 
     def _restored(self, model: RestorationModel) -> NDArray[np.float32]:
         return restore_region(self.item, self._region, model=model, options=RestoreOptions(fast=True))

@@ -16,6 +16,8 @@ from cryowae.io.outputs import make_folder
 from cryowae.models import Autoencoder
 from cryowae.models.weights import RestorationModel, is_fast_in_half, write_weights
 from cryowae.progress import Progress
+from cryowae.report.fitting import NARROW
+from cryowae.report.style import WIDTH
 from cryowae.train.state import Rows, read_rows
 
 PATIENCE = 3
@@ -34,9 +36,9 @@ class Selection:
     resume
         Keep the scores up to this step of a run that is continued; None starts anew.
     preview
-        Draws the scores and slices after every judgement, to `preview.png`.
+        Draws the scores and slices at the start and after every judgement, to `preview.png`.
     progress
-        Is told every score.
+        Is told every score, and shown the picture.
 
     Attributes
     ----------
@@ -84,11 +86,15 @@ class Selection:
         if score > self.scores[self.best]:  # first the weights: a score without them must not be left by Ctrl-C
             write_weights(self.folder / "best.safetensors", network, config, step)
         self._keep(step, score)
-        self.draw(self.folder / "preview.png", model)
+        self.draw(model)
 
-    def draw(self, path: Path, model: RestorationModel | None) -> None:
-        """Draw the scores so far, and slices that these weights restore."""
-        self.preview.draw(path, self.scores, model, self.judges[0].question)
+    def draw(self, model: RestorationModel | None, picture: Path | None = None) -> None:
+        """Draw the scores so far, and slices that these weights restore: to `preview.png`, and wide to `picture`."""
+        preview = self.folder / "preview.png"
+        for path, width in ((preview, NARROW), (picture, WIDTH)):
+            if path is not None:
+                self.preview.draw(path, self.scores, model, self.judges[0].question, width)
+        self.progress.show(preview)
 
     def _score(self, model: RestorationModel | None) -> float:
         began = time.monotonic()

@@ -15,7 +15,7 @@ import yaml
 
 from cryowae.io.outputs import make_folder, write_text
 from cryowae.objectives import BatchSource, Objective, StepInfo
-from cryowae.progress import SILENT, Progress
+from cryowae.progress import SILENT, Progress, Stopped
 from cryowae.train.state import Plan, Rows, check_run, load_state, save_state
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -68,6 +68,8 @@ def run_training(
         If there is nothing to resume, or it is a run of another configuration.
     KeyboardInterrupt, SystemExit
         After Ctrl-C, SIGTERM or SIGHUP, between two steps. The checkpoint is up to date then.
+    Stopped
+        If the progress raises it, between two steps. The checkpoint is up to date then.
     """
     resume, progress = options.get("resume", False), options.get("progress", SILENT)
     last, weights, table, settings = (
@@ -107,7 +109,7 @@ def run_training(
                         if plan.enough():
                             break
                 progress.advance()
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, Stopped):
             if interrupts.whole:
                 save()
                 progress.say(f"interrupted after step {done}; --resume continues from there")
