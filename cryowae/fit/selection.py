@@ -23,6 +23,9 @@ from cryowae.train.state import Rows, read_rows
 PATIENCE = 3
 """Judgements without a better score after which the fit ends, in its second half."""
 
+WORTHWHILE = 0.01
+"""Smallest gain of the score over the weights at the start: smaller ones were no gain on a simulated tomogram."""
+
 
 class Selection:
     """Scores weights at regular steps, and keeps the best.
@@ -63,8 +66,9 @@ class Selection:
 
     @property
     def best(self) -> int:
-        """Step of the best weights; 0 for those at the start."""
-        return max(self.scores, key=lambda step: self.scores[step])
+        """Step of the best weights; 0 for those at the start, unless others are better by `WORTHWHILE`."""
+        best = max(self.scores, key=lambda step: self.scores[step])
+        return best if self.scores[best] >= self.scores.get(0, -math.inf) + WORTHWHILE else 0
 
     def exhausted(self, steps: int) -> bool:
         """Whether the last judgements of a run of `steps` were all worse than the best one.
