@@ -177,6 +177,15 @@ def test_a_run_of_version_0_3_is_not_resumed_and_gives_its_weights(tmp_path):
     objective(start_from=str(tmp_path / "last.safetensors"))
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal: a shell starts background jobs with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_waits_for_the_end_of_a_step(number, tmp_path, monkeypatch):
     """The checkpoint has the network after the step during which the signal came."""
@@ -211,6 +220,7 @@ def test_an_ignored_signal_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_signal_stops_at_once_and_the_state_is_marked_incomplete():
     with watch_signals() as watched:
         with pytest.raises(KeyboardInterrupt), watched.held():
