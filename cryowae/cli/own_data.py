@@ -74,8 +74,8 @@ def fit(
 ) -> None:
     """Adapt the weights to your own tomograms.
 
-    The weights go on learning from scenes that are simulated with the voxel size, tilts, transfer and noise level of
-    the tomogram. They are judged on data that no step uses, and the best ones are written.
+    The weights go on learning from scenes that are simulated with the voxel size, tilts and noise level of the
+    tomogram. They are judged on data that no step uses, and the best ones are written.
     The run is in the folder NAME.fit beside the weights, the picture in NAME.png. Ctrl-C keeps the best weights so far.
 
     Parameters

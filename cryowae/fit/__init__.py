@@ -47,8 +47,8 @@ def fit_weights(
 ) -> FitResult:
     """Adapt weights to tomograms.
 
-    The weights are trained on simulated scenes that have the voxel size, the tilts, the transfer and the noise level of
-    the tomograms. They are scored at regular steps on a part of the data that no step uses; the best ones are written,
+    The weights are trained on simulated scenes that have the voxel size, the tilts and about the noise level of the
+    tomograms. They are scored at regular steps on a part of the data that no step uses; the best ones are written,
     and those at the start if none is better.
 
     Parameters
