@@ -25,6 +25,7 @@ from cryowae.fourier.wedge import Wedge
 from cryowae.restore.core import restore_array
 from cryowae.restore.network import Model
 from cryowae.tomogram.item import Item
+from cryowae.tomogram.spectrum import windowed_spectrum
 from cryowae.tomogram.statistics import robust_statistics
 from cryowae.tomogram.volumes import Region, Volume
 
@@ -102,7 +103,7 @@ class ComponentJudge:
             seen = keep.apply(self._observed).numpy()
             size, protein = self.item.tomogram.voxel_size, self.item.protein
             made = restore_array(seen, wedge=keep, voxel_size=size, model=model, options=options, contrast=protein)
-            spectrum = _windowed(torch.from_numpy(cast(NDArray[np.float32], made.data)))
+            spectrum = windowed_spectrum(cast(NDArray[np.float32], made.data))
             scores.append(_bands(spectrum, self._reference, self._removed(keep), radius(self._observed.shape)))
         return float(np.mean(scores))
 
@@ -129,7 +130,8 @@ class ComponentJudge:
     @cached_property
     def _reference(self) -> Tensor:
         halves = self.item.halves
-        return _windowed(self._observed if halves is None else _clipped(halves[1], self._region))
+        reference = self._observed if halves is None else _clipped(halves[1], self._region)
+        return windowed_spectrum(reference.numpy())
 
 
 def _clipped(volume: Volume, region: Region) -> Tensor:
@@ -137,15 +139,6 @@ def _clipped(volume: Volume, region: Region) -> Tensor:
     statistics = robust_statistics(volume)
     block = torch.from_numpy(np.array(volume[region], np.float32)) - statistics.mean
     return block.clamp(-_CLIP * statistics.sigma, _CLIP * statistics.sigma)
-
-
-def _windowed(volume: Tensor) -> Tensor:
-    volume = volume - volume.mean()
-    for axis, n in enumerate(volume.shape):
-        window = torch.hann_window(n + 2, periodic=False)[1:-1]
-        volume = volume * window.view([-1 if a == axis else 1 for a in range(3)])
-    spectrum: Tensor = torch.fft.rfftn(volume)
-    return spectrum
 
 
 def _bands(first: Tensor, second: Tensor, weight: Tensor, distance: Tensor) -> float:

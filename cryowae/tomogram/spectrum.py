@@ -64,7 +64,7 @@ def shell_power(observed: NDArray[Any], wedge: Wedge) -> ShellPower:
         The measured region.
     """
     measured, distance = _measured(observed.shape, wedge), shell_distance(observed.shape)
-    power = _spectrum(observed).abs().square()
+    power = windowed_spectrum(observed).abs().square()
     values = (measured * power, measured * _noise(power, observed.shape, wedge), measured)
     return ShellPower(*(shell_sums(value, distance, _EDGES).numpy() for value in values))
 
@@ -96,7 +96,19 @@ def half_spectra(half1: NDArray[Any], half2: NDArray[Any], wedge: Wedge) -> Cros
         The measured region.
     """
     weight, distance = _measured(half1.shape, wedge), shell_distance(half1.shape)
-    return cross_sums(_spectrum(half1), _spectrum(half2), weight, distance, _EDGES)
+    return cross_sums(windowed_spectrum(half1), windowed_spectrum(half2), weight, distance, _EDGES)
+
+
+def windowed_spectrum(volume: NDArray[Any]) -> Tensor:
+    """`(z, y, x // 2 + 1)` transform of a volume without its mean, under a Hann window along every axis."""
+    # a Hann window on every axis: without it, the faces of the block leak into all shells
+    block = torch.from_numpy(np.array(volume, dtype=np.float32))
+    block = block - block.mean()
+    for axis, n in enumerate(block.shape):
+        window = torch.hann_window(n + 2, periodic=False)[1:-1]
+        block = block * window.reshape([-1 if a == axis else 1 for a in range(3)])
+    spectrum: Tensor = torch.fft.rfftn(block)
+    return spectrum
 
 
 def shell_distance(shape: tuple[int, ...], rows: slice = slice(None), device: Device = "cpu") -> Tensor:
@@ -126,14 +138,3 @@ def _noise(power: Tensor, shape: tuple[int, ...], wedge: Wedge) -> Tensor:
     plane = power[:, far].mean(1) / along[far].mean().clamp(min=torch.finfo(power.dtype).tiny)
     noise: Tensor = plane[:, None] * along[:, None]
     return noise
-
-
-def _spectrum(volume: NDArray[Any]) -> Tensor:
-    # a Hann window on every axis: without it, the faces of the block leak into all shells
-    block = torch.from_numpy(np.array(volume, dtype=np.float32))
-    block = block - block.mean()
-    for axis, n in enumerate(block.shape):
-        window = torch.hann_window(n + 2, periodic=False)[1:-1]
-        block = block * window.reshape([-1 if a == axis else 1 for a in range(3)])
-    spectrum: Tensor = torch.fft.rfftn(block)
-    return spectrum
