@@ -17,5 +17,5 @@ class Interrupt(Progress):
 
     def advance(self, n: int = 1) -> None:
         self.left -= n
-        if self.left == 0:
+        if n and self.left == 0:
             raise KeyboardInterrupt

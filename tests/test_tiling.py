@@ -29,7 +29,7 @@ class Strided(nn.Module):
         self.middle = nn.Conv3d(6, 6, 3, padding=1)
         self.up = nn.ConvTranspose3d(6, 1, 4, stride=4)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, start: object = None) -> Tensor:
         out: Tensor = self.up(torch.tanh(self.middle(torch.tanh(self.down(x)))))
         return out
 
@@ -46,7 +46,7 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def identity(x: Tensor) -> Tensor:
+def identity(x: Tensor, start: object) -> Tensor:
     return x
 
 
@@ -173,7 +173,7 @@ def test_reads_integers_and_mapped_files_block_by_block(tmp_path):
     ],
 )
 def test_out_of_memory_halves_the_window_and_is_reported(error):
-    def greedy(x: Tensor) -> Tensor:
+    def greedy(x: Tensor, start: object) -> Tensor:
         if x.numel() > 30**3:
             raise error
         return x
@@ -188,7 +188,7 @@ def test_out_of_memory_halves_the_window_and_is_reported(error):
 
 
 def test_out_of_memory_at_the_smallest_window_is_one_clear_error():
-    def hopeless(x: Tensor) -> Tensor:
+    def hopeless(x: Tensor, start: object) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(TomogramError, match="does not fit into the memory"):
@@ -196,7 +196,7 @@ def test_out_of_memory_at_the_smallest_window_is_one_clear_error():
 
 
 def test_other_errors_of_the_model_are_not_caught():
-    def broken(x: Tensor) -> Tensor:
+    def broken(x: Tensor, start: object) -> Tensor:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="multiplied"):

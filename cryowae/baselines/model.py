@@ -23,7 +23,7 @@ from cryowae.config.files import check
 from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import pick_device
-from cryowae.objectives.kl import draw_posterior
+from cryowae.objectives.term import draw_codes
 
 CLASSES = 10
 
@@ -132,7 +132,7 @@ class Baseline(nn.Module):
         found: dict[str, Tensor] = self.encoder(images)
         if self.random:
             mean, spread = found["mean"], found["log_variance"]
-            return mean if generator is None else draw_posterior(mean, spread, generator)
+            return mean if generator is None else draw_codes([(mean, spread)], generator)[0]
         return torch.cat([found["label"].softmax(1), found["style"]], 1) if self.classes else found["style"]
 
     def prior(self, count: int, generator: torch.Generator) -> Tensor:

@@ -18,9 +18,9 @@ from cryowae.errors import ImagesError
 from cryowae.objectives import Batch, Optimiser, StepInfo, Values, check_divergence
 from cryowae.objectives.adversary import discriminator_loss, fooling_loss
 from cryowae.objectives.autoencoder import AutoencoderObjective
-from cryowae.objectives.kl import Kl, draw_posterior
+from cryowae.objectives.kl import Kl
 from cryowae.objectives.mmd import Mmd
-from cryowae.objectives.term import Cost, Pass, Term
+from cryowae.objectives.term import Cost, Pass, Term, draw_codes
 
 
 def baseline_objective(
@@ -76,7 +76,7 @@ class BaselineObjective(AutoencoderObjective):
             images = torch.cat([images, told])
         found = model.encoder(images)
         posterior = [(found["mean"], found["log_variance"])] if "mean" in found else []
-        style = draw_posterior(*posterior[0], self.generator) if posterior else found["style"][:n]
+        style = draw_codes(posterior, self.generator)[0] if posterior else found["style"][:n]
         drawn = model.prior(n, self.generator)
         code, codes, prior = style, [style], [drawn]
         if self._told is not None:

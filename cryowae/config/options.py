@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from cryowae.config.sampling_options import SamplingOptions
 from cryowae.errors import ConfigError, TiltError
 
 Contrast = Literal["auto", "dark", "bright"]
@@ -142,8 +143,8 @@ class ItemOptions(TomogramOptions):
 
 
 @dataclass(frozen=True)
-class RestoreOptions:
-    """Options of `restore_array` and `restore_tomogram`.
+class RestoreOptions(SamplingOptions):
+    """Options of `restore_array` and `restore_tomogram`. Those of samples are for `restore_tomogram` alone.
 
     Attributes
     ----------
@@ -197,6 +198,7 @@ class RestoreOptions:
             value = getattr(self, name)
             if value not in get_args(known):
                 raise ConfigError(f"got --{name} {value}, expected one of: {', '.join(get_args(known))}")
+        self.check_samples()
 
     @property
     def turns(self) -> int:

@@ -13,13 +13,17 @@ from cryowae.errors import ConfigError
 
 
 class ModelConfig(Frozen):
-    """Channels and residual blocks per scale, fine (1/2) to coarse (1/8)."""
+    """Channels and residual blocks per scale, fine (1/2) to coarse (1/8).
+
+    `random`: the encoder gives a mean and a deviation for each code, so that samples can be drawn.
+    """
 
     widths: tuple[int, ...] = (48, 96, 128)
     codes: tuple[int, ...] = (8, 16, 32)
     down: tuple[int, ...] = (1, 1, 2)
     up: tuple[int, ...] = (1, 1)
     decode: tuple[int, ...] = (1, 1, 1)
+    random: bool = False
 
 
 class DataConfig(Frozen):

@@ -5,12 +5,16 @@ to the fine ones, and gives one narrow code per scale. The decoder `G` has the c
 no path at full resolution and no skip around the codes, so that matching the codes to a prior matches the whole
 input of the decoder (Tolstikhin et al. 2018, section 2).
 
+A random encoder gives a mean and a deviation for each code; a restoration is then one sample of many, or the mean code
+decoded (Kingma & Welling 2014).
+
 Its blocks serve images and volumes alike: `spatial_dims` is 2 or 3. No layer depends on the statistics of its input at
 inference, so that a window and the whole volume give the same answer away from the border.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -22,6 +26,9 @@ from cryowae.config import ModelConfig
 
 _CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _SLOPE = 0.1
+_LOG_SCALES = (-7.0, 2.0)  # of the deviation of a code
+_FIRST_SCALE = 0.3  # deviation of a code before training
+_FASTER = 10.0  # Adam moves the log-scales of codes by so many rates in a step
 
 
 class Autoencoder(nn.Module):
@@ -54,12 +61,20 @@ class Autoencoder(nn.Module):
         self.lift = nn.ModuleList(convolution(d, b, a, kernel=1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(_blocks(d, w, n) for w, n in zip(widths[:-1], shape.up, strict=True))
         self.to_code = nn.ModuleList(convolution(d, w, c, kernel=1) for w, c in zip(widths, shape.codes, strict=True))
+        self.to_spread = nn.ModuleList(
+            _spread(d, w, c) for w, c in zip(widths, shape.codes, strict=True) if shape.random
+        )
         self.from_code = nn.ModuleList(convolution(d, c, w, kernel=1) for w, c in zip(widths, shape.codes, strict=True))
         self.raise_ = nn.ModuleList(convolution(d, b, a, kernel=1) for a, b in pairwise(widths))
         self.decoder = nn.ModuleList(_blocks(d, w, n) for w, n in zip(widths, shape.decode, strict=True))
         self.head = ShuffleUp(d, widths[0])
         self.stride = 2**levels
         self.receptive_field = _receptive_field(shape)
+
+    @property
+    def random(self) -> bool:
+        """Whether the encoder gives a mean and a deviation for each code."""
+        return len(self.to_spread) > 0
 
     def placed(self, device: torch.device | str) -> Autoencoder:
         """The network on a device, its kernels with channels last, which is the fastest layout there."""
@@ -70,7 +85,7 @@ class Autoencoder(nn.Module):
         return self
 
     def encode(self, observation: Tensor) -> list[Tensor]:
-        """Codes of an observation, fine to coarse.
+        """Codes of an observation, fine to coarse; their means, if they are random.
 
         Parameters
         ----------
@@ -82,12 +97,25 @@ class Autoencoder(nn.Module):
         codes
             One `(n, c, ...)` per scale, at 1/2, 1/4, 1/8 ... of the sampling.
         """
+        return self._codes(self._features(observation))
+
+    def posterior(self, observation: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Mean and log-variance of each code, fine to coarse; for a network with random codes."""
+        features = self._features(observation)
+        spreads = [_FASTER * spread(f) for spread, f in zip(self.to_spread, features, strict=True)]
+        bounded = [2 * spread.float().clamp(*_LOG_SCALES) for spread in spreads]
+        return list(zip(self._codes(features), bounded, strict=True))
+
+    def _codes(self, features: Sequence[Tensor]) -> list[Tensor]:
+        return [to_code(f) for to_code, f in zip(self.to_code, features, strict=True)]
+
+    def _features(self, observation: Tensor) -> list[Tensor]:
         features = [self.down[0](self.stem(observation))]
         for halve, blocks in zip(self.halve, self.down[1:], strict=True):
             features.append(blocks(halve(features[-1])))
         for i in reversed(range(len(features) - 1)):
             features[i] = self.up[i](features[i] + _double(self.lift[i](features[i + 1])))
-        return [to_code(f) for to_code, f in zip(self.to_code, features, strict=True)]
+        return features
 
     def decode(self, codes: Sequence[Tensor]) -> Tensor:
         """Density decoded from the codes, `(n, 1, z, y, x)`; 0 is solvent."""
@@ -181,6 +209,14 @@ class ShuffleUp(nn.Module):
 
 def _blocks(spatial_dims: int, width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*[Residual(spatial_dims, width) for _ in range(count)])
+
+
+def _spread(spatial_dims: int, width: int, codes: int) -> nn.Conv2d | nn.Conv3d:
+    """The log-scale of each code, divided by `_FASTER`; the same everywhere before training."""
+    layer = convolution(spatial_dims, width, codes, kernel=1)
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.bias, math.log(_FIRST_SCALE) / _FASTER)  # type: ignore[arg-type]
+    return layer
 
 
 def _double(x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ from cryowae.config import ModelConfig, TrainConfig
 from cryowae.errors import CheckpointError, ConfigError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models import Autoencoder
+from cryowae.models.draws import Draw
 
 DEFAULT = "cryowae-3"
 
@@ -54,6 +56,11 @@ class RestorationModel:
         return int(self.network.stride)
 
     @property
+    def random(self) -> bool:
+        """Whether its codes are random, so that samples can be drawn."""
+        return bool(self.network.random)
+
+    @property
     def receptive_field(self) -> int:
         """Voxels around an output voxel that can change it."""
         return int(self.network.receptive_field)
@@ -72,11 +79,38 @@ class RestorationModel:
         density
             The same shape and units, float32, 0 in the solvent.
         """
-        kind = torch.float16 if self.device.type == "cuda" else torch.bfloat16
-        batch = window.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(self.device.type, kind, enabled=self.half):
-            restored: Tensor = self.network(batch)
+        with self._precision():
+            restored: Tensor = self.network(self._placed(window))
         return restored.float()
+
+    @torch.inference_mode()
+    def sample(self, window: Tensor, draw: Draw, origin: Sequence[int]) -> Tensor:
+        """A sample of the restored window: its codes are drawn from their posterior.
+
+        Parameters
+        ----------
+        window
+            As for a restoration.
+        draw
+            Which sample.
+        origin
+            `(z, y, x)` of the window in the tomogram, multiples of the stride: all windows of a sample draw the same
+            codes at the same place.
+        """
+        with self._precision():
+            codes = []
+            for scale, (mean, log) in enumerate(self.network.posterior(self._placed(window))):
+                noise = draw.normal(scale, [start // 2 ** (scale + 1) for start in origin], mean.shape[1:], self.device)
+                codes.append(mean + ((0.5 * log).exp() * noise).to(mean.dtype))
+            restored: Tensor = self.network.decode(codes)
+        return restored.float()
+
+    def _placed(self, window: Tensor) -> Tensor:
+        return window.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last_3d)
+
+    def _precision(self) -> torch.autocast:
+        kind = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        return torch.autocast(self.device.type, kind, enabled=self.half)
 
 
 def load_model(

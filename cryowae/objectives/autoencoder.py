@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cryowae.objectives import Batch, Optimiser, StepInfo, Values, check_divergence
-from cryowae.objectives.term import Pass, Term, channels_last
+from cryowae.objectives.term import Forward, Pass, Term, channels_last, forward
 
 
 @dataclass(eq=False)
@@ -56,7 +56,7 @@ class AutoencoderObjective:
     share: InitVar[Callable[[nn.Module], nn.Module]] = lambda module: module
 
     def __post_init__(self, share: Callable[[nn.Module], nn.Module]) -> None:
-        self._shared = share(_WithCodes(self.network))
+        self._shared = share(_WithCodes(self.network, self.generator))
         kept: dict[str, Any] = {"network": self.network, **self.optimiser.parts}
         kept |= {} if self.average is None else {"ema": self.average}
         for name, term in self.terms.items():
@@ -90,8 +90,9 @@ class AutoencoderObjective:
     def forward(self, batch: Batch, info: StepInfo) -> Pass:
         """One forward pass of a batch."""
         with self.precision():
-            restored, codes = self._shared(channels_last(batch.observation))
-        return Pass(batch, codes, restored, self.network, self.generator, info, self.average, self.precision)
+            restored, codes, posterior = self._shared(channels_last(batch.observation))
+        network, average = self.network, self.average
+        return Pass(batch, codes, restored, network, self.generator, info, average, self.precision, posterior)
 
     @torch.no_grad()
     def _update_average(self, steps: int) -> None:
@@ -102,12 +103,11 @@ class AutoencoderObjective:
 
 
 class _WithCodes(nn.Module):
-    """One forward pass that returns the restored density and the codes, as data-parallel training needs it."""
+    """One forward pass as a module, as data-parallel training needs it."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, generator: torch.Generator) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.generator = network, generator
 
-    def forward(self, observation: Tensor) -> tuple[Tensor, list[Tensor]]:
-        codes = self.network.encode(observation)
-        return self.network.decode(codes), codes
+    def forward(self, observation: Tensor) -> Forward:
+        return forward(self.network, observation, self.generator)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cryowae.objectives.term import Cost, Pass, Term
+from cryowae.objectives.term import Cost, Pass, RestoredTerm
 
 
-class Gradient(Term):
+class Gradient(RestoredTerm):
     """The squared error of `gradient` as a term. It needs a truth, and logs its cost, weight included."""
 
     def cost(self, made: Pass) -> Cost:
-        return self.logged("gradient", gradient(made.restored, made.needed("truth"), made.scale))
+        return self.logged("gradient", gradient(self.restored(made), made.needed("truth"), made.scale))
 
 
 def gradient(restored: Tensor, truth: Tensor, scale: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Random encoders (Kingma & Welling 2014): samples of their codes, and the divergence from the prior as a term."""
+"""The divergence of random codes from the prior as a term (Kingma & Welling 2014)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,3 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
         `(n, d)` of the encoder's independent Gaussians.
     """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
-
-
-def draw_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
-    """A sample of each Gaussian (Kingma & Welling 2014, 2.4)."""
-    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
-    return mean + (0.5 * log_variance).exp() * noise

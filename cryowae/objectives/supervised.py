@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cryowae.objectives.term import Cost, Pass, Term
+from cryowae.objectives.term import Cost, Pass, RestoredTerm
 
 
-class Supervised(Term):
+class Supervised(RestoredTerm):
     """The squared error of `supervised` as a term.
 
     It needs a truth in every batch, and a scale if faint scenes must have the same weight as strong ones. It logs its
@@ -15,7 +15,7 @@ class Supervised(Term):
     """
 
     def cost(self, made: Pass) -> Cost:
-        return self.logged("supervised", supervised(made.restored, made.needed("truth"), made.scale))
+        return self.logged("supervised", supervised(self.restored(made), made.needed("truth"), made.scale))
 
 
 def supervised(restored: Tensor, truth: Tensor, scale: Tensor) -> Tensor:

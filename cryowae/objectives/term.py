@@ -26,6 +26,8 @@ PriorName = Literal["normal", "structure"]
 Cost = tuple[Tensor, Values]
 """A scalar loss, its weight included, and values for the log."""
 
+Forward = tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor]]]
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -91,9 +93,25 @@ class Pass:
         if batch is None:
             return self
         with self.precision():
-            codes = self.network.encode(channels_last(batch.observation))
-            restored = self.network.decode(codes)
-        return replace(self, batch=batch, codes=codes, restored=restored, posterior=(), drawn_prior=None, extra={})
+            restored, codes, posterior = forward(self.network, channels_last(batch.observation), self.generator)
+        return replace(
+            self, batch=batch, codes=codes, restored=restored, posterior=posterior, drawn_prior=None, extra={}
+        )
+
+    def another(self) -> Tensor:
+        """Another sample: the network's density for new draws of the codes, from the same mean and deviation."""
+        with self.precision():
+            restored: Tensor = self.network.decode(draw_codes(self.posterior, self.generator))
+        return restored
+
+    @cached_property
+    def from_mean(self) -> Tensor:
+        """The density decoded from the mean of the codes; `restored`, if they are not random."""
+        if not self.posterior:
+            return self.restored
+        with self.precision():
+            restored: Tensor = self.network.decode([mean for mean, _ in self.posterior])
+        return restored
 
     @cached_property
     def clean_codes(self) -> list[Tensor]:
@@ -142,6 +160,25 @@ class Term:
     def oppose(self, made: Pass) -> Cost:
         """The loss of the opponent, after the update of the network. It is only called if there is an optimiser."""
         raise NotImplementedError
+
+
+@dataclass(eq=False)
+class RestoredTerm(Term):
+    """A term that compares the restored volume with something.
+
+    Attributes
+    ----------
+    weight
+        As in `Term`.
+    of
+        With random codes: the restored volume is a `sample`, or decoded from the `mean` of the codes.
+    """
+
+    of: Literal["sample", "mean"] = "sample"
+
+    def restored(self, made: Pass) -> Tensor:
+        """The volume to compare."""
+        return made.restored if self.of == "sample" else made.from_mean
 
 
 @dataclass(eq=False)
@@ -195,6 +232,18 @@ def code_names(name: str, codes: Sequence[Tensor]) -> list[str]:
 def channels_last(values: Tensor) -> Tensor:
     """Volumes in the memory layout in which 3-D convolutions are fastest; images are unchanged."""
     return values.contiguous(memory_format=torch.channels_last_3d) if values.ndim == 5 else values
+
+
+def forward(network: Any, observation: Tensor, generator: torch.Generator) -> Forward:
+    """One forward pass: the restored density, its codes, and mean and log-variance of these if they are random."""
+    posterior = network.posterior(observation) if getattr(network, "random", False) else []
+    codes = draw_codes(posterior, generator) if posterior else network.encode(observation)
+    return network.decode(codes), codes, posterior
+
+
+def draw_codes(posterior: Sequence[tuple[Tensor, Tensor]], generator: torch.Generator) -> list[Tensor]:
+    """Codes from independent Gaussians, given by mean and log-variance (Kingma & Welling 2014, 2.4)."""
+    return [mean + (0.5 * log).exp().to(mean.dtype) * _normal(mean, generator) for mean, log in posterior]
 
 
 def on_one_scale(codes: Sequence[Tensor], clean: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

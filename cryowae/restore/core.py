@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cryowae.config.options import Consistency, Contrast, RestoreOptions
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.memory import scratch_array
+from cryowae.models.draws import Draw
 from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.restore.consistency import mix_measured, weights_from_halves, weights_from_noise
@@ -58,6 +59,7 @@ def restore_array(
     voxel_size: float,
     model: Model | str | Path = "default",
     options: RestoreOptions | None = None,
+    draw: Draw | None = None,
     contrast: Contrast = "auto",
     halves: tuple[Volume, Volume] | None = None,
     mask: Volume | None = None,
@@ -83,6 +85,8 @@ def restore_array(
         Weights by name or path, or what `load_model` returns.
     options
         Passes, consistency, wedge, device, windows. Those about files have no effect here.
+    draw
+        Which sample of the random codes; by default, the codes are their means.
     contrast
         Is protein dark or bright? `auto` decides from the grey values.
     halves
@@ -110,7 +114,7 @@ def restore_array(
         If the volume is constant or not finite, its voxel size is too far from those of the training, or even the
         smallest window does not fit into the memory.
     CheckpointError, ConfigError
-        If the weights or the options cannot be used.
+        If the weights or the options cannot be used; weights without random codes have no samples.
     OutputError
         If there is no room for a scratch file.
     """
@@ -120,12 +124,13 @@ def restore_array(
     statistics = robust_statistics(volume, where=name)
     whole = Standardised(volume, statistics.mean, statistics.sigma, 1 if protein == "bright" else -1)
     sample = torch.from_numpy(central_block(whole, 96))
-    windows = WindowNetwork(network, voxel_size, sample, options.turns, progress)
+    windows = WindowNetwork(network, voxel_size, sample, options.turns, progress, draw)
     tiling = replace(windows.tiling(whole.shape), window=options.window, overlap=options.overlap)
     part = region or whole.region
     seen = whole.part(_around(part, whole.shape, tiling))
     inner = tuple(slice(p.start - s.start, p.stop - s.start) for p, s in zip(part, seen.region, strict=True))
     result = np.empty(tuple(p.stop - p.start for p in part), np.float32) if out is None else out
+    windows.origin = (seen.region[0].start, seen.region[1].start, seen.region[2].start)
     with _sums(result, seen.shape, scratch) as total:
         plan = apply_tiled(windows, seen, total, tiling, device=network.device, progress=progress)
         weights = _weights(whole, halves, wedge, options.consistency)

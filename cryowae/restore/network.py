@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import gcd
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
+from cryowae.errors import CheckpointError
 from cryowae.fourier.resampling import resample, resampling_ratio
 from cryowae.fourier.rotation import HALF_TURNS
 from cryowae.io.memory import free_memory
+from cryowae.models.draws import Draw
 from cryowae.progress import SILENT, Progress
 from cryowae.restore.windows import Shape, Tiling, plan_windows
 from cryowae.tomogram.statistics import OUTLIER
@@ -42,6 +45,15 @@ class Model(Protocol):
     def __call__(self, window: Tensor, /) -> Tensor: ...
 
 
+class RandomModel(Model, Protocol):
+    """A model with random codes; `RestorationModel.sample` describes its call."""
+
+    @property
+    def random(self) -> bool: ...
+
+    def sample(self, window: Tensor, draw: Draw, origin: Sequence[int], /) -> Tensor: ...
+
+
 class WindowNetwork:
     """Restores a window of a standardised tomogram, in the same units.
 
@@ -60,6 +72,9 @@ class WindowNetwork:
         results, rotated back.
     progress
         Is called before each pass, so that a user can cancel between passes: a window can take a minute.
+    draw
+        Draw this sample of the random codes, in one pass: a mean over half turns with different codes would have too
+        little spread.
 
     Attributes
     ----------
@@ -67,6 +82,8 @@ class WindowNetwork:
         Voxels of the network's input per voxel of the tomogram, along an axis.
     stride
         In voxels of the tomogram.
+    origin
+        `(z, y, x)` of the volume whose windows are given, in the whole tomogram.
     notes
         Messages for the user.
 
@@ -74,6 +91,8 @@ class WindowNetwork:
     ------
     TomogramError
         If the voxel size is too far from those of the training.
+    CheckpointError
+        If a sample is wanted, and the model has no random codes.
     """
 
     def __init__(
@@ -83,8 +102,12 @@ class WindowNetwork:
         sample: Tensor,
         turns: int = len(HALF_TURNS),
         progress: Progress = SILENT,
+        draw: Draw | None = None,
     ) -> None:
         self.model, self.turns, self.progress = model, turns, progress
+        if draw is not None:
+            self._random, self.turns = _random(model), 1
+        self.draw, self.origin = draw, (0, 0, 0)
         self.ratio = resampling_ratio(voxel_size, model.voxel_sizes)
         self.stride = self.ratio.denominator * model.stride // gcd(self.ratio.numerator, model.stride)
         self.scale = 1.0
@@ -97,9 +120,14 @@ class WindowNetwork:
                 f"{voxel_size / float(self.ratio):.4g} Å and back",
             )
 
-    def __call__(self, window: Tensor) -> Tensor:
+    def __call__(self, window: Tensor, start: Shape) -> Tensor:
         shown = (self._resampled(window) / self.scale).clamp(-OUTLIER, OUTLIER)
         z, y, x = window.shape[-3:]
+        if self.draw is not None:
+            self.progress.advance(0)
+            place = [int((n + first) * self.ratio) for n, first in zip(start, self.origin, strict=True)]
+            made = self._random.sample(shown, self.draw, place)
+            return resample(made.float() * self.scale, (z, y, x))
         total = torch.zeros_like(shown)
         for axes in HALF_TURNS[: self.turns]:
             self.progress.advance(0)
@@ -126,6 +154,15 @@ class WindowNetwork:
     def _resampled(self, volume: Tensor) -> Tensor:
         z, y, x = (max(1, int(n * self.ratio)) for n in volume.shape[-3:])
         return resample(volume, (z, y, x))
+
+
+def _random(model: Model) -> RandomModel:
+    if not getattr(model, "random", False):
+        raise CheckpointError(
+            f"the weights {model.name} have no random codes, so no samples can be drawn: expected --model with weights "
+            "that were trained with them"
+        )
+    return cast(RandomModel, model)
 
 
 def _spread(volume: Tensor) -> float:

@@ -24,7 +24,7 @@ _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate")
 
 
 def apply_tiled(
-    model: Callable[[torch.Tensor], torch.Tensor],
+    model: Callable[[torch.Tensor, Shape], torch.Tensor],
     volume: Volume,
     out: NDArray[np.float32],
     tiling: Tiling | None = None,
@@ -40,7 +40,8 @@ def apply_tiled(
     Parameters
     ----------
     model
-        Takes and returns `(1, 1, z, y, x)` float tensors on `device`, each axis a multiple of the stride.
+        Takes and returns `(1, 1, z, y, x)` float tensors on `device`, each axis a multiple of the stride. It also gets
+        the origin of the window.
     volume
         `(z, y, x)`, read block by block.
     out
@@ -75,7 +76,7 @@ def apply_tiled(
                 start = (plan.starts[0][index[0]], plan.starts[1][index[1]], plan.starts[2][index[2]])
                 block = torch.from_numpy(read_window(volume, start, plan.window)).to(device)[None, None]
                 with torch.inference_mode():
-                    answer = model(block)[0, 0].float().cpu().numpy().copy()
+                    answer = model(block, start)[0, 0].float().cpu().numpy().copy()
                 if answer.shape != plan.window:
                     raise ValueError(f"the model gave {answer.shape} for a window of {plan.window}")
                 for axis, i in enumerate(index):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cryowae.config.options import Contrast, RestoreOptions
 from cryowae.errors import ConfigError, OutputError
-from cryowae.io.mrc import SUFFIXES, MrcWriter, in_zyx, read_mrc, stem_of
+from cryowae.io.mrc import SUFFIXES, in_zyx, read_mrc, stem_of
 from cryowae.io.outputs import check_output
 from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Outcome, Progress
@@ -21,6 +21,7 @@ from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_h
 from cryowae.restore.core import restore_array
 from cryowae.restore.inferred import write_inferred
 from cryowae.restore.network import Model
+from cryowae.restore.sample_files import restore_samples, sample_paths, volume_writer
 from cryowae.tomogram import Tomogram
 from cryowae.tomogram.item import Item, item_of
 from cryowae.tomogram.volumes import Region, Volume
@@ -79,25 +80,13 @@ def restore_tomogram(
     network = load_model(model, options.device) if isinstance(model, str | Path) else model
     volumes: Sequence[Volume] = [item.volume, *(item.halves or ())]
     for volume, path in zip(volumes, files.volumes, strict=False):
-        with MrcWriter(
-            path,
-            tomogram.shape,
-            voxel_size=tomogram.voxel_size,
-            like=tomogram.header,
-            float16=options.float16,
-            overwrite=options.overwrite,
-            axes=tomogram.axes,
-            label=f"restored by {network.name}",
-        ) as writer:
-            done = restore_array(
-                volume,
-                **item.facts(),
-                model=network,
-                options=options,
-                out=writer.data,
-                scratch=path.parent,
-                progress=progress,
-            )
+        if options.drawn and volume is volumes[0]:
+            done = restore_samples(item, path, network, options, progress)
+        else:
+            with volume_writer(item, path, options, f"restored by {network.name}") as writer:
+                facts, scratch = item.facts(), path.parent
+                how: dict[str, Any] = {"options": options, "scratch": scratch, "progress": progress}
+                done = restore_array(volume, **facts, model=network, out=writer.data, **how)
         cost = done.network_voxels_per_voxel
         notes += [note for note in done.notes if note not in notes]
     comparison = _compare(item, files, network.name, time.perf_counter() - began)
@@ -110,6 +99,7 @@ def restore_tomogram(
         pictures=tuple(files.pictures),
         halves=tuple(files.volumes[1:]),
         inferred=files.inferred,
+        samples=tuple(files.samples),
         notes=tuple(notes),
         voxel_size=tomogram.voxel_size,
         tilt_min=wedge.tilt_min,
@@ -142,6 +132,8 @@ class RestoreResult(Outcome):
         The restored halves, if they were requested.
     inferred
         The part of the result that lies in the missing wedge, if it was requested.
+    samples
+        The standard deviation of the samples, if there are two or more, and the single ones, if they were requested.
     voxel_size
         Angstrom.
     tilt_min, tilt_max, tilt_source
@@ -160,6 +152,7 @@ class RestoreResult(Outcome):
     pictures: tuple[Path, ...]
     halves: tuple[Path, ...]
     inferred: Path | None
+    samples: tuple[Path, ...]
     voxel_size: float
     tilt_min: float
     tilt_max: float
@@ -211,6 +204,7 @@ class _Files:
     volumes: list[Path]
     inferred: Path | None
     pictures: list[Path]
+    samples: list[Path]
 
     @classmethod
     def of(cls, item: Item, options: RestoreOptions) -> _Files:
@@ -230,11 +224,12 @@ class _Files:
         inferred = beside("_inferred.mrc", options.write_inferred)
         pictures = beside(".png", options.report) + beside("_halves.png", options.report and item.halves)
         inputs = {file.resolve() for file in item.inputs}
-        for place in (*volumes, *pictures, *inferred):
+        samples = sample_paths(path, options)
+        for place in (*volumes, *samples, *pictures, *inferred):
             check_output(place, overwrite=options.overwrite)
             if place.resolve() in inputs:
                 raise OutputError(f"{place} is an input: expected another place for the result; give --output")
-        return cls(volumes, inferred[0] if inferred else None, pictures)
+        return cls(volumes, inferred[0] if inferred else None, pictures, samples)
 
 
 def _compare(item: Item, files: _Files, model: str, seconds: float) -> Comparison:

@@ -136,13 +136,7 @@ def make_objective(config: TrainConfig, team: Team) -> Objective:
         return objective
     network, average = (Autoencoder(config.model).placed(team.device) for _ in range(2))
     if config.start_from:
-        path = find_weights(config.start_from)
-        try:
-            network.load_state_dict(read_network(path)[0])
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{path} holds a different network from the configuration; change `model` or `start_from`"
-            ) from error
+        start_from(network, find_weights(config.start_from))
     average.load_state_dict(network.state_dict())
     average.requires_grad_(False)
     terms, generator = make_terms(config.objective), torch.Generator().manual_seed(config.seed + 1)
@@ -151,6 +145,24 @@ def make_objective(config: TrainConfig, team: Team) -> Objective:
     return AutoencoderObjective(
         network, terms, optimiser, generator, average, config.ema, config.clip, precision, share=team.share
     )
+
+
+def start_from(network: Autoencoder, path: Path) -> None:
+    """Set a network to weights of a file; random codes may start from weights without them.
+
+    Raises
+    ------
+    CheckpointError
+        If the file holds a different network.
+    """
+    try:
+        lacks = network.load_state_dict(read_network(path)[0], strict=False)
+        if lacks.unexpected_keys or any(not name.startswith("to_spread.") for name in lacks.missing_keys):
+            raise RuntimeError
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path} holds a different network from the configuration; change `model` or `start_from`"
+        ) from error
 
 
 class _Gallery:

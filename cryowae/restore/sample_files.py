@@ -1,0 +1,155 @@
+"""Samples of a tomogram as files: the main result, the standard deviation, and each sample if it is wanted.
+
+The samples so far are kept in a hidden folder beside the result. After an interrupt, the same command goes on with the
+next sample.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowae import __version__
+from cryowae.config.options import RestoreOptions
+from cryowae.io.mrc import MrcWriter, in_zyx, read_mrc, stem_of
+from cryowae.progress import SILENT, Progress
+from cryowae.restore.core import Restored
+from cryowae.restore.moments import Moments
+from cryowae.restore.network import Model
+from cryowae.restore.samples import sample_array
+from cryowae.tomogram.item import Item
+from cryowae.tomogram.volumes import slabs
+
+_NO_MATTER = {"overwrite", "samples", "device", "report", "write_halves", "write_inferred", "write_std", "float16"}
+
+
+def restore_samples(
+    item: Item, path: Path, network: Model, options: RestoreOptions, progress: Progress = SILENT
+) -> Restored:
+    """Draw the samples of a tomogram, and write them and their moments.
+
+    Parameters
+    ----------
+    item
+        The tomogram.
+    path
+        The main result: the mean of the samples, or the first one.
+    network
+        Weights with random codes.
+    options
+        Number, seed and files of the samples, and how each is restored.
+    progress
+        Receives the progress of every window.
+
+    Returns
+    -------
+    done
+        Notes and cost of all samples; its data are None.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights have no random codes.
+    OutputError
+        If a file cannot be written. All other errors are those of `restore_array`.
+    KeyboardInterrupt
+        After Ctrl-C; complete samples are kept.
+    """
+    count, shape = options.drawn, item.tomogram.shape
+    moments = Moments(shape, path.with_name(f".{path.name}.samples"), _key(item, network, options))
+    kept = [_kept(moments, number) for number in range(count)]
+    if moments.count:
+        progress.say(f"{moments.count} of {count} samples were complete; going on with the next")
+
+    def keep(number: int, values: NDArray[np.float32]) -> None:
+        if options.write_samples or (number == 0 and options.estimate == "sample"):
+            with volume_writer(item, kept[number], options, _label(network, options, number), overwrite=True) as writer:
+                _copy(values, writer.data)
+
+    how: dict[str, Any] = {**item.facts(), "model": network, "options": options, "scratch": path.parent}
+    try:
+        done = sample_array(item.volume, moments, count, seed=options.seed, each=keep, progress=progress, **how)
+    except BaseException:
+        if moments.count:
+            progress.say(f"{moments.count} of {count} samples are kept: the same command goes on with the next")
+        else:
+            moments.remove()
+        raise
+    _write(item, path, moments, network, options, kept)
+    moments.remove()
+    notes, cost = (done.notes, done.network_voxels_per_voxel) if done else ((), 0.0)
+    return Restored(None, item.protein, notes, cost * count)
+
+
+def sample_paths(path: Path, options: RestoreOptions) -> list[Path]:
+    """The files of samples beside the main result: their standard deviation, then the single ones."""
+    stem = stem_of(path)
+    made = [path.with_name(f"{stem}_std.mrc")] if options.samples > 1 else []
+    numbers = range(1, options.samples + 1) if options.write_samples else ()
+    return [*made, *(path.with_name(f"{stem}_sample{number}.mrc") for number in numbers)]
+
+
+def volume_writer(
+    item: Item, path: Path, options: RestoreOptions, label: str, *, overwrite: bool | None = None
+) -> MrcWriter:
+    """A writer of a volume like the tomogram."""
+    tomogram = item.tomogram
+    return MrcWriter(
+        path,
+        tomogram.shape,
+        voxel_size=tomogram.voxel_size,
+        like=tomogram.header,
+        float16=options.float16,
+        overwrite=options.overwrite if overwrite is None else overwrite,
+        axes=tomogram.axes,
+        label=label,
+    )
+
+
+def _write(item: Item, path: Path, moments: Moments, network: Model, options: RestoreOptions, kept: list[Path]) -> None:
+    """Write mean and deviation, and move the single samples to their places, all or nothing."""
+    others = sample_paths(path, options)
+    with ExitStack() as files:
+        first = f"mean of {moments.count} samples by {network.name}"
+        label = first if options.estimate == "mean" else _label(network, options, 0)
+        main = files.enter_context(volume_writer(item, path, options, label))
+        source = None if options.estimate == "mean" else in_zyx(read_mrc(kept[0]).data, item.tomogram.axes)
+        for part in slabs(moments.shape):
+            main.data[part] = moments.mean(part) if source is None else source[part]
+        if options.samples > 1:
+            label = f"standard deviation of {moments.count} samples by {network.name}"
+            spread = files.enter_context(volume_writer(item, others.pop(0), options, label))
+            for part in slabs(moments.shape):
+                spread.data[part] = moments.deviation(part)
+    for made, place in zip(kept, others, strict=False):
+        os.replace(made, place)
+
+
+def _copy(values: NDArray[np.float32], out: NDArray[Any]) -> None:
+    for part in slabs(values.shape):
+        out[part] = values[part]
+
+
+def _label(network: Model, options: RestoreOptions, number: int) -> str:
+    return f"sample {number + 1} of seed {options.seed} by {network.name}"
+
+
+def _kept(moments: Moments, number: int) -> Path:
+    assert moments.folder is not None
+    return moments.folder / f"sample{number + 1}.mrc"
+
+
+def _key(item: Item, network: Model, options: RestoreOptions) -> dict[str, Any]:
+    """What must be the same for a run to go on: program, weights, options, and the files that are read."""
+    inputs = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in item.inputs]
+    chosen = {name: value for name, value in asdict(options).items() if name not in _NO_MATTER}
+    wedge = item.wedge
+    facts = [item.protein, item.tomogram.voxel_size, wedge.tilt_min, wedge.tilt_max, item.tomogram.axes]
+    weights = [network.name, getattr(network, "sha256", "")]
+    return {"version": __version__, "weights": weights, "options": chosen, "facts": facts, "inputs": inputs}
