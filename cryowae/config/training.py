@@ -33,7 +33,8 @@ class DataConfig(Frozen):
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
     Structures with a contrast below `faint` standard deviations of the tomogram have less weight in the objective.
     `plain` is the share of scenes with `voxel_size`, `tilts` and no low-pass; in the others these vary. `angles`, if
-    given, are the tilts of the plain scenes in place of `tilts`, and `gains` their transfer in place of a random filter
+    given, are the tilts of the plain scenes in place of `tilts`; in the share `narrowed` of them, those of the outer 18
+    degrees at one end are left out. `gains` is their transfer in place of a random filter
     (see `ImagingConfig` and `ReconstructionConfig`). Of the others, `ctf` is the share with a contrast transfer
     function (half of them with corrected phases), `ice` and `beads` are the shares with uneven ice and with gold.
     `plain_ctf` is the share of plain scenes with a contrast transfer function, `background` that of all scenes with
@@ -47,6 +48,7 @@ class DataConfig(Frozen):
     voxel_sizes: tuple[float, float] = (8.0, 20.0)
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
     angles: tuple[float, ...] | None = None
+    narrowed: float = Field(0.0, ge=0, le=1)
     gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     noise_gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     snr: tuple[float, float] = (0.02, 2.0)
