@@ -33,8 +33,7 @@ class DataConfig(Frozen):
     `snr` is the range of the variance of the noise-free projections over the variance of the noise added to them.
     Structures with a contrast below `faint` standard deviations of the tomogram have less weight in the objective.
     `plain` is the share of scenes with `voxel_size`, `tilts` and no low-pass; in the others these vary. `angles`, if
-    given, are the tilts of the plain scenes in place of `tilts`; in the share `narrowed` of them, those of the outer 18
-    degrees at one end are left out. `gains` is their transfer in place of a random filter
+    given, are the tilts of the plain scenes in place of `tilts`, and `gains` their transfer in place of a random filter
     (see `ImagingConfig` and `ReconstructionConfig`). Of the others, `ctf` is the share with a contrast transfer
     function (half of them with corrected phases), `ice` and `beads` are the shares with uneven ice and with gold.
     `plain_ctf` is the share of plain scenes with a contrast transfer function, `background` that of all scenes with
@@ -48,7 +47,6 @@ class DataConfig(Frozen):
     voxel_sizes: tuple[float, float] = (8.0, 20.0)
     tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
     angles: tuple[float, ...] | None = None
-    narrowed: float = Field(0.0, ge=0, le=1)
     gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     noise_gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     snr: tuple[float, float] = (0.02, 2.0)
@@ -84,6 +82,7 @@ _MATCHES = {"mmd": "mmd", "adversarial": "adversary"}  # `match.kind` of version
 
 def _translated(values: dict[str, Any]) -> dict[str, Any]:
     """Turn the keys of version 0.3 into terms of the objective, and remove terms that are null."""
+    values = _with_preset(values)
     terms = values.get("objective", _DEFAULT)
     if not isinstance(terms, dict):
         return values
@@ -106,14 +105,29 @@ def _translated(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "objective": {name: options for name, options in terms.items() if options is not None}}
 
 
+def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
+    """The terms of `objective: NAME`, from `configs/objectives/NAME.yaml`."""
+    name, model = values.get("objective"), values.get("model", {})
+    if not isinstance(name, str) or ":" in name:
+        return values
+    preset, source = read_values(name, "objectives")
+    if not isinstance(preset.get("objective"), dict) or not set(preset) <= {"objective", "random"}:
+        raise ConfigError(f"{source}: expected `objective` with its terms, and `random: true` for random codes")
+    changes: dict[str, Any] = {"objective": preset["objective"]}
+    if preset.get("random") and isinstance(model, dict):
+        changes["model"] = {**model, "random": True}
+    return {**values, **changes}
+
+
 class TrainConfig(Frozen):
     """One training run.
 
     `rate` is that of AdamW, `kernel_rate` that of Muon; 0 uses AdamW for all. `objective` has one line per term,
     `NAME: WEIGHT` or `NAME: {weight: WEIGHT, ...}` with its options; `NAME: null` leaves a term out. A NAME is a file
-    in `cryowae/objectives`, or `package.module:Class`. `objective: package.module:Class` is an objective from outside
-    the package, `source: package.module:Class` a source of batches instead of simulated subtomograms. Both get this
-    configuration and the `Team` of processes; `options` are free for them to use.
+    in `cryowae/objectives`, or `package.module:Class`. `objective: NAME` takes the terms of a file in
+    `configs/objectives`, such as `wae-mmd`, `vae` or `energy`. `objective: package.module:Class` is an objective from
+    outside the package, `source: package.module:Class` a source of batches instead of simulated subtomograms. Both get
+    this configuration and the `Team` of processes; `options` are free for them to use.
 
     The keys of version 0.3, `supervised`, `gradient`, `fidelity` and `match`, are read as terms of `objective`.
     """

@@ -19,9 +19,6 @@ from cryowae.specimen.builder import build_specimen, observe_specimen
 from cryowae.specimen.structures import Structure
 from cryowae.specimen.surroundings import GOLD
 
-OUTER = 18.0
-"""Degrees at one end of the tilt range that are left out in narrowed scenes."""
-
 _VOXEL_SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.5, 15.0, 17.0, 20.0)
 _BEAD_TRUTH = 3.0  # where protein is 1; with the real density of gold, beads would dominate the objective
 _BACKGROUND = (0.02, 0.15)  # smallest and largest standard deviation, where protein is 1
@@ -150,7 +147,7 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
         background=background,
         imaging=ImagingConfig(
             tilts=config.tilts,
-            angles=_known_angles(config, rng) if plain else _draw_angles(rng),
+            angles=config.angles if plain else _draw_angles(rng),
             growth=float(happens(0.5 * varied)),
             noise_gains=config.noise_gains if plain else None,
             **(_draw_microscope(rng) if microscope else {}),
@@ -171,16 +168,6 @@ def _draw_molecules(config: DataConfig, rng: np.random.Generator) -> MoleculesCo
         occupancy=min(float(np.exp(rng.uniform(*np.log(config.occupancy)))), _MOST_OCCUPANCY),
         jitter=float(rng.choice([0.0, 0.2])),
     )
-
-
-def _known_angles(config: DataConfig, rng: np.random.Generator) -> tuple[float, ...] | None:
-    """The given tilts; in some scenes without the outer ones at one end."""
-    angles = config.angles
-    if angles is None or not config.narrowed or rng.random() >= config.narrowed:
-        return angles
-    low, high = (angles[0] + OUTER, angles[-1]) if rng.random() < 0.5 else (angles[0], angles[-1] - OUTER)
-    kept = tuple(angle for angle in angles if low <= angle <= high)
-    return kept if len(kept) > 1 else angles
 
 
 def _draw_angles(rng: np.random.Generator) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,7 @@ _JUDGEMENTS = (2, 8)  # fewest and most
 _JUDGING = 0.2  # share of the time
 _TRIED = 8  # steps whose speed is measured, after a first one
 _FEWEST = 8  # steps
+_AVERAGED = 0.05  # share of the steps over which weights are averaged, at least
 _LAST = "last.safetensors"
 
 
@@ -86,6 +88,8 @@ def fit_weights(
     _check_outputs(path, picture, folder, options)
     judges = _judges(items, options)
     config = _resumed(folder, items) if options.resume else configure_fit(items, options, model, path, progress)
+    if not needs_own(config):  # no step uses the tomograms
+        judges = [replace(judge, whole=True) if isinstance(judge, ComponentJudge) else judge for judge in judges]
     physics = [Physics.from_values(values) for values in config.options["physics"]]
     start = find_weights(config.start_from) if config.start_from else None
     first = load_model(start, options.device) if start else None
@@ -182,7 +186,8 @@ def _planned(
     judgements = min(most, max(fewest, int(_JUDGING * left / max(judging, 1e-3))))
     steps = max(_FEWEST, int((left - judgements * judging) / each))
     progress.say(f"planned: {steps} steps of {each:.1f} s, and {judgements} judgements of {judging:.0f} s")
-    lengths = {"steps": steps, "save_every": -(-steps // judgements), "log_every": max(1, steps // 50)}
+    average = max(config.ema, 1 - 1 / (_AVERAGED * steps))
+    lengths = {"ema": average, "steps": steps, "save_every": -(-steps // judgements), "log_every": max(1, steps // 50)}
     return config.model_copy(update=lengths)
 
 

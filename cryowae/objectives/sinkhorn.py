@@ -1,14 +1,57 @@
-"""The debiased Sinkhorn divergence of two sets of samples: optimal transport with an entropy, and without its bias."""
+"""The debiased Sinkhorn divergence of two sets of samples: optimal transport with an entropy, and without its bias.
+
+As a term it matches the codes to the prior (a Sinkhorn autoencoder).
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
+
+from cryowae.objectives.mmd import code_samples
+from cryowae.objectives.term import Cost, LatentTerm, Pass, code_names
 
 _TOLERANCE = 1e-4  # change of the potentials in one iteration, in units of epsilon
 _MOST = 500  # iterations at the final epsilon
+
+
+@dataclass(eq=False)
+class Sinkhorn(LatentTerm):
+    """The Sinkhorn divergence between the codes and the prior, summed over the codes (Patrini et al. 2020).
+
+    It logs the divergence of each code (`match`).
+
+    Attributes
+    ----------
+    weight, prior
+        As in `LatentTerm`.
+    positions
+        Number of samples from each volume; a code without positions is one sample.
+    blur
+        Square root of the strength of the entropy over the expected squared distance of two samples of the prior.
+    """
+
+    positions: Annotated[int, Field(ge=1, le=512)] = 64
+    blur: Annotated[float, Field(gt=0)] = 0.2
+
+    def cost(self, made: Pass) -> Cost:
+        own, prior = self.matched(made)
+        divergences, values = [], {}
+        for name, code, other in zip(code_names("match", own), own, prior, strict=True):
+            samples, drawn = (self._samples(one, made.generator) for one in (code, other))
+            divergence = sinkhorn_divergence(samples, drawn, self.blur**2 * 2 * samples.shape[1])
+            divergences.append(divergence)
+            values[name] = float(divergence.detach())
+        return self.weight * torch.stack(divergences).sum(), values
+
+    def _samples(self, code: Tensor, generator: torch.Generator) -> Tensor:
+        """`(samples, c)` codes at random positions."""
+        return (code if code.ndim == 2 else code_samples(code, self.positions, generator).flatten(0, 1)).float()
 
 
 def sinkhorn_divergence(first: Tensor, second: Tensor, epsilon: float) -> Tensor:
