@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryowae.config.options import TomogramOptions
 from cryowae.io.neighbours import Halves, find_halves
 from cryowae.tomogram import Item, Tomogram, item_of
-from cryowae.tomogram.estimate import (
-    AngularPower,
-    Contrast,
-    WedgeAgreement,
-    angular_power,
-    range_of,
-    wedge_agreement,
-)
+from cryowae.tomogram.claims import Verdict
+from cryowae.tomogram.estimate import Contrast
+from cryowae.tomogram.measured_range import MeasuredRange
 from cryowae.tomogram.statistics import Statistics, robust_statistics
 
 
@@ -32,12 +26,10 @@ class Inspection:
         Robust mean and standard deviation.
     contrast
         Whether protein is dark or bright.
-    profile
-        Power by direction, from which `estimated_range` and `agreement` are calculated.
-    estimated_range
-        Tilt range that the spectrum suggests, degrees; None when it shows no missing wedge.
-    agreement
-        Agreement of the spectrum with the wedge; None if no angles are known.
+    measured
+        Tilts and axes that the spectrum shows.
+    verdict
+        How they agree with the angles and the axes that are known.
     halves
         The half reconstructions in the same folder.
     """
@@ -45,9 +37,8 @@ class Inspection:
     tomogram: Tomogram
     statistics: Statistics
     contrast: Contrast
-    profile: AngularPower
-    estimated_range: tuple[float, float] | None
-    agreement: WedgeAgreement | None
+    measured: MeasuredRange
+    verdict: Verdict
     halves: Halves | None
 
     def lines(self) -> list[str]:
@@ -93,18 +84,14 @@ class Inspection:
         )
 
     def _spectrum(self) -> str:
-        if self.estimated_range is None:
-            return "shows no missing wedge: already filled, from a dual-axis series, or too thin to tell"
-        text = f"suggests tilts from about {self.estimated_range[0]:.0f} to {self.estimated_range[1]:.0f} degrees"
-        if self.agreement is None or math.isnan(self.agreement.leakage):
-            return text
-        share = f"power in the wedge is {100 * self.agreement.leakage:.1f} % of that outside"
-        if self.agreement.flip_fits_better:
-            flipped = f"{100 * self.agreement.flipped_leakage:.1f} %"
-            return f"{text}; the tilts look negated ({share}, with --flip-tilt {flipped}): give --flip-tilt"
-        if not self.agreement.fits:
-            return f"{text}; it does not agree with the angles ({share}): check them"
-        return f"{text}; it agrees with the angles ({share})"
+        verdict = self.verdict
+        if self.measured.range is None and verdict.kind == "unknown":
+            return "shows no missing wedge: already filled, from a dual-axis series, or too thin or too smooth to tell"
+        if verdict.kind == "unknown":
+            return f"shows {self.measured}"
+        if verdict.kind == "agrees":
+            return f"shows {self.measured}; {verdict.text}"
+        return verdict.text.removeprefix("the spectrum ")
 
 
 def inspect_tomogram(source: Item | str | Path, options: TomogramOptions | None = None) -> Inspection:
@@ -125,14 +112,12 @@ def inspect_tomogram(source: Item | str | Path, options: TomogramOptions | None 
     item = item_of(source, **vars(options or TomogramOptions()))
     tomogram = item.tomogram
     statistics = robust_statistics(tomogram.data, where=str(tomogram.path))  # first: its error names the file
-    profile, wedge = angular_power(tomogram.data), tomogram.wedge
     return Inspection(
         tomogram,
         statistics,
         item.protein,
-        profile,
-        range_of(profile),
-        None if wedge is None else wedge_agreement(profile, wedge.tilt_min, wedge.tilt_max),
+        item.measured,
+        item.verdict,
         find_halves(tomogram.path),
     )
 

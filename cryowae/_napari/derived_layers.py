@@ -145,7 +145,7 @@ def item_from(layer: Any, other: Any = None, given: ItemOptions | None = None, o
         tomogram = with_tilts(tomogram, tilts=given.tilts, tilt_range=given.tilt_range)
     if given.flip_tilt:
         tomogram = tomogram.negated()
-    return Item(tomogram, output, contrast=given.contrast, **halves)
+    return Item(tomogram, output, contrast=given.contrast, flip_tilt=given.flip_tilt, force=given.force, **halves)
 
 
 def look_of(layer: Any, start: tuple[int, ...] = (0, 0, 0)) -> dict[str, Any]:

@@ -37,7 +37,12 @@ _WORDS = (
     (r"; give --output", ""),
     (r"give (it with |the size by )?--voxel-size", "give the voxel size above"),
     (r"--voxel-size", "the voxel size"),
-    (r"give --axes xzy", "open it with “cryowae view --axes xzy”"),
+    (r"give --axes (\w+)", r"open it with “cryowae view --axes \1”"),
+    (r"leave out --axes", "open it again without --axes"),
+    (r"give --flip-tilt", "tick “tilts of the other sign”"),
+    (r"leave out --flip-tilt", "untick “tilts of the other sign”"),
+    (r"give (?:--tilt-offset \S+ or )?--tilt-range (-?\d+ -?\d+)", r"enter \1 as the tilt range"),
+    (r"or --force to go on", "or tick “go on if the spectrum contradicts”"),
     (r"name other weights with --model", "choose other weights"),
     (r"(?<=\s)(?<!view )--([a-z])", r"\1"),
 )

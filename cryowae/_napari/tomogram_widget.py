@@ -41,12 +41,13 @@ class TomogramWidget(VolumeWidget):
         self.tilt_file = FileEdit(label="tilt file", nullable=True, filter=_TILT_FILES)
         self.tilt_file.tooltip = help_of(ItemOptions, "tilts")
         self.flip = option_field(ItemOptions, "flip_tilt", "tilts of the other sign")
+        self.force = option_field(ItemOptions, "force", "go on if the spectrum contradicts")
         self.voxel_size = FloatSpinBox(label="voxel size, Å", min=0.01, max=10000, step=0.01, value=1)
         self.contrast = option_field(ItemOptions, "contrast", "protein is")
 
     def lay_out(self, *rows: Any, below: Any = None, after: int = 0) -> None:
         """Arrange the fields of the tomogram, then those of `rows`; see `VolumeWidget.lay_out`."""
-        own = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip]
+        own = [self.tomogram, self.other, self.known, self.tilt_range, self.tilt_file, self.flip, self.force]
         super().lay_out(*own, self.voxel_size, self.contrast, *rows, below=below, after=after)
         choose = self.guarded(self._choose)
         self.tomogram.changed.connect(choose)
@@ -72,12 +73,13 @@ class TomogramWidget(VolumeWidget):
         if abs(wanted - has) > 0.005:  # the field has two decimals
             layer.scale = layer.scale * (wanted / has)
         tilts: dict[str, Any] = {"tilts": file_in(self.tilt_file), "tilt_range": self.tilts()}
-        given = ItemOptions(**tilts, flip_tilt=self.flip.value, contrast=self.contrast.value)
+        ticked = {"flip_tilt": self.flip.value, "force": self.force.value}
+        given = ItemOptions(**tilts, **ticked, contrast=self.contrast.value)
         return layer, partial(item_from, layer, other if other is not layer else None, given, output)
 
     def describe_as(self, other: TomogramWidget) -> None:
         """Take over the tomogram of another widget, and what was said about it."""
-        names = ("tomogram", "other", "tilt_range", "tilt_file", "flip", "voxel_size", "contrast")
+        names = ("tomogram", "other", "tilt_range", "tilt_file", "flip", "force", "voxel_size", "contrast")
         for name in names:
             getattr(self, name).value = getattr(other, name).value
 

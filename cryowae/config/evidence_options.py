@@ -20,13 +20,15 @@ class ValidateOptions(SeriesOptions):
         Tilt angles: one for each section of the series, or those of the halves.
     tilt_range
         Of the halves: lowest and highest tilt in degrees, such as -60 60, in place of a file.
+    tilt_offset
+        Of the halves: degrees that are added to the tilt angles.
     drop
         Tilts that are left out. `every:5`: each fifth, which tests the denoising. `beyond:42`: all above +42 degrees
         in your file of angles (`beyond:-42`: below -42), which tests the filled wedge.
     half1, half2
         In place of a series: reconstructions from two independent halves of the data.
     axes
-        Of the halves: `xzy` if the files have the thickness on the second axis.
+        Of the halves: `xzy` if the files have the thickness on the second axis, `zxy` if the tilt axis is along x.
     contrast
         Is protein dark or bright? `auto` decides from the grey values.
     consistency
@@ -39,20 +41,24 @@ class ValidateOptions(SeriesOptions):
         Where to compute: `auto`, `cpu`, `cuda` or `mps`.
     overwrite
         Overwrite existing output.
+    force
+        Go on, with a warning, if the angles or the axes of the halves contradict the spectrum.
     """
 
     tilts: Path | None = None
     tilt_range: tuple[float, float] | None = None
+    tilt_offset: float = 0.0
     drop: str = "every:5"
     half1: Path | None = None
     half2: Path | None = None
-    axes: Literal["zyx", "xzy"] = "zyx"
+    axes: Literal["zyx", "xzy", "zxy"] = "zyx"
     contrast: Contrast = "auto"
     consistency: list[str] | None = None
     keep_beads: bool = False
     fast: bool = False
     device: str = "auto"
     overwrite: bool = False
+    force: bool = False
 
     def __post_init__(self) -> None:
         if (self.half1 is None) != (self.half2 is None):

@@ -28,12 +28,12 @@ class VolumeOptions:
     Attributes
     ----------
     axes
-        `xzy`: the file has the thickness on its second axis.
+        `xzy`: the file has the thickness on its second axis. `zxy`: it has the tilt axis along x.
     voxel_size
         Angstrom; replaces the value of the header.
     """
 
-    axes: Literal["zyx", "xzy"] = "zyx"
+    axes: Literal["zyx", "xzy", "zxy"] = "zyx"
     voxel_size: float | None = None
 
 
@@ -49,11 +49,14 @@ class TiltOptions:
         Lowest and highest tilt in degrees, such as -60 60, in place of a file.
     flip_tilt
         Negate the tilt angles, as volumes of WarpTools and AreTomo may need.
+    tilt_offset
+        Degrees that are added to the tilt angles, after the negation: for nominal angles of a tilted or levelled sample.
     """
 
     tilts: Path | None = None
     tilt_range: tuple[float, float] | None = None
     flip_tilt: bool = False
+    tilt_offset: float = 0.0
 
     def require_one(self) -> None:
         """Raise `TiltError` unless there is either a file or a range."""
@@ -128,12 +131,15 @@ class ItemOptions(TomogramOptions):
         Is protein dark or bright in the file? `auto` decides from the grey values.
     mask
         Volume of values from 0 to 1: restored where it is 1, unchanged where it is 0.
+    force
+        Go on, with a warning, if the angles or the axes contradict the spectrum.
     """
 
     half1: Path | None = None
     half2: Path | None = None
     contrast: Contrast = "auto"
     mask: Path | None = None
+    force: bool = False
 
     def __post_init__(self) -> None:
         if self.contrast not in get_args(Contrast):

@@ -3,7 +3,7 @@
 The tilt axis is y. By the projection-slice theorem a projection at tilt `t` measures the plane `kz = +tan(t) kx`, for
 every ky; a series measures a fan of such planes between its extreme tilts, and nothing beyond them. This is the only
 definition of it in the package: with sharp edges, soft edges or single tilts, rotated or not. (The estimate of the tilt
-range, `cryowae.tomogram.estimate`, averages power by the angle of the components: it has no mask.)
+range, `cryowae.tomogram.measured_range`, fits the power of the components by direction: it has no mask.)
 """
 
 from __future__ import annotations

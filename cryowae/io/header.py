@@ -2,11 +2,13 @@
 
 It is read, checked and created here; `cryowae.io.mrc` reads and writes the volumes.
 
-Two orders of axes are known. `zyx`: sections along the beam, as in this program. `xzy` (as AreTomo calls its default
-and that of IMOD's `tilt`): columns along x, rows along the thickness z, sections along the tilt axis y.
+Three orders of axes are known. `zyx`: sections along the beam, as in this program. `xzy` (as AreTomo calls its default
+and that of IMOD's `tilt`): columns along x, rows along the thickness z, sections along the tilt axis y. `zxy`: sections
+along the beam, and the tilt axis along the columns.
 
-A swap of two axes alone would mirror the sample. As in `trimvol -rx` of IMOD, the volume is therefore rotated by -90
-degrees about x: the thickness axis is reversed too, and the handedness is kept.
+A swap of two axes alone would mirror the sample. For `xzy`, as in `trimvol -rx` of IMOD, the volume is therefore rotated
+by -90 degrees about x: the thickness axis is reversed too, and the handedness is kept. For `zxy`, it is rotated by 90
+degrees about z.
 """
 
 from __future__ import annotations
@@ -123,13 +125,15 @@ class MrcOptions(TypedDict, total=False):
 
 def in_zyx(data: NDArray[Any], axes: str) -> NDArray[Any]:
     """View of a file's `(sections, rows, columns)` as `(z, y, x)`; no data are read or copied."""
-    return data if _known(axes) == "zyx" else data.transpose(1, 0, 2)[::-1]
+    if _known(axes) == "zyx":
+        return data
+    return data.transpose(1, 0, 2)[::-1] if axes == "xzy" else data.transpose(0, 2, 1)[:, ::-1]
 
 
 def file_shape(shape: tuple[int, int, int], axes: str) -> tuple[int, int, int]:
     """`(sections, rows, columns)` of the file that holds a `(z, y, x)` volume."""
     z, y, x = shape
-    return (z, y, x) if _known(axes) == "zyx" else (y, z, x)
+    return {"zyx": (z, y, x), "xzy": (y, z, x), "zxy": (z, x, y)}[_known(axes)]
 
 
 def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
@@ -231,8 +235,9 @@ def _byte_order(head: bytes) -> str | None:
 
 
 def _known(axes: str) -> str:
-    if axes not in ("zyx", "xzy"):
+    if axes not in ("zyx", "xzy", "zxy"):
         raise TomogramError(
-            f"axes {axes!r}; expected zyx (sections along the beam) or xzy (thickness on the second axis)"
+            f"axes {axes!r}; expected zyx (sections along the beam), xzy (thickness on the second axis) or zxy (tilt axis "
+            "along the columns)"
         )
     return axes

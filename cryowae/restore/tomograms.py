@@ -35,6 +35,7 @@ def restore_tomogram(
     half2: str | Path | None = None,
     contrast: Contrast = "auto",
     mask: str | Path | None = None,
+    force: bool = False,
     model: Model | str | Path = "default",
     options: RestoreOptions | None = None,
     progress: Progress = SILENT,
@@ -47,10 +48,10 @@ def restore_tomogram(
     Parameters
     ----------
     source
-        A tomogram, its file, or an `Item`, which includes the next five parameters.
+        A tomogram, its file, or an `Item`, which includes the next six parameters.
     output
         The file to write; `NAME_restored.mrc` beside the input if not given.
-    half1, half2, contrast, mask
+    half1, half2, contrast, mask, force
         As in `Item`. Name, header and tilts are those of `source`.
     model
         Weights by name or path, or what `load_model` returns.
@@ -64,7 +65,7 @@ def restore_tomogram(
     TomogramError
         If a volume cannot be read or restored.
     TiltError
-        If the tilt range is not known.
+        If the tilt range is not known, or angles or axes contradict the spectrum without `force`.
     CheckpointError, ConfigError
         If the weights or the options cannot be used.
     OutputError
@@ -73,7 +74,7 @@ def restore_tomogram(
     began = time.perf_counter()
     options = options or RestoreOptions()
     protein, inside = options.contrast or contrast, mask or options.mask  # those in the options are deprecated
-    item = item_of(source, output, half1=half1, half2=half2, contrast=protein, mask=inside)
+    item = item_of(source, output, half1=half1, half2=half2, contrast=protein, mask=inside, force=force)
     files = _Files.of(item, options)
     tomogram, wedge, notes, cost = item.tomogram, item.wedge, item.notes, 0.0
     item.require_content()
@@ -245,6 +246,7 @@ def _compare(item: Item, files: _Files, model: str, seconds: float) -> Compariso
         halves = cast(tuple[NDArray[Any], NDArray[Any]], item.halves)
         draw_halves_fsc(files.pictures[1], *halves, voxel_size=tomogram.voxel_size, restored=restored)
     tilts = (wedge.tilt_min, wedge.tilt_max, tomogram.tilt_source)
-    facts = RestorationFacts(tomogram.voxel_size, *tilts, item.protein, model, seconds)
+    warnings = (("warning", item.warning),) if item.warning else ()
+    facts = RestorationFacts(tomogram.voxel_size, *tilts, item.protein, model, seconds, warnings)
     draw_restoration(files.pictures[0], before, results[0], facts, tomogram.path.name, comparison)
     return comparison

@@ -15,7 +15,9 @@ from cryowae.fourier.wedge import Wedge
 from cryowae.io.mrc import in_zyx, read_mrc, stem_of
 from cryowae.io.neighbours import find_halves, is_name_of
 from cryowae.io.outputs import make_folder
+from cryowae.tomogram.claims import Verdict, judge_claim
 from cryowae.tomogram.estimate import estimate_contrast
+from cryowae.tomogram.measured_range import UNKNOWN, MeasuredRange, measure_range
 from cryowae.tomogram.opening import Tomogram, open_tomogram
 from cryowae.tomogram.volumes import MeanOf, Volume, require_content
 
@@ -50,13 +52,37 @@ class Item(ItemOptions):
         """The open tomogram; its wedge may be unknown. Raises the errors of `open_tomogram`."""
         if isinstance(self.source, Tomogram):
             return self.source
-        how = {field.name: getattr(self, field.name) for field in fields(TomogramOptions)}
-        return open_tomogram(self.source, **how, need_wedge=False)
+        return open_tomogram(self.source, **vars(self._opening), need_wedge=False)
 
     @property
     def wedge(self) -> Wedge:
-        """The measured region; raises `TiltError` if it is not known."""
-        return self.tomogram.require_wedge()
+        """The measured region; raises `TiltError` if it is not known, or contradicts the spectrum without `force`."""
+        wedge = self.tomogram.require_wedge()
+        if self.verdict.kind == "contradicts" and not self.force:
+            raise TiltError(f"{self.tomogram.path}: {self.verdict.text}, or --force to go on")
+        return wedge
+
+    @cached_property
+    def measured(self) -> MeasuredRange:
+        """Axes and tilts that the spectrum shows; unknown if voxels are not finite, which other checks report."""
+        try:
+            return measure_range(self.tomogram.data)
+        except TomogramError:
+            return UNKNOWN
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """How angles and axes agree with the spectrum."""
+        tomogram = self.tomogram
+        if tomogram.wedge is None:
+            return Verdict("unknown", "no angles are known")
+        return judge_claim(self.measured, tomogram.wedge, self._opening, tomogram.tilt_source)
+
+    @property
+    def warning(self) -> str:
+        """What contradicts the spectrum, where `force` goes on; otherwise empty."""
+        forced = self.force and self.verdict.kind == "contradicts"
+        return f"{self.verdict.text} (ignored, because of --force)" if forced else ""
 
     @cached_property
     def halves(self) -> tuple[Volume, Volume] | None:
@@ -101,12 +127,14 @@ class Item(ItemOptions):
     @property
     def notes(self) -> list[str]:
         """Messages for the user, one line each."""
+        doubt = self.verdict.text if self.verdict.kind == "doubtful" else self.warning
+        notes = [*self.tomogram.notes, *([doubt] if doubt else [])]
         beside = find_halves(self.tomogram.path) if self.halves is None else None
         if beside is None:
-            return list(self.tomogram.notes)
+            return notes
         pair = f"{beside.half1.name} and {beside.half2.name}"
         found = f"{pair} look like its halves and were not used: with --half1 and --half2 their mean is restored"
-        return [*self.tomogram.notes, found]
+        return [*notes, found]
 
     def facts(self) -> dict[str, Any]:
         """The arguments of `restore_array` besides the volume."""
@@ -128,6 +156,13 @@ class Item(ItemOptions):
                 require_content(half, name)
         if self.mask_volume is not None:
             require_content(self.mask_volume, str(self.mask))
+
+    @property
+    def _opening(self) -> TomogramOptions:
+        how = {field.name: getattr(self, field.name) for field in fields(TomogramOptions)}
+        if isinstance(self.source, Tomogram):
+            how["axes"] = self.source.axes
+        return TomogramOptions(**how)
 
     def _beside(self, path: Path) -> Volume:
         data = read_mrc(path, voxel_size=self.tomogram.voxel_size).data

@@ -15,7 +15,7 @@ from cryowae.io.header import MrcHeader
 from cryowae.io.mrc import in_zyx, is_stack, read_mrc
 from cryowae.io.neighbours import find_tilts
 from cryowae.io.tilts import TiltAngles, read_tilts, require_tilt_range
-from cryowae.tomogram.estimate import estimate_tilt_range
+from cryowae.tomogram.measured_range import measure_range
 from cryowae.tomogram.statistics import require_finite
 
 
@@ -69,7 +69,7 @@ class Tomogram:
     def require_wedge(self) -> Wedge:
         """The wedge; raises `TiltError`, with the range that the spectrum suggests, if it is not known."""
         if self.wedge is None:
-            estimate = estimate_tilt_range(self.data)
+            estimate = measure_range(self.data).range
             suggestion = "its power spectrum shows no missing wedge that could suggest one"
             if estimate is not None:
                 suggestion = f"its power spectrum suggests about {estimate[0]:.0f} {estimate[1]:.0f}"
@@ -85,6 +85,14 @@ class Tomogram:
         tilts = None if self.tilts is None else tuple(-angle for angle in reversed(self.tilts))
         return replace(self, wedge=wedge, tilts=tilts, tilt_source=f"{self.tilt_source}, negated")
 
+    def shifted(self, offset: float) -> Tomogram:
+        """The same volume with `offset` degrees added to every tilt; raises `TiltError` if one is impossible then."""
+        if offset == 0 or self.wedge is None:
+            return self
+        wedge = Wedge.binary(*require_tilt_range(self.wedge.tilt_min + offset, self.wedge.tilt_max + offset))
+        tilts = None if self.tilts is None else tuple(angle + offset for angle in self.tilts)
+        return replace(self, wedge=wedge, tilts=tilts, tilt_source=f"{self.tilt_source}, {offset:+g} degrees")
+
 
 def open_tomogram(
     path: str | Path,
@@ -92,6 +100,7 @@ def open_tomogram(
     tilts: str | Path | None = None,
     tilt_range: tuple[float, float] | None = None,
     flip_tilt: bool = False,
+    tilt_offset: float = 0.0,
     voxel_size: float | None = None,
     axes: str = "zyx",
     need_wedge: bool = True,
@@ -108,10 +117,12 @@ def open_tomogram(
         Lowest and highest tilt in degrees, in place of a file.
     flip_tilt
         Negate the tilts: for reconstructions in which a tilt `t` lies on `kz = -tan(t) kx`.
+    tilt_offset
+        Degrees that are added to the tilts, after the negation.
     voxel_size
         Angstrom, in place of the header's.
     axes
-        `zyx`, or `xzy` for volumes with the thickness on the second axis.
+        `zyx`, `xzy` for volumes with the thickness on the second axis, or `zxy` for those with the tilt axis along x.
     need_wedge
         Whether unknown tilts are an error; otherwise `wedge` is None then.
 
@@ -129,6 +140,7 @@ def open_tomogram(
     opened = with_tilts(opened, tilts=tilts, tilt_range=tilt_range)
     if flip_tilt:
         opened = opened.negated()
+    opened = opened.shifted(tilt_offset)
     if need_wedge:
         opened.require_wedge()
     return opened

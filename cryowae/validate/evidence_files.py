@@ -141,7 +141,8 @@ def validate_halves(
     """
     started = time.monotonic()
     how = replace(options or ValidateOptions(), **changes)
-    opening = {name: getattr(how, name) for name in ("tilts", "tilt_range", "flip_tilt", "voxel_size", "axes")}
+    names = ("tilts", "tilt_range", "flip_tilt", "tilt_offset", "voxel_size", "axes", "force")
+    opening = {name: getattr(how, name) for name in names}
     item = item_of(half1, half1=half1, half2=half2, contrast=how.contrast, **opening)
     if Path(half1).exists() and Path(half2).exists() and Path(half1).samefile(half2):
         raise TomogramError(f"{half1} is given as both halves; expected two reconstructions of one tomogram")
@@ -167,7 +168,7 @@ def validate_halves(
     units = tuple(f"y {(y.start + y.stop) // 2}, x {(x.start + x.stop) // 2}" for _, y, x in blocks)
     question = "measured components of one half against the other half: is the denoising right?"
     kept = item.tomogram.tilts or (wedge.tilt_min, wedge.tilt_max)
-    size, notes = item.tomogram.voxel_size, tuple(item.tomogram.notes)
+    size, notes = item.tomogram.voxel_size, tuple(item.notes)
     made = Finding("halves", question, how, evidence, size, units, tuple(kept), HALVES_LIMITS, notes)
     return made.write(files, f"{Path(half1).name} and {Path(half2).name}", network, inputs, started)
 
