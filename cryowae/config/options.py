@@ -50,7 +50,7 @@ class TiltOptions:
     flip_tilt
         Negate the tilt angles, as volumes of WarpTools and AreTomo may need.
     tilt_offset
-        Degrees that are added to the tilt angles, after the negation: for nominal angles of a tilted or levelled sample.
+        Degrees that are added to the tilt angles, after the negation: for nominal angles of a levelled sample.
     """
 
     tilts: Path | None = None

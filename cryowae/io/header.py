@@ -6,9 +6,9 @@ Three orders of axes are known. `zyx`: sections along the beam, as in this progr
 and that of IMOD's `tilt`): columns along x, rows along the thickness z, sections along the tilt axis y. `zxy`: sections
 along the beam, and the tilt axis along the columns.
 
-A swap of two axes alone would mirror the sample. For `xzy`, as in `trimvol -rx` of IMOD, the volume is therefore rotated
-by -90 degrees about x: the thickness axis is reversed too, and the handedness is kept. For `zxy`, it is rotated by 90
-degrees about z.
+A swap of two axes alone would mirror the sample. For `xzy`, as in `trimvol -rx` of IMOD, the volume is therefore
+rotated by -90 degrees about x: the thickness axis is reversed too, and the handedness is kept. For `zxy`, it is rotated
+by 90 degrees about z.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def _byte_order(head: bytes) -> str | None:
 def _known(axes: str) -> str:
     if axes not in ("zyx", "xzy", "zxy"):
         raise TomogramError(
-            f"axes {axes!r}; expected zyx (sections along the beam), xzy (thickness on the second axis) or zxy (tilt axis "
-            "along the columns)"
+            f"axes {axes!r}; expected zyx (sections along the beam), xzy (thickness on the second axis) or zxy (tilt "
+            "axis along the columns)"
         )
     return axes

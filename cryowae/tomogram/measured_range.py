@@ -1,8 +1,8 @@
 """The tilt range that the spectrum of a volume shows: the plane of the missing wedge, and both of its edges.
 
 The noise of a tomogram fills the measured region up to high frequencies, where directions are resolved best. So no
-signal is needed, and nothing is assumed about the order of the axes. A few blocks are read, so that a volume of any size
-takes a second or two.
+signal is needed, and nothing is assumed about the order of the axes. A few blocks are read, so that a volume of any
+size takes a second or two.
 """
 
 from __future__ import annotations
@@ -152,6 +152,6 @@ def _plane(power: NDArray[np.float32], shape: tuple[int, ...], tilt_axis: int) -
         moved = np.moveaxis(power, tilt_axis, 0)
         values = np.stack([moved[bands == band].sum(0) for band in range(count)])
     others = [min(shape[axis], n) for axis in range(3) if axis != tilt_axis]
-    kb = np.fft.fftfreq(n)[:, None]
-    kc = (np.fft.fftfreq(n) if tilt_axis == 2 else np.fft.rfftfreq(n))[None]
+    kb = np.asarray(np.fft.fftfreq(n)[:, None], np.float64)
+    kc = np.asarray((np.fft.fftfreq(n) if tilt_axis == 2 else np.fft.rfftfreq(n))[None], np.float64)
     return PlanePower.of(values, kb, kc, (others[0], others[1]))

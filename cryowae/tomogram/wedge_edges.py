@@ -124,6 +124,8 @@ class PlanePower:
 def find_sector(plane: PlanePower) -> Sector | None:
     """The sector that explains most of the power by direction, as a step; None without information."""
     size, rings = 180 // _BIN, len(RINGS) - 1
+    if not plane.angle.size:
+        return None
     place = plane.ring * size + ((plane.angle + 90) / _BIN).astype(int) % size
     total = np.bincount(place, plane.power.sum(0), rings * size).reshape(rings, size)
     count = np.bincount(place, minlength=rings * size).reshape(rings, size)
@@ -163,7 +165,9 @@ def fit_edges(plane: PlanePower, sector: Sector) -> tuple[Edge | None, Edge | No
         if place is None:
             edges.append(None)
             continue
-        without = [_fit(plane, whole - one, place, side, sector.width / 2, *_AGAIN, strict=False) for one in plane.power]
+        without = [
+            _fit(plane, whole - one, place, side, sector.width / 2, *_AGAIN, strict=False) for one in plane.power
+        ]
         found = np.array([place + _AGAIN[0] if one is None else one for one in without])
         spread = math.sqrt((len(found) - 1) * float(found.var()))  # of a jackknife
         error = math.hypot(spread, _BIAS, (_THIN / min(plane.window)) ** 2)
@@ -173,7 +177,14 @@ def fit_edges(plane: PlanePower, sector: Sector) -> tuple[Edge | None, Edge | No
 
 
 def _fit(
-    plane: PlanePower, power: Curve, start: float, side: int, inwards: float, reach: float, step: float, strict: bool = True
+    plane: PlanePower,
+    power: Curve,
+    start: float,
+    side: int,
+    inwards: float,
+    reach: float,
+    step: float,
+    strict: bool = True,
 ) -> float | None:
     """The place of an edge near `start`, degrees; None if the power has no step there.
 
@@ -207,7 +218,9 @@ def _fit(
     for move in moves:
         step_here = np.interp(-radius * np.sin(np.deg2rad(offset - move)), distances, shape)
         terms = np.stack([np.ones_like(step_here), step_here, step_here * line, step_here * line**2])
-        products = np.array([[np.bincount(ring, weights * a * b, number) for a in terms] for b in terms]).transpose(2, 0, 1)
+        products = np.array([[np.bincount(ring, weights * a * b, number) for a in terms] for b in terms]).transpose(
+            2, 0, 1
+        )
         sums = np.array([np.bincount(ring, weights * a * values, number) for a in terms]).T
         products += 1e-6 * (1 + np.trace(products, axis1=1, axis2=2))[:, None, None] * np.eye(len(terms))
         solved = np.linalg.solve(products, sums[..., None])[..., 0]
@@ -240,8 +253,8 @@ def _relative(offset: Curve, ring: NDArray[np.int64], values: Curve) -> Curve:
 def _step(window: tuple[int, int], edge: float) -> tuple[Curve, Curve]:
     """Distances from an edge, and the share of a component's power that comes from its measured side.
 
-    The power of a windowed volume is convolved with the power spectrum of the window. Along the normal of the edge, that
-    is the Fourier transform of the autocorrelation of the window; its integral is the step.
+    The power of a windowed volume is convolved with the power spectrum of the window. Along the normal of the edge,
+    that is the Fourier transform of the autocorrelation of the window; its integral is the step.
     """
     normal = abs(math.cos(math.radians(edge))), abs(math.sin(math.radians(edge)))
     longest = min(n / max(along, 1e-6) for n, along in zip(window, normal, strict=True))
