@@ -11,7 +11,8 @@ import pytest
 import torch
 from interrupting import Interrupt
 
-from cryowae.config import ModelConfig, TrainConfig
+from cryowae.benchmark.suite_run import run_suite
+from cryowae.config import ModelConfig, SuiteConfig, TrainConfig
 from cryowae.config.options import RestoreOptions
 from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.mrc import write_mrc
@@ -138,6 +139,27 @@ def test_moments_survive_an_interrupt_inside_an_update(tmp_path):
     assert Moments((6, 5, 4), tmp_path / "m", {"a": 2}).count == 0
     again.remove()
     assert not (tmp_path / "m").exists()
+
+
+def test_a_suite_scores_samples(tmp_path, weights):
+    scene = {
+        "name": "tiny",
+        "shape": [32, 48, 48],
+        "snrs": [0.5],
+        "molecules": {"procedural": 2, "occupancy": 0.05},
+        "imaging": {"tilts": [-60, 60, 6]},
+    }
+    method = {"name": "random", "checkpoint": str(weights), "samples": 3}
+    values = {"name": "tiny", "methods": [method], "scenes": [scene], "seeds": [1], "crop": 4}
+    result = run_suite(SuiteConfig.model_validate(values), tmp_path / "out", device="cpu")
+    row = next(line for line in result.text.splitlines() if line.startswith("| random") or "| random |" in line)
+    heading = next(line for line in result.text.splitlines() if "NCC" in line)
+    for name in ("NCC of a sample", "coverage 90 % wedge", "CRPS", "gain of mean"):
+        assert name in heading
+    assert row.count("|") == heading.count("|")
+    for wrong in ({"name": "gaussian", "samples": 4}, {**method, "samples": 1}):
+        with pytest.raises(ValueError, match="expected 2 or more"):
+            SuiteConfig.model_validate({**values, "methods": [wrong]})
 
 
 @pytest.mark.parametrize(

@@ -80,11 +80,11 @@ KEYS = ("scene", "snr", "seed", "method", "seconds")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the Markdown tables: heading, digits, and the best figure: `high`, `low`, or `one`, nearest to 1."""
+    """A column of the Markdown tables: heading, digits, and the best figure: `high`, `low`, or nearest to a number."""
 
     heading: str
     digits: int
-    best: str
+    best: str | float
 
 
 COLUMNS: Mapping[str, Column] = {
@@ -93,17 +93,23 @@ COLUMNS: Mapping[str, Column] = {
     "fsc_obs": Column("FSC measured", 3, "high"),
     "fine_mw": Column("fine wedge", 3, "high"),
     "fine_obs": Column("fine measured", 3, "high"),
-    "r_mw": Column("amplitude wedge", 2, "one"),
+    "r_mw": Column("amplitude wedge", 2, 1.0),
     "psnr": Column("PSNR", 1, "high"),
     "ssim": Column("SSIM", 3, "high"),
     "particle": Column("particle", 3, "high"),
-    "elongation": Column("elongation", 2, "one"),
+    "elongation": Column("elongation", 2, 1.0),
     "found": Column("found", 3, "high"),
     "shell": Column("shell", 3, "high"),
     "caps": Column("caps", 3, "high"),
     "blobs": Column("blobs", 1, "low"),
     "ice_blobs": Column("blobs in ice", 1, "low"),
     "noise_ratio": Column("noise ratio", 3, "low"),
+    "sample_ncc": Column("NCC of a sample", 3, "high"),
+    "sample_r_mw": Column("amplitude wedge, sample", 2, 1.0),
+    "coverage_mw": Column("coverage 90 % wedge", 2, 0.9),
+    "coverage_obs": Column("coverage 90 % measured", 2, 0.9),
+    "crps": Column("CRPS", 3, "low"),
+    "mean_gain": Column("gain of mean - exact (dB)", 2, "high"),
 }
 """Name of a score and its column; `docs/metrics.md` defines them."""
 
@@ -206,7 +212,8 @@ def _best(column: Column, figures: Sequence[Sequence[float]]) -> tuple[str, int]
     if len(figures) < 2:
         return None
     most = max(map(len, figures))
-    worth = {"high": lambda v: v, "low": lambda v: -v, "one": lambda v: -abs(v - 1)}[column.best]
+    best = column.best
+    worth = {"high": lambda v: v, "low": lambda v: -v}.get(str(best)) or (lambda v: -abs(v - float(best)))
     return _short(max((float(np.mean(v)) for v in figures if len(v) == most), key=worth), column.digits), most
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from cryowae.benchmark import score_files
 from cryowae.benchmark.cases import Specification, check_scenes, load_structures, make_case, specifications
 from cryowae.benchmark.methods import apply_method, check_method
+from cryowae.benchmark.sample_scores import sample_case, score_samples
 from cryowae.benchmark.score_files import BenchmarkResult, Result
 from cryowae.benchmark.volume_scores import score_case
 from cryowae.config import MethodConfig, SuiteConfig
@@ -111,6 +112,7 @@ class _Task:
         if self.method.weights is not None:
             made_of["weights"] = hashlib.sha256(find_weights(self.method.weights).read_bytes()).hexdigest()
             made_of["fast"] = self.method.fast
+            made_of |= {"samples": self.method.samples} if self.method.samples else {}
         if self.method.external is not None:
             paths = [self.method.external.path / f"{self.specification.name}{end}.mrc" for end in ("", "_noise")]
             stats = [path.stat() for path in paths if path.is_file()]
@@ -127,9 +129,16 @@ class _Task:
         """Restore the case, score the result and write the files."""
         case, title = make_case(self.specification), self.method.title
         began = time.perf_counter()
-        restored, twin = apply_method(self.method, case, networks.get(title))
+        if self.method.samples:
+            sampled = sample_case(networks[title], case, self.method.samples)
+            restored, twin = sampled.mean, sampled.twin
+        else:
+            sampled = None
+            restored, twin = apply_method(self.method, case, networks.get(title))
         seconds = time.perf_counter() - began
         found = score_case(case, restored, twin, self.suite.crop)
+        if sampled is not None:
+            found = replace(found, scores={**found.scores, **score_samples(case, sampled, self.suite.crop)})
         self.path.unlink(missing_ok=True)  # an interrupt now must not leave old figures with the new volume
         if self.keeps_volume:
             small = self.method.external is None  # values of other tools may be too large for 16 bits

@@ -35,13 +35,14 @@ class MethodConfig(Frozen):
 
     - `gaussian`: a built-in method, or the name or file of weights;
     - `{name: mine, checkpoint: runs/mine/weights.safetensors}`: weights under another name; with `fast: true` they
-      are used as by `restore --fast`;
+      are used as by `restore --fast`; with `samples: 8` as by `restore --samples 8`, with figures about the samples;
     - `external: {name: IsoNet2, path: folder}`: volumes that another tool wrote.
     """
 
     name: str = ""
     checkpoint: str | None = None
     fast: bool = False
+    samples: int = Field(0, ge=0, le=64)
     external: External | None = None
 
     @model_validator(mode="before")
@@ -55,6 +56,8 @@ class MethodConfig(Frozen):
             raise ValueError("expected a name, with a checkpoint or without, or `external: {name, path}`")
         if self.fast and self.weights is None:
             raise ValueError(f"got `fast` for {self.title}, expected it only for weights: no other method has passes")
+        if self.samples == 1 or (self.samples and self.weights is None):
+            raise ValueError(f"got `samples: {self.samples}` for {self.title}, expected 2 or more, for weights alone")
         return self
 
     @property
