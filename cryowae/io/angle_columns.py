@@ -90,11 +90,14 @@ def angles_of_table(file: SeriesFile) -> tuple[list[tuple[int, float]], tuple[st
         for number, values in table.numeric().items()
     ]
     notes = [*table.notes]
-    chosen = columns[0] if table.width == 1 else _chosen(file, table, columns)
-    if table.width > 1:
+    aretomo = file.path.name.lower().endswith("_tlt.txt")  # angle, order and dose
+    others = [column for column in columns if column.number > 1 and column.kind == "angles"]
+    first = table.width == 1 or (aretomo and not others and columns[0].kind.startswith("angles"))
+    chosen = columns[0] if first else _chosen(file, table, columns)
+    if table.width > 1 and not first:
         named = f" ({chosen.name})" if chosen.name else ""
         notes.append(f"{file.path.name}: the angles are those of column {chosen.number} of {table.width}{named}")
-    elif not (chosen.words & (_TILT | _ANGLE)):
+    elif table.width == 1 and not chosen.words & (_TILT | _ANGLE):
         notes += _doubts(file, chosen)
     return list(zip(table.lines, chosen.values, strict=True)), tuple(notes)
 
@@ -129,6 +132,8 @@ def counts(values: Sequence[float]) -> bool:
 
 
 def _chosen(file: SeriesFile, table: Table, columns: list[_Column]) -> _Column:
+    if _is_transform(columns):
+        raise file.error("has the six columns of an alignment (.xf)", f"{_ONES}: give it with --align")
     named = [column for column in columns if not column.words & _OTHER]
     for words in (_TILT, _ANGLE, _UNIT):
         found = [column for column in named if column.words & words]
@@ -147,6 +152,14 @@ def _chosen(file: SeriesFile, table: Table, columns: list[_Column]) -> _Column:
         if found:
             break
     raise _unclear(file, table, columns, "does not show which of its columns has the tilt angles")
+
+
+def _is_transform(columns: list[_Column]) -> bool:
+    """Whether the columns are those of an `.xf`: a matrix that nearly keeps areas, and a shift."""
+    if len(columns) != 6 or columns[-1].number != 6 or any(column.name for column in columns):
+        return False
+    matrices = list(zip(*(column.values for column in columns[:4]), strict=True))
+    return all(0.5 < a * d - b * c < 2 and max(map(abs, (a, b, c, d))) < 2 for a, b, c, d in matrices)
 
 
 def _one(columns: list[_Column]) -> bool:

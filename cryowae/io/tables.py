@@ -11,7 +11,7 @@ from cryowae.io.text_file import NUMBER, SeriesFile
 _ANGLE = "an angle in degrees"
 _DECIMAL = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 _WHOLE = re.compile(r"([+-]?\d+),(\d+)", re.ASCII)
-_LOG = re.compile(r"^\s*view\s+(rotation\s+)?tilt\s+deltilt\b.*$", re.MULTILINE)  # tables in the log of tiltalign
+_LOG = re.compile(r"^[ \t]*view[ \t]+(rotation[ \t]+)?tilt[ \t]+deltilt\b.*$", re.MULTILINE)  # tables in the log of tiltalign
 _LONGEST_HEADER = 50  # lines
 
 
