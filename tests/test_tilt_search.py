@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tilt_parts import ALN, COLUMN, MDOC, TILTS, write, xml
 
 from cryowae.errors import TiltError
 from cryowae.io.neighbours import Halves, find_halves
 from cryowae.io.tilt_search import find_tilts, is_name_of
-from tilt_parts import ALN, COLUMN, MDOC, TILTS, write, xml
 
 STAR = "data_TS_01\nloop_\n_rlnMicrographName #1\n_rlnTomoYTilt #2\n" + "".join(f"{t}.mrc {t}\n" for t in TILTS)
 TOMOSTAR = STAR.replace("rlnTomoYTilt", "wrpAngleTilt")
@@ -126,6 +126,7 @@ def test_halves_lie_beside_a_link_or_beside_its_target(tmp_path):
     ("one", "two"),
     [
         (("project/tomo_A.tlt", COLUMN), ("data/TS_1_rec.tlt", SHORTER)),
+        (("project/tomo_A.tlt", COLUMN), ("data/TS_1.tlt", SHORTER)),
         (("project/tomo_A.tlt", COLUMN), ("project/tomo_A.aln", ALN.replace("-60.00", "-48.00"))),
         (("data/TS_1.tlt", COLUMN), ("data/TS_1_Imod/TS_1_st.tlt", SHORTER)),
         (("data/TS_1.mdoc", MDOC), ("data/TS_1.rawtlt", SHORTER)),

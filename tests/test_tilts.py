@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from tilt_parts import ALN, COLUMN, DOSE_SYMMETRIC, LOCAL, MDOC, TILTS, write, xml
 
 from cryowae.errors import TiltError
 from cryowae.io.tilts import read_tilts, require_tilt_range
-from tilt_parts import ALN, COLUMN, DOSE_SYMMETRIC, LOCAL, MDOC, TILTS, write, xml
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,9 @@ def test_warps_angles_include_the_level_angle_and_have_the_other_sign(tmp_path):
     assert "LevelAngleX" in found.notes[0] and "10.5 degrees of LevelAngleY" in found.notes[1]
 
 
-COM = "# Command file to run Tilt\n$tilt -StandardInput\nInputProjections a.ali\nOutputFile a_full.rec\nTILTFILE a.tlt\n"
+COM = (
+    "# Command file to run Tilt\n$tilt -StandardInput\nInputProjections a.ali\nOutputFile a_full.rec\nTILTFILE a.tlt\n"
+)
 
 
 @pytest.mark.parametrize(

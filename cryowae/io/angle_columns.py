@@ -1,8 +1,8 @@
 """Which column of a table has the tilt angles: by its name, else by its values, and never merely because it is first.
 
 A column is taken for tilt angles if it lies within ±90 degrees, spans more than a series in radians could, and is
-ordered as a tilt series is listed or acquired. If other columns could be angles too, the table is refused with a list of
-its columns.
+ordered as a tilt series is listed or acquired. If other columns could be angles too, the table is refused with a list
+of its columns.
 """
 
 from __future__ import annotations
@@ -27,12 +27,20 @@ SAME = 0.05
 _EVEN = 0.25  # of the median step: deviation of a step from a multiple of it
 _ONES = "one angle a line, in degrees"
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_TILT, _ANGLE, _UNIT = {"tilt", "tilts", "tiltangle", "tiltangles"}, {"angle", "angles", "alpha", "theta"}, {"deg", "degrees"}
-_REFINED, _NOMINAL = {"refined", "corrected", "aligned", "final", "y"}, {"nominal", "raw", "stage", "target", "original"}
-_OTHER = set(
-    "axis rot rotation x xtilt z del deltilt delta dose exposure defocus azimuth astigmatism psi phi error err step increment "
-    "offset shift order index number no view section frame image mag skew resid residual time intensity".split()
+_TILT, _ANGLE, _UNIT = (
+    {"tilt", "tilts", "tiltangle", "tiltangles"},
+    {"angle", "angles", "alpha", "theta"},
+    {"deg", "degrees"},
 )
+_REFINED, _NOMINAL = (
+    {"refined", "corrected", "aligned", "final", "y"},
+    {"nominal", "raw", "stage", "target", "original"},
+)
+_NOT_TILTS = (
+    "axis rot rotation x xtilt z del deltilt delta dose exposure defocus azimuth astigmatism psi phi error err step "
+    "increment offset shift order index number no view section frame image mag skew resid residual time intensity"
+)
+_OTHER = set(_NOT_TILTS.split())
 _RADIANS = {"rad", "radian", "radians"}
 _NO_ANGLES = {"dose", "doses", "exposure", "order", "defocus"}
 
@@ -179,8 +187,8 @@ def _unclear(file: SeriesFile, table: Table, columns: list[_Column], fault: str)
     shown = "; ".join(map(str, columns[:8])) or "none of numbers"
     return file.error(
         f"{fault} (columns {shown})",
-        f"{_ONES}: make such a file, for example with `awk {table.awk}'{{print $N}}' {file.path.name} > NAME.tlt` where N "
-        "is the column of the angles",
+        f"{_ONES}: make such a file, for example with `awk {table.awk}'{{print $N}}' {file.path.name} > NAME.tlt`, "
+        "where N is the column of the angles",
     )
 
 

@@ -99,7 +99,9 @@ def com_beside(tilt_file: Path) -> TiltCom | None:
         if not os.path.isfile(path):
             continue
         file = SeriesFile(path, "command file")
-        if any(Path(found.strip()).name == tilt_file.name for found in re.findall(r"(?im)^\s*TILTFILE\s(.*)$", file.text)):
+        if any(
+            Path(found.strip()).name == tilt_file.name for found in re.findall(r"(?im)^\s*TILTFILE\s(.*)$", file.text)
+        ):
             return read_com(file)
     return None
 
@@ -123,5 +125,3 @@ def _degrees(file: SeriesFile, entries: dict[str, list[str]], name: str) -> floa
     """The first number of an entry, 0 if there is none; the last of several entries counts."""
     texts = entries.get(name, [])
     return file.number(re.split(r"[\s,]+", texts[-1].strip())[0], 0, f"degrees after {name}") if texts else 0.0
-
-

@@ -53,7 +53,8 @@ def places_of(tomogram: str | Path) -> tuple[Place, ...]:
 
 def stems_of(stem: str) -> tuple[tuple[str, ...], ...]:
     """A name, then the names with one added word less, with two less, and so on."""
-    steps, known = [(stem,)], {stem}
+    known = {stem}
+    steps: list[tuple[str, ...]] = [(stem,)]
     while True:
         shorter = [word for name in steps[-1] for word in (_ADDITION.sub("", name), _PREFIX.sub("", name))]
         new = tuple(dict.fromkeys(word for word in shorter if word and word not in known))

@@ -11,7 +11,9 @@ from cryowae.io.text_file import NUMBER, SeriesFile
 _ANGLE = "an angle in degrees"
 _DECIMAL = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 _WHOLE = re.compile(r"([+-]?\d+),(\d+)", re.ASCII)
-_LOG = re.compile(r"^[ \t]*view[ \t]+(rotation[ \t]+)?tilt[ \t]+deltilt\b.*$", re.MULTILINE)  # tables in the log of tiltalign
+_LOG = re.compile(
+    r"^[ \t]*view[ \t]+(rotation[ \t]+)?tilt[ \t]+deltilt\b.*$", re.MULTILINE
+)  # tables in the log of tiltalign
 _LONGEST_HEADER = 50  # lines
 
 
@@ -179,5 +181,5 @@ def _log_table(file: SeriesFile, line: int, head: str) -> Table:
     if not rows:
         raise file.error("has a table of views without numbers", "the log of tiltalign", line)
     file.require_images(len(rows))
-    note = f"{file.path.name} is a log of tiltalign: its angles are rounded, and the .tlt that tiltalign wrote is preferred"
+    note = f"{file.path.name} is a log of tiltalign, whose angles are rounded: its .tlt is better"
     return Table(tuple(names), tuple(rows), tuple(numbers), notes=(note,))

@@ -1,7 +1,7 @@
 """A small text file about a tilt series: read as a whole within limits, with errors that name the file and the line.
 
-Only regular files of a few megabytes are read: a pipe would wait for ever, a device has no end. UTF-8, UTF-16 and UTF-32
-are decoded, with or without a byte order mark. XML is parsed without entities, which could grow without limit.
+Only regular files of a few megabytes are read: a pipe would wait for ever, a device has no end. UTF-8, UTF-16 and
+UTF-32 are decoded, UTF-32 only with a byte order mark. XML is parsed without entities, which could grow without limit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
 _LOCAL = re.compile(r"^#\s*Local Alignment", re.MULTILINE)  # the lines after it in an `.aln` describe patches
 _DECLARATION = re.compile(r"\s*<\?xml(.*?)\?>", re.DOTALL)
 _ENCODING = re.compile(r"""encoding\s*=\s*["']([^"']*)""")
-_KNOWN = re.compile(r"utf-?(8|16(le|be)?|32(le|be)?)|(us-)?ascii|(iso-?8859|latin)-?1|windows-1252|cp1252", re.IGNORECASE)
+_KNOWN = re.compile(
+    r"utf-?(8|16(le|be)?|32(le|be)?)|(us-)?ascii|(iso-?8859|latin)-?1|windows-1252|cp1252", re.IGNORECASE
+)
 
 
 class SeriesFile:

@@ -120,8 +120,8 @@ def _com(file: SeriesFile) -> Listed:
         notes.append(f"{file.path.name} adds {settings.offset:g} degrees to the angles (OFFSET)")
     if abs(settings.x_tilt) >= LEAST_X_TILT:
         notes.append(
-            f"{file.path.name} turns the volume by {settings.x_tilt:g} degrees about x (XAXISTILT), which is not taken into "
-            "account: the real wedge is turned by this angle about x"
+            f"{file.path.name} turns the volume by {settings.x_tilt:g} degrees about x (XAXISTILT), which is not taken "
+            "into account: the real wedge is turned by this angle about x"
         )
     found = [(0, angles[i] + settings.offset) for i in kept]
     return Listed(found, tuple(kept), len(angles), 1 if inner is None else inner.sign, tuple(notes))
@@ -187,7 +187,9 @@ def _star(file: SeriesFile) -> Listed:
         notes.append(f"{file.path.name} has nominal angles and none of an alignment")
     about_x = [abs(angle) for _, angle in values("rlnTomoXTilt")]
     if max(about_x, default=0) >= LEAST_X_TILT:
-        notes.append(f"{file.path.name} has tilts about x (rlnTomoXTilt), up to {max(about_x):.1f} degrees, not used here")
+        notes.append(
+            f"{file.path.name} has tilts about x (rlnTomoXTilt), up to {max(about_x):.1f} degrees, not used here"
+        )
     if name == labels[2]:
         notes.append(f"{file.path.name} is of Warp, whose tilts have the other sign: they are negated")
     return Listed(found, sign=WARP_SIGN if name == labels[2] else 1, notes=tuple(notes))

@@ -30,9 +30,9 @@ def find_tilts(tomogram: str | Path) -> TiltAngles | None:
 
     Tried are the name of the tomogram, and the same name without words that programs add to it (`_full`, `_rec`,
     `_EVN_Vol`, `_bin4`, `_10.00Apx`, `rec_` and the like). The folders are that of the tomogram, AreTomo's `_Imod`
-    folder, for Warp the folders above `reconstruction`, `even` and `odd`, and for RELION the folder `tilt_series` beside
-    `tomograms`; if the tomogram is a link, those of its target too. Aligned angles are preferred to nominal ones, and
-    longer names to shorter ones. A `tilt.com` that names a `.tlt` is read in its place.
+    folder, for Warp the folders above `reconstruction`, `even` and `odd`, and for RELION the folder `tilt_series`
+    beside `tomograms`; if the tomogram is a link, those of its target too. Aligned angles are preferred to nominal
+    ones, and longer names to shorter ones. A `tilt.com` that names a `.tlt` is read in its place.
 
     Raises
     ------
@@ -41,10 +41,9 @@ def find_tilts(tomogram: str | Path) -> TiltAngles | None:
     """
     places = places_of(tomogram)
     for endings in _ENDINGS:
-        for step in range(max(len(place.stems) for place in places)):
-            found = dict.fromkeys(chain.from_iterable(_candidates(place, step, endings) for place in places))
-            if found:
-                return _agreed(Path(tomogram), sorted(found, key=lambda path: _rank(path, endings)))
+        found = dict.fromkeys(chain.from_iterable(_nearest(place, endings) for place in places))
+        if found:
+            return _agreed(Path(tomogram), sorted(found, key=lambda path: _rank(path, endings)))
     return None
 
 
@@ -54,8 +53,14 @@ def is_name_of(tilts: str | Path, tomogram: str | Path) -> bool:
     return Path(tilts).name in {stem + ending for stem in stems for endings in _ENDINGS for ending in endings}
 
 
-def _candidates(place: Place, step: int, endings: tuple[str, ...]) -> Iterator[Path]:
-    for stem in place.stems[step] if step < len(place.stems) else ():
+def _nearest(place: Place, endings: tuple[str, ...]) -> list[Path]:
+    """The files with the longest name that there is."""
+    steps = (list(_candidates(place, stems, endings)) for stems in place.stems)
+    return next((found for found in steps if found), [])
+
+
+def _candidates(place: Place, stems: tuple[str, ...], endings: tuple[str, ...]) -> Iterator[Path]:
+    for stem in stems:
         for folder in place.folders:
             for ending in endings:
                 path = folder / (stem + ending)
@@ -96,8 +101,8 @@ def _agreed(tomogram: Path, paths: list[Path]) -> TiltAngles:
         if max(abs(a - b) for a, b in ends) > _DIFFERENT:
             one, two = (f"{t.source} ({t.measured[0]:g} to {t.measured[-1]:g} degrees)" for t in (best, other))
             raise TiltError(
-                f"two files have different angles for {tomogram}: {one} and {two}; expected one: give the right one with "
-                "--tilts"
+                f"two files have different angles for {tomogram}: {one} and {two}; expected one: give the right one "
+                "with --tilts"
             )
     return replace(best, notes=(*best.notes, *unread))
 

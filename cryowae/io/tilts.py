@@ -1,9 +1,9 @@
 """Reading and writing tilt angles, in the formats of IMOD, AreTomo, SerialEM, Warp, RELION and EMAN2.
 
-Formats: `.tlt` (aligned) and `.rawtlt` (nominal), one angle a line; IMOD's `tilt.com`, with the views that it leaves out
-and its offset, and the log of tiltalign; AreTomo's `.aln` (column TILT) and `_TLT.txt`; SerialEM's `.mdoc`, one
-`TiltAngle` a `ZValue`; Warp's XML, `Angles` of those tilts that `UseTilt` keeps, with `LevelAngleY`, and its `.tomostar`;
-the STAR file of a tilt series of RELION-5; EMAN2's info file; tables with columns, see `cryowae.io.angle_columns`.
+Formats: `.tlt` (aligned) and `.rawtlt` (nominal), one angle a line; IMOD's `tilt.com`, with the views that it leaves
+out and its offset, and the log of tiltalign; AreTomo's `.aln` (column TILT) and `_TLT.txt`; SerialEM's `.mdoc`, one
+`TiltAngle` a `ZValue`; Warp's XML, `Angles` of those tilts that `UseTilt` keeps, with `LevelAngleY`, and its
+`.tomostar`; the STAR file of a tilt series of RELION-5; EMAN2's info file; tables, see `cryowae.io.angle_columns`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class TiltAngles:
     source
         The file that was read.
     format
-        `tlt`, `rawtlt`, `tilt-com`, `aretomo-tlt`, `aln`, `mdoc`, `warp-xml`, `tomostar`, `star`, `eman-json` or `text`.
+        `tlt`, `rawtlt`, `tilt-com`, `aretomo-tlt`, `aln`, `mdoc`, `warp-xml`, `tomostar`, `star`, `eman-json` or
+        `text`.
     notes
         Messages for the user about the file, one line each.
     listed

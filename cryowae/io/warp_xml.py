@@ -83,7 +83,7 @@ def read_warp(file: SeriesFile, *names: str) -> WarpSeries:
         notes.append(f"{file.path.name} leaves out {images - len(used)} of {images} tilts (UseTilt)")
     if abs(about_x) >= LEAST_X_TILT:
         notes.append(
-            f"{file.path.name} levels the sample by {about_x:.1f} degrees about x (LevelAngleX), which is not taken into "
-            "account: the real wedge is turned by this angle about x"
+            f"{file.path.name} levels the sample by {about_x:.1f} degrees about x (LevelAngleX), which is not taken "
+            "into account: the real wedge is turned by this angle about x"
         )
     return WarpSeries(values[0] + about_y, values[1:], used, images, about_y, tuple(notes))
