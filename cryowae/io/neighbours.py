@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def find_halves(tomogram: str | Path) -> Halves | None:
 
 
 def _pair(half1: Path, half2: Path) -> Halves | None:
-    return Halves(half1, half2) if half1.is_file() and half2.is_file() else None
+    return Halves(half1, half2) if os.path.isfile(half1) and os.path.isfile(half2) else None
 
 
 def _half_word(stem: str) -> tuple[int, list[str]] | None:
