@@ -60,10 +60,11 @@ def table_of(file: SeriesFile) -> Table:
     """
     lines = _lines(file)
     notes: list[str] = []
-    texts = [text for _, text in lines]
-    split, awk = _splitter(texts)
     if log := _LOG.search(file.text):
         return _log_table(file, file.text[: log.start()].count("\n") + 1, log[0])
+    file.require_images(len(lines) - _LONGEST_HEADER)  # before all of them are split
+    texts = [text for _, text in lines]
+    split, awk = _splitter(texts)
     cells = [split(text) for text in texts]
     first = _first_row(cells)
     if first is None or first > _LONGEST_HEADER:
