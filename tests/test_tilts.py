@@ -1,42 +1,14 @@
-"""Tilt angles in every format, real and simulated files; files beside a tomogram; every error."""
+"""Tilt angles in every format, real and simulated files; every error."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from tilt_parts import ALN, COLUMN, DOSE_SYMMETRIC, LOCAL, MDOC, TILTS, write, xml
 
 from cryowae.errors import TiltError
-from cryowae.io.neighbours import Halves, find_halves, find_tilts
 from cryowae.io.tilts import read_tilts, require_tilt_range
-
-TILTS = [-60.0, -40.0, -20.0, 0.5, 20.0, 40.0, 60.0]
-COLUMN = "\n".join(f" {t:7.2f}" for t in TILTS) + "\n"
-DOSE_SYMMETRIC = [0.5, 20.0, -20.0, -40.0, 40.0, 60.0, -60.0]
-ALN = """# AreTomo Alignment / Priims bprmMn
-# RawSize = 4092 5760 7
-# NumPatches = 4
-# DarkFrame =     0    0   -63.00
-# AlphaOffset =     0.00
-# SEC     ROT         GMAG       TX          TY      SMEAN     SFIT    SCALE     BASE     TILT
-""" + "".join(f"{i:5d}   85.1  1.00000  1.1  -2.2   1.00   1.00   1.00   0.00  {t:9.2f}\n" for i, t in enumerate(TILTS))
-LOCAL = "# Local Alignment\n   0   0  -1000.0   200.0    0.5    0.1    1.0\n"
-MDOC = "PixelSpacing = 2\n\n[T = title]\n\n" + "".join(
-    f"[ZValue = {i}]\nTiltAngle = {t}\nStagePosition = 1 2\n\n" for i, t in enumerate(DOSE_SYMMETRIC)
-)
-
-
-def xml(flags: str = "") -> str:
-    angles = "<Angles>" + "\n".join(map(str, TILTS)) + "</Angles>"
-    head = '\ufeff<?xml version="1.0" encoding="utf-8"?>\n<TiltSeries AreAnglesInverted="True">\n'
-    return head + angles + flags + "\n</TiltSeries>"
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize(
@@ -92,6 +64,90 @@ def test_an_mdoc_may_list_a_retaken_tilt_twice(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "angles", "note"),
+    [
+        ("a.tlt", "0\n20\n40\n0\n-20\n-40\n", [-40, -20, 0, 20, 40], "1 angles more than once"),  # two branches
+        ("a.rawtlt", "0\n20\n-20\n20\n", [-20, 0, 20], "1 angles more than once"),  # retaken
+        ("late.tlt", "0\n3\n-3\n6\n9\n-9\n12\n-12\n15\n-15\n-6\n", [*range(-15, 16, 3)], ""),
+        ("shuffled.tlt", "-60\n60\n-40\n40\n", [-60, -40, 40, 60], "neither by angle nor as acquired"),
+        ("half.tlt", "2\n5\n8\n11\n", [2, 5, 8, 11], "of one sign only"),
+    ],
+)
+def test_only_the_range_and_the_steps_matter(tmp_path, name, text, angles, note):
+    found = read_tilts(write(tmp_path / name, text))
+    assert list(found.angles) == angles
+    assert list(found.listed) == [float(line) for line in text.split()]
+    assert len(found.notes) == bool(note) and all(note in line for line in found.notes)
+
+
+def test_images_of_an_mdoc_without_angle_are_said_and_left_out(tmp_path):
+    text = MDOC + "[ZValue = 7]\nStagePosition = 1 2\n\n[ZValue = 8]\nTiltAngle = 63\n"
+    found = read_tilts(write(tmp_path / "a.mdoc", text))
+    assert list(found.listed) == [*DOSE_SYMMETRIC, 63.0]
+    assert (found.sections, found.images) == ((0, 1, 2, 3, 4, 5, 6, 8), 9)
+    assert "no TiltAngle for 1 of 9" in found.notes[0]
+
+
+def test_the_sections_of_an_mdoc_give_the_order_of_the_images(tmp_path):
+    sections = MDOC.split("[ZValue")
+    found = read_tilts(write(tmp_path / "a.mdoc", sections[0] + "".join(f"[ZValue{s}" for s in sections[:0:-1])))
+    assert list(found.listed) == DOSE_SYMMETRIC
+
+
+def test_warps_angles_include_the_level_angle_and_have_the_other_sign(tmp_path):
+    head = 'LevelAngleX="-3" LevelAngleY="-10.5"'
+    found = read_tilts(write(tmp_path / "a.xml", xml().replace("<TiltSeries", f"<TiltSeries {head}")))
+    assert list(found.angles) == [t - 10.5 for t in TILTS]
+    assert list(found.measured) == [10.5 - t for t in reversed(TILTS)]
+    assert "LevelAngleX" in found.notes[0] and "10.5 degrees of LevelAngleY" in found.notes[1]
+
+
+COM = (
+    "# Command file to run Tilt\n$tilt -StandardInput\nInputProjections a.ali\nOutputFile a_full.rec\nTILTFILE a.tlt\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("entries", "sections", "offset", "notes"),
+    [
+        ("", range(7), 0, []),
+        ("EXCLUDELIST 1-2,7\nOFFSET 0.0\nXAXISTILT 0.0\n", range(2, 6), 0, ["leaves out 3 of 7"]),
+        ("EXCLUDELIST2 1,2\nEXCLUDELIST 7\n", range(2, 6), 0, ["leaves out 3 of 7"]),
+        ("ExcludeList 1, 2 7\n", range(2, 6), 0, ["leaves out 3 of 7"]),
+        ("OFFSET -12.5 4\nXAXISTILT 2.03\n", range(7), -12.5, ["adds -12.5", "XAXISTILT"]),
+        ("OFFSET=3\nINCLUDE 3-5\n", range(2, 5), 3, ["leaves out 4 of 7", "adds 3"]),
+    ],
+)
+def test_the_command_file_of_imod_leaves_views_out_and_adds_its_offset(tmp_path, entries, sections, offset, notes):
+    write(tmp_path / "a.tlt", COLUMN)
+    found = read_tilts(write(tmp_path / "tilt.com", COM + entries))
+    assert list(found.listed) == [TILTS[i] + offset for i in sections]
+    assert (list(found.sections), found.images) == (list(sections), 7)
+    assert len(found.notes) == len(notes) and all(map(str.__contains__, found.notes, notes))
+    if entries and (offset or len(sections) < 7):  # the list alone says what it leaves unsaid
+        assert "--tilts tilt.com" in read_tilts(tmp_path / "a.tlt").notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("$tilt\nOFFSET 3\n", "has no TILTFILE"),
+        (COM + "EXCLUDELIST 8\n", "names view 8"),
+        (COM + "EXCLUDELIST 3-\n", "'3-' in a list of views"),
+        (COM + "EXCLUDELIST 1-900000\n", "has the views 1-900000"),
+        (COM + "OFFSET x\n", "'x'"),
+        (COM + "OFFSET 40\n", "angle 100"),
+        ("TILTFILE none.tlt\n", "cannot be read"),
+        ("TILTFILE tilt.com\n", "as its TILTFILE"),
+    ],
+)
+def test_a_command_file_that_cannot_be_followed_is_refused(tmp_path, text, part):
+    write(tmp_path / "a.tlt", COLUMN)
+    with pytest.raises(TiltError, match=re.escape(part)):
+        read_tilts(write(tmp_path / "tilt.com", text))
+
+
+@pytest.mark.parametrize(
     ("name", "count", "low", "high"),
     [
         ("empiar10499_TS01.tlt", 41, -60.01, 59.98),
@@ -139,12 +195,11 @@ def test_real_files_without_tilt_angles(data_folder, name):
         ("beyond.tlt", "-60\n0\n95\n", "angle 95 in line 3"),
         ("right.tlt", "-90\n0\n60\n", "angle -90"),
         ("nan.tlt", "-60\nnan\n60\n", "'nan' in line 2"),
-        ("shuffled.tlt", "-60\n60\n-40\n40\n", "wrong order: angle 3 (-40)"),
-        ("twice.tlt", "-60\n0\n0\n60\n", "angle 0 twice"),
-        ("again.rawtlt", "0\n20\n-20\n20\n", "angle 20 twice"),
+        ("shifts.tlt", "-31\n17.5\n-4.2\n22\n3.1\n-14\n8\n40\n-2\n", "wrong order, with uneven steps"),
         ("radians.tlt", "-1.04\n0\n1.04\n", "in degrees"),
         ("narrow.tlt", "10\n11\n12\n", "spans only 2"),
-        ("wide.tlt", "1 2 3 4\n2 3 4 5\n", "4 columns in line 1"),
+        ("wide.tlt", "1 2 3 4\n2 3 4 5\n", "4: 4, 5... (spans 1)"),
+        ("columns.tlt", "-60 0\n-40 1\n-20\n", "1 columns and not 2"),
         ("binary.tlt", "-60\0\0\n", "not a text file"),
         ("few.aln", "# AreTomo\n", "has 0 angles"),
         ("columns.aln", COLUMN, "1 columns in line 1"),
@@ -182,74 +237,3 @@ def test_impossible_ranges_are_refused(low, high, part):
 
 def test_asymmetric_ranges_are_accepted():
     assert require_tilt_range(-42, 60) == (-42.0, 60.0)
-
-
-@pytest.mark.parametrize(
-    ("tomogram", "beside"),
-    [
-        ("TS_1.mrc", "TS_1.tlt"),
-        ("TS_1_full.mrc", "TS_1.tlt"),
-        ("TS_1_20A_full.rec.gz", "TS_1.tlt"),
-        ("TS_1_EVN_Vol.mrc", "TS_1.aln"),
-        ("TS_1_Vol.mrc", "TS_1_TLT.txt"),
-        ("TS_1_half1.mrc", "TS_1.rawtlt"),
-        ("TS_1_bin4_rec.mrc", "TS_1.mrc.mdoc"),
-        ("TS_1_rec.mrc", "TS_1.mdoc"),
-        ("TS_1_Vol.mrc", "TS_1_Imod/TS_1.tlt"),
-        ("reconstruction/TS_1_10.00Apx.mrc", "TS_1.xml"),
-        ("reconstruction/even/TS_1_10.00Apx.mrc", "TS_1.xml"),
-    ],
-)
-def test_angles_are_found_by_name(tmp_path, tomogram, beside):
-    texts = {".aln": ALN, ".mdoc": MDOC, ".xml": xml()}
-    source = write(tmp_path / beside, texts.get(Path(beside).suffix, COLUMN))
-    write(tmp_path / tomogram, "")
-    found = find_tilts(tmp_path / tomogram)
-    assert found is not None
-    assert found.source.resolve() == source.resolve()
-
-
-def test_aligned_angles_are_preferred_to_nominal_ones_and_the_full_name_to_a_shorter_one(tmp_path):
-    for name in ("TS_1.mdoc", "TS_1.rawtlt", "TS_1.tlt"):
-        write(tmp_path / name, MDOC if name.endswith("mdoc") else COLUMN)
-    found = find_tilts(tmp_path / "TS_1_rec.mrc")
-    assert found is not None and found.source.name == "TS_1.tlt"
-    write(tmp_path / "TS_1_rec.tlt", COLUMN)
-    found = find_tilts(tmp_path / "TS_1_rec.mrc")
-    assert found is not None and found.source.name == "TS_1_rec.tlt"
-
-
-def test_angles_of_another_series_are_not_used(tmp_path):
-    for name in ("TS_2.tlt", "TS_10.tlt", "TS.tlt", "notes.txt"):
-        write(tmp_path / name, COLUMN)
-    write(tmp_path / "TS_1.xml", "<metadata/>")
-    assert find_tilts(tmp_path / "TS_1.mrc") is None
-
-
-def test_a_damaged_tilt_file_beside_the_tomogram_is_an_error(tmp_path):
-    write(tmp_path / "TS_1.tlt", "words\nhere\n")
-    write(tmp_path / "TS_1.rawtlt", COLUMN)
-    with pytest.raises(TiltError, match="words"):
-        find_tilts(tmp_path / "TS_1.mrc")
-
-
-@pytest.mark.parametrize(
-    ("one", "two", "full"),
-    [
-        ("TS_1_EVN.mrc", "TS_1_ODD.mrc", "TS_1.mrc"),
-        ("TS_1_EVN_Vol.mrc", "TS_1_ODD_Vol.mrc", "TS_1_Vol.mrc"),
-        ("TS_1_even.rec", "TS_1_odd.rec", "TS_1_full.rec"),
-        ("TS_1_half1.mrc", "TS_1_half2.mrc", "TS_1.mrc"),
-        ("even/TS_1_10.00Apx.mrc", "odd/TS_1_10.00Apx.mrc", "TS_1_10.00Apx.mrc"),
-    ],
-)
-def test_halves_are_found_from_either_and_from_the_full_volume(tmp_path, one, two, full):
-    half1, half2 = write(tmp_path / one, ""), write(tmp_path / two, "")
-    for path in (half1, half2, tmp_path / full):
-        assert find_halves(path) == Halves(half1, half2)
-
-
-def test_a_single_half_is_no_pair(tmp_path):
-    path = write(tmp_path / "TS_1_EVN.mrc", "")
-    assert find_halves(path) is None
-    assert find_halves(tmp_path / "TS_1.mrc") is None

@@ -186,6 +186,35 @@ def test_the_common_field_leaves_out_what_an_image_does_not_show(series):
     assert shifted.common_field(48, factor=2) == (22, 48)
 
 
+def test_views_that_the_tilt_file_leaves_out_are_not_used(series):
+    """`tilt.com` and Warp's XML name the images of the whole stack; an `.xf` beside them has all of them."""
+    folder = series.parent
+    series.with_name("TS.xf").write_text("1 0 0 1 0 0\n" * 30 + "1 0 0 1 3 0\n")
+    (folder / "tilt.com").write_text("TILTFILE TS.tlt\nEXCLUDELIST 1-5\nOFFSET 2\n")
+    opened = open_series(series, folder / "tilt.com", SeriesOptions(alignment=folder / "TS.xf"))
+    assert opened.angles == tuple(angle + 2 for angle in ANGLES[5:])
+    assert list(opened.alignment.sections) == list(range(5, 31)) and opened.alignment.shift[-1, 0] == -3
+    path = warp(series, ANGLES)
+    path.write_text(path.read_text().replace("</Tilt", f"<UseTilt>{'True ' * 30}False</UseTilt></Tilt"))
+    opened = open_series(series, path)
+    assert opened.angles == ANGLES[1:] or opened.angles == ANGLES[:-1]
+    assert len(opened.alignment.sections) == 30 and 30 not in opened.alignment.sections
+    assert opened.listed == tuple(-angle for angle in opened.angles)
+    given = open_series(series, path, SeriesOptions(alignment=path))
+    assert not any("differ" in note for note in given.notes)
+
+
+def test_two_images_of_one_angle_are_both_used(series):
+    twice = [*ANGLES[:-1], ANGLES[-2]]
+    series.with_name("TS.tlt").write_text("".join(f"{angle}\n" for angle in twice))
+    opened = open_series(series, series.with_name("TS.tlt"))
+    assert opened.angles == tuple(sorted(twice)) and len(opened.alignment.sections) == 31
+    for name in ("ramp", "hann", "exact", "sirt"):
+        config = ReconstructionConfig(filter=name)
+        volume = reconstruct_volume(opened.images(2), opened.angles, 20, config)
+        assert bool(np.isfinite(np.asarray(volume)).all())
+
+
 def test_images_of_another_dose_are_named(series, stack):
     opened = open_series(series, series.with_name("TS.tlt"))
     assert unusual_doses(opened) == ()

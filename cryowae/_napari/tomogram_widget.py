@@ -21,7 +21,7 @@ from cryowae.tomogram import Item
 WEIGHT_FILES = "Weights (*.safetensors);;All files (*)"
 """Filter of dialogs for files of weights."""
 
-_TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.aln *.txt *.mdoc *.xml);;All files (*)"
+_TILT_FILES = "Tilt angles (*.tlt *.rawtlt *.com *.aln *.txt *.csv *.mdoc *.xml *.star *.tomostar);;All files (*)"
 
 
 class TomogramWidget(VolumeWidget):

@@ -96,7 +96,7 @@ def score(
     if tilt_range is None:
         assert measured.tilts is not None
         found = read_tilts(measured.tilts)
-        tilt_range = (found.tilt_min, found.tilt_max)
+        tilt_range = (found.measured[0], found.measured[-1])
     wedge = Wedge.binary(*require_tilt_range(*tilt_range))
     if measured.flip_tilt:
         wedge = wedge.flipped()

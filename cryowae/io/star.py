@@ -1,4 +1,4 @@
-"""Particle tables in STAR format (Hall, Allen and Cook, 1991) with the columns of RELION.
+"""Tables in STAR format (Hall, Allen and Cook, 1991): particles are written with the columns of RELION, any are read.
 
 Written here and not by the starfile package, which puts the time of day into every file: the same particles give the
 same bytes.
@@ -6,10 +6,83 @@ same bytes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cryowae.io.text_file import SeriesFile
+
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|\S+""")
+
+
+@dataclass(frozen=True)
+class StarTable:
+    """One block of a STAR file.
+
+    Attributes
+    ----------
+    name
+        Of the block, without `data_`.
+    columns
+        The words of each label, which is without its underscore.
+    lines
+        Numbers of the lines of the rows.
+    """
+
+    name: str
+    columns: dict[str, tuple[str, ...]]
+    lines: tuple[int, ...]
+
+
+def star_tables(file: SeriesFile) -> list[StarTable]:
+    """All blocks of a STAR file, loops or not.
+
+    Raises
+    ------
+    TiltError
+        If a row has fewer or more words than its table has labels.
+    """
+    tables: list[StarTable] = []
+    name, looped = "", False
+    labels: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+
+    def close() -> None:
+        if labels and rows:
+            columns = dict(zip(labels, zip(*rows, strict=True), strict=True))
+            tables.append(StarTable(name, columns, tuple(lines)))
+        for part in (labels, rows, lines):
+            part.clear()
+
+    for number, text in enumerate(file.text.splitlines(), 1):
+        words = _QUOTED.findall(re.sub(r"(^|\s)#.*", "", text))
+        if not words:
+            continue
+        if words[0].startswith("data_"):
+            close()
+            name, looped = words[0][5:], False
+        elif words[0] == "loop_":
+            close()
+            looped = True
+        elif words[0].startswith("_") and looped and not rows:
+            labels.append(words[0][1:])
+        elif words[0].startswith("_") and not looped and len(words) == 2:  # one value
+            labels.append(words[0][1:])
+            if not rows:
+                rows.append([])
+                lines.append(number)
+            rows[0].append(words[1].strip("\"'"))
+        elif looped and len(words) == len(labels):
+            rows.append([word.strip("\"'") for word in words])
+            lines.append(number)
+        else:
+            raise file.error(f"has {len(words)} words", f"the {len(labels)} of its table in STAR format", number)
+    close()
+    return tables
 
 
 def relion_angles(rotation: NDArray[np.floating]) -> tuple[float, float, float]:

@@ -161,11 +161,11 @@ def with_tilts(
         low, high = require_tilt_range(*tilt_range)
         source = "as given"
     elif (found := read_tilts(tilts) if tilts is not None else find_tilts(path)) is not None:
-        low, high = found.tilt_min, found.tilt_max
+        low, high = found.measured[0], found.measured[-1]
         source = f"{len(found.angles)} angles in {found.source}"
         source += ", as given" if tilts is not None else ", found beside the tomogram"
         notes = (*notes, *found.notes)
-    angles = None if found is None else found.angles
+    angles = None if found is None else found.measured
     if angles is not None and is_stack(path, header, len(angles)) and header.shape[0] == len(angles):
         note = (
             f"{path.name} has as many sections as there are tilts and looks like a tilt series, not like a "

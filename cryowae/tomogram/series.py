@@ -194,21 +194,23 @@ def _geometry(stack: MrcVolume, tilts: TiltAngles | None, path: str | Path | Non
     if found.tilts is not None:
         angles = found.tilts
         sign = -1 if found.source.suffix.lower() == ".xml" else 1
-        if tilts is not None and not same_angles(angles, tilts.listed):
+        given = [] if tilts is None else [tilts.sign * angle for angle in tilts.listed]
+        if tilts is not None and not same_angles(angles, given):
             notes.append(f"the angles of {found.source.name} are used, not those of {tilts.source.name}, which differ")
         if tilts is not None and len(tilts.listed) == len(angles):
             sign = 1 if np.dot(angles, tilts.listed) >= 0 else -1
     elif tilts is None:
         missing = "" if path is None else f": {found.source.name} has none"
         raise TiltError(f"no angles for {stack.path}{missing}; give a tilt file with --tilts")
-    elif len(tilts.listed) != images:
+    elif images not in (tilts.images, len(tilts.listed)):
         got = f"{stack.path} has {images} images and {tilts.source} {len(tilts.listed)} angles"
         raise TiltError(f"{got}; expected one angle an image, in the order of the images")
     else:
         notes += tilts.notes
-        # Warp has the other sign; its alignment files come with the sign of `kz = +tan(t) kx`
-        sign = -1 if tilts.format == "warp-xml" else 1
+        sign = tilts.sign
         angles = np.array(tilts.listed) * sign
+        kept = np.array(tilts.sections) if images == tilts.images else np.arange(images)
+        found = replace(found, sections=found.sections[kept], matrix=found.matrix[kept], shift=found.shift[kept])
     if flip:
         angles, sign = -angles, -sign
     order = np.argsort(angles, kind="stable")
