@@ -71,6 +71,13 @@ def test_mean_and_deviation_are_those_of_the_samples(tomogram, weights):
     assert result.network_voxels_per_voxel == 3
 
 
+def test_a_picture_shows_mean_sample_and_deviation(tomogram, weights):
+    options = RestoreOptions(device="cpu", samples=2)
+    result = restore_tomogram(tomogram, model=weights, contrast="dark", options=options)
+    assert [path.name for path in result.pictures] == ["tomo_restored.png", "tomo_restored_samples.png"]
+    assert result.pictures[1].stat().st_size > 10_000
+
+
 def test_a_sample_as_the_main_result_is_the_first_one(tomogram, weights):
     one = restore(tomogram, weights, estimate="sample", seed=4)
     assert [path.name for path in tomogram.parent.iterdir() if "_s" in path.name] == [] and one.samples == ()

@@ -19,6 +19,7 @@ from cryowae import __version__
 from cryowae.config.options import RestoreOptions
 from cryowae.io.mrc import MrcWriter, in_zyx, read_mrc, stem_of
 from cryowae.progress import SILENT, Progress
+from cryowae.report.sampling import draw_samples
 from cryowae.restore.core import Restored
 from cryowae.restore.moments import Moments
 from cryowae.restore.network import Model
@@ -68,7 +69,7 @@ def restore_samples(
         progress.say(f"{moments.count} of {count} samples were complete; going on with the next")
 
     def keep(number: int, values: NDArray[np.float32]) -> None:
-        if options.write_samples or (number == 0 and options.estimate == "sample"):
+        if options.write_samples or number == 0:  # the picture and `--estimate sample` need the first one
             with volume_writer(item, kept[number], options, _label(network, options, number), overwrite=True) as writer:
                 _copy(values, writer.data)
 
@@ -82,6 +83,10 @@ def restore_samples(
             moments.remove()
         raise
     _write(item, path, moments, network, options, kept)
+    if options.report and count > 1:
+        _draw(item, path, moments, kept[0])
+    for made, place in zip(kept, sample_paths(path, options)[count > 1 :], strict=False):
+        os.replace(made, place)
     moments.remove()
     notes, cost = (done.notes, done.network_voxels_per_voxel) if done else ((), 0.0)
     return Restored(None, item.protein, notes, cost * count)
@@ -93,6 +98,11 @@ def sample_paths(path: Path, options: RestoreOptions) -> list[Path]:
     made = [path.with_name(f"{stem}_std.mrc")] if options.samples > 1 else []
     numbers = range(1, options.samples + 1) if options.write_samples else ()
     return [*made, *(path.with_name(f"{stem}_sample{number}.mrc") for number in numbers)]
+
+
+def sample_picture(path: Path) -> Path:
+    """The picture of the samples beside the main result."""
+    return path.with_name(f"{stem_of(path)}_samples.png")
 
 
 def volume_writer(
@@ -113,8 +123,7 @@ def volume_writer(
 
 
 def _write(item: Item, path: Path, moments: Moments, network: Model, options: RestoreOptions, kept: list[Path]) -> None:
-    """Write mean and deviation, and move the single samples to their places, all or nothing."""
-    others = sample_paths(path, options)
+    """Write the main result and the standard deviation, both or none."""
     with ExitStack() as files:
         first = f"mean of {moments.count} samples by {network.name}"
         label = first if options.estimate == "mean" else _label(network, options, 0)
@@ -124,11 +133,16 @@ def _write(item: Item, path: Path, moments: Moments, network: Model, options: Re
             main.data[part] = moments.mean(part) if source is None else source[part]
         if options.samples > 1:
             label = f"standard deviation of {moments.count} samples by {network.name}"
-            spread = files.enter_context(volume_writer(item, others.pop(0), options, label))
+            spread = files.enter_context(volume_writer(item, sample_paths(path, options)[0], options, label))
             for part in slabs(moments.shape):
                 spread.data[part] = moments.deviation(part)
-    for made, place in zip(kept, others, strict=False):
-        os.replace(made, place)
+
+
+def _draw(item: Item, path: Path, moments: Moments, first: Path) -> None:
+    axes = item.tomogram.axes
+    sample, spread = (in_zyx(read_mrc(one).data, axes) for one in (first, path.with_name(f"{stem_of(path)}_std.mrc")))
+    facts = {"count": moments.count, "voxel_size": item.tomogram.voxel_size, "title": item.tomogram.path.name}
+    draw_samples(sample_picture(path), moments.mean(slice(None)), sample, spread, **facts)
 
 
 def _copy(values: NDArray[np.float32], out: NDArray[Any]) -> None:

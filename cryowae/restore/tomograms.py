@@ -21,7 +21,7 @@ from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_h
 from cryowae.restore.core import restore_array
 from cryowae.restore.inferred import write_inferred
 from cryowae.restore.network import Model
-from cryowae.restore.sample_files import restore_samples, sample_paths, volume_writer
+from cryowae.restore.sample_files import restore_samples, sample_paths, sample_picture, volume_writer
 from cryowae.tomogram import Tomogram
 from cryowae.tomogram.item import Item, item_of
 from cryowae.tomogram.volumes import Region, Volume
@@ -224,6 +224,7 @@ class _Files:
         volumes = [path, *(file for i in (1, 2) for file in beside(f"_half{i}.mrc", options.write_halves))]
         inferred = beside("_inferred.mrc", options.write_inferred)
         pictures = beside(".png", options.report) + beside("_halves.png", options.report and item.halves)
+        pictures += [sample_picture(path)] if options.report and options.samples > 1 else []
         inputs = {file.resolve() for file in item.inputs}
         samples = sample_paths(path, options)
         for place in (*volumes, *samples, *pictures, *inferred):
