@@ -16,6 +16,7 @@ from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import load_model
 from cryowae.objectives.autoencoder import AutoencoderObjective
+from cryowae.progress import Progress
 from cryowae.train import Team, make_objective, train
 
 TINY = {
@@ -137,7 +138,7 @@ def test_a_step_moves_every_kernel_along_an_orthogonal_matrix():
 
 
 def test_a_run_is_not_overwritten_and_an_empty_folder_is_not_resumed(tmp_path):
-    with pytest.raises(CheckpointError, match="nothing to resume .* holds no run"):
+    with pytest.raises(CheckpointError, match=r"nothing to resume .* holds no run"):
         train(config(), tmp_path, resume=True)
     (tmp_path / "config.yaml").write_text("name: killed")
     with pytest.raises(CheckpointError, match=r"ended before its first checkpoint .* anew with --overwrite"):
@@ -153,9 +154,23 @@ def test_a_run_is_not_overwritten_and_an_empty_folder_is_not_resumed(tmp_path):
         train(config(), tmp_path, resume=True)
 
 
-def test_a_run_can_be_extended(tmp_path):
+class Said(Progress):
+    """Stores what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, message):
+        self.lines.append(message)
+
+
+def test_a_run_can_be_extended_which_is_said_and_not_shortened(tmp_path):
     train(config(steps=2), tmp_path)
-    train(config(steps=3), tmp_path, resume=True)
+    said = Said()
+    train(config(steps=3), tmp_path, resume=True, progress=said)
+    assert any("steps was 2 and is 3: the rates now fall over this length" in line for line in said.lines)
+    with pytest.raises(CheckpointError, match="has 3 steps already, more than the 1"):
+        train(config(steps=1), tmp_path, resume=True)
     assert read_checkpoint(tmp_path / "last.safetensors")[1]["step"] == 3
     with (tmp_path / "log.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["2", "3"]

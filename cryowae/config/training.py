@@ -9,7 +9,28 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from cryowae.config.files import Frozen, assign, check, read_values
+from cryowae.config.values import (
+    Angles,
+    Factor,
+    Gains,
+    Length,
+    Name,
+    Paths,
+    Range,
+    Rate,
+    Ratios,
+    Seed,
+    Share,
+    Tilts,
+    VoxelSize,
+    VoxelSizes,
+    same_lengths,
+)
 from cryowae.errors import ConfigError
+
+Width = Annotated[int, Field(ge=1, le=1024)]
+Blocks = Annotated[int, Field(ge=0, le=32)]
+Extent = Annotated[int, Field(ge=16, le=2000)]
 
 
 class ModelConfig(Frozen):
@@ -18,12 +39,17 @@ class ModelConfig(Frozen):
     `random`: the encoder gives a mean and a deviation for each code, so that samples can be drawn.
     """
 
-    widths: tuple[int, ...] = (48, 96, 128)
-    codes: tuple[int, ...] = (8, 16, 32)
-    down: tuple[int, ...] = (1, 1, 2)
-    up: tuple[int, ...] = (1, 1)
-    decode: tuple[int, ...] = (1, 1, 1)
+    widths: tuple[Width, ...] = Field((48, 96, 128), min_length=1, max_length=6)
+    codes: tuple[Width, ...] = (8, 16, 32)
+    down: tuple[Blocks, ...] = (1, 1, 2)
+    up: tuple[Blocks, ...] = (1, 1)
+    decode: tuple[Blocks, ...] = (1, 1, 1)
     random: bool = False
+
+    @model_validator(mode="after")
+    def _one_value_a_scale(self) -> ModelConfig:
+        same_lengths("widths", self.model_dump(include={"widths", "codes", "down", "up", "decode"}), less=["up"])
+        return self
 
 
 class DataConfig(Frozen):
@@ -41,34 +67,43 @@ class DataConfig(Frozen):
     scenes without molecules; `membranes`, `vesicles` and `filaments` are the shares of scenes with some.
     """
 
-    structures: tuple[str, ...] = ()
-    procedural: float = Field(0.5, ge=0, le=1)
-    voxel_size: float = Field(10.0, gt=0)
-    voxel_sizes: tuple[float, float] = (8.0, 20.0)
-    tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
-    angles: tuple[float, ...] | None = None
-    gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    noise_gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    snr: tuple[float, float] = (0.02, 2.0)
-    faint: float = Field(0.15, ge=0)
-    plain: float = Field(0.5, ge=0, le=1)
-    empty: float = Field(0.1, ge=0, le=1)
-    vacant: float = Field(0.0, ge=0, le=1)
-    membranes: float = Field(0.3, ge=0, le=1)
-    vesicles: float = Field(0.0, ge=0, le=1)
-    filaments: float = Field(0.2, ge=0, le=1)
-    ctf: float = Field(0.0, ge=0, le=1)
-    plain_ctf: float = Field(0.0, ge=0, le=1)
-    ice: float = Field(0.0, ge=0, le=1)
-    beads: float = Field(0.0, ge=0, le=1)
-    background: float = Field(0.0, ge=0, le=1)
-    occupancy: tuple[float, float] = (0.01, 0.25)
-    scene: tuple[int, int, int] = (80, 128, 160)
+    structures: Paths = ()
+    procedural: Share = 0.5
+    voxel_size: VoxelSize = 10.0
+    voxel_sizes: VoxelSizes = (8.0, 20.0)
+    tilts: Tilts = (-60.0, 60.0, 3.0)
+    angles: Angles | None = None
+    gains: Gains | None = None
+    noise_gains: Gains | None = None
+    snr: Ratios = (0.02, 2.0)
+    faint: float = Field(0.15, ge=0, le=100)
+    plain: Share = 0.5
+    empty: Share = 0.1
+    vacant: Share = 0.0
+    membranes: Share = 0.3
+    vesicles: Share = 0.0
+    filaments: Share = 0.2
+    ctf: Share = 0.0
+    plain_ctf: Share = 0.0
+    ice: Share = 0.0
+    beads: Share = 0.0
+    background: Share = 0.0
+    occupancy: Range = (0.01, 0.25)
+    scene: tuple[Extent, Extent, Extent] = (80, 128, 160)
     crop: int = Field(64, gt=0, multiple_of=8)
-    batch: int = Field(4, ge=1)
-    pool: int = Field(16, ge=1)
-    crops_per_scene: int = Field(24, ge=1)
-    workers: int = Field(1, ge=0)
+    batch: int = Field(4, ge=1, le=10_000)
+    pool: int = Field(16, ge=1, le=10_000)
+    crops_per_scene: int = Field(24, ge=1, le=10**6)
+    workers: int = Field(1, ge=0, le=256)
+
+    @model_validator(mode="after")
+    def _crop_and_occupancy_fit(self) -> DataConfig:
+        if self.crop > min(self.scene):
+            got = f"got subtomograms of {self.crop} voxels from scenes of {self.scene}"
+            raise ValueError(f"{got}; expected a crop that fits: make data.crop smaller or data.scene larger")
+        if not 0 < self.occupancy[0] <= self.occupancy[1] <= 1:
+            raise ValueError(f"got the occupancy {self.occupancy}, expected shares of the volume above 0, up to 1")
+        return self
 
 
 DataName = Literal["mnist", "celeba"]
@@ -132,25 +167,33 @@ class TrainConfig(Frozen):
     The keys of version 0.3, `supervised`, `gradient`, `fidelity` and `match`, are read as terms of `objective`.
     """
 
-    name: str
-    seed: int = 0
-    steps: int = Field(4000, ge=1)
-    rate: float = Field(2e-3, gt=0)
-    kernel_rate: float = Field(0.006, ge=0)
-    warmup: int = Field(100, ge=0)
-    decay: float = Field(1e-4, ge=0)
-    clip: float = Field(1.0, gt=0)
+    name: Name
+    seed: Seed = 0
+    steps: Length = 4000
+    rate: Rate = 2e-3
+    kernel_rate: float = Field(0.006, ge=0, le=100)
+    warmup: int = Field(100, ge=0, le=10**9)
+    decay: float = Field(1e-4, ge=0, le=100)
+    clip: float = Field(1.0, gt=0, le=1e9)
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    threads: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0, le=1024)
     objective: Terms | str = _DEFAULT
     source: str = ""
     options: dict[str, Any] = Field({})
     start_from: str = ""
-    log_every: int = Field(20, ge=1)
-    save_every: int = Field(250, ge=1)
+    log_every: Length = 20
+    save_every: Length = 250
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
+
+    @model_validator(mode="after")
+    def _network_halves_the_crop(self) -> TrainConfig:
+        stride = 2 ** len(self.model.widths)
+        if not self.source and self.data.crop % stride:
+            got = f"got data.crop {self.data.crop} for a network of {len(self.model.widths)} scales"
+            raise ValueError(f"{got}; expected a multiple of {stride}")
+        return self
 
     _translate = model_validator(mode="before")(_translated)
 
@@ -179,30 +222,32 @@ class BaselineConfig(Frozen):
     model: ModelName
     preset: Preset
     seed: int = Field(0, ge=0, le=2**31)
-    images: int = Field(0, ge=0)
-    epochs: int = Field(100, ge=1)
-    batch: int = Field(64, ge=2)
-    rate: float = Field(gt=0)
+    images: int = Field(0, ge=0, le=10**7)
+    epochs: int = Field(100, ge=1, le=10**6)
+    batch: int = Field(64, ge=2, le=10**5)
+    rate: Rate
     betas: Betas = (0.9, 0.999)
     cosine: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
-    code: int = Field(0, ge=0)
+    code: int = Field(0, ge=0, le=10_000)
     output: Literal["linear", "clipped"] = "linear"
     reduction: Literal["mean", "sum"] = "mean"
-    weight: float = Field(1.0, ge=0)
+    weight: Factor = 1.0
     kernel: Literal["imq", "gaussian"] = "imq"
-    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0), min_length=1)
-    discriminator_rate: float = Field(1e-3, gt=0)
+    scales: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = Field(
+        (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0), min_length=1, max_length=100
+    )
+    discriminator_rate: Rate = 1e-3
     discriminator_betas: Betas = (0.9, 0.999)
-    labels: int = Field(0, ge=0)
-    supervision: float = Field(1.0, ge=0)
+    labels: int = Field(0, ge=0, le=10**6)
+    supervision: Factor = 1.0
     shift: int = Field(0, ge=0, le=8)
-    critic_steps: int = Field(5, ge=1)
-    penalty: float = Field(10.0, ge=0)
+    critic_steps: int = Field(5, ge=1, le=1000)
+    penalty: Factor = 10.0
     one_sided: bool = True
     train_first: bool = True
     reconstruct: Literal["train", "eval"] = "eval"
-    evaluate_every: int = Field(10, ge=1)
+    evaluate_every: Length = 10
 
     def changed(self) -> str:
         """Settings that differ from the preset, such as `kernel=gaussian`, without those that have a table column."""

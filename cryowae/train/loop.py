@@ -77,7 +77,7 @@ def run_training(
         for name in ("last.safetensors", "weights.safetensors", "log.csv", "config.yaml")
     )
     check_run(output, resume, options.get("overwrite", False), plan.suffix)
-    at = load_state(last, objective, plan) if resume else Position()
+    at = load_state(last, objective, plan, progress) if resume else Position()
     rows = Rows(table, at.done if resume else None, at.unlogged)
     if plan.writes:
         make_folder(output)

@@ -25,6 +25,7 @@ from cryowae.errors import CheckpointError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.io.outputs import write_text
 from cryowae.objectives import Objective
+from cryowae.progress import SILENT, Progress
 
 _REST = "state"
 
@@ -81,6 +82,11 @@ class Plan:
     suffix: str = ""
     writes: bool = True
 
+    @property
+    def follows_length(self) -> bool:
+        """Whether the schedule depends on the number of steps."""
+        return self.schedule(self.steps - 1) != 1
+
     def ends(self, steps: int, every: int) -> bool:
         """Whether an action for every `every` steps, every epoch and the end is due."""
         return steps % every == 0 or steps == self.steps or (self.epoch > 0 and steps % self.epoch == 0)
@@ -133,8 +139,10 @@ def save_state(path: Path, objective: Objective, at: Position, plan: Plan) -> No
     write_checkpoint(path, arrays, {"kind": plan.kind, **about, "config": plan.config.model_dump(mode="json")})
 
 
-def load_state(path: Path, objective: Objective, plan: Plan) -> Position:
+def load_state(path: Path, objective: Objective, plan: Plan, progress: Progress = SILENT) -> Position:
     """Restore the state of an objective from the file of `save_state`; parameters as in `save_state`.
+
+    `progress` is told if the run gets another length, and so another schedule.
 
     Returns
     -------
@@ -154,10 +162,16 @@ def load_state(path: Path, objective: Objective, plan: Plan) -> Position:
     if _REST not in arrays:
         raise CheckpointError(f"{path} holds only weights, expected the checkpoint of a run (last.safetensors)")
     stored = check(type(plan.config), metadata["config"], str(path))
-    if changed := _differences(stored, plan):
+    if changed := _differences(stored, plan.config, plan.free):
         raise CheckpointError(
-            f"{path} has another configuration ({changed}); resume with its own, or start again with --overwrite"
+            f"{path} has another configuration ({changed}); resume with its own, by --resume without --set, or start "
+            "again with --overwrite"
         )
+    at = Position(int(metadata["step"]), metadata.get("unfinished", False), metadata.get("unlogged", {}))
+    if at.done > plan.steps:
+        raise CheckpointError(f"{path} has {at.done} steps already, more than the {plan.steps} that are to be done")
+    if (longer := _differences(stored, plan.config)) and plan.follows_length:
+        progress.say(f"{longer}: the rates now fall over this length; a run of it from the start would differ")
     state = torch.load(io.BytesIO(arrays[_REST].tobytes()), map_location="cpu", weights_only=True)
     for name, part in objective.parts.items():
         if isinstance(part, nn.Module):
@@ -166,7 +180,7 @@ def load_state(path: Path, objective: Objective, plan: Plan) -> Position:
         else:
             part.load_state_dict(state["parts"][name])
     objective.generator.set_state(state["generator"])
-    return Position(int(metadata["step"]), metadata.get("unfinished", False), metadata.get("unlogged", {}))
+    return at
 
 
 def check_run(output: Path, resume: bool, overwrite: bool, suffix: str = "") -> None:
@@ -243,8 +257,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _differences(stored: Frozen, plan: Plan) -> str:
-    was, now = (_flat(config.model_dump(mode="json", exclude=set(plan.free))) for config in (stored, plan.config))
+def _differences(stored: Frozen, given: Frozen, free: Sequence[str] = ()) -> str:
+    was, now = (_flat(config.model_dump(mode="json", exclude=set(free))) for config in (stored, given))
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     return ", ".join(f"{name} was {was.get(name)} and is {now.get(name)}" for name in names)
 

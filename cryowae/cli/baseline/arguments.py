@@ -64,7 +64,7 @@ class TrainingOptions(ImagesOptions):
     output
         Folder of the run; by default runs/baselines/NAME.
     resume
-        Continue the run in the folder.
+        Continue the run in the folder with its own settings.
     overwrite
         Overwrite existing files.
     """
