@@ -54,7 +54,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None):
             raise _Unfit(f"got the tag {event.tag}, expected plain values without tags", event)
         self.depth += 1
