@@ -74,7 +74,19 @@ def test_every_shipped_configuration_is_accepted(load, path):
         *(("baseline", f"{n}={BEYOND}") for n in ("epochs", "batch", "rate", "code", "weight", "seed", "images")),
         *(("baseline", f"{n}=[1]") for n in ("betas", "scales.0")),
         *(("baseline", f"scales={v}") for v in ("[]", "[0]", "[-1]", "[.inf]")),
-        *(("train", v) for v in ("=1", "data..snr=1", "a.b.c.d.e.f.g.h.i.j.k=1", "data=5", "steps=!!python/name:a 5")),
+        *(
+            ("train", v)
+            for v in (
+                "match.kind=[1]",
+                "objective={1: 2}",
+                "objective.mmd=[1]",
+                "=1",
+                "data..snr=1",
+                "a.b.c.d.e.f.g.h.i.j.k=1",
+                "data=5",
+                "steps=!!python/name:a 5",
+            )
+        ),
     ],
 )
 def test_a_value_beyond_its_limits_is_refused(kind, assignment):

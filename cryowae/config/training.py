@@ -130,7 +130,7 @@ def _translated(values: dict[str, Any]) -> dict[str, Any]:
         now = next((name for name in _MATCHES.values() if name in terms), "mmd")
         options = terms.pop(now, {})
         options = {**(options if isinstance(options, dict) else {"weight": options}), **match}
-        kind, rate = options.pop("kind", now), options.pop("discriminator_rate", None)
+        kind, rate = str(options.pop("kind", now)), options.pop("discriminator_rate", None)
         term = _MATCHES.get(kind, kind)
         if term == "adversary":
             options.pop("positions", None)
