@@ -77,7 +77,6 @@ def test_every_shipped_configuration_is_accepted(load, path):
         *(
             ("train", v)
             for v in (
-                "match.kind=[1]",
                 "objective={1: 2}",
                 "objective.mmd=[1]",
                 "=1",

@@ -303,10 +303,10 @@ match = Mmd(weight=1.0, positions=8)
 with Team("cpu") as team:
     size = 8 // team._size
     mine = slice(team.rank * size, (team.rank + 1) * size)
-    model = team.share(_WithCodes(net))
-    restored, codes = model(x[mine])
-    drawn = [p[mine] for p in prior]
     generator = torch.Generator().manual_seed(1)
+    model = team.share(_WithCodes(net, generator))
+    restored, codes, _ = model(x[mine])
+    drawn = [p[mine] for p in prior]
     made = Pass(Batch(x[mine]), codes, restored, net, generator, StepInfo(0), drawn_prior=drawn)
     (restored.square().mean() + match.cost(made)[0]).backward()
     if team.leads:

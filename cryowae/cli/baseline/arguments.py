@@ -12,7 +12,7 @@ import typer
 
 from cryowae.cli.commands import FOLDER
 from cryowae.cli.terminal import progress
-from cryowae.config.training import ModelName, Preset
+from cryowae.config.baseline import ModelName, Preset
 from cryowae.io.outputs import check_output, make_folder
 
 if TYPE_CHECKING:
