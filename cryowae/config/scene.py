@@ -62,8 +62,8 @@ class ImagingConfig(Frozen):
     growth: float = Field(0.0, ge=0, le=100)
     noise_gains: Gains | None = None
     defocus: float | None = Field(None, ge=-1e6, le=1e6)
-    voltage: float = Field(300.0, gt=0, le=5000)
-    cs: float = Field(2.7, ge=0, le=100)
+    voltage: float = Field(300.0, gt=0, le=1e9)
+    cs: float = Field(2.7, ge=0, le=1e9)
     amplitude_contrast: Share = 0.07
     phase_shift: float = Field(0.0, ge=-360, le=360)
     dose: float = Field(0.0, ge=0, le=10_000)
