@@ -41,6 +41,27 @@ def test_the_lenet_is_not_trained_on_held_out_digits(digits, monkeypatch, tmp_pa
     assert torch.equal(seen[1].images, digits["t10k"].images)
 
 
+def test_a_run_is_resumed_with_its_own_settings(digits, lenet):
+    common = ["mnist", "--model", "ae", "--lenet", str(lenet), "--device", "cpu", "--output", "run"]
+    first = ["--epochs", "1", "--set", "batch=32", "--set", "rate=2e-3", "--seed", "3", "--images", "100"]
+    assert run(*common, *first).exit_code == 0
+    kept = Path("run/config.yaml").read_text()
+    again = run(*common, "--resume")
+    assert again.exit_code == 0, again.stderr
+    assert Path("run/config.yaml").read_text() == kept
+    other = run(*common, "--resume", "--set", "rate=1e-3")
+    assert other.exit_code == 2 and "rate was 0.002 and is 0.001" in other.stderr
+
+
+def test_restored_digits_are_resumed_with_their_own_settings(digits):
+    common = ["restore", "--match", "none", "--device", "cpu", "--output", "out"]
+    assert run(*common, "--steps", "1", "--snr", "2", "--seed", "4").exit_code == 0
+    kept = Path("out/config_none.yaml").read_text()
+    again = run(*common, "--resume")
+    assert again.exit_code == 0, again.stderr
+    assert Path("out/config_none.yaml").read_text() == kept
+
+
 def test_evaluate_updates_the_last_row_and_keeps_the_others(digits, lenet, inception):
     common = ["--lenet", str(lenet), "--device", "cpu"]
     words = ["mnist", "--model", "ae", "--epochs", "2", "--set", "batch=32", "--set", "evaluate_every=1"]

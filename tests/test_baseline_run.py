@@ -113,7 +113,7 @@ def test_half_precision_is_for_training_alone(tmp_path):
 
 def test_a_run_that_diverges_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="the objective is not finite at step 1"):
-        train_baseline(config("ae", "rate=1e30"), blobs(32), tmp_path, device="cpu")
+        train_baseline(config("ae").model_copy(update={"rate": 1e30}), blobs(32), tmp_path, device="cpu")
 
 
 @pytest.mark.slow

@@ -266,6 +266,11 @@ def test_the_best_method_is_bold_but_never_the_floor():
     assert "(2 seeds)" in text
 
 
+def test_a_correlation_that_noise_can_have_is_not_the_best():
+    text = markdown_tables([result_of(m, 1, ncc=0.5 + v, fsc_mw=v) for m, v in (("a", 0.02), ("b", 0.01))])
+    assert text.count("**") == 4 and "**.520**" in text and ".020" in text  # the heading, and the NCC
+
+
 def test_tables_have_a_heading_and_empty_cells_where_there_are_no_figures(tmp_path):
     files = [tmp_path / name for name in ("table.md", "table.csv", "curves.csv")]
     write_tables(files, "text", [result_of("a", 1, ncc=0.5), result_of("b", 1, ncc=0.123456, psnr=20.0)])

@@ -83,7 +83,7 @@ def test_no_panel_covers_another(shape):
             assert apart
 
 
-@pytest.mark.parametrize(("gain", "tail"), [(0.1, 10), (0.6, 5), (1.0, 1), (5.0, 1)])
+@pytest.mark.parametrize(("gain", "tail"), [(0.3, 10), (0.6, 5), (1.0, 1), (5.0, 1)])
 def test_both_sides_have_the_grey_limits_of_the_input(gain, tail):
     before = _noise((16, 40, 48)) * 7 + 100
     after = (100 + gain * (before - 100)).astype(np.float32)
@@ -94,6 +94,15 @@ def test_both_sides_have_the_grey_limits_of_the_input(gain, tail):
         for name in ("xy", "xz", "yz"):
             np.testing.assert_allclose(_panel(figure, f"{name} {side}").images[0].get_clim(), expected, rtol=1e-5)
     assert f"{tail} to {100 - tail} % of the input, on both sides" in _words(figure)
+
+
+def test_a_result_with_little_contrast_has_grey_limits_of_its_own():
+    before = _noise((16, 40, 48)) * 7 + 100
+    after = (100 + 0.1 * (before - 100)).astype(np.float32)
+    figure = _figure(before, after)
+    spans = [np.ptp(_panel(figure, f"xy {side}").images[0].get_clim()) for side in ("input", "restored")]
+    assert spans[1] == pytest.approx(0.1 * spans[0], rel=1e-4)
+    assert "1 to 99 % of each side" in _words(figure)
 
 
 def test_slices_are_the_central_ones_with_the_axes_in_place():

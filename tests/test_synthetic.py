@@ -114,12 +114,14 @@ def test_background_processes_make_the_same_scenes():
 
 def test_missing_data_and_files_are_errors(monkeypatch, tmp_path):
     monkeypatch.delenv("CRYOWAE_DATA", raising=False)
-    with pytest.raises(ConfigError, match="CRYOWAE_DATA is ''"):
+    with pytest.raises(ConfigError, match=r"no structure 'a\.mrc' .* CRYOWAE_DATA, which is not set"):
         load_library(["a.mrc"])
     monkeypatch.setenv("CRYOWAE_DATA", str(tmp_path))
     with pytest.raises(ConfigError, match=r"no structure 'a\.mrc'"):
         load_library(["a.mrc"])
     assert load_library([]) == []
+    with pytest.raises(ConfigError, match=r"'a\.mrc' and 1 more .* --set 'data\.structures=\[\]'"):
+        SyntheticPairs(TINY.model_copy(update={"structures": ("a.mrc", "b.mrc")}), 1)
 
 
 def test_real_structures_are_on_one_scale(data_folder):

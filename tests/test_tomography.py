@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from cryowae.config.files import check
 from cryowae.config.scene import ImagingConfig, ReconstructionConfig, SceneConfig
 from cryowae.errors import ConfigError, TiltError
 from cryowae.imaging.observation import ForwardModel
@@ -208,8 +209,8 @@ def test_impossible_tilts_are_refused():
     with pytest.raises(TiltError, match="expected at least two"):
         TiltGeometry((0.0,), 8, 8)
     for angles in ((3.0, 0.0, -3.0), (-3.0, 0.0, 0.0), (-3.0, 95.0)):
-        with pytest.raises(ConfigError, match="expected ascending order"):
-            tilt_angles(ImagingConfig(angles=angles))
+        with pytest.raises(ConfigError, match="expected ascending angles"):
+            check(ImagingConfig, {"angles": angles}, "the microscope")
 
 
 def test_listed_angles_replace_the_range_and_its_step():

@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import signal
 import subprocess
 import sys
 
@@ -17,8 +16,8 @@ from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models.weights import load_model
 from cryowae.objectives.autoencoder import AutoencoderObjective
+from cryowae.progress import Progress
 from cryowae.train import Team, make_objective, train
-from cryowae.train.loop import watch_signals
 
 TINY = {
     "name": "tiny",
@@ -139,9 +138,12 @@ def test_a_step_moves_every_kernel_along_an_orthogonal_matrix():
 
 
 def test_a_run_is_not_overwritten_and_an_empty_folder_is_not_resumed(tmp_path):
-    with pytest.raises(CheckpointError, match="nothing to resume"):
+    with pytest.raises(CheckpointError, match=r"nothing to resume .* holds no run"):
         train(config(), tmp_path, resume=True)
-    train(config(steps=1, save_every=1), tmp_path)
+    (tmp_path / "config.yaml").write_text("name: killed")
+    with pytest.raises(CheckpointError, match=r"ended before its first checkpoint .* anew with --overwrite"):
+        train(config(), tmp_path, resume=True)
+    train(config(steps=1, save_every=1), tmp_path, overwrite=True)
     with pytest.raises(OutputError, match="holds a run already"):
         train(config(steps=1), tmp_path)
     changed = r"another configuration \(rate was 0.002 and is 1e-05, objective.mmd.positions was 8 and is 9\)"
@@ -152,9 +154,23 @@ def test_a_run_is_not_overwritten_and_an_empty_folder_is_not_resumed(tmp_path):
         train(config(), tmp_path, resume=True)
 
 
-def test_a_run_can_be_extended(tmp_path):
+class Said(Progress):
+    """Stores what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, message):
+        self.lines.append(message)
+
+
+def test_a_run_can_be_extended_which_is_said_and_not_shortened(tmp_path):
     train(config(steps=2), tmp_path)
-    train(config(steps=3), tmp_path, resume=True)
+    said = Said()
+    train(config(steps=3), tmp_path, resume=True, progress=said)
+    assert any("steps was 2 and is 3: the rates now fall over this length" in line for line in said.lines)
+    with pytest.raises(CheckpointError, match="has 3 steps already, more than the 1"):
+        train(config(steps=1), tmp_path, resume=True)
     assert read_checkpoint(tmp_path / "last.safetensors")[1]["step"] == 3
     with (tmp_path / "log.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["2", "3"]
@@ -175,58 +191,6 @@ def test_a_run_of_version_0_3_is_not_resumed_and_gives_its_weights(tmp_path):
         rtol=1e-3,
     )
     objective(start_from=str(tmp_path / "last.safetensors"))
-
-
-@pytest.fixture
-def ctrl_c():
-    """Ctrl-C as in a terminal: a shell starts background jobs with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_waits_for_the_end_of_a_step(number, tmp_path, monkeypatch):
-    """The checkpoint has the network after the step during which the signal came."""
-    settings, inside = config(), []
-    whole = AutoencoderObjective._update_average
-
-    def interrupted(made, steps):
-        if steps == 3:
-            signal.raise_signal(number)
-            inside.append(made)
-        whole(made, steps)
-
-    monkeypatch.setattr(AutoencoderObjective, "_update_average", interrupted)
-    before = signal.getsignal(number)
-    with pytest.raises((KeyboardInterrupt, SystemExit)) as raised:
-        train(settings, tmp_path)
-    assert raised.type is KeyboardInterrupt or raised.value.code == 128 + number
-    assert signal.getsignal(number) == before and len(inside) == 1
-    arrays, about = read_checkpoint(tmp_path / "last.safetensors")
-    assert about["step"] == 3
-    for name, value in inside[0].average.state_dict().items():
-        assert (arrays[f"ema.{name}"] == value.numpy()).all(), name
-
-
-def test_an_ignored_signal_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with watch_signals():
-            signal.raise_signal(signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("ctrl_c")
-def test_a_second_signal_stops_at_once_and_the_state_is_marked_incomplete():
-    with watch_signals() as watched:
-        with pytest.raises(KeyboardInterrupt), watched.held():
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
-        assert not watched.whole
 
 
 def test_a_run_can_start_from_weights(tmp_path):
@@ -339,10 +303,10 @@ match = Mmd(weight=1.0, positions=8)
 with Team("cpu") as team:
     size = 8 // team._size
     mine = slice(team.rank * size, (team.rank + 1) * size)
-    model = team.share(_WithCodes(net))
-    restored, codes = model(x[mine])
-    drawn = [p[mine] for p in prior]
     generator = torch.Generator().manual_seed(1)
+    model = team.share(_WithCodes(net, generator))
+    restored, codes, _ = model(x[mine])
+    drawn = [p[mine] for p in prior]
     made = Pass(Batch(x[mine]), codes, restored, net, generator, StepInfo(0), drawn_prior=drawn)
     (restored.square().mean() + match.cost(made)[0]).backward()
     if team.leads:

@@ -18,6 +18,7 @@ from torch.optim import AdamW
 from cryowae.baselines.wedged import Wedged, WedgedDigits, fit_affine, fit_wiener, scores
 from cryowae.config import ModelConfig
 from cryowae.config.files import Frozen
+from cryowae.config.values import Length, Seed
 from cryowae.data.images import ImageSet
 from cryowae.models import Autoencoder
 from cryowae.models.weights import pick_device
@@ -53,8 +54,8 @@ class RestorerConfig(Frozen):
 
     match: Kind
     wedged: Wedged = Wedged()
-    steps: int = 2000
-    seed: int = 0
+    steps: Length = 2000
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -80,19 +81,25 @@ KEYS = ("scene", "snr", "seed", "method", "seconds")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the Markdown tables: heading, digits, and the best figure: `high`, `low`, or nearest to a number."""
+    """A column of the Markdown tables: heading, digits, and the best figure: `high`, `low`, or nearest to a number.
+
+    A figure up to `chance` is one that noise can reach: it is not the best of anything.
+    """
 
     heading: str
     digits: int
     best: str | float
+    chance: float = -math.inf
 
+
+_CHANCE = 0.05  # correlation that volumes without anything in common can have
 
 COLUMNS: Mapping[str, Column] = {
-    "ncc": Column("NCC", 3, "high"),
-    "fsc_mw": Column("FSC wedge", 3, "high"),
-    "fsc_obs": Column("FSC measured", 3, "high"),
-    "fine_mw": Column("fine wedge", 3, "high"),
-    "fine_obs": Column("fine measured", 3, "high"),
+    "ncc": Column("NCC", 3, "high", _CHANCE),
+    "fsc_mw": Column("FSC wedge", 3, "high", _CHANCE),
+    "fsc_obs": Column("FSC measured", 3, "high", _CHANCE),
+    "fine_mw": Column("fine wedge", 3, "high", _CHANCE),
+    "fine_obs": Column("fine measured", 3, "high", _CHANCE),
     "r_mw": Column("amplitude wedge", 2, 1.0),
     "psnr": Column("PSNR", 1, "high"),
     "ssim": Column("SSIM", 3, "high"),
@@ -212,6 +219,8 @@ def _best(column: Column, figures: Sequence[Sequence[float]]) -> tuple[str, int]
     if len(figures) < 2:
         return None
     most = max(map(len, figures))
+    if max(float(np.mean(v)) for v in figures if len(v) == most) <= column.chance:
+        return None
     best = column.best
     worth = {"high": lambda v: v, "low": lambda v: -v}.get(str(best)) or (lambda v: -abs(v - float(best)))
     return _short(max((float(np.mean(v)) for v in figures if len(v) == most), key=worth), column.digits), most

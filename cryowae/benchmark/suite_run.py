@@ -66,8 +66,10 @@ def run_suite(
     for each in todo:
         load_structures(each.scene.molecules.library)  # before anything is simulated
     make_folder(folder)
-    tracked = progress.track(f"benchmark {suite.name}", earlier, "results")
-    results = [result or task.run(networks) for task, result in tracked]
+    tracked = progress.track(f"benchmark {suite.name}", [task for task, result in earlier if result is None], "results")
+    fresh = (task.run(networks) for task in tracked)  # only these take time
+    results = [result or next(fresh) for _, result in earlier]
+    next(fresh, None)
     progress.say("writing the tables")
     files = [folder / name for name in ("table.md", "table.csv", "curves.csv")]
     text = score_files.markdown_tables(results)

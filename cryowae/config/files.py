@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, TypeVar, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
+from cryowae.config.plain_yaml import MOST_BYTES, parse_yaml
 from cryowae.errors import ConfigError
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_DEEPEST = 10  # groups in a name such as data.batch
 
 
 class Frozen(BaseModel):
-    """Base of all configurations: read-only; unknown names are refused."""
+    """Base of all configurations: read-only; unknown names, infinity and `yes` for a number are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)} and bool not in (kind, *get_args(kind)):
+            raise ValueError("expected a number")
+        return value
 
 
 Config = TypeVar("Config", bound=Frozen)
@@ -50,15 +63,18 @@ def read_values(name_or_path: str | Path, folder: str, overrides: Sequence[str] 
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in shipped(folder).glob("*.yaml")))
             raise ConfigError(f"no configuration {str(name_or_path)!r}; give a YAML file or one of: {known}")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    values = parse_yaml(_read(path), str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}, expected names with values, such as `steps: 1000`")
     for override in overrides:
         assign(values, override)
     return values, str(path)
+
+
+def read_config(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The configuration in a file, such as that of a run; parameters and errors as for `read_values`."""
+    values, source = read_values(path, "", overrides)
+    return check(kind, values, source)
 
 
 def check(kind: type[Config], values: dict[str, Any], source: str) -> Config:
@@ -72,7 +88,7 @@ def check(kind: type[Config], values: dict[str, Any], source: str) -> Config:
             known = ", ".join(_names(kind, first["loc"][:-1]))
             raise ConfigError(f"{source}: {place} is not known, expected one of: {known}") from error
         where = f"{source}: {place}" if place else source
-        got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+        got = "" if isinstance(first["input"], dict) else f", got {_SHORT.repr(first['input'])}"
         said = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{where}: {said[:1].lower()}{said[1:]}{got}") from error
 
@@ -83,17 +99,30 @@ def assign(values: dict[str, Any], override: str) -> None:
     if not equals or not name:
         raise ConfigError(f"got {override!r}, expected NAME=VALUE, such as data.batch=8")
     *parents, last = name.split(".")
+    if len(parents) >= _DEEPEST:
+        raise ConfigError(f"got a name of {len(parents) + 1} parts, expected one such as data.batch")
     for parent in parents:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise ConfigError(f"{name}: {parent} is a value, not a group of values")
-    values[last] = yaml.safe_load(text)
+    values[last] = parse_yaml(text, override)
 
 
 def shipped(folder: str = "") -> Path:
     """Folder of the shipped configurations, installed or in a clone."""
     installed = Path(str(files("cryowae"))) / "configs"
     return (installed if installed.is_dir() else Path(__file__).parents[2] / "configs") / folder
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        return content.decode()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); correct its permissions") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
 
 
 def _names(kind: type[Frozen], place: Sequence[int | str]) -> list[str]:

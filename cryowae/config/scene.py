@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cryowae.config.files import Frozen, check, read_values
+from cryowae.config.values import Angles, Distance, Gains, Name, Number, Paths, Seed, Share, Tilts, VoxelSize
 
 Noise = Literal["gaussian", "poisson", "none"]
 """Noise of a simulated tilt series."""
@@ -18,6 +19,10 @@ Scheme = Literal["dose-symmetric", "ascending", "bidirectional"]
 
 Weighting = Literal["ramp", "exact", "sirt", "hann", "hamming"]
 """Weights of projections in a back-projection."""
+
+
+Edge = Annotated[int, Field(ge=1, le=10**6)]
+"""Voxels along one axis. Whether there is enough memory is checked when a scene is made."""
 
 
 class MoleculesConfig(Frozen):
@@ -30,12 +35,12 @@ class MoleculesConfig(Frozen):
     the logarithm of a particle's contrast.
     """
 
-    procedural: int = Field(8, ge=0)
-    library: tuple[str, ...] = ()
+    procedural: Number = 8
+    library: Paths = ()
     occupancy: float = Field(0.1, ge=0, le=0.5)
-    most: int | None = Field(None, ge=0)
+    most: int | None = Field(None, ge=0, le=10**6)
     equal: bool = False
-    jitter: float = Field(0.0, ge=0)
+    jitter: float = Field(0.0, ge=0, le=10)
 
 
 class ImagingConfig(Frozen):
@@ -51,17 +56,17 @@ class ImagingConfig(Frozen):
     pixel), or a file with the curve of a detector.
     """
 
-    tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
-    angles: tuple[float, ...] | None = None
-    snr: float = Field(0.1, ge=0)
-    growth: float = Field(0.0, ge=0)
-    noise_gains: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(None, min_length=2)
-    defocus: float | None = None
-    voltage: float = Field(300.0, gt=0)
-    cs: float = Field(2.7, ge=0)
-    amplitude_contrast: float = Field(0.07, ge=0, le=1)
-    phase_shift: float = 0.0
-    dose: float = Field(0.0, ge=0)
+    tilts: Tilts = (-60.0, 60.0, 3.0)
+    angles: Angles | None = None
+    snr: float = Field(0.1, ge=0, le=1e9)
+    growth: float = Field(0.0, ge=0, le=100)
+    noise_gains: Gains | None = None
+    defocus: float | None = Field(None, ge=-1e6, le=1e6)
+    voltage: float = Field(300.0, gt=0, le=1e9)
+    cs: float = Field(2.7, ge=0, le=1e9)
+    amplitude_contrast: Share = 0.07
+    phase_shift: float = Field(0.0, ge=-360, le=360)
+    dose: float = Field(0.0, ge=0, le=10_000)
     scheme: Scheme = "dose-symmetric"
     mtf: str = "none"
 
@@ -76,10 +81,10 @@ class ReconstructionConfig(Frozen):
     """
 
     filter: Weighting = "hann"
-    sirt: int = Field(15, ge=1)
-    falloff: float | None = Field(None, gt=0)
+    sirt: int = Field(15, ge=1, le=10_000)
+    falloff: float | None = Field(None, gt=0, le=100)
     ctf: Literal["none", "phase-flip"] = "none"
-    gains: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(None, min_length=2)
+    gains: Gains | None = None
 
 
 class SceneConfig(Frozen):
@@ -97,24 +102,24 @@ class SceneConfig(Frozen):
     of the ground truth. `background` is that of an equally smooth density that is part of it, as cytoplasm is.
     """
 
-    name: str = "scene"
-    seed: int = Field(1, ge=0)
-    shape: tuple[int, int, int] = (96, 192, 192)
-    voxel_size: float = Field(10.0, gt=0)
-    thickness: float | None = Field(None, gt=0)
-    above: float | None = Field(None, ge=0)
+    name: Name = "scene"
+    seed: Seed = 1
+    shape: tuple[Edge, Edge, Edge] = (96, 192, 192)
+    voxel_size: VoxelSize = 10.0
+    thickness: float | None = Field(None, gt=0, le=1e7)
+    above: Distance | None = None
     beyond: float = Field(1.0, ge=1, le=3)
     overhang: bool | None = None
     molecules: MoleculesConfig = MoleculesConfig()
-    membranes: int = Field(0, ge=0)
-    vesicles: int = Field(0, ge=0)
-    filaments: int = Field(0, ge=0)
-    beads: int = Field(0, ge=0)
-    bead_diameter: float = Field(100.0, gt=0)
+    membranes: Number = 0
+    vesicles: Number = 0
+    filaments: Number = 0
+    beads: Number = 0
+    bead_diameter: float = Field(100.0, gt=0, le=5000)
     spheres_within: Literal["box", "specimen"] = "box"
-    bead_truth: float | None = Field(None, ge=0)
-    ice: float = Field(0.0, ge=0)
-    background: float = Field(0.0, ge=0)
+    bead_truth: float | None = Field(None, ge=0, le=1e4)
+    ice: float = Field(0.0, ge=0, le=100)
+    background: float = Field(0.0, ge=0, le=100)
     imaging: ImagingConfig = ImagingConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
 

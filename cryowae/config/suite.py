@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from cryowae.config.files import Frozen, check, read_values
 from cryowae.config.scene import SceneConfig
+from cryowae.config.values import Name, Seed
 from cryowae.errors import ConfigError
 
 TRUTH = "ground truth"
@@ -79,7 +80,7 @@ class SuiteScene(SceneConfig):
     With `twin`, every method also gets the noise of the scene without its signal: all structure in it is an artefact.
     """
 
-    snrs: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    snrs: tuple[Annotated[float, Field(ge=0, le=1e9)], ...] = Field((), max_length=1000)
     twin: bool = True
 
     @property
@@ -98,16 +99,25 @@ class SuiteScene(SceneConfig):
 class SuiteConfig(Frozen):
     """Methods and scenes; every scene is made once for each of `seeds`. `crop` voxels of every face are not scored."""
 
-    name: str
-    methods: tuple[MethodConfig, ...]
-    scenes: tuple[SuiteScene, ...] = Field(min_length=1)
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((1,), min_length=1)
-    crop: int = Field(12, ge=0)
+    name: Name
+    methods: tuple[MethodConfig, ...] = Field(max_length=1000)
+    scenes: tuple[SuiteScene, ...] = Field(min_length=1, max_length=1000)
+    seeds: tuple[Seed, ...] = Field((1,), min_length=1, max_length=1000)
+    crop: int = Field(12, ge=0, le=5000)
 
     def with_methods(self, more: Sequence[MethodConfig]) -> SuiteConfig:
         """The suite with further methods; raises `ConfigError` if two methods have one name."""
         values = self.model_dump() | {"methods": [*self.methods, *more]}
         return check(SuiteConfig, values, self.name)
+
+    @model_validator(mode="after")
+    def _something_is_scored(self) -> SuiteConfig:
+        for scene in self.scenes:
+            if min(scene.shape) <= 2 * self.crop:
+                raise ValueError(
+                    f"got a crop of {self.crop} and the shape {scene.shape}, which leaves nothing to score"
+                )
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> SuiteConfig:

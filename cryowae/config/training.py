@@ -1,15 +1,35 @@
-"""The configurations of training runs: of the 3-D model, and of a 2-D baseline with two presets of every model."""
+"""The configuration of a training run of the 3-D model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from cryowae.config.files import Frozen, assign, check, read_values
+from cryowae.config.values import (
+    Angles,
+    Gains,
+    Length,
+    Name,
+    Paths,
+    Range,
+    Rate,
+    Ratios,
+    Seed,
+    Share,
+    Tilts,
+    VoxelSize,
+    VoxelSizes,
+    same_lengths,
+)
 from cryowae.errors import ConfigError
+
+Width = Annotated[int, Field(ge=1, le=1024)]
+Blocks = Annotated[int, Field(ge=0, le=32)]
+Extent = Annotated[int, Field(ge=16, le=2000)]
 
 
 class ModelConfig(Frozen):
@@ -18,12 +38,17 @@ class ModelConfig(Frozen):
     `random`: the encoder gives a mean and a deviation for each code, so that samples can be drawn.
     """
 
-    widths: tuple[int, ...] = (48, 96, 128)
-    codes: tuple[int, ...] = (8, 16, 32)
-    down: tuple[int, ...] = (1, 1, 2)
-    up: tuple[int, ...] = (1, 1)
-    decode: tuple[int, ...] = (1, 1, 1)
+    widths: tuple[Width, ...] = Field((48, 96, 128), min_length=1, max_length=6)
+    codes: tuple[Width, ...] = (8, 16, 32)
+    down: tuple[Blocks, ...] = (1, 1, 2)
+    up: tuple[Blocks, ...] = (1, 1)
+    decode: tuple[Blocks, ...] = (1, 1, 1)
     random: bool = False
+
+    @model_validator(mode="after")
+    def _one_value_a_scale(self) -> ModelConfig:
+        same_lengths("widths", self.model_dump(include={"widths", "codes", "down", "up", "decode"}), less=["up"])
+        return self
 
 
 class DataConfig(Frozen):
@@ -41,40 +66,45 @@ class DataConfig(Frozen):
     scenes without molecules; `membranes`, `vesicles` and `filaments` are the shares of scenes with some.
     """
 
-    structures: tuple[str, ...] = ()
-    procedural: float = Field(0.5, ge=0, le=1)
-    voxel_size: float = Field(10.0, gt=0)
-    voxel_sizes: tuple[float, float] = (8.0, 20.0)
-    tilts: tuple[float, float, float] = (-60.0, 60.0, 3.0)
-    angles: tuple[float, ...] | None = None
-    gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    noise_gains: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    snr: tuple[float, float] = (0.02, 2.0)
-    faint: float = Field(0.15, ge=0)
-    plain: float = Field(0.5, ge=0, le=1)
-    empty: float = Field(0.1, ge=0, le=1)
-    vacant: float = Field(0.0, ge=0, le=1)
-    membranes: float = Field(0.3, ge=0, le=1)
-    vesicles: float = Field(0.0, ge=0, le=1)
-    filaments: float = Field(0.2, ge=0, le=1)
-    ctf: float = Field(0.0, ge=0, le=1)
-    plain_ctf: float = Field(0.0, ge=0, le=1)
-    ice: float = Field(0.0, ge=0, le=1)
-    beads: float = Field(0.0, ge=0, le=1)
-    background: float = Field(0.0, ge=0, le=1)
-    occupancy: tuple[float, float] = (0.01, 0.25)
-    scene: tuple[int, int, int] = (80, 128, 160)
+    structures: Paths = ()
+    procedural: Share = 0.5
+    voxel_size: VoxelSize = 10.0
+    voxel_sizes: VoxelSizes = (8.0, 20.0)
+    tilts: Tilts = (-60.0, 60.0, 3.0)
+    angles: Angles | None = None
+    gains: Gains | None = None
+    noise_gains: Gains | None = None
+    snr: Ratios = (0.02, 2.0)
+    faint: float = Field(0.15, ge=0, le=100)
+    plain: Share = 0.5
+    empty: Share = 0.1
+    vacant: Share = 0.0
+    membranes: Share = 0.3
+    vesicles: Share = 0.0
+    filaments: Share = 0.2
+    ctf: Share = 0.0
+    plain_ctf: Share = 0.0
+    ice: Share = 0.0
+    beads: Share = 0.0
+    background: Share = 0.0
+    occupancy: Range = (0.01, 0.25)
+    scene: tuple[Extent, Extent, Extent] = (80, 128, 160)
     crop: int = Field(64, gt=0, multiple_of=8)
-    batch: int = Field(4, ge=1)
-    pool: int = Field(16, ge=1)
-    crops_per_scene: int = Field(24, ge=1)
-    workers: int = Field(1, ge=0)
+    batch: int = Field(4, ge=1, le=10_000)
+    pool: int = Field(16, ge=1, le=10_000)
+    crops_per_scene: int = Field(24, ge=1, le=10**6)
+    workers: int = Field(1, ge=0, le=256)
+
+    @model_validator(mode="after")
+    def _crop_and_occupancy_fit(self) -> DataConfig:
+        if self.crop > min(self.scene):
+            got = f"got subtomograms of {self.crop} voxels from scenes of {self.scene}"
+            raise ValueError(f"{got}; expected a crop that fits: make data.crop smaller or data.scene larger")
+        if not 0 < self.occupancy[0] <= self.occupancy[1] <= 1:
+            raise ValueError(f"got the occupancy {self.occupancy}, expected shares of the volume above 0, up to 1")
+        return self
 
 
-DataName = Literal["mnist", "celeba"]
-ModelName = Literal["ae", "vae", "wae-mmd", "wae-gan", "aae", "wgan-gp"]
-Preset = Literal["faithful", "fixed"]
-Betas = tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
 Terms = dict[str, float | dict[str, Any]]
 _DEFAULT: Terms = {"supervised": 1.0, "mmd": 1e-3}
 _MATCHES = {"mmd": "mmd", "adversarial": "adversary"}  # `match.kind` of version 0.3, and the name of the term
@@ -95,7 +125,7 @@ def _translated(values: dict[str, Any]) -> dict[str, Any]:
         now = next((name for name in _MATCHES.values() if name in terms), "mmd")
         options = terms.pop(now, {})
         options = {**(options if isinstance(options, dict) else {"weight": options}), **match}
-        kind, rate = options.pop("kind", now), options.pop("discriminator_rate", None)
+        kind, rate = str(options.pop("kind", now)), options.pop("discriminator_rate", None)
         term = _MATCHES.get(kind, kind)
         if term == "adversary":
             options.pop("positions", None)
@@ -132,92 +162,35 @@ class TrainConfig(Frozen):
     The keys of version 0.3, `supervised`, `gradient`, `fidelity` and `match`, are read as terms of `objective`.
     """
 
-    name: str
-    seed: int = 0
-    steps: int = Field(4000, ge=1)
-    rate: float = Field(2e-3, gt=0)
-    kernel_rate: float = Field(0.006, ge=0)
-    warmup: int = Field(100, ge=0)
-    decay: float = Field(1e-4, ge=0)
-    clip: float = Field(1.0, gt=0)
+    name: Name
+    seed: Seed = 0
+    steps: Length = 4000
+    rate: Rate = 2e-3
+    kernel_rate: float = Field(0.006, ge=0, le=100)
+    warmup: int = Field(100, ge=0, le=10**9)
+    decay: float = Field(1e-4, ge=0, le=100)
+    clip: float = Field(1.0, gt=0, le=1e9)
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    threads: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0, le=1024)
     objective: Terms | str = _DEFAULT
     source: str = ""
     options: dict[str, Any] = Field({})
     start_from: str = ""
-    log_every: int = Field(20, ge=1)
-    save_every: int = Field(250, ge=1)
+    log_every: Length = 20
+    save_every: Length = 250
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
 
-    _translate = model_validator(mode="before")(_translated)
-
-
-class BaselineConfig(Frozen):
-    """One run of a 2-D baseline.
-
-    `reduction`: the squared error is the `mean` or the `sum` over the values of an image, and the mean over the batch.
-    With `output` clipped, values beyond [-1, 1] are not penalised where the image is at that limit, since images are
-    clipped when they are written. `weight` multiplies the latent term: the KL divergence (VAE), the squared MMD, or the
-    cross-entropy of the discriminators. The `kernel` of the MMD is a sum over `scales`: its widths, divided by
-    the expected squared distance of two samples of the prior. `code` is the length of the code, 0 for that of the
-    report's Table 1; with `labels` it is the length of the style. `labels` is the number of training images whose class
-    is given to an AAE, 0 for none. They are shifted randomly by up to `shift` pixels along both axes in every step, and
-    `supervision` is the weight of their cross-entropy. `critic_steps`, `penalty` and `one_sided` belong to the WGAN.
-    `cosine` lets the rates fall to zero. With `precision` bfloat16 the convolutions use it in training, which halves
-    the time on processors that support it; everything else is float32.
-
-    Two errors of the report can be repeated: `train_first` false does not train the first Linear of the decoder, and
-    `reconstruct` train measures reconstructions with the statistics of their batch.
-
-    `images` is the number of images to use, 0 for all; the first four fifths are for training, the rest is held out.
-    """
-
-    data: DataName
-    model: ModelName
-    preset: Preset
-    seed: int = Field(0, ge=0, le=2**31)
-    images: int = Field(0, ge=0)
-    epochs: int = Field(100, ge=1)
-    batch: int = Field(64, ge=2)
-    rate: float = Field(gt=0)
-    betas: Betas = (0.9, 0.999)
-    cosine: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
-    code: int = Field(0, ge=0)
-    output: Literal["linear", "clipped"] = "linear"
-    reduction: Literal["mean", "sum"] = "mean"
-    weight: float = Field(1.0, ge=0)
-    kernel: Literal["imq", "gaussian"] = "imq"
-    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0), min_length=1)
-    discriminator_rate: float = Field(1e-3, gt=0)
-    discriminator_betas: Betas = (0.9, 0.999)
-    labels: int = Field(0, ge=0)
-    supervision: float = Field(1.0, ge=0)
-    shift: int = Field(0, ge=0, le=8)
-    critic_steps: int = Field(5, ge=1)
-    penalty: float = Field(10.0, ge=0)
-    one_sided: bool = True
-    train_first: bool = True
-    reconstruct: Literal["train", "eval"] = "eval"
-    evaluate_every: int = Field(10, ge=1)
-
-    def changed(self) -> str:
-        """Settings that differ from the preset, such as `kernel=gaussian`, without those that have a table column."""
-        named = {"seed", "images", "epochs", "evaluate_every", "weight", "code", "labels"}
-        preset = baseline_config(self.data, self.model, self.preset).model_dump(mode="json", exclude=named)
-        own = self.model_dump(mode="json", exclude=named)
-        return " ".join(f"{name}={value}" for name, value in own.items() if value != preset[name])
-
     @model_validator(mode="after")
-    def _labels_fit(self) -> BaselineConfig:
-        if self.labels and (self.model, self.data) != ("aae", "mnist"):
-            raise ValueError("labels are for the model aae on mnist; expected 0 for all others")
-        if self.labels % 10:
-            raise ValueError("expected a multiple of 10, the same number of labels for each digit")
+    def _network_halves_the_crop(self) -> TrainConfig:
+        stride = 2 ** len(self.model.widths)
+        if not self.source and self.data.crop % stride:
+            got = f"got data.crop {self.data.crop} for a network of {len(self.model.widths)} scales"
+            raise ValueError(f"{got}; expected a multiple of {stride}")
         return self
+
+    _translate = model_validator(mode="before")(_translated)
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -240,30 +213,3 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
     for override in overrides:
         assign(values, override)
     return check(TrainConfig, values, source)
-
-
-def baseline_config(data: str, model: str, preset: str, overrides: Sequence[str] = ()) -> BaselineConfig:
-    """The configuration of a model under a preset, from `configs/baselines/PRESET.yaml`.
-
-    Parameters
-    ----------
-    data, model, preset
-        Names.
-    overrides
-        Assignments such as `weight=3`, whose values are YAML.
-
-    Raises
-    ------
-    ConfigError
-        If a name or a value is not known.
-    """
-    for got, known in ((data, DataName), (model, ModelName), (preset, Preset)):
-        if got not in get_args(known):
-            raise ConfigError(f"got {got!r}, expected one of: {', '.join(get_args(known))}")
-    values, source = read_values(preset, "baselines")
-    chosen = {**values["all"], **values[model], "data": data, "model": model, "preset": preset}
-    for override in overrides:
-        if override.partition("=")[0] in ("data", "model", "preset"):
-            raise ConfigError(f"got {override!r}, which selects the preset; give it as an option, not by --set")
-        assign(chosen, override)
-    return check(BaselineConfig, chosen, source)

@@ -7,9 +7,11 @@ signal-to-noise ratio. The batch of step `i` depends on the seed and `i` alone, 
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import pickle
 import signal
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 
@@ -20,11 +22,16 @@ from torch import Tensor
 from cryowae.config import DataConfig
 from cryowae.data.scene_draws import SimulatedScene, training_scene
 from cryowae.fourier.rotation import HALF_TURNS
+from cryowae.io.memory import require_memory
 from cryowae.objectives import Batch, BatchSource
+from cryowae.progress import SILENT, Progress
 from cryowae.specimen.library import load_library
 from cryowae.specimen.structures import Structure
 from cryowae.tomogram.statistics import OUTLIER
 
+_SECONDS = 5.0  # between two lines about the first scenes
+_INSTEAD = "; or train on generated structures alone, by --set 'data.structures=[]'"
+_BYTES_PER_VOXEL = 8  # of a scene in the pool: truth, signal and two noises in half precision
 _Draw = tuple[Tensor, tuple[float, ...], Tensor, tuple[float, float]]
 
 
@@ -43,15 +50,25 @@ class SyntheticPairs(BatchSource):
         Number of this process among those that train together; each has its own scenes.
     noise
         `(2, z, y, x)` two volumes of real noise, used in place of the simulated one, at its standard deviation.
+    progress
+        Is told how many scenes there are, while the first batch waits for them.
     """
 
     def __init__(
-        self, config: DataConfig, seed: int, device: str = "cpu", rank: int = 0, noise: Tensor | None = None
+        self,
+        config: DataConfig,
+        seed: int,
+        device: str = "cpu",
+        rank: int = 0,
+        noise: Tensor | None = None,
+        progress: Progress = SILENT,
     ) -> None:
         self.config, self.device, self.seed, self.noise = config, device, seed + 7919 * rank, noise
+        self._progress, self._told = progress, time.monotonic()
+        _require_memory(config)
         self._scenes: dict[int, SimulatedScene] = {}
         self._pending: dict[int, Future[bytes]] = {}
-        self._library = load_library(config.structures)
+        self._library = load_library(config.structures, _INSTEAD)
         self._executor: ProcessPoolExecutor | None = None
         if config.workers:
             spawn = multiprocessing.get_context("spawn")
@@ -101,7 +118,14 @@ class SyntheticPairs(BatchSource):
             if self._executor and index not in self._scenes and index not in self._pending:
                 self._pending[index] = self._executor.submit(_work, self.config, self.seed, index)
         kept = {index: scene for index, scene in self._scenes.items() if index >= first}
-        self._scenes = kept | {index: self._make(index) for index in range(first, end) if index not in kept}
+        waiting = not kept
+        for index in range(first, end):
+            if index not in kept:
+                kept[index] = self._make(index)
+            if waiting and time.monotonic() - self._told >= _SECONDS:
+                self._progress.say(f"{index - first + 1} of {end - first} scenes are simulated")
+                self._told = time.monotonic()
+        self._scenes = kept
         return [self._scenes[index] for index in range(first, end)]
 
     def _make(self, index: int) -> SimulatedScene:
@@ -111,6 +135,15 @@ class SyntheticPairs(BatchSource):
             made: SimulatedScene = pickle.loads(self._pending.pop(index).result())
             scene = made.to(self.device)
         return scene if self.noise is None else scene.with_noise(self.noise)
+
+
+def _require_memory(config: DataConfig) -> None:
+    """Raise an error in one line if the scenes and a batch do not fit into memory."""
+    scenes = (config.pool + 3 * config.workers) * math.prod(config.scene) * _BYTES_PER_VOXEL
+    batch = 2 * 4 * 4 * config.batch * config.crop**3  # four volumes of four bytes, twice
+    size = " x ".join(map(str, config.scene[::-1]))
+    what = f"a pool of {config.pool} scenes of {size} voxels, with batches of {config.batch} x {config.crop}³,"
+    require_memory(scenes + batch, what, "make data.pool, data.scene, data.batch or data.crop smaller")
 
 
 def _corner(shape: Sequence[int], size: int, rng: np.random.Generator) -> tuple[slice, ...]:

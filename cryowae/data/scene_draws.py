@@ -118,7 +118,8 @@ def draw_scene(config: DataConfig, seed: int, index: int) -> SceneConfig:
     plain = happens(config.plain)
     varied = 0.0 if plain else 1.0  # share of features that plain scenes never have
     depth, (finest, coarsest) = config.scene[0], config.voxel_sizes
-    voxel_sizes = [config.voxel_size] if plain else [size for size in _VOXEL_SIZES if finest <= size <= coarsest]
+    known = [size for size in _VOXEL_SIZES if finest <= size <= coarsest] or [finest, coarsest]
+    voxel_sizes = [config.voxel_size] if plain else known
     voxel_size = float(rng.choice(voxel_sizes))
     slab = int(rng.integers(depth // 2, depth + 1)) if happens(0.6 * varied) else depth
     microscope = happens(config.ctf * varied)

@@ -29,7 +29,7 @@ from cryowae.progress import SILENT, Progress, Stopped
 from cryowae.tomogram.item import Item, item_of
 from cryowae.train import Team, make_objective
 from cryowae.train.loop import RunOptions, run_training
-from cryowae.train.state import Plan, check_run, load_state
+from cryowae.train.state import Plan, check_run
 
 _JUDGEMENTS = (2, 8)  # fewest and most
 _JUDGING = 0.2  # share of the time
@@ -207,6 +207,11 @@ def _train(
     objective = make_objective(config, team)
     network: Autoencoder = objective.average  # type: ignore[attr-defined]
     schedule = partial(rise_and_fall, steps=config.steps, warmup=config.warmup)
+
+    def finish(done: int) -> None:
+        if done not in judge.scores:  # otherwise it was interrupted after the score
+            judge.judge(done, network, config)
+
     plan = Plan(
         f"fit {config.name}",
         config,
@@ -214,17 +219,13 @@ def _train(
         schedule,
         config.log_every,
         config.save_every,
-        finish=lambda done: judge.judge(done, network, config),
+        finish=finish,
         enough=lambda: judge.exhausted(config.steps),
         kind="fit",
         free=(),
     )
     how: RunOptions = {"resume": options.resume, "overwrite": options.overwrite, "progress": progress}
     try:
-        if options.resume:
-            done = load_state(folder / _LAST, objective, plan)
-            if plan.ends(done, plan.save_every) and done not in judge.scores:  # interrupted while they were scored
-                judge.judge(done, network, config)
         if not judge.exhausted(config.steps):
             run_training(plan, source, objective, folder, **how)
     except Stopped:

@@ -110,11 +110,6 @@ def _checked(items: Sequence[Item], options: FitOptions, start: Path | None, pat
     make_terms(config.objective if isinstance(config.objective, dict) else {})
     if "fidelity" in config.objective and any(item.halves is None for item in items):
         raise ConfigError(f"the objective {options.objective} compares two halves; give --half1 and --half2")
-    if config.data.crop > min(config.data.scene):
-        got = f"subtomograms of {config.data.crop} voxels from scenes of {config.data.scene}"
-        raise ConfigError(
-            f"{source}: got {got}; expected a crop that fits: make data.crop smaller or data.scene larger"
-        )
     for item in items if needs_own(config) else ():
         OwnSubtomograms(item, config.data.crop, options.seed, held_out_region(item.tomogram.shape))
     return config

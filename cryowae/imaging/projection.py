@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from cryowae.config.scene import ImagingConfig, ReconstructionConfig
-from cryowae.errors import ConfigError, TiltError
+from cryowae.errors import TiltError
 
 RAMP = ReconstructionConfig(filter="ramp")
 """A ramp without any window."""
@@ -188,21 +188,8 @@ def even_tilts(tilt_min: float, tilt_max: float, step: float) -> tuple[float, ..
 
 
 def tilt_angles(imaging: ImagingConfig) -> tuple[float, ...]:
-    """The tilts of a series in degrees, ascending.
-
-    Raises
-    ------
-    ConfigError
-        If they are impossible.
-    """
-    low, high, step = imaging.tilts
-    if imaging.angles is not None:
-        if sorted({*imaging.angles}) != [*imaging.angles] or not all(-90 < a < 90 for a in imaging.angles):
-            raise ConfigError(f"got angles {imaging.angles}, expected ascending order, between -90 and 90 degrees")
-        return imaging.angles
-    if not (-90 < low < high < 90 and 0 < step <= high - low):
-        raise ConfigError(f"got tilts {imaging.tilts}, expected lowest, highest and a step between them in degrees")
-    return even_tilts(low, high, step)
+    """The tilts of a series in degrees, ascending."""
+    return even_tilts(*imaging.tilts) if imaging.angles is None else imaging.angles
 
 
 class _Product(torch.autograd.Function):

@@ -223,7 +223,7 @@ def load_class(name: str) -> Any:
         raise ConfigError(f"got {name!r}, expected package.module:Class")
     try:
         return getattr(importlib.import_module(module), own)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"{name} cannot be imported ({error}); check the name, and that PYTHONPATH has it") from error
 
 

@@ -37,7 +37,7 @@ class Adversary(LatentTerm):
     """
 
     neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1
-    rate: Annotated[float, Field(gt=0)] = 5e-4
+    rate: Annotated[float, Field(gt=0, le=100)] = 5e-4
 
     def prepare(self, network: Any) -> None:
         made = LatentDiscriminator(network.spatial_dims, network.shape.codes, neighbourhood=self.neighbourhood)

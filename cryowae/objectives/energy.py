@@ -51,10 +51,10 @@ class Energy(Term):
     """
 
     draws: Annotated[int, Field(ge=2, le=8)] = 2
-    patch: Annotated[int, Field(ge=1)] = 8
+    patch: Annotated[int, Field(ge=1, le=512)] = 8
     bands: tuple[float, ...] = (0.0, 0.06, 0.13, 0.3)
-    wedge: Annotated[float, Field(ge=0)] = 1.0
-    crps: Annotated[float, Field(ge=0)] = 1.0
+    wedge: Annotated[float, Field(ge=0, le=1e12)] = 1.0
+    crps: Annotated[float, Field(ge=0, le=1e12)] = 1.0
     fairness: Share = 0.95
 
     def cost(self, made: Pass) -> Cost:

@@ -51,7 +51,7 @@ class Equivariance(Term):
     """
 
     rotations: RotationGroup = "full"
-    wedge_weight: Annotated[float, Field(ge=0)] = 2.0
+    wedge_weight: Annotated[float, Field(ge=0, le=1e12)] = 2.0
 
     def cost(self, made: Pass) -> Cost:
         made = made.own

@@ -44,7 +44,7 @@ class Mmd(LatentTerm):
         As in `block_kernel`.
     """
 
-    positions: Annotated[int, Field(ge=1)] = 64
+    positions: Annotated[int, Field(ge=1, le=10_000)] = 64
     neighbourhood: Annotated[int, Field(ge=1, le=4)] = 1
     kernel: Kernel = "imq"
     scales: tuple[float, ...] = SCALES

@@ -43,10 +43,10 @@ class ObservationAdversary(Term):
         Learning rate of the discriminator's AdamW; it is constant.
     """
 
-    weight: Annotated[float, Field(ge=0)] = 1e-3
+    weight: Annotated[float, Field(ge=0, le=1e12)] = 1e-3
     rotations: RotationGroup = "about-z"
-    width: Annotated[int, Field(ge=1)] = 16
-    rate: Annotated[float, Field(gt=0)] = 5e-4
+    width: Annotated[int, Field(ge=1, le=1024)] = 16
+    rate: Annotated[float, Field(gt=0, le=100)] = 5e-4
 
     def prepare(self, network: Any) -> None:
         self.discriminator = PatchDiscriminator(self.width).to(next(network.parameters()).device)

@@ -47,9 +47,9 @@ class ObservationTransport(Term):
         Random kernels of each order and scale.
     """
 
-    weight: Annotated[float, Field(ge=0)] = 0.1
+    weight: Annotated[float, Field(ge=0, le=1e12)] = 0.1
     rotations: RotationGroup = "about-z"
-    epsilon: Annotated[float, Field(gt=0)] = 0.5
+    epsilon: Annotated[float, Field(gt=0, le=1e6)] = 0.5
     kernels: Annotated[int, Field(ge=1, le=26)] = 8
 
     def prepare(self, network: Any) -> None:

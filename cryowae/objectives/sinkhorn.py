@@ -37,7 +37,7 @@ class Sinkhorn(LatentTerm):
     """
 
     positions: Annotated[int, Field(ge=1, le=512)] = 64
-    blur: Annotated[float, Field(gt=0)] = 0.2
+    blur: Annotated[float, Field(gt=0, le=1e6)] = 0.2
 
     def cost(self, made: Pass) -> Cost:
         own, prior = self.matched(made)

@@ -21,7 +21,7 @@ from cryowae.config.files import Frozen, check
 from cryowae.errors import ConfigError
 from cryowae.objectives import Batch, Optimiser, StepInfo, Values, load_class
 
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1e12)]
 PriorName = Literal["normal", "structure"]
 Cost = tuple[Tensor, Values]
 """A scalar loss, its weight included, and values for the log."""
@@ -263,6 +263,8 @@ def _make(name: str, options: Mapping[str, Any]) -> Term:
         kind = load_class(name if ":" in name else f"cryowae.objectives.{name}:{own}")
     except ConfigError as error:
         raise ConfigError(f"objective.{name} is no term of an objective: {error}") from error
+    if not (isinstance(kind, type) and issubclass(kind, Term)):
+        raise ConfigError(f"objective.{name} is no term of an objective: expected a subclass of Term")
     hints = get_type_hints(kind, include_extras=True)
     given = [f for f in fields(kind) if f.init]
     known: dict[str, Any] = {f.name: (hints[f.name], ... if f.default is MISSING else f.default) for f in given}

@@ -67,7 +67,9 @@ class FscCurve:
 
 @house_style()
 def fsc_figure(curves: Sequence[FscCurve], voxel_size: float, title: str = "") -> Figure:
-    """The curves of all methods, one panel per region, with the length of one cycle along the upper edge.
+    """The curves of all methods, one panel per region, with the resolution in angstrom along the upper edge.
+
+    The grey band has the shells of the `fine` scores, in which the leaflets of a membrane lie at 10 Å per voxel.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ def fsc_figure(curves: Sequence[FscCurve], voxel_size: float, title: str = "") -
             if values is not None and spread is not None and np.nanmax(spread, initial=0.0) > 0:
                 band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
                 axes.fill_between(curve.frequency, values - spread, values + spread, **band)
-        axes.set(xlim=(0, 0.5), ylim=(lowest, 1.02), xlabel="cycles per voxel; above: one cycle")
+        axes.set(xlim=(0, 0.5), ylim=(lowest, 1.02), xlabel="cycles per voxel; above: resolution")
         axes.set_title(region, pad=25, weight="bold")
     figure.axes[0].set_ylabel("Fourier shell correlation with the truth")
     corner = (_SIDE / whole, 1 - head / figure.get_size_inches()[1])
@@ -223,7 +225,7 @@ def _label(axes: Axes, voxel_size: float, *, lowest: float = -0.1) -> None:
 
 def _ground(axes: Axes, voxel_size: float) -> None:
     axes.axvspan(*LEAFLETS, color="#000000", alpha=0.06, linewidth=0)
-    axes.text(sum(LEAFLETS) / 2, 0.985, "leaflets", color=FAINT, size=8, ha="center", va="top")
+    axes.text(sum(LEAFLETS) / 2, 0.985, "leaflets\nat 10 Å", color=FAINT, size=7, ha="center", va="top")
     for level in (0.0, 0.5):
         axes.axhline(level, color=FAINT, linewidth=0.6, alpha=0.6)
     axes.set_xticks(_TICKS, [f"{k:g}" for k in _TICKS])

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from cryowae.report.slices import LONGEST, central_slices, comparison_greys, draw_slice, draw_slices, fit_slices
+from cryowae.report.slices import (
+    LONGEST,
+    central_slices,
+    comparison_greys,
+    draw_slice,
+    draw_slices,
+    fit_slices,
+    greys_of_sides,
+)
 from cryowae.report.spectra import Comparison, Volume, colour_limits, compare_spectra, draw_spectra
 from cryowae.report.style import FAINT, WIDTH, Point, house_style, new_figure, to_png, write
 
@@ -59,8 +67,8 @@ def restoration_figure(
 ) -> Figure:
     """A restoration: slices before and after, power spectra, and the most important figures.
 
-    Both sides have the same grey limits, percentiles of the input that the picture states. The sign is that of the
-    file: protein is dark or bright as in the file.
+    The picture states the grey limits: the same on both sides, unless the result would look flat. The sign is that of
+    the file: protein is dark or bright as in the file.
 
     Parameters
     ----------
@@ -76,14 +84,14 @@ def restoration_figure(
     comparison = comparison or compare_spectra(before, after, facts.tilt_min, facts.tilt_max)
     names = ("input", "restored")
     sides = [central_slices(before), central_slices(after)]
-    limits, tail = comparison_greys(*sides)
-    lines = _lines(facts, comparison, sides[0].extent, tail)
+    *limits, greys = greys_of_sides(*sides)
+    lines = _lines(facts, comparison, sides[0].extent, greys)
     head = _EDGE + (0.22 if title else 0.0)
     height, scale, corners, spectra, side, text = _plan(sides[0].extent, head, len(lines) * _LINE)
     figure = new_figure(WIDTH, height)
     write(figure, _EDGE + 0.24, _EDGE, title, size=11, weight="bold")
-    for name, slices, corner in zip(names, sides, corners, strict=True):
-        draw_slices(figure, slices, corner, scale, limits, name, facts.voxel_size)
+    for name, slices, corner, grey in zip(names, sides, corners, limits, strict=True):
+        draw_slices(figure, slices, corner, scale, grey, name, facts.voxel_size)
     draw_spectra(figure, comparison, names, spectra, side, _GAP, colour_limits(comparison.before))
     for i, (name, value) in enumerate(lines, 1):
         write(figure, text[0], text[1] + i * _LINE, name, color=FAINT, size=8.5, va="baseline")
@@ -168,7 +176,7 @@ def _plan(
 
 
 def _lines(
-    facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int], tail: float
+    facts: RestorationFacts, comparison: Comparison, extent: tuple[int, int, int], greys: str
 ) -> list[tuple[str, str]]:
     """Names and values in lines of at most `_CHARACTERS`; an empty value has no line."""
     z, y, x = extent
@@ -181,9 +189,9 @@ def _lines(
         ("", re.sub(r"\S*/", "", facts.tilt_source)),  # names of files without their folders
         ("protein", f"{facts.contrast}, drawn as in the file" if facts.contrast else ""),
         ("slices", "central, one voxel thick" + (f", one voxel in {step} drawn" if step > 1 else "")),
-        ("grey", f"{tail:g} to {100 - tail:g} % of the input, on both sides"),
-        ("in the wedge", f"{comparison.inferred_share:.1%} of the result's power: inferred"),
-        ("the rest", f"denoised, correlation {comparison.measured_correlation:.2f} with the input"),
+        ("grey", greys),
+        ("in the wedge", f"{comparison.inferred_share:.1%} of the power: nothing was measured there"),
+        ("the rest", f"denoised by the network, correlation {comparison.measured_correlation:.2f} with the input"),
         ("model", facts.model),
         ("time", "" if facts.seconds is None else time),
         *facts.notes,

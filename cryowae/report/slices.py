@@ -21,6 +21,9 @@ Volume: TypeAlias = "NDArray[Any] | Tensor"
 # per cent of the input's voxels that may be black; the same share may be white
 TAILS = (10.0, 5.0, 2.0, 1.0)
 
+# share of common limits below which a result would look flat
+_FLAT = 0.5
+
 # longer axes are drawn with every n-th voxel, to read only a small part of a large mapped file
 LONGEST = 1024
 
@@ -95,6 +98,21 @@ def comparison_greys(before: Slices, after: Slices) -> tuple[Limits, float]:
     if not high > low:
         low, high = low - 1.0, high + 1.0
     return (float(low), float(high)), tail
+
+
+def greys_of_sides(before: Slices, after: Slices) -> tuple[Limits, Limits, str]:
+    """Grey limits of a volume and its result, and words for them.
+
+    They are those of `comparison_greys` on both sides. Where these would show a flat grey result, since noise is much
+    stronger than the restored signal, each side has percentiles of its own.
+    """
+    common, tail = comparison_greys(before, after)
+    least, most = np.percentile(after.voxels(), (0.5, 99.5))
+    if not 0 < most - least < _FLAT * (common[1] - common[0]):
+        return common, common, f"{tail:g} to {100 - tail:g} % of the input, on both sides"
+    own = TAILS[-1]
+    sides = [comparison_greys(one, one)[0] for one in (before, after)]
+    return sides[0], sides[1], f"{own:g} to {100 - own:g} % of each side: the result has less contrast"
 
 
 def fit_slices(extent: Voxel, width: float, height: float) -> tuple[float, float, float]:

@@ -119,7 +119,7 @@ def spectra_panel(comparison: Comparison, *, width: float = 4.4) -> Figure:
     lines = [
         f"Measured: left and right of the lines ({low:+.3g} to {high:+.3g}°);",
         "above and below them: the missing wedge.",
-        f"{comparison.inferred_share:.0%} of the power after is in the wedge: inferred.",
+        f"{comparison.inferred_share:.0%} of the power after is in the wedge: not measured.",
         f"The rest is denoised; its correlation with the input is {comparison.measured_correlation:.2f}.",
     ]
     for i, line in enumerate(lines):

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import yaml
 
 from cryowae.config import SceneConfig
-from cryowae.errors import ConfigError
 from cryowae.fourier.grids import Device
 from cryowae.io.mrc import write_mrc
 from cryowae.io.outputs import check_output, make_folder, write_text
@@ -116,8 +115,6 @@ def simulate_scene(
         If a file exists and `overwrite` is not set, or the folder cannot be written.
     """
     started = time.monotonic()
-    if Path(config.name).name != config.name:
-        raise ConfigError(f"got {config.name!r} as the name of a scene, expected a name that a file can have")
     require_possible(config)
     folder = make_folder(output)
     paths = ScenePaths.within(folder, config.name)

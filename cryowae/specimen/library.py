@@ -43,21 +43,7 @@ OTHER = 4.0
 _MODELS = (".pdb", ".cif")
 
 
-def data_folder() -> Path:
-    """The folder of real data that `CRYOWAE_DATA` names.
-
-    Raises
-    ------
-    ConfigError
-        If the variable is unset or names no folder.
-    """
-    named = os.environ.get("CRYOWAE_DATA", "")
-    if not named or not Path(named).is_dir():
-        raise ConfigError(f"CRYOWAE_DATA is {named!r}, expected the folder of real data; set it, or use no real data")
-    return Path(named)
-
-
-def load_library(names: Sequence[str]) -> list[Structure]:
+def load_library(names: Sequence[str], instead: str = "") -> list[Structure]:
     """Load maps and atomic models.
 
     Parameters
@@ -65,6 +51,8 @@ def load_library(names: Sequence[str]) -> list[Structure]:
     names
         Paths below the folder of real data, or paths of your own files. `name@8` replaces a wrong voxel size in a
         map's header by 8 angstrom.
+    instead
+        What else the user can do if files are missing, for the error message.
 
     Raises
     ------
@@ -73,17 +61,23 @@ def load_library(names: Sequence[str]) -> list[Structure]:
     TomogramError
         If a file holds no structure.
     """
+    if missing := [name for name in names if _found(name) is None]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        folder = os.environ.get("CRYOWAE_DATA", "")
+        place = f"below CRYOWAE_DATA ({folder})" if folder else "below CRYOWAE_DATA, which is not set"
+        raise ConfigError(
+            f"no structure {missing[0]!r}{more} here or {place}: correct the name, or set CRYOWAE_DATA to the folder "
+            f"that has it{instead}"
+        )
     return [_load(name) for name in names]
 
 
 def known_structures(names: Sequence[str]) -> tuple[str, ...]:
     """Those of the names that can be loaded here: their files exist, and gemmi is installed if they are models."""
-    folder, models = Path(os.environ.get("CRYOWAE_DATA", "")), find_spec("gemmi") is not None
-    found = []
+    models, found = find_spec("gemmi") is not None, []
     for name in names:
-        path = name.partition("@")[0]
-        there = Path(path).is_file() or (folder != Path() and (folder / path).is_file())
-        if there and (models or not path.removesuffix(".gz").endswith(_MODELS)):
+        path = _found(name)
+        if path is not None and (models or not path.name.removesuffix(".gz").endswith(_MODELS)):
             found.append(name)
     return tuple(found)
 
@@ -147,15 +141,8 @@ def structure_from_model(path: str | Path, voxel_size: float, *, assembly: str |
 
 def _load(name: str) -> Structure:
     """The structure of `path` or `path@voxel_size`."""
-    file, at, size = name.rpartition("@")
-    voxel_size: float | None = None
-    try:
-        voxel_size = float(size if at else "")
-    except ValueError:  # no size, or an @ in the name of the file
-        file = name
-    if voxel_size is not None and not voxel_size > 0:
-        raise ConfigError(f"got {name!r}, expected a voxel size in angstrom after @, such as {file}@8")
-    path = _find(file)
+    (file, voxel_size), path = _parts(name), _found(name)
+    assert path is not None
     try:
         if path.name.removesuffix(".gz").endswith(_MODELS):
             model = structure_from_model(path, FINEST)  # a model gets the same contrast as a map
@@ -169,18 +156,24 @@ def _load(name: str) -> Structure:
         raise TomogramError(f"{file} {reason}") from None
 
 
-def _find(file: str) -> Path:
-    """A file of the user, or one below the folder of real data."""
-    own = Path(file).expanduser()
-    if own.is_file():
-        return own
-    if own.is_absolute():
-        raise ConfigError(f"no structure {file!r}; correct its path")
-    path = data_folder() / own
-    if not path.is_file():
-        folders = f"{data_folder()} or in {Path.cwd()}"
-        raise ConfigError(f"no structure {file!r} in {folders}; correct its name or CRYOWAE_DATA")
-    return path
+def _parts(name: str) -> tuple[str, float | None]:
+    """The file and the voxel size of `path` or `path@voxel_size`."""
+    file, at, size = name.rpartition("@")
+    try:
+        voxel_size = float(size if at else "")
+    except ValueError:  # no size, or an @ in the name of the file
+        return name, None
+    if not voxel_size > 0:
+        raise ConfigError(f"got {name!r}, expected a voxel size in angstrom after @, such as {file}@8")
+    return file, voxel_size
+
+
+def _found(name: str) -> Path | None:
+    """A file of the user, or one below the folder of real data; None if there is none."""
+    own = Path(_parts(name)[0]).expanduser()
+    folder = os.environ.get("CRYOWAE_DATA", "")
+    places = [own, *([Path(folder) / own] if folder and not own.is_absolute() else [])]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _atoms(path: Path, assembly: str | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

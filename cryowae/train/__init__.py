@@ -19,15 +19,18 @@ from torch.nn.parallel import DistributedDataParallel
 from cryowae.config import TrainConfig
 from cryowae.data import SyntheticPairs
 from cryowae.errors import CheckpointError
+from cryowae.io.memory import require_memory
 from cryowae.models import Autoencoder, interpolate_codes
 from cryowae.models.weights import find_weights, pick_device, read_network, write_weights
 from cryowae.objectives import Batch, BatchSource, KernelOptimiser, Objective, load_class, rise_and_fall
 from cryowae.objectives.autoencoder import AutoencoderObjective
 from cryowae.objectives.term import make_terms
-from cryowae.progress import SILENT
+from cryowae.progress import SILENT, Progress
 from cryowae.report import SheetEntry, draw_contact_sheet, draw_training_curves
 from cryowae.train.loop import RunOptions, run_training
 from cryowae.train.state import Plan, check_run
+
+_COPIES = 6  # of all weights: the network, its average, gradients, and what the optimisers keep
 
 
 def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> Path:
@@ -59,11 +62,11 @@ def train(config: TrainConfig, output: Path, **options: Unpack[RunOptions]) -> P
     check_run(output, options.get("resume", False), options.get("overwrite", False))
     if config.threads:
         torch.set_num_threads(config.threads)
-    if not config.source:
-        told = f"{config.name}: the first step waits for {config.data.pool} simulated scenes"
-        options.get("progress", SILENT).say(told)
+    progress = options.get("progress", SILENT)
     with Team(options.get("device", "auto")) as team:
-        objective, source = make_objective(config, team), make_source(config, team)
+        objective, source = make_objective(config, team), make_source(config, team, progress)
+        if not config.source:
+            progress.say(f"{config.name}: the first step waits for {config.data.pool} simulated scenes")
         schedule = partial(rise_and_fall, steps=config.steps, warmup=config.warmup)
         plan = Plan(
             f"training {config.name}",
@@ -120,20 +123,24 @@ class Team:
         return DistributedDataParallel(model) if self._size > 1 else model
 
 
-def make_source(config: TrainConfig, team: Team) -> BatchSource:
+def make_source(config: TrainConfig, team: Team, progress: Progress = SILENT) -> BatchSource:
     """The source of batches in a configuration; simulated subtomograms by default."""
     if config.source:
         source: BatchSource = load_class(config.source)(config, team)
         return source
-    return SyntheticPairs(config.data, config.seed, str(team.device), team.rank)
+    return SyntheticPairs(config.data, config.seed, str(team.device), team.rank, progress=progress)
 
 
 def make_objective(config: TrainConfig, team: Team) -> Objective:
     """The objective of a configuration; its weights are drawn from the seed or read from `start_from`."""
-    torch.manual_seed(config.seed)
     if isinstance(config.objective, str):
+        torch.manual_seed(config.seed)
         objective: Objective = load_class(config.objective)(config, team)
         return objective
+    with torch.device("meta"):  # shapes alone
+        weights = sum(p.numel() for p in Autoencoder(config.model).parameters())
+    require_memory(_COPIES * 4 * weights, f"a network of {weights:.3g} weights", "make model.widths smaller")
+    torch.manual_seed(config.seed)
     network, average = (Autoencoder(config.model).placed(team.device) for _ in range(2))
     if config.start_from:
         start_from(network, find_weights(config.start_from))
@@ -178,9 +185,9 @@ class _Gallery:
         network = getattr(self._objective, "average", None)
         if isinstance(network, Autoencoder):
             write_weights(self._folder / "weights.safetensors", network, self._config, done)
-            self._draw(network)
+            self._draw(network, done)
 
-    def _draw(self, network: Autoencoder) -> None:
+    def _draw(self, network: Autoencoder, done: int) -> None:
         """Draw decoded samples of the prior, and an interpolation between the codes of two volumes."""
         batch, generator = self._examples, torch.Generator().manual_seed(self._config.seed + 2)
         device = next(network.parameters()).device
@@ -190,13 +197,16 @@ class _Gallery:
         if batch.truth is not None and any(getattr(term, "prior", "") == "structure" for term in terms.values()):
             prior = network.encode(batch.truth.to(device))
         made = [SheetEntry("sample of the prior", volume[0].float().cpu()) for volume in network.decode(prior)]
-        draw_contact_sheet(self._folder / "prior.png", made, normalise=False)
+        after = f"after {done} of {self._config.steps} steps"
+        title = f"{self._config.name}: samples of the prior {after}"
+        draw_contact_sheet(self._folder / "prior.png", made, normalise=False, title=title)
         if len(codes[0]) == 2:
             path = interpolate_codes([c[:1] for c in codes], [c[1:] for c in codes], 5)
             steps = [network.decode(step)[0, 0].float().cpu() for step in path]
             shown = [f"{share:.0%}" for share in torch.linspace(0, 1, 5).tolist()]
             entries = [SheetEntry(title, one) for title, one in zip(shown, steps, strict=True)]
-            draw_contact_sheet(self._folder / "interpolation.png", entries, normalise=False)
+            title = f"{self._config.name}: from the codes of one subtomogram to those of another, {after}"
+            draw_contact_sheet(self._folder / "interpolation.png", entries, normalise=False, title=title)
 
     @cached_property
     def _examples(self) -> Batch:

@@ -16,7 +16,7 @@ import yaml
 from cryowae.io.outputs import make_folder, write_text
 from cryowae.objectives import BatchSource, Objective, StepInfo
 from cryowae.progress import SILENT, Progress, Stopped
-from cryowae.train.state import Plan, Rows, check_run, load_state, save_state
+from cryowae.train.state import Plan, Position, Rows, check_run, load_state, save_state
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -76,43 +76,52 @@ def run_training(
         output / name.replace(".", f"{plan.suffix}.")
         for name in ("last.safetensors", "weights.safetensors", "log.csv", "config.yaml")
     )
-    check_run(output, resume, options.get("overwrite", False), last.name)
-    done = load_state(last, objective, plan) if resume else 0
-    rows = Rows(table, done if resume else None)
+    check_run(output, resume, options.get("overwrite", False), plan.suffix)
+    at = load_state(last, objective, plan, progress) if resume else Position()
+    rows = Rows(table, at.done if resume else None, at.unlogged)
     if plan.writes:
         make_folder(output)
         write_text(settings, yaml.safe_dump(plan.config.model_dump(mode="json"), sort_keys=False))
         for old in () if resume else (last, weights):  # otherwise a stop now would leave the files of another run
             old.unlink(missing_ok=True)
+    whole = True  # whether the state is that between two steps
 
     def save() -> None:
         if plan.writes:
-            save_state(last, objective, done, plan)
+            save_state(last, objective, at, plan)
 
-    progress.begin(plan.title, plan.steps - done, "steps")
-    with watch_signals() as interrupts, source:
+    def finish() -> bool:
+        plan.finish(at.done)
+        at.unfinished = False
+        save()
+        return plan.enough()
+
+    progress.begin(plan.title, plan.steps - at.done, "steps")
+    with watch_signals(progress) as interrupts, source:
         try:
-            while done < plan.steps:
+            with interrupts.held():
+                ended = at.unfinished and finish()
+            while at.done < plan.steps and not ended:
                 began = time.perf_counter()
-                info = StepInfo(done, plan.schedule(done), plan.ends(done + 1, plan.log_every))
-                batch = source.batch(done)
+                info = StepInfo(at.done, plan.schedule(at.done), plan.ends(at.done + 1, plan.log_every))
+                batch = source.batch(at.done)  # a signal does not wait for it: it changes nothing that is saved
                 with interrupts.held():
+                    whole = False
                     values = objective.step(batch, info)
-                    done += 1
-                if plan.writes:
-                    rows.add({**values, "seconds": time.perf_counter() - began})
-                    if info.logged:
-                        rows.write_means(done, plan.notes(done))
-                    if plan.ends(done, plan.save_every):
-                        plan.finish(done)
-                        save()
-                        if plan.enough():
-                            break
-                progress.advance()
+                    if plan.writes:
+                        rows.add({**values, "seconds": time.perf_counter() - began})
+                    at.done += 1
+                    at.unfinished = plan.writes and plan.ends(at.done, plan.save_every)
+                    whole = True
+                    if plan.writes and info.logged:
+                        rows.write_means(at.done, plan.notes(at.done))
+                    ended = at.unfinished and finish()
+                if not ended:
+                    progress.advance()
         except (KeyboardInterrupt, SystemExit, Stopped):
-            if interrupts.whole:
+            if whole:
                 save()
-                progress.say(f"interrupted after step {done}; --resume continues from there")
+                progress.say(f"interrupted after step {at.done}; --resume continues from there")
             raise
     progress.end()
 
@@ -120,45 +129,49 @@ def run_training(
 class Interrupts:
     """Signals that end a run (Ctrl-C, a batch system that ends a job, a closed terminal), handled between two steps.
 
-    Turns SIGINT into `KeyboardInterrupt`, SIGTERM and SIGHUP into `SystemExit`.
+    Turns SIGINT into `KeyboardInterrupt`, SIGTERM and SIGHUP into `SystemExit`. Inside `held` they wait for its end, so
+    that a run stops between two steps. A second signal there does not wait.
 
-    Inside `held` they wait for its end, so that no incomplete state is saved. A second signal there does not wait.
-
-    Attributes
+    Parameters
     ----------
-    whole
-        Whether the last `held` block was completed.
+    progress
+        Is told that a signal waits.
     """
 
-    whole = True
-    _noted: int | None = None
+    def __init__(self, progress: Progress = SILENT) -> None:
+        self._progress, self._held, self._noted = progress, False, 0
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A block in which signals are deferred."""
-        self.whole = False
-        yield
-        self.whole = True
-        if self._noted is not None:
+        """A block in which the first signal is deferred."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._noted:
             self._raise(self._noted)
 
     def note(self, number: int, _frame: FrameType | None) -> None:
         """The handler of a signal."""
-        if self.whole or self._noted is not None:
+        if not self._held or self._noted:
             self._raise(number)
         self._noted = number
+        told = "stopping after this step; a second Ctrl-C stops at once and goes back to the last checkpoint"
+        # in a thread: the signal may have come in the middle of other output
+        threading.Thread(target=self._progress.say, args=(told,)).start()
 
     def _raise(self, number: int) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
 @contextmanager
-def watch_signals() -> Iterator[Interrupts]:
+def watch_signals(progress: Progress = SILENT) -> Iterator[Interrupts]:
     """Watch for signals in this block, except for those that are ignored, as SIGHUP is under `nohup`.
 
     Python handles signals only in the main thread; in any other thread they are not handled.
     """
-    found, main = Interrupts(), threading.current_thread() is threading.main_thread()
+    found, main = Interrupts(progress), threading.current_thread() is threading.main_thread()
     watched = [number for number in _SIGNALS if main and signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, found.note) for number in watched}
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from cryowae.errors import CheckpointError, OutputError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.io.outputs import write_text
 from cryowae.objectives import Objective
+from cryowae.progress import SILENT, Progress
 
 _REST = "state"
 
@@ -82,12 +82,36 @@ class Plan:
     suffix: str = ""
     writes: bool = True
 
+    @property
+    def follows_length(self) -> bool:
+        """Whether the schedule depends on the number of steps."""
+        return self.schedule(self.steps - 1) != 1
+
     def ends(self, steps: int, every: int) -> bool:
         """Whether an action for every `every` steps, every epoch and the end is due."""
         return steps % every == 0 or steps == self.steps or (self.epoch > 0 and steps % self.epoch == 0)
 
 
-def save_state(path: Path, objective: Objective, step: int, plan: Plan) -> None:
+@dataclass
+class Position:
+    """How far a run has come.
+
+    Attributes
+    ----------
+    done
+        Number of completed steps.
+    unfinished
+        Whether the call of `Plan.finish` that is due after this step is not complete.
+    unlogged
+        Values of the steps since the last row of the log, by name.
+    """
+
+    done: int = 0
+    unfinished: bool = False
+    unlogged: dict[str, list[float]] = field(default_factory=dict)
+
+
+def save_state(path: Path, objective: Objective, at: Position, plan: Plan) -> None:
     """Write the complete state of a run.
 
     Parameters
@@ -96,8 +120,8 @@ def save_state(path: Path, objective: Objective, step: int, plan: Plan) -> None:
         The file.
     objective
         Has the parts and the random generator.
-    step
-        Number of completed steps.
+    at
+        How far the run has come.
     plan
         Plan of the run.
     """
@@ -111,16 +135,19 @@ def save_state(path: Path, objective: Objective, step: int, plan: Plan) -> None:
     buffer = io.BytesIO()
     torch.save({"parts": rest, "generator": objective.generator.get_state()}, buffer)
     arrays[_REST] = np.frombuffer(buffer.getvalue(), np.uint8)
-    write_checkpoint(path, arrays, {"kind": plan.kind, "step": step, "config": plan.config.model_dump(mode="json")})
+    about = {"step": at.done, "unfinished": at.unfinished, "unlogged": at.unlogged}
+    write_checkpoint(path, arrays, {"kind": plan.kind, **about, "config": plan.config.model_dump(mode="json")})
 
 
-def load_state(path: Path, objective: Objective, plan: Plan) -> int:
+def load_state(path: Path, objective: Objective, plan: Plan, progress: Progress = SILENT) -> Position:
     """Restore the state of an objective from the file of `save_state`; parameters as in `save_state`.
+
+    `progress` is told if the run gets another length, and so another schedule.
 
     Returns
     -------
-    step
-        Number of completed steps.
+    at
+        How far the run has come.
 
     Raises
     ------
@@ -135,10 +162,16 @@ def load_state(path: Path, objective: Objective, plan: Plan) -> int:
     if _REST not in arrays:
         raise CheckpointError(f"{path} holds only weights, expected the checkpoint of a run (last.safetensors)")
     stored = check(type(plan.config), metadata["config"], str(path))
-    if changed := _differences(stored, plan):
+    if changed := _differences(stored, plan.config, plan.free):
         raise CheckpointError(
-            f"{path} has another configuration ({changed}); resume with its own, or start again with --overwrite"
+            f"{path} has another configuration ({changed}); resume with its own, by --resume without --set, or start "
+            "again with --overwrite"
         )
+    at = Position(int(metadata["step"]), metadata.get("unfinished", False), metadata.get("unlogged", {}))
+    if at.done > plan.steps:
+        raise CheckpointError(f"{path} has {at.done} steps already, more than the {plan.steps} that are to be done")
+    if (longer := _differences(stored, plan.config)) and plan.follows_length:
+        progress.say(f"{longer}: the rates now fall over this length; a run of it from the start would differ")
     state = torch.load(io.BytesIO(arrays[_REST].tobytes()), map_location="cpu", weights_only=True)
     for name, part in objective.parts.items():
         if isinstance(part, nn.Module):
@@ -147,11 +180,11 @@ def load_state(path: Path, objective: Objective, plan: Plan) -> int:
         else:
             part.load_state_dict(state["parts"][name])
     objective.generator.set_state(state["generator"])
-    return int(metadata["step"])
+    return at
 
 
-def check_run(output: Path, resume: bool, overwrite: bool, last: str = "last.safetensors") -> None:
-    """Check that a run can start, or be resumed, in a folder.
+def check_run(output: Path, resume: bool, overwrite: bool, suffix: str = "") -> None:
+    """Check that a run can start, or be resumed, in a folder; `suffix` is that of its files.
 
     Raises
     ------
@@ -160,11 +193,14 @@ def check_run(output: Path, resume: bool, overwrite: bool, last: str = "last.saf
     CheckpointError
         If there is nothing to resume.
     """
-    there = (output / last).exists()
-    if there and not (resume or overwrite):
+    last, settings = (output / f"{name}{suffix}.{kind}" for name, kind in (("last", "safetensors"), ("config", "yaml")))
+    if last.exists() and not (resume or overwrite):
         raise OutputError(f"{output} holds a run already; give --resume to continue it, or --overwrite to replace it")
-    if resume and not there:
-        raise CheckpointError(f"nothing to resume in {output}: no {last}; start without --resume")
+    if resume and not last.exists():
+        why = "the run ended before its first checkpoint" if settings.exists() else "it holds no run"
+        raise CheckpointError(
+            f"nothing to resume in {output}: {why} (no {last.name}); start anew with --overwrite in place of --resume"
+        )
 
 
 class Rows:
@@ -176,11 +212,13 @@ class Rows:
         The file; it is rewritten whole with every row.
     keep
         Keep the rows up to this step; None starts a new table.
+    unlogged
+        Values of the steps since the last row, by name. They are changed in place.
     """
 
-    def __init__(self, path: Path, keep: int | None = None) -> None:
+    def __init__(self, path: Path, keep: int | None = None, unlogged: dict[str, list[float]] | None = None) -> None:
         self._path = path
-        self._sums: dict[str, list[float]] = defaultdict(list)
+        self._unlogged = {} if unlogged is None else unlogged
         self._rows: list[dict[str, str]] = []
         if keep is not None and path.exists():
             self._rows = [row for row in read_rows(path) if int(row["step"]) <= keep]
@@ -188,12 +226,12 @@ class Rows:
     def add(self, values: Mapping[str, float]) -> None:
         """Note values of one step."""
         for name, value in values.items():
-            self._sums[name].append(value)
+            self._unlogged.setdefault(name, []).append(value)
 
     def write_means(self, step: int, more: Mapping[str, object]) -> None:
         """Write a row with the means of the values since the last row."""
-        self.write(step, {**more, **{name: sum(v) / len(v) for name, v in self._sums.items()}})
-        self._sums.clear()
+        self.write(step, {**more, **{name: sum(v) / len(v) for name, v in self._unlogged.items()}})
+        self._unlogged.clear()
 
     def write(self, step: int, values: Mapping[str, object]) -> None:
         """Write a row. If the step has a row already, its other values are kept."""
@@ -219,8 +257,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _differences(stored: Frozen, plan: Plan) -> str:
-    was, now = (_flat(config.model_dump(mode="json", exclude=set(plan.free))) for config in (stored, plan.config))
+def _differences(stored: Frozen, given: Frozen, free: Sequence[str] = ()) -> str:
+    was, now = (_flat(config.model_dump(mode="json", exclude=set(free))) for config in (stored, given))
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     return ", ".join(f"{name} was {was.get(name)} and is {now.get(name)}" for name in names)
 

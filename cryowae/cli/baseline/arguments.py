@@ -12,7 +12,7 @@ import typer
 
 from cryowae.cli.commands import FOLDER
 from cryowae.cli.terminal import progress
-from cryowae.config.training import ModelName, Preset
+from cryowae.config.baseline import ModelName, Preset
 from cryowae.io.outputs import check_output, make_folder
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class TrainingOptions(ImagesOptions):
     output
         Folder of the run; by default runs/baselines/NAME.
     resume
-        Continue the run in the folder.
+        Continue the run in the folder with its own settings.
     overwrite
         Overwrite existing files.
     """

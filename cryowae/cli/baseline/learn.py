@@ -104,9 +104,9 @@ def lenet(images: ImagesOptions, epochs: int = 6, output: Path = LENET, overwrit
 def restore(
     images: ImagesOptions,
     match: Annotated[list[str] | None, typer.Option(metavar="none|mmd|adversarial")] = None,
-    steps: Annotated[int, typer.Option(min=1)] = 2000,
-    snr: Annotated[float, typer.Option(min=0.001)] = 0.5,
-    tilt_range: tuple[float, float] = (-60.0, 60.0),
+    steps: Annotated[int | None, typer.Option(min=1, max=10**9)] = None,
+    snr: Annotated[float | None, typer.Option(min=0.001, max=1e6)] = None,
+    tilt_range: tuple[float, float] | None = None,
     output: Folder = RUNS / "restore",
     resume: bool = False,
     overwrite: bool = False,
@@ -118,19 +118,20 @@ def restore(
     match
         Latent term; may be repeated. By default all three.
     steps
-        Length of each training.
+        Length of each training; 2000 by default.
     snr
-        Variance of a digit over the variance of the noise.
+        Variance of a digit over the variance of the noise; 0.5 by default.
     tilt_range
-        Lowest and highest tilt in degrees.
+        Lowest and highest tilt in degrees; -60 60 by default.
     output
         Folder for the results.
     resume
-        Continue the run in the folder.
+        Continue the run in the folder with its own settings.
     """
     from cryowae.baselines.digits import KINDS, RestorerConfig, restore_digits
     from cryowae.baselines.plots import draw_restored
     from cryowae.baselines.wedged import Wedged
+    from cryowae.config.files import read_config
     from cryowae.data.images import read_mnist
     from cryowae.io.tilts import require_tilt_range
     from cryowae.train.loop import RunOptions
@@ -138,8 +139,11 @@ def restore(
     kinds = [kind for kind in KINDS if kind in (match or KINDS)]
     if set(match or ()) - set(KINDS):
         raise ConfigError(f"got --match {' '.join(match or ())}, expected {', '.join(KINDS)}")
-    wedged = Wedged(*require_tilt_range(*tilt_range), snr)
-    runs = [RestorerConfig(match=kind, wedged=wedged, steps=steps, seed=images.seed) for kind in kinds]
+    own = next((path for kind in KINDS if (path := output / f"config_{kind}.yaml").is_file()), None) if resume else None
+    known = RestorerConfig(match="none", seed=images.seed) if own is None else read_config(RestorerConfig, own)
+    low, high = tilt_range or (known.wedged.tilt_min, known.wedged.tilt_max)
+    wedged = Wedged(*require_tilt_range(low, high), snr or known.wedged.snr)
+    runs = [RestorerConfig(match=kind, wedged=wedged, steps=steps or known.steps, seed=known.seed) for kind in kinds]
     scores = new_file(output / "scores.csv", overwrite or resume)
     sets = read_mnist(images.data).halves(images.images)
     with progress() as shown:
@@ -157,12 +161,17 @@ def _config(data: str, model: str, preset: str, images: ImagesOptions, *override
 
 def _train(data: str, options: TrainingOptions, judges: JudgeOptions, *more: str) -> None:
     from cryowae.baselines import run_baseline
+    from cryowae.config import BaselineConfig
+    from cryowae.config.files import read_config
     from cryowae.train.state import check_run
 
     epochs = [f"epochs={options.epochs}"] if options.epochs else []
-    config = _config(data, options.model, options.preset, options, *epochs, *more, *(options.assignments or []))
+    changes = [*epochs, *(options.assignments or [])]
+    config = _config(data, options.model, options.preset, options, *more, *changes)
     labels = f"-{config.labels}" if config.labels else ""
     folder = options.output or RUNS / f"{config.data}-{config.model}{labels}-{config.preset}-seed{config.seed}"
+    if options.resume and (own := folder / "config.yaml").is_file():
+        config = read_config(BaselineConfig, own, [f"data={data}", f"model={options.model}", *changes])
     how = {"resume": options.resume, "overwrite": options.overwrite}
     check_run(folder, options.resume, options.overwrite)  # before images are read, which takes minutes
     chosen = replace(options, images=config.images, seed=config.seed)
