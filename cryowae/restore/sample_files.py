@@ -141,8 +141,9 @@ def _write(item: Item, path: Path, moments: Moments, network: Model, options: Re
 def _draw(item: Item, path: Path, moments: Moments, first: Path) -> None:
     axes = item.tomogram.axes
     sample, spread = (in_zyx(read_mrc(one).data, axes) for one in (first, path.with_name(f"{stem_of(path)}_std.mrc")))
-    facts = {"count": moments.count, "voxel_size": item.tomogram.voxel_size, "title": item.tomogram.path.name}
-    draw_samples(sample_picture(path), moments.mean(slice(None)), sample, spread, **facts)
+    size, name = item.tomogram.voxel_size, item.tomogram.path.name
+    mean = moments.mean(slice(None))
+    draw_samples(sample_picture(path), mean, sample, spread, count=moments.count, voxel_size=size, title=name)
 
 
 def _copy(values: NDArray[np.float32], out: NDArray[Any]) -> None:
