@@ -67,6 +67,7 @@ def restore(
         print_results(
             ("restored", result.path),
             *(("half", path) for path in result.halves),
+            *(("deviation" if path.stem.endswith("_std") else "sample", path) for path in result.samples),
             ("inferred", result.inferred),
             *(("picture", path) for path in result.pictures),
             ("voxel size", f"{result.voxel_size:g} Å"),
