@@ -32,6 +32,8 @@ class Inspection:
         How they agree with the angles and the axes that are known.
     halves
         The half reconstructions in the same folder.
+    doubts
+        Reasons why the tomogram should not be restored.
     """
 
     tomogram: Tomogram
@@ -40,6 +42,7 @@ class Inspection:
     measured: MeasuredRange
     verdict: Verdict
     halves: Halves | None
+    doubts: list[str]
 
     def lines(self) -> list[str]:
         """The inspection as text, one result per line."""
@@ -70,7 +73,7 @@ class Inspection:
         findings.append(("spectrum", self._spectrum()))
         if self.halves is not None:
             findings.append(("halves", f"{self.halves.half1.name} and {self.halves.half2.name}"))
-        findings.extend(("note", note) for note in tomogram.notes)
+        findings.extend(("note", note) for note in (*tomogram.notes, *self.doubts))
         return findings
 
     def _tilts(self) -> str:
@@ -119,6 +122,7 @@ def inspect_tomogram(source: Item | str | Path, options: TomogramOptions | None 
         item.measured,
         item.verdict,
         find_halves(tomogram.path),
+        item.doubts,
     )
 
 

@@ -18,11 +18,5 @@ file=${files[SLURM_ARRAY_TASK_ID - 1]}
 name=$(basename "$file" .mrc)
 result=$restored/${name}_restored.mrc
 
-# An existing result is complete: cryowae renames it to its final name at the end.
-if [ -e "$result" ]; then
-    echo "$result exists already"
-    exit 0
-fi
-mkdir -p "$restored"
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
-"$environment/bin/cryowae" restore "$file" --output "$result"
+"$environment/bin/cryowae" restore "$file" --output "$result" --skip-existing

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from mrcfile.dtypes import HEADER_DTYPE
 
 from cryowae.config import DataConfig, ImagingConfig, MoleculesConfig, ReconstructionConfig, SceneConfig
 from cryowae.fit.physics import Physics
 from cryowae.fourier.wedge import Wedge
 from cryowae.imaging.observation import ForwardModel
+from cryowae.io.header import MrcHeader
 from cryowae.progress import Progress
 from cryowae.specimen.builder import build_specimen
 from cryowae.tomogram import Item, Tomogram
@@ -62,7 +64,14 @@ def noise_of(shape=(48, 64, 64), seed=1):
 
 def item_from(volume, halves=None, contrast="bright", tilts=ANGLES, name="tomo.mrc", **options):
     """An item of an array."""
-    tomogram = Tomogram(np.asarray(volume), 10.0, None, Path(name), Wedge.binary(-60, 60), tilts)
+    tomogram = Tomogram(
+        np.asarray(volume),
+        10.0,
+        MrcHeader(np.zeros((), HEADER_DTYPE), b"", "<"),
+        Path(name),
+        Wedge.binary(-60, 60),
+        tilts,
+    )
     return Item(source=tomogram, open_halves=halves, contrast=contrast, **options)
 
 

@@ -79,6 +79,7 @@ def test_a_failed_write_keeps_the_older_file(tmp_path, monkeypatch, error):
 
 
 def test_unwritable_place(tmp_path):
+    (tmp_path / "none").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         write_checkpoint(tmp_path / "none" / "a", TENSORS, METADATA)
 
@@ -102,6 +103,8 @@ def foreign() -> dict[str, tuple[bytes, str]]:
         "newer format": (save(TENSORS, {**marked, "cryowae_format": "999"}), "format 999, expected 1"),
         "metadata lost": (save(TENSORS, {"cryowae_format": "1"}), "damaged"),
         "metadata no JSON": (save(TENSORS, {**marked, "cryowae_metadata": "{"}), "damaged"),
+        "metadata deep": (save(TENSORS, {**marked, "cryowae_metadata": "[" * 10**5}), "damaged"),
+        "header deep": ((10**5).to_bytes(8, "little") + b'{"a":' + b"[" * 10**5, "damaged"),
         "metadata a list": (save(TENSORS, {**marked, "cryowae_metadata": "[]"}), "damaged"),
         "cut": (good[:-5], "damaged"),
         "cut in the header": (good[:50], "damaged"),

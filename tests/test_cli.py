@@ -116,7 +116,7 @@ def test_results_of_one_name_do_not_overwrite_each_other(tmp_path, weights):
         (tmp_path / name).mkdir()
     sources = [save(tmp_path / name) for name in ("one", "two")]
     result = run("restore", *sources, "--model", weights, "--output", tmp_path / "out", "--overwrite")
-    assert result.exit_code == 2 and "2 results would be" in result.stderr
+    assert result.exit_code == 2 and "would be a result of" in result.stderr
 
 
 def test_info_describes_a_file(tmp_path):

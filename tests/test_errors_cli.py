@@ -156,7 +156,6 @@ CASES: dict[str, tuple[Callable[[Path], Words], str]] = {
     "mask of another shape": (mask_of_another_shape, "8 x 8 x 8"),
     "missing mask": (options("--mask", "@none.mrc"), "none.mrc"),
     "existing output": (existing_output, "--overwrite"),
-    "output in no folder": (options("--output", "@none/out.mrc"), "not a folder"),
     "output that is no MRC": (options("--output", "@out.png"), ".mrc"),
     "output in a file": (options("--output", "@tomo.mrc/out.mrc"), "tomo.mrc"),
     "output over the input": (options("--output", "@tomo.mrc"), "exists"),

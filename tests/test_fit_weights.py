@@ -384,7 +384,7 @@ def test_outputs_are_checked_first(tmp_path, scene, weights):
     (tmp_path / "run.fit").mkdir()
     (tmp_path / "run.fit/last.safetensors").touch()
     refused(OutputError, "holds a run already", lambda: start(tmp_path, missing, weights, "run.safetensors"))
-    refused(OutputError, "is not a folder", lambda: start(tmp_path, missing, weights, "none/w.safetensors"))
+    refused(OutputError, "is not a folder", lambda: start(tmp_path, missing, weights, "old.png/w.safetensors"))
     refused(CheckpointError, "nothing to resume", lambda: start(tmp_path, missing, weights, resume=True))
 
 

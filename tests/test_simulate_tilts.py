@@ -188,7 +188,7 @@ def test_the_command_line(volume, monkeypatch):
         ("v.mrc --tilts t.tlt --amplitude-contrast 2", "amplitude_contrast"),
         ("v.mrc --tilts t.tlt --defocus 30000", "defocus of 30000 µm; expected up to 100 µm"),
         ("v.mrc --tilts t.tlt --defocus nan", "defocus: input should be a finite number, got nan"),
-        ("v.mrc --tilts t.tlt --defocus 3 --cs inf", "cs: input should be a finite number, got inf"),
+        ("v.mrc --tilts t.tlt --defocus 3 --cs inf", "got --cs inf, expected a number"),
         ("v.mrc --tilts t.tlt --defocus 3 --voltage 300000", "voltage of 300000 kV"),
         ("v.mrc --tilts t.tlt --noise poisson", "Poisson noise needs electrons"),
         ("v.mrc --tilts t.tlt --misalignment -1", "misalignment of -1"),

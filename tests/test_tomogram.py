@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from cryowae.errors import TiltError, TomogramError
-from cryowae.io.mrc import write_mrc
 from cryowae.tomogram import open_tomogram
 from cryowae.tomogram.statistics import require_finite, robust_statistics
 
@@ -114,22 +113,6 @@ def test_thickness_on_the_second_axis(tomogram):
 def test_a_first_axis_that_is_not_the_shortest_is_reported(tomogram):
     assert "--axes" in open_tomogram(tomogram(data=noise((41, 40, 36)))).notes[0]
     assert open_tomogram(tomogram("cube.mrc", data=noise((36, 36, 36)))).notes == ()
-
-
-@pytest.mark.parametrize(("name", "stack", "tilts"), [("S.st", False, 24), ("S.mrc", True, 24), ("S.ali", True, 24)])
-def test_a_tilt_series_given_as_a_volume_is_reported(tmp_path, name, stack, tilts):
-    write_mrc(tmp_path / name, noise(), voxel_size=10.0, stack=stack)
-    np.savetxt(tmp_path / "S.tlt", np.linspace(-60, 60, tilts), fmt="%.2f")
-    notes = open_tomogram(tmp_path / name).notes
-    assert len(notes) == 1
-    assert "looks like a tilt series" in notes[0]
-
-
-@pytest.mark.parametrize(("name", "stack", "tilts"), [("S.mrc", False, 24), ("S.mrc", True, 25), ("S.st", True, 25)])
-def test_a_volume_is_not_reported_as_a_tilt_series(tmp_path, name, stack, tilts):
-    write_mrc(tmp_path / name, noise(), voxel_size=10.0, stack=stack)
-    np.savetxt(tmp_path / "S.tlt", np.linspace(-60, 60, tilts), fmt="%.2f")
-    assert open_tomogram(tmp_path / name).notes == ()
 
 
 def test_read_gives_contiguous_float32_of_any_layout_and_type(tomogram):

@@ -16,6 +16,7 @@ from cryowae.data.images import ImageSet, signed
 from cryowae.errors import CheckpointError, ImagesError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.io.outputs import make_folder
+from cryowae.models.filling import filled
 from cryowae.models.weights import pick_device, short_hash
 from cryowae.progress import SILENT, Progress
 from cryowae.train.loop import RunOptions
@@ -79,8 +80,7 @@ class LeNetFeatures:
         tensors, metadata = read_checkpoint(path)
         if metadata.get("kind") != "lenet":
             raise CheckpointError(f"{path} holds no LeNet; expected a file of `cryowae baseline lenet`")
-        network = LeNet()
-        network.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})
+        network = filled(LeNet, tensors, path)
         network.to(pick_device(device)).eval().requires_grad_(False)
         return cls(network, f"lenet-{short_hash(path.read_bytes())}", float(metadata.get("accuracy", 1.0)))
 

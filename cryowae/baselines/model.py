@@ -22,6 +22,7 @@ from cryowae.config import BaselineConfig
 from cryowae.config.files import check
 from cryowae.errors import CheckpointError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
+from cryowae.models.filling import filled
 from cryowae.models.weights import pick_device
 from cryowae.objectives.term import draw_codes
 
@@ -180,12 +181,12 @@ def read_baseline(path: Path, device: str = "auto") -> SavedBaseline:
     tensors, metadata = read_checkpoint(path / "weights.safetensors" if path.is_dir() else path)
     if not str(metadata.get("kind", "")).startswith("baseline"):
         raise CheckpointError(f"{path} holds no 2-D baseline; expected a file of `cryowae baseline mnist` or celeba")
-    model = Baseline(check(BaselineConfig, metadata["config"], str(path)))
-    weights = {k.removeprefix("model."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith("model.")}
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} holds a network that does not fit its metadata; train it again") from error
+    values = metadata.get("config")
+    config = check(BaselineConfig, values if isinstance(values, dict) else {}, str(path))
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    model = filled(lambda: Baseline(config), weights, path)
+    if "examples" not in tensors:
+        raise CheckpointError(f"{path} has no held-out examples; expected a file of `cryowae baseline`")
     model.to(pick_device(device)).eval().requires_grad_(False)
     return SavedBaseline(model, torch.from_numpy(tensors["examples"]), metadata)
 

@@ -152,7 +152,7 @@ def _named(text: str) -> tuple[str, str]:
 
 def _size(text: str) -> tuple[int, int, int]:
     words = text.replace("x", ",").split(",")
-    if not all(word.isdigit() and int(word) > 0 for word in words) or len(words) not in (1, 3):
-        raise ConfigError(f"got the size {text!r}, expected N or Z,Y,X in voxels, such as 256 or 128,512,512")
+    if not all(word.isdigit() and len(word) < 6 and int(word) > 0 for word in words) or len(words) not in (1, 3):
+        raise ConfigError(f"got the size {text[:40]!r}, expected N or Z,Y,X in voxels, such as 256 or 128,512,512")
     z, y, x = (int(word) for word in (words if len(words) == 3 else words * 3))
     return z, y, x

@@ -19,11 +19,13 @@ import typer
 
 from cryowae.cli.terminal import ErrorsInOneLine
 from cryowae.config.options import help_of
+from cryowae.errors import ConfigError
 
 FOLDER = typer.Option(metavar="FOLDER")
 Folder = Annotated[Path, FOLDER]
 
 _ALWAYS: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
+_LARGEST = 2**63
 _METAVARS = {Path: "FILE", tuple[float, float]: "LO HI", str: "NAME", int: "N", float: "X"}
 _COMMON: dict[str, dict[str, Any]] = {
     "alignment": {"param_decls": ("--align",), "metavar": "ALIGN"},
@@ -95,9 +97,18 @@ def _parameter(name: str, hint: Any, default: Any, *owners: Any) -> inspect.Para
     filled = {
         "help": next(texts, None),
         "metavar": name.upper() if argument else next(metavars, None),
+        "callback": _possible,
         "param_decls": (f"--{name.replace('_', '-')}",) if kind is bool and default is False else None,
     }
     common = _COMMON.get(name, {})
     for key, value in {**filled, **common, "help": filled["help"] or common.get("help")}.items():
         setattr(option, key, getattr(option, key) or value)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def _possible(parameter: typer.CallbackParam, value: Any) -> Any:
+    """The value of a parameter, unless it is a number that no computation can use."""
+    for number in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(number, int | float) and not abs(number) < _LARGEST:
+            raise ConfigError(f"got {parameter.opts[0]} {str(number)[:24]}, expected a number between -2^63 and 2^63")
+    return value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cryowae.cli.commands import Folder
-from cryowae.cli.terminal import MENDABLE, complain, print_results, progress
+from cryowae.cli.terminal import MENDABLE, complain, mendable, print_results, progress
 from cryowae.config.options import FitOptions, ItemOptions, ReconstructOptions, RestoreOptions, TomogramOptions
 from cryowae.config.scene import ReconstructionConfig, Weighting
 from cryowae.errors import ConfigError, CryowaeError
@@ -29,10 +29,12 @@ def restore(
     model: str = "default",
     fit: Annotated[float | None, typer.Option(metavar="MINUTES")] = None,
     output: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
+    skip_existing: bool = False,
 ) -> None:
     """Denoise tomograms and fill their missing wedge.
 
     Exits with 0 if all were restored, with 1 if some failed and with 2 if all failed.
+    A picture that cannot be drawn is no failure: a note says so.
 
     Parameters
     ----------
@@ -44,12 +46,23 @@ def restore(
         First adapt the weights to each tomogram for that long, as `cryowae fit` does; they are written beside it.
     output
         File to write, or a folder for several; by default NAME_restored.mrc beside TOMO.
+    skip_existing
+        Leave out tomograms whose result exists, and results among TOMO: to go on with a folder.
     """
+    if skip_existing and options.overwrite:
+        raise ConfigError("got --skip-existing and --overwrite; expected one of them")
     from cryowae.models.weights import load_model
-    from cryowae.restore.tomograms import check_restoration, restore_tomogram
+    from cryowae.restore.planned import check_batch, check_restoration, unfinished
+    from cryowae.restore.tomograms import restore_tomogram
     from cryowae.tomogram import items_of
 
     items = items_of(tomograms, output, item)
+    if skip_existing:
+        items, left_out = unfinished(items, options)
+        print_results(*(("skipped", line) for line in left_out))
+    check_batch(items, options)
+    if not items:
+        return
     network = load_model(model, options.device)
     how = None if fit is None else FitOptions(minutes=fit, device=options.device, overwrite=options.overwrite)
     failures = 0
@@ -60,8 +73,8 @@ def restore(
                     check_restoration(one, options)
                     network = load_model(_fitted(one, model, how, shown), options.device)
                 result = restore_tomogram(one, model=network, options=options, progress=shown)
-        except CryowaeError as error:
-            complain(error)
+        except (CryowaeError, OSError) as error:
+            complain(mendable(error))
             failures += 1
             continue
         print_results(

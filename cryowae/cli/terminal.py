@@ -5,19 +5,24 @@ Errors that a user can correct take one line and exit code 2; an interrupt exits
 
 from __future__ import annotations
 
-import signal
-import threading
+import errno
 from collections.abc import Iterable
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from cryowae.cli.signals import INTERRUPTED, raise_in_steps
 from cryowae.errors import CryowaeError
+from cryowae.io.outputs import in_letters
 from cryowae.progress import TerminalProgress
 
-MENDABLE, INTERRUPTED, TERMINATED = 2, 130, 143
+MENDABLE = 2
+
+_OF_THE_SYSTEM = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT),
+)
 
 progress = TerminalProgress
 
@@ -27,16 +32,25 @@ class ErrorsInOneLine(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the selected command."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _terminate)
+        raise_in_steps()
         try:
             return super().invoke(ctx)
-        except CryowaeError as error:
-            complain(error)
+        except (CryowaeError, OSError) as error:
+            complain(mendable(error))
             raise typer.Exit(MENDABLE) from None
         except KeyboardInterrupt:
             complain("interrupted")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def mendable(error: Exception) -> CryowaeError:
+    """The error that a user can correct: the same, or a failure of the file system. Any other one is raised again."""
+    if isinstance(error, CryowaeError):
+        return error
+    if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+        place = "a file" if error.filename is None else error.filename
+        return CryowaeError(f"{place} cannot be used ({error.strerror}); check the place, or choose another one")
+    raise error
 
 
 def complain(error: CryowaeError | str) -> None:
@@ -63,9 +77,4 @@ def print_results(*rows: object, notes: Iterable[str] = (), width: int = 11) -> 
         name, value = row if isinstance(row, tuple) else ("", row)
         if value is not None:
             value = f"{value:.5g}" if isinstance(value, float) else value
-            typer.echo(f"{name:<{width}} {value}" if name else str(value))
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    # as an exception, so that half-written files are removed
-    raise SystemExit(TERMINATED)
+            typer.echo(in_letters(f"{name:<{width}} {value}" if name else str(value)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -58,11 +59,11 @@ def read_values(name_or_path: str | Path, folder: str, overrides: Sequence[str] 
         If there is no such file or it is not YAML.
     """
     path = Path(name_or_path)
-    if not path.is_file():
+    if not _is_file(path):
         path = shipped(folder) / f"{name_or_path}.yaml"
-        if not path.is_file():
+        if not _is_file(path):
             known = ", ".join(sorted(p.stem for p in shipped(folder).glob("*.yaml")))
-            raise ConfigError(f"no configuration {str(name_or_path)!r}; give a YAML file or one of: {known}")
+            raise ConfigError(f"no configuration {str(name_or_path)[:100]!r}; give a YAML file or one of: {known}")
     values = parse_yaml(_read(path), str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}, expected names with values, such as `steps: 1000`")
@@ -123,6 +124,16 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path} cannot be read ({error.strerror}); correct its permissions") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a name that the file system does not allow is none."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); expected a YAML file") from None
 
 
 def _names(kind: type[Frozen], place: Sequence[int | str]) -> list[str]:

@@ -149,6 +149,7 @@ def _judges(items: Sequence[Item], options: FitOptions) -> list[Judge]:
     pick_device(options.device)
     judges = [tilt_judge(items[0], options)] if options.series else [ComponentJudge(item) for item in items]
     for item in items:
+        item.require_no_doubts()
         item.require_content()
     return list(judges)
 

@@ -92,9 +92,10 @@ def _checked(items: Sequence[Item], options: FitOptions, start: Path | None, pat
             resampling_ratio(size, known.voxel_sizes)
         trained = known.metadata["config"]
         values["model"] = trained["model"]
-        structures = known_structures(trained["data"]["structures"])
+        learned = trained["data"]
+        structures = known_structures([str(name) for name in learned.get("structures") or ()])
         if structures and "structures" not in data:
-            data |= {"structures": structures, "procedural": trained["data"]["procedural"]}
+            data |= {"structures": structures, "procedural": learned.get("procedural", 1.0)}
         sizes += known.voxel_sizes  # the weights learn at the size of the tomogram, so that they are used at it
     if find_spec("torch_ctf") is None:
         data["plain_ctf"] = 0.0

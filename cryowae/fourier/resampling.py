@@ -95,7 +95,8 @@ def resampling_ratio(voxel_size: float, known: tuple[float, float]) -> Fraction:
         raise TomogramError(
             f"got a voxel size of {voxel_size:g} Å, expected {low / LARGEST:g} to {high * LARGEST:g} Å: the model "
             f"knows {low:g} to {high:g} Å, and resampling by more than {LARGEST:g} gives molecules sizes that it was "
-            "not trained on; bin the tomogram, or name other weights with --model"
+            "not trained on; give the true size with --voxel-size if the header is wrong, bin the tomogram, or name "
+            "other weights with --model"
         )
     return min(fitting, key=lambda r: (max(r, 1 / r), r.denominator))
 

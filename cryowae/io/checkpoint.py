@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from cryowae.errors import CheckpointError
+from cryowae.io.memory import require_memory
 from cryowae.io.outputs import write_bytes
 
 FORMAT = 1  # format number in new files; files with another number are refused
@@ -67,6 +68,9 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"checkpoint {path} is no regular file; expected a .safetensors file of cryowae")
+        require_memory(path.stat().st_size, f"reading {path}", "is it a checkpoint?")
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(
@@ -87,7 +91,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str
             )
         metadata = dict(json.loads(texts[_METADATA_KEY]).items())
         tensors = load(content)
-    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError):
+    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise CheckpointError(f"checkpoint {path} {_DAMAGED}") from None
     return tensors, metadata
 

@@ -13,6 +13,8 @@ by 90 degrees about z.
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +28,11 @@ from cryowae import __version__
 from cryowae.errors import TomogramError
 
 HEADER_BYTES = 1024
+RESTORED = "restored by"
+"""Beginning of the label of a restored volume, after the name and version of this program."""
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}  # data types of the modes that hold real numbers
 
+_RESTORED = re.compile(rf"cryowae \S+ (?:{RESTORED}|.*samples by|sample .* by) (.+)")
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _IMOD_STAMP = 1146047817  # the word IMOD at byte 152; bit 0 of the next one is set if bytes of mode 0 are signed
 
@@ -44,11 +49,14 @@ class MrcHeader:
         The extended header, byte for byte.
     byte_order
         `<` or `>`, as the file was written.
+    signed
+        Whether the bytes of mode 0 are signed; None if IMOD's stamp does not tell.
     """
 
     record: NDArray[np.void]
     extended: bytes = field(repr=False)
     byte_order: str
+    signed: bool | None = None
 
     @property
     def mode(self) -> int:
@@ -62,16 +70,19 @@ class MrcHeader:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Data type of the voxels in the file, byte order included.
-
-        Mode 0 is signed unless the file carries IMOD's stamp without the flag for signed bytes (IMOD's MRC format
-        description, fields `imodStamp` and `imodFlags`).
-        """
-        name = MODES[self.mode]
-        stamp, flags = np.frombuffer(self.record["extra2"].tobytes()[40:48], "=i4")
-        if self.mode == 0 and stamp == _IMOD_STAMP and not flags & 1:
-            name = "u1"
+        """Data type of the voxels in the file, byte order included."""
+        name = "u1" if self.mode == 0 and self.signed is False else MODES[self.mode]
         return np.dtype(self.byte_order + name)
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all voxels; 0 for a mode that is not known."""
+        return math.prod(self.shape) * (self.dtype.itemsize if self.mode in MODES else 0)
+
+    @property
+    def extended_bytes(self) -> int:
+        """Length of the extended header as the header states it."""
+        return max(0, int(self.record["nsymbt"]))
 
     @property
     def origin(self) -> tuple[float, float, float]:
@@ -89,6 +100,12 @@ class MrcHeader:
         """The text labels that are not blank, at most ten."""
         texts = (bytes(label).decode("ascii", "replace").rstrip("\0 ") for label in self.record["label"])
         return tuple(text for text in texts if text.strip())
+
+    @property
+    def restored_by(self) -> str:
+        """Name of the weights, if a label says that this program restored the volume; otherwise empty."""
+        found = (_RESTORED.match(label) for label in self.labels)
+        return next((match[1] for match in found if match), "")
 
 
 class MrcOptions(TypedDict, total=False):
@@ -110,7 +127,7 @@ class MrcOptions(TypedDict, total=False):
         Order of the axes in the file, see `cryowae.io.header`; `zyx` if not given. The array is `(z, y, x)` in any
         case.
     label
-        Text of the label that is added, after the name and version of this program.
+        Text of the label that is added, or takes the place of the tenth, after the name and version of this program.
     """
 
     voxel_size: Required[float]
@@ -137,12 +154,15 @@ def file_shape(shape: tuple[int, int, int], axes: str) -> tuple[int, int, int]:
 
 
 def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
-    """Header of the file `path`, whose bytes, unpacked, are `content`.
+    """Header of the file `path`, whose bytes, unpacked, begin with `content`; without its extended header.
+
+    Whether bytes of mode 0 are signed is known if the file has IMOD's stamp (IMOD's MRC format description, fields
+    `imodStamp` and `imodFlags`). Otherwise `cryowae.io.layout` decides.
 
     Raises
     ------
     TomogramError
-        If the bytes are not an MRC header, or fewer than the header states.
+        If the bytes are not an MRC header.
     """
     size = len(content)
     if size == 0:
@@ -155,18 +175,12 @@ def read_header(path: Path, content: NDArray[np.uint8]) -> MrcHeader:
     if order is None:
         raise TomogramError(f"{not_mrc}, but its header is not valid in either byte order")
     native = np.array(np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0], HEADER_DTYPE)
-    length = int(native["nsymbt"])
-    if not 0 <= length <= size - HEADER_BYTES:
-        raise TomogramError(
-            f"{path} is truncated or damaged: its extended header should have {length} bytes and the file "
-            f"has {size}; copy or reconstruct it again"
-        )
-    extended = content[HEADER_BYTES : HEADER_BYTES + length].tobytes()
     if order != _NATIVE:  # numpy reads the field with IMOD's stamp and flags as bytes, which have no byte order
         extra = bytearray(native["extra2"].tobytes())
         extra[40:48] = np.frombuffer(extra[40:48], "i4").byteswap().tobytes()
         native["extra2"] = np.void(bytes(extra))
-    return MrcHeader(native, extended, order)
+    stamp, flags = np.frombuffer(native["extra2"].tobytes()[40:48], "=i4")
+    return MrcHeader(native, b"", order, bool(flags & 1) if stamp == _IMOD_STAMP else None)
 
 
 def require_one_volume(path: Path, header: MrcHeader) -> None:
@@ -214,8 +228,8 @@ def make_header(shape: tuple[int, ...], options: MrcOptions) -> tuple[NDArray[np
     if int(record["nversion"]) not in (20140, 20141):
         record["nversion"] = 20141
     record["map"], record["machst"] = b"MAP ", (0x44, 0x44, 0, 0)
-    if len(labels) < 10:
-        labels.append(f"cryowae {__version__} {options.get('label', '')}".rstrip())
+    labels[9:] = []  # as in IMOD, the last of ten is replaced
+    labels.append(f"cryowae {__version__} {options.get('label', '')}".rstrip())
     record["nlabl"] = len(labels)
     record["label"] = [text.encode("ascii", "replace")[:80] for text in labels] + [b""] * (10 - len(labels))
     return record, extended

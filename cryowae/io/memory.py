@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from cryowae.errors import TomogramError
-from cryowae.io.outputs import reserve_file, temporary_path
+from cryowae.io.outputs import discard, reserve_file, temporary_path
 
 _SPARE_BYTES = 2**28
 
@@ -83,4 +83,4 @@ def scratch_array(
             file.unlink()
         yield array
     finally:
-        file.unlink(missing_ok=True)
+        discard(file)

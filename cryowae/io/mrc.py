@@ -10,12 +10,9 @@ that writes to a mapped file on a full disk.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import math
 import os
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -24,14 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.errors import OutputError, TomogramError
-from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, MrcOptions, make_header, read_header, require_one_volume
+from cryowae.io.contents import read_contents, require_written
+from cryowae.io.header import HEADER_BYTES, MODES, MrcHeader, MrcOptions, make_header, require_one_volume
 from cryowae.io.header import file_shape as file_shape
 from cryowae.io.header import in_zyx as in_zyx
-from cryowae.io.outputs import check_output, reserve_file, temporary_path
+from cryowae.io.layout import voxels_of
+from cryowae.io.outputs import check_output, discard, reserve_file, temporary_path
 
 SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs", ".ali")  # of the names of MRC volumes, besides `.gz` and `.bz2`
 
-_ANISOTROPY = 0.01  # largest relative difference between the voxel's edges that counts as rounding
+_ANISOTROPY = 0.01  # largest relative difference between the edges of voxels that are taken as cubes
+_ROUNDING = 1e-3  # largest relative difference that is not mentioned
+_OF_IMAGES, _LEAST_OF_IMAGE = (b"SERI", b"FEI1", b"FEI2", b"AGAR"), 4  # extended headers; bytes for an image
 _SLAB_VOXELS = 4_000_000
 _ENDINGS = re.compile(rf"(?<=.)({'|'.join(map(re.escape, SUFFIXES))})?(\.gz|\.bz2)?\Z", re.IGNORECASE)
 
@@ -76,25 +77,17 @@ def read_mrc(path: str | Path, *, voxel_size: float | None = None) -> MrcVolume:
         voxel size.
     """
     path = Path(path)
-    content = _bytes_of(path)
-    header, size = read_header(path, content), len(content)
+    header, content = read_contents(path)
     notes = []
     if bytes(header.record["map"])[:3] != b"MAP":
         notes.append(f"{path.name} has no MRC identifier: written before 2000, or not as the standard requires")
     require_one_volume(path, header)
-    offset = HEADER_BYTES + len(header.extended)
-    expected = offset + math.prod(header.shape) * header.dtype.itemsize
-    if size < expected:
-        voxels = " x ".join(map(str, header.shape))
-        raise TomogramError(
-            f"{path} is truncated: it has {size} bytes where its header of {voxels} voxels of mode "
-            f"{header.mode} needs {expected}; copy or reconstruct it again"
-        )
-    if size > expected:
-        notes.append(f"{path.name} has {size - expected} bytes after its last voxel, which are not read")
-    if not isinstance(content, np.memmap):
+    data, header, said = voxels_of(path, content, header)
+    notes += said
+    if isinstance(content, np.memmap):
+        require_written(path, HEADER_BYTES + len(header.extended))
+    else:
         notes.append(f"{path.name} is compressed and held in memory")
-    data = content[offset:expected].view(header.dtype).reshape(header.shape)
     return MrcVolume(data, _voxel_size(path, header, voxel_size, notes), header, path, tuple(notes))
 
 
@@ -104,7 +97,7 @@ class MrcWriter:
     Parameters
     ----------
     path
-        The file to write; its folder must exist.
+        The file to write; its folder is made if it does not exist.
     shape
         `(z, y, x)` of `data`.
     options
@@ -173,7 +166,7 @@ class MrcWriter:
 
     def _discard(self) -> None:
         self._mapped = None
-        self._temporary.unlink(missing_ok=True)
+        discard(self._temporary)
 
 
 def write_mrc(path: str | Path, volume: NDArray[Any], **options: Unpack[MrcOptions]) -> None:
@@ -190,13 +183,17 @@ def stem_of(path: str | Path) -> str:
     return _ENDINGS.sub("", Path(path).name, count=1)
 
 
-def is_stack(path: str | Path, header: MrcHeader, images: int) -> bool:
-    """Whether a file is a stack of images and not a volume: by its ending, or by its header and the number of images.
+def is_stack(path: str | Path, header: MrcHeader) -> bool:
+    """Whether a file calls itself a stack of images and not a volume: by its ending, or by its header.
 
-    The header alone is not enough: many programs write space group 0, that of images, in volumes too.
+    Many programs write space group 0, that of images, in volumes too. So the header must also count the images as
+    MRC2014 does, or have the extended header of a microscope for each of them.
     """
     name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bz2")
-    return name.endswith((".st", ".mrcs", ".ali")) or (int(header.record["ispg"]) == 0 and header.shape[0] == images)
+    record, sections = header.record, header.shape[0]
+    counted = int(record["ispg"]) == 0 and int(record["mz"]) == 1
+    described = bytes(record["exttyp"]) in _OF_IMAGES and len(header.extended) >= sections * _LEAST_OF_IMAGE
+    return name.endswith((".st", ".mrcs", ".ali")) or (sections > 1 and (counted or described))
 
 
 def require_name(path: Path) -> None:
@@ -219,26 +216,6 @@ def _statistics(data: NDArray[Any]) -> tuple[float, float, float, float]:
     return low.min(), high.max(), mean, rms
 
 
-def _bytes_of(path: Path) -> NDArray[np.uint8]:
-    """All bytes of a file, read-only: mapped, or unpacked in memory if it is compressed."""
-    try:
-        with path.open("rb") as file:
-            magic = file.read(3)
-        if magic[:2] == b"\x1f\x8b":
-            return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
-        if magic == b"BZh":
-            return np.frombuffer(bz2.decompress(path.read_bytes()), np.uint8)
-        return np.memmap(path, np.uint8, "r") if magic else np.empty(0, np.uint8)
-    except FileNotFoundError:
-        raise TomogramError(f"{path} does not exist; expected an MRC volume: check the name") from None
-    except IsADirectoryError:
-        raise TomogramError(f"{path} is a folder; expected an MRC volume: name the file in it") from None
-    except (EOFError, zlib.error, ValueError, gzip.BadGzipFile) as error:
-        raise TomogramError(f"{path} is a truncated or damaged compressed file ({error}); copy it again") from None
-    except OSError as error:
-        raise TomogramError(f"{path} cannot be read ({error.strerror or error}); expected an MRC volume") from None
-
-
 def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[str]) -> float:
     if given is not None:
         if not (math.isfinite(given) and given > 0):
@@ -250,19 +227,21 @@ def _voxel_size(path: Path, header: MrcHeader, given: float | None, notes: list[
     sizes = [edge / n for edge, n in zip(edges, grid, strict=True)]
     if grid[2] == 1 and not _equal(sizes):  # an image stack: some writers count its sections in mz, some do not
         sizes[2] = edges[2] / shape[2]
+    text = " x ".join(f"{size:.4g}" for size in sizes)
     if not (all(map(math.isfinite, sizes)) and min(sizes) > 0):
-        raise TomogramError(
-            f"{path} has voxel size 0 in its header; expected angstrom per voxel: give it with --voxel-size"
-        )
+        got = "voxel size 0" if not any(sizes) else f"a voxel of {text} Å"
+        raise TomogramError(f"{path} has {got} in its header; expected angstrom per voxel: give it with --voxel-size")
     if not _equal(sizes):
-        text = " x ".join(f"{size:.4g}" for size in sizes)
         raise TomogramError(
             f"{path} has anisotropic voxels of {text} Å; expected cubes: resample it, or give the size by --voxel-size"
         )
     if sizes == [1.0, 1.0, 1.0]:
         notes.append(f"{path.name} says exactly 1 Å per voxel, often a default value: if so, give --voxel-size")
-    return float(f"{sum(sizes) / 3:.6g}")  # removes the rounding of single precision
+    mean = float(f"{sum(sizes) / 3:.6g}")  # removes the rounding of single precision
+    if not _equal(sizes, _ROUNDING):
+        notes.append(f"{path.name} has voxels of {text} Å: {mean:g} Å along every axis was used, also in the result")
+    return mean
 
 
-def _equal(sizes: list[float]) -> bool:
-    return max(sizes) - min(sizes) <= _ANISOTROPY * max(sizes)
+def _equal(sizes: list[float], tolerance: float = _ANISOTROPY) -> bool:
+    return max(sizes) - min(sizes) <= tolerance * max(sizes)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryowae.errors import TomogramError
+from cryowae.io.contents import header_of
 from cryowae.io.mrc import stem_of
 from cryowae.io.names import places_of
 from cryowae.io.tilt_search import find_tilts as find_tilts
@@ -69,25 +71,36 @@ def find_halves(tomogram: str | Path) -> Halves | None:
     """The two half reconstructions of which `tomogram` is one, or that lie beside the full one.
 
     The known names are `_EVN_Vol/_ODD_Vol` and `_EVN/_ODD` (AreTomo), `_even/_odd`, `_half1/_half2` (RELION), and the
-    folders `even` and `odd` (Warp). Only pairs of two existing files are returned.
+    folders `even` and `odd` (Warp). Only pairs of two existing files are returned, and none of another size than that
+    of the tomogram: the half tilt series of AreTomo have such names too.
     """
     for place in places_of(tomogram):
         folder, name = place.path.parent, place.path.name
         stem = stem_of(name)
         for names in _half_names(stem, place.stems):
             for ending in dict.fromkeys((name[len(stem) :], *_ENDINGS)):
-                if found := _pair(*(folder / (half + ending) for half in names)):
+                if found := _pair(place.path, *(folder / (half + ending) for half in names)):
                     return found
         if _half_word(stem) is None:
             for pair in _HALF_FOLDERS:
                 parent = folder.parent if folder.name in pair else folder
-                if found := _pair(*(parent / half / name for half in pair)):
+                if found := _pair(place.path, *(parent / half / name for half in pair)):
                     return found
     return None
 
 
-def _pair(half1: Path, half2: Path) -> Halves | None:
-    return Halves(half1, half2) if os.path.isfile(half1) and os.path.isfile(half2) else None
+def _pair(tomogram: Path, half1: Path, half2: Path) -> Halves | None:
+    there = os.path.isfile(half1) and os.path.isfile(half2)
+    sizes = {_shape(path) for path in (tomogram, half1, half2)} - {None} if there else set()
+    return Halves(half1, half2) if there and len(sizes) < 2 else None
+
+
+def _shape(path: Path) -> tuple[int, int, int] | None:
+    """Size of a volume; None if it cannot be read, which is reported when it is opened."""
+    try:
+        return header_of(path).shape
+    except TomogramError:
+        return None
 
 
 def _half_word(stem: str) -> tuple[int, list[str]] | None:

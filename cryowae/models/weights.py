@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryowae.config import ModelConfig, TrainConfig
+from cryowae.config import TrainConfig
 from cryowae.errors import CheckpointError, ConfigError
 from cryowae.io.checkpoint import read_checkpoint, write_checkpoint
 from cryowae.models import Autoencoder
 from cryowae.models.draws import Draw
+from cryowae.models.filling import filled, model_shape, voxel_range
 
 DEFAULT = "cryowae-3"
 
@@ -135,17 +136,15 @@ def load_model(
     place = torch.device(pick_device(device))
     path = find_weights(name_or_path)
     weights, metadata = read_network(path)
-    try:
-        sizes = metadata["config"]["data"]["voxel_sizes"]
-        network = Autoencoder(ModelConfig.model_validate(metadata["config"]["model"]))
-        network.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} holds no restoration network ({type(error).__name__}); expected weights that `cryowae train` wrote"
-        ) from error
+    config = metadata.get("config")
+    config = config if isinstance(config, dict) else {}
+    data = config.get("data")
+    sizes = voxel_range(data.get("voxel_sizes") if isinstance(data, dict) else None, path)
+    shape = model_shape(config.get("model"), weights, path)
+    network = filled(lambda: Autoencoder(shape), weights, path)
     network = network.placed(place).eval().requires_grad_(False)
     half, sha = is_fast_in_half(place) if half is None else half, short_hash(path.read_bytes())
-    return RestorationModel(network, path.stem, sha, (float(sizes[0]), float(sizes[1])), metadata, place, half)
+    return RestorationModel(network, path.stem, sha, sizes, metadata, place, half)
 
 
 def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -156,7 +155,10 @@ def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, metadata = read_checkpoint(path)
     prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "network."
     own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    return {name: torch.from_numpy(value).float() for name, value in own.items()}, metadata
+    try:
+        return {name: torch.from_numpy(value).float() for name, value in own.items()}, metadata
+    except TypeError as error:
+        raise CheckpointError(f"{path} holds weights of an unknown type ({error}); train it again") from None
 
 
 def write_weights(path: Path, network: Autoencoder, config: TrainConfig, steps: int) -> None:
@@ -198,11 +200,18 @@ def find_weights(name_or_path: str | Path) -> Path:
     """
     shipped = Path(str(files("cryowae"))) / "weights"
     name = DEFAULT if str(name_or_path) == "default" else str(name_or_path)
-    if (shipped / f"{name}.safetensors").is_file():
+    if name in {path.stem for path in shipped.glob("*.safetensors")}:
         return shipped / f"{name}.safetensors"
-    if not Path(name).is_file():
+    try:
+        there = Path(name).is_file()
+    except (OSError, ValueError) as error:  # a folder on the way may not be searched, or the name is impossible
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"weights {name[:100]} cannot be read ({reason}); give a .safetensors file") from None
+    if not there:
         known = ", ".join(sorted(p.stem for p in shipped.glob("*.safetensors"))) or "none"
-        raise CheckpointError(f"no weights {name!r}; give a .safetensors file or the name of shipped weights: {known}")
+        raise CheckpointError(
+            f"no weights {name[:100]!r}; give a .safetensors file or the name of shipped weights: {known}"
+        )
     return Path(name)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cryowae import __version__
 from cryowae.config.options import RestoreOptions
 from cryowae.io.mrc import MrcWriter, in_zyx, read_mrc, stem_of
+from cryowae.io.outputs import hidden_path, in_letters
 from cryowae.progress import SILENT, Progress
 from cryowae.report.sampling import draw_samples
 from cryowae.restore.core import Restored
@@ -27,7 +28,8 @@ from cryowae.restore.samples import sample_array
 from cryowae.tomogram.item import Item
 from cryowae.tomogram.volumes import slabs
 
-_NO_MATTER = {"overwrite", "samples", "device", "report", "write_halves", "write_inferred", "write_std", "float16"}
+_NO_MATTER = {"overwrite", "samples", "device", "report", "float16"}
+_NO_MATTER |= {"write_halves", "write_inferred", "write_std"}
 
 
 def restore_samples(
@@ -63,7 +65,7 @@ def restore_samples(
         After Ctrl-C; complete samples are kept.
     """
     count, shape = options.drawn, item.tomogram.shape
-    moments = Moments(shape, path.with_name(f".{path.name}.samples"), _key(item, network, options))
+    moments = Moments(shape, hidden_path(path, "samples"), _key(item, network, options))
     kept = [_kept(moments, number) for number in range(count)]
     if moments.count:
         progress.say(f"{moments.count} of {count} samples were complete; going on with the next")
@@ -141,7 +143,7 @@ def _write(item: Item, path: Path, moments: Moments, network: Model, options: Re
 def _draw(item: Item, path: Path, moments: Moments, first: Path) -> None:
     axes = item.tomogram.axes
     sample, spread = (in_zyx(read_mrc(one).data, axes) for one in (first, path.with_name(f"{stem_of(path)}_std.mrc")))
-    size, name = item.tomogram.voxel_size, item.tomogram.path.name
+    size, name = item.tomogram.voxel_size, in_letters(item.tomogram.path.name)
     mean = moments.mean(slice(None))
     draw_samples(sample_picture(path), mean, sample, spread, count=moments.count, voxel_size=size, title=name)
 

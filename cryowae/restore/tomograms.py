@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowae.config.options import Contrast, RestoreOptions
-from cryowae.errors import ConfigError, OutputError
-from cryowae.io.mrc import SUFFIXES, in_zyx, read_mrc, stem_of
-from cryowae.io.outputs import check_output
+from cryowae.errors import OutputError
+from cryowae.io.header import RESTORED
+from cryowae.io.mrc import in_zyx, read_mrc
+from cryowae.io.outputs import in_letters
 from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Outcome, Progress
 from cryowae.report import Comparison, RestorationFacts, compare_spectra, draw_halves_fsc, draw_restoration
 from cryowae.restore.core import restore_array
 from cryowae.restore.inferred import write_inferred
 from cryowae.restore.network import Model
-from cryowae.restore.sample_files import restore_samples, sample_paths, sample_picture, volume_writer
+from cryowae.restore.planned import check_restoration, require_float16
+from cryowae.restore.sample_files import restore_samples, volume_writer
 from cryowae.tomogram import Tomogram
 from cryowae.tomogram.item import Item, item_of
 from cryowae.tomogram.volumes import Region, Volume
@@ -63,41 +65,58 @@ def restore_tomogram(
     Raises
     ------
     TomogramError
-        If a volume cannot be read or restored.
+        If a volume cannot be read or restored, was restored already, or is a tilt series.
     TiltError
         If the tilt range is not known, or angles or axes contradict the spectrum without `force`.
     CheckpointError, ConfigError
         If the weights or the options cannot be used.
     OutputError
-        If the output exists, or cannot be written.
+        If the output exists, or cannot be written. If only the picture cannot be written, that is a note.
     """
     began = time.perf_counter()
     options = options or RestoreOptions()
     protein, inside = options.contrast or contrast, mask or options.mask  # those in the options are deprecated
     item = item_of(source, output, half1=half1, half2=half2, contrast=protein, mask=inside, force=force)
-    files = _Files.of(item, options)
+    files = check_restoration(item, options)
+    item.require_no_doubts()
     tomogram, wedge, notes, cost = item.tomogram, item.wedge, item.notes, 0.0
     item.require_content()
+    if options.float16:
+        require_float16(item)
     network = load_model(model, options.device) if isinstance(model, str | Path) else model
     volumes: Sequence[Volume] = [item.volume, *(item.halves or ())]
-    for volume, path in zip(volumes, files.volumes, strict=False):
-        if options.drawn and volume is volumes[0]:
-            done = restore_samples(item, path, network, options, progress)
-        else:
-            with volume_writer(item, path, options, f"restored by {network.name}") as writer:
-                facts, scratch = item.facts(), path.parent
-                how: dict[str, Any] = {"options": options, "scratch": scratch, "progress": progress}
-                done = restore_array(volume, **facts, model=network, out=writer.data, **how)
-        cost = done.network_voxels_per_voxel
-        notes += [note for note in done.notes if note not in notes]
-    comparison = _compare(item, files, network.name, time.perf_counter() - began)
-    if files.inferred is not None:
-        made = read_mrc(files.volumes[0], voxel_size=tomogram.voxel_size)
-        restored = replace(tomogram, data=in_zyx(made.data, tomogram.axes), header=made.header, path=files.volumes[0])
-        write_inferred(restored, files.inferred, overwrite=options.overwrite, progress=progress)
+    written: list[Path] = []
+    try:
+        for volume, path in zip(volumes, files.volumes, strict=False):
+            if options.drawn and volume is volumes[0]:
+                done = restore_samples(item, path, network, options, progress)
+            else:
+                with volume_writer(item, path, options, f"{RESTORED} {network.name}") as writer:
+                    facts, scratch = item.facts(), path.parent
+                    how: dict[str, Any] = {"options": options, "scratch": scratch, "progress": progress}
+                    done = restore_array(volume, **facts, model=network, out=writer.data, **how)
+            written.append(path)
+            cost = done.network_voxels_per_voxel
+            notes += [note for note in done.notes if note not in notes]
+        results = [read_mrc(path, voxel_size=tomogram.voxel_size) for path in files.volumes]
+        data = [in_zyx(made.data, tomogram.axes) for made in results]
+        before = cast(NDArray[Any], item.volume)
+        comparison = compare_spectra(before, data[0], wedge.tilt_min, wedge.tilt_max)
+        if files.inferred is not None:
+            restored = replace(tomogram, data=data[0], header=results[0].header, path=files.volumes[0])
+            write_inferred(restored, files.inferred, overwrite=options.overwrite, progress=progress)
+    except OutputError as error:
+        complete = f"; complete: {', '.join(map(str, written))}" if written else ""
+        raise OutputError(f"{error}{complete}") from error
+    pictures = files.pictures
+    try:
+        _draw(item, pictures, data, comparison, network.name, time.perf_counter() - began)
+    except (OutputError, OSError) as error:
+        pictures = []
+        notes.append(f"{files.volumes[0]} is complete, but its picture is missing: {error}")
     return RestoreResult(
         path=files.volumes[0],
-        pictures=tuple(files.pictures),
+        pictures=tuple(pictures),
         halves=tuple(files.volumes[1:]),
         inferred=files.inferred,
         samples=tuple(files.samples),
@@ -112,11 +131,6 @@ def restore_tomogram(
         seconds=time.perf_counter() - began,
         network_voxels_per_voxel=cost,
     )
-
-
-def check_restoration(item: Item, options: RestoreOptions) -> None:
-    """Check the outputs of `restore_tomogram`, before work that precedes it; raises its `OutputError`."""
-    _Files.of(item, options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,56 +212,19 @@ def restore_region(
     return cast(NDArray[np.float32], done.data)
 
 
-@dataclass(frozen=True)
-class _Files:
-    """The files that a restoration writes: the result, then its halves; none of them exists or is an input."""
-
-    volumes: list[Path]
-    inferred: Path | None
-    pictures: list[Path]
-    samples: list[Path]
-
-    @classmethod
-    def of(cls, item: Item, options: RestoreOptions) -> _Files:
-        path = item.target
-        if path.suffix.lower() not in SUFFIXES and not path.is_dir():
-            raise OutputError(
-                f"{path} is neither the name of an MRC file ({', '.join(SUFFIXES)}) nor a folder: make the "
-                "folder first, or end the name in .mrc"
-            )
-        if options.write_halves and item.halves is None:
-            raise ConfigError("got --write-halves without halves: give --half1 and --half2")
-
-        def beside(ending: str, wanted: object = True) -> list[Path]:
-            return [path.with_name(stem_of(path) + ending)] if wanted else []
-
-        volumes = [path, *(file for i in (1, 2) for file in beside(f"_half{i}.mrc", options.write_halves))]
-        inferred = beside("_inferred.mrc", options.write_inferred)
-        pictures = beside(".png", options.report) + beside("_halves.png", options.report and item.halves)
-        pictures += [sample_picture(path)] if options.report and options.samples > 1 else []
-        inputs = {file.resolve() for file in item.inputs}
-        samples = sample_paths(path, options)
-        for place in (*volumes, *samples, *pictures, *inferred):
-            check_output(place, overwrite=options.overwrite)
-            if place.resolve() in inputs:
-                raise OutputError(f"{place} is an input: expected another place for the result; give --output")
-        return cls(volumes, inferred[0] if inferred else None, pictures, samples)
-
-
-def _compare(item: Item, files: _Files, model: str, seconds: float) -> Comparison:
-    """Compare the results with the input, and draw them."""
+def _draw(
+    item: Item, pictures: list[Path], results: list[NDArray[Any]], comparison: Comparison, model: str, seconds: float
+) -> None:
+    """Draw the results beside the input; the second picture shows the correlation of the halves."""
+    if not pictures:
+        return
     tomogram, wedge = item.tomogram, item.wedge
-    before = cast(NDArray[Any], item.volume)
-    results = [in_zyx(read_mrc(path).data, tomogram.axes) for path in files.volumes]
-    comparison = compare_spectra(before, results[0], wedge.tilt_min, wedge.tilt_max)
-    if not files.pictures:
-        return comparison
     if item.halves is not None:
         restored = (results[1], results[2]) if len(results) == 3 else None
         halves = cast(tuple[NDArray[Any], NDArray[Any]], item.halves)
-        draw_halves_fsc(files.pictures[1], *halves, voxel_size=tomogram.voxel_size, restored=restored)
-    tilts = (wedge.tilt_min, wedge.tilt_max, tomogram.tilt_source)
+        draw_halves_fsc(pictures[1], *halves, voxel_size=tomogram.voxel_size, restored=restored)
+    tilts = (wedge.tilt_min, wedge.tilt_max, in_letters(tomogram.tilt_source))
     warnings = (("warning", item.warning),) if item.warning else ()
     facts = RestorationFacts(tomogram.voxel_size, *tilts, item.protein, model, seconds, warnings)
-    draw_restoration(files.pictures[0], before, results[0], facts, tomogram.path.name, comparison)
-    return comparison
+    before = cast(NDArray[Any], item.volume)
+    draw_restoration(pictures[0], before, results[0], facts, in_letters(tomogram.path.name), comparison)

@@ -124,7 +124,8 @@ def simulate_tilts(
     tomogram = open_tomogram(volume_path, tilts=tilts_path, voxel_size=voxel_size, axes=axes)
     angles, size = tomogram.tilts, tomogram.voxel_size
     assert angles is not None  # the angles were given
-    if is_stack(tomogram.path, tomogram.header, len(angles)):
+    listed_images = int(tomogram.header.record["ispg"]) == 0 and len(tomogram.data) == len(angles)
+    if listed_images or is_stack(tomogram.path, tomogram.header):
         hint = "expected the volume to be projected: `cryowae reconstruct` makes a volume from a tilt series"
         raise TomogramError(f"{tomogram.path} is a stack of {len(tomogram.data)} images; {hint}")
     microscope = Microscope(imaging, angles, size, defocus)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
+
+from numpy.typing import NDArray
 
 from cryowae.config.options import ItemOptions, TomogramOptions
 from cryowae.errors import ConfigError, OutputError, TiltError, TomogramError
 from cryowae.fourier.wedge import Wedge
-from cryowae.io.mrc import in_zyx, read_mrc, stem_of
+from cryowae.io.contents import header_of
+from cryowae.io.mrc import SUFFIXES, in_zyx, read_mrc, stem_of
 from cryowae.io.neighbours import find_halves, is_name_of
-from cryowae.io.outputs import make_folder
 from cryowae.tomogram.claims import Verdict, judge_claim
+from cryowae.tomogram.doubts import doubts_of
 from cryowae.tomogram.estimate import estimate_contrast
 from cryowae.tomogram.measured_range import UNKNOWN, MeasuredRange, measure_range
 from cryowae.tomogram.opening import Tomogram, open_tomogram
@@ -115,7 +117,7 @@ class Item(ItemOptions):
     @property
     def target(self) -> Path:
         """The file to write."""
-        path = self.tomogram.path
+        path = self.inputs[0]
         return path.with_name(f"{stem_of(path)}_restored.mrc") if self.output is None else Path(self.output)
 
     @property
@@ -124,11 +126,28 @@ class Item(ItemOptions):
         first = self.source.path if isinstance(self.source, Tomogram) else self.source
         return [Path(file) for file in (first, self.half1, self.half2, self.mask) if file is not None]
 
+    @cached_property
+    def doubts(self) -> list[str]:
+        """Reasons why the volume should not be restored, one line each."""
+        if self.half1 is None or self.half2 is None or self.halves is None:
+            return doubts_of(self.tomogram)
+        files = zip((self.half1, self.half2), self.halves, strict=True)
+        halves = [
+            replace(self.tomogram, data=cast(NDArray[Any], data), path=path, header=header_of(path))
+            for path, data in files
+        ]
+        return [why for half in halves for why in doubts_of(half)]
+
+    def require_no_doubts(self) -> None:
+        """Raise `TomogramError` if there are doubts, unless `force` goes on."""
+        if self.doubts and not self.force:
+            raise TomogramError(f"{self.doubts[0]}, or --force to go on")
+
     @property
     def notes(self) -> list[str]:
         """Messages for the user, one line each."""
         doubt = self.verdict.text if self.verdict.kind == "doubtful" else self.warning
-        notes = [*self.tomogram.notes, *([doubt] if doubt else [])]
+        notes = [*self.tomogram.notes, *([doubt] if doubt else []), *(self.doubts if self.force else ())]
         beside = find_halves(self.tomogram.path) if self.halves is None else None
         if beside is None:
             return notes
@@ -205,8 +224,7 @@ def items_of(paths: Sequence[Path], output: Path | None, options: ItemOptions) -
     paths
         Tomograms.
     output
-        The file to write if there is one tomogram, otherwise a folder, which is created; None writes beside each
-        tomogram.
+        The file to write if there is one tomogram, otherwise a folder; None writes beside each tomogram.
     options
         The same for all. With several tomograms, halves and masks are refused, and a file of tilt angles must have a
         name that belongs to each of them.
@@ -216,7 +234,7 @@ def items_of(paths: Sequence[Path], output: Path | None, options: ItemOptions) -
     ConfigError, TiltError
         If the options do not fit several tomograms.
     OutputError
-        If two results would have the same name, or the folder cannot be made.
+        If one name of a file is given for several results.
     """
     if len(paths) > 1:
         if options.half1 or options.half2 or options.mask:
@@ -228,12 +246,11 @@ def items_of(paths: Sequence[Path], output: Path | None, options: ItemOptions) -
                 "expected angles for each; put NAME.tlt beside each NAME.mrc, or give --tilt-range"
             )
     targets: list[Path | None] = [None] * len(paths)
-    if output is not None and len(paths) == 1 and output.suffix and not output.is_dir():
+    single = output is not None and output.suffix != "" and not output.is_dir()
+    if output is not None and single and len(paths) == 1:
         targets = [output]
+    elif output is not None and single and output.suffix.lower() in SUFFIXES:
+        raise OutputError(f"got --output {output}, the name of one file, for {len(paths)} tomograms; expected a folder")
     elif output is not None:
-        names = [f"{stem_of(path)}_restored.mrc" for path in paths]
-        name, count = Counter(names).most_common(1)[0]
-        if count > 1:
-            raise OutputError(f"{count} results would be {output / name}: restore them one by one")
-        targets = [make_folder(output) / name for name in names]
+        targets = [output / f"{stem_of(path)}_restored.mrc" for path in paths]
     return [Item(path, target, **vars(options)) for path, target in zip(paths, targets, strict=True)]

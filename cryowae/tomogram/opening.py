@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cryowae.errors import TiltError
 from cryowae.fourier.wedge import Wedge
 from cryowae.io.header import MrcHeader
-from cryowae.io.mrc import in_zyx, is_stack, read_mrc
+from cryowae.io.mrc import in_zyx, read_mrc
 from cryowae.io.neighbours import find_tilts
 from cryowae.io.tilts import TiltAngles, read_tilts, require_tilt_range
 from cryowae.tomogram.measured_range import measure_range
@@ -154,24 +154,18 @@ def with_tilts(
         raise TiltError(
             "both a tilt file and a tilt range were given; expected one of them: leave out --tilts or --tilt-range"
         )
-    path, header, notes = tomogram.path, tomogram.header, tomogram.notes
+    notes = tomogram.notes
     found: TiltAngles | None = None
     low, high, source = 0.0, 0.0, "no tilt angles known"
     if tilt_range is not None:
         low, high = require_tilt_range(*tilt_range)
         source = "as given"
-    elif (found := read_tilts(tilts) if tilts is not None else find_tilts(path)) is not None:
+    elif (found := read_tilts(tilts) if tilts is not None else find_tilts(tomogram.path)) is not None:
         low, high = found.measured[0], found.measured[-1]
         source = f"{len(found.angles)} angles in {found.source}"
         source += ", as given" if tilts is not None else ", found beside the tomogram"
         notes = (*notes, *found.notes)
     angles = None if found is None else found.measured
-    if angles is not None and is_stack(path, header, len(angles)) and header.shape[0] == len(angles):
-        note = (
-            f"{path.name} has as many sections as there are tilts and looks like a tilt series, not like a "
-            "volume: `cryowae reconstruct` makes a volume of it"
-        )
-        notes = (*notes, note)
     wedge = Wedge.binary(low, high) if low < high else None
     return replace(tomogram, wedge=wedge, tilts=angles, tilt_source=source, notes=notes)
 

@@ -25,6 +25,7 @@ SMALLEST = 16
 THICKNESS = 3000.0
 """Default thickness of a reconstruction along z in angstrom: more than the thickness of most lamellae."""
 
+_THICKEST = 2**16  # voxels
 _SAME = 0.05  # degrees; angles in tilt files are rounded
 
 
@@ -73,7 +74,14 @@ class TiltSeries:
         return tuple(self.sign * angle for angle in self.angles)
 
     def depth(self, thickness: int | None, factor: int = 1) -> int:
-        """Voxels of a reconstruction along z: `thickness`, or `THICKNESS` if it is None."""
+        """Voxels of a reconstruction along z: `thickness`, or `THICKNESS` if it is None.
+
+        Raises `TomogramError` if that is more than any tomogram has.
+        """
+        if thickness is not None and thickness > _THICKEST:
+            raise TomogramError(
+                f"got a thickness of {thickness} voxels; expected at most {_THICKEST}: give --thickness"
+            )
         return max(SMALLEST, round(THICKNESS / (self.voxel_size * factor))) if thickness is None else thickness
 
     def binned_shape(self, factor: int = 1) -> tuple[int, int]:

@@ -151,6 +151,7 @@ def validate_halves(
     inputs = tuple(item.inputs)
     files = evidence_outputs(Path(half1), output, how.overwrite, inputs)
     _require_room(_HALF_VOLUMES * item.tomogram.shape[0], item.tomogram.shape[1:], "binning of the halves")
+    item.require_no_doubts()
     item.require_content()
     network = _network(model, how.device)
     blocks = volume_blocks(item.tomogram.shape)
