@@ -132,8 +132,8 @@ class ItemOptions(TomogramOptions):
     mask
         Volume of values from 0 to 1: restored where it is 1, unchanged where it is 0.
     force
-        Go on, with a warning, where a check says that the input is wrong: the angles or the axes contradict the spectrum,
-        or the file is a tilt series or a result.
+        Go on, with a warning, where a check says that the input is wrong: angles or axes contradict the spectrum, or
+        the file is a tilt series or a result.
     """
 
     half1: Path | None = None
