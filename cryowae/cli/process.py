@@ -63,7 +63,7 @@ def restore(
     check_batch(items, options)
     if not items:
         return
-    network = load_model(model, options.device)
+    network = load_model(model, options.device, random=options.drawn > 0)
     how = None if fit is None else FitOptions(minutes=fit, device=options.device, overwrite=options.overwrite)
     failures = 0
     for one in items:

@@ -21,6 +21,8 @@ from cryowae.models.draws import Draw
 from cryowae.models.filling import filled, model_shape, voxel_range
 
 DEFAULT = "cryowae-3"
+SAMPLING = "cryowae-3-samples"
+"""The default weights with random codes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,7 @@ class RestorationModel:
 
 
 def load_model(
-    name_or_path: str | Path = "default", device: str = "auto", half: bool | None = None
+    name_or_path: str | Path = "default", device: str = "auto", half: bool | None = None, *, random: bool = False
 ) -> RestorationModel:
     """Load shipped weights by name, or any checkpoint by path.
 
@@ -127,6 +129,8 @@ def load_model(
         `auto`, `cpu`, `cuda` or `mps`.
     half
         Half precision. Default: on CUDA, and on CPUs with bfloat16 arithmetic.
+    random
+        `default` stands for weights with random codes, from which samples can be drawn.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def load_model(
         If there is no such file, or it holds no network of cryowae.
     """
     place = torch.device(pick_device(device))
-    path = find_weights(name_or_path)
+    path = find_weights(name_or_path, random)
     weights, metadata = read_network(path)
     config = metadata.get("config")
     config = config if isinstance(config, dict) else {}
@@ -190,8 +194,10 @@ def pick_device(name: str) -> str:
     return name
 
 
-def find_weights(name_or_path: str | Path) -> Path:
-    """The file of shipped weights by name (`default`: the recommended ones), or the path itself.
+def find_weights(name_or_path: str | Path, random: bool = False) -> Path:
+    """The file of shipped weights by name, or the path itself.
+
+    `default` are the recommended ones: for samples, if they must have random codes.
 
     Raises
     ------
@@ -199,7 +205,8 @@ def find_weights(name_or_path: str | Path) -> Path:
         If there is no such file.
     """
     shipped = Path(str(files("cryowae"))) / "weights"
-    name = DEFAULT if str(name_or_path) == "default" else str(name_or_path)
+    recommended = SAMPLING if random else DEFAULT
+    name = recommended if str(name_or_path) == "default" else str(name_or_path)
     if name in {path.stem for path in shipped.glob("*.safetensors")}:
         return shipped / f"{name}.safetensors"
     try:

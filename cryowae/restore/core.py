@@ -119,7 +119,7 @@ def restore_array(
         If there is no room for a scratch file.
     """
     options = options or RestoreOptions()
-    network = load_model(model, options.device) if isinstance(model, str | Path) else model
+    network = load_model(model, options.device, random=draw is not None) if isinstance(model, str | Path) else model
     protein = estimate_contrast(halves[0] if halves else volume, voxel_size) if contrast == "auto" else contrast
     statistics = robust_statistics(volume, where=name)
     whole = Standardised(volume, statistics.mean, statistics.sigma, 1 if protein == "bright" else -1)

@@ -159,8 +159,8 @@ class WindowNetwork:
 def _random(model: Model) -> RandomModel:
     if not getattr(model, "random", False):
         raise CheckpointError(
-            f"the weights {model.name} have no random codes, so no samples can be drawn: expected --model with weights "
-            "that were trained with them"
+            f"the weights {model.name} have no random codes, so no samples can be drawn: leave out --model, or give "
+            "weights that were trained with them"
         )
     return cast(RandomModel, model)
 

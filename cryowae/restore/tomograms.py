@@ -83,7 +83,7 @@ def restore_tomogram(
     item.require_content()
     if options.float16:
         require_float16(item)
-    network = load_model(model, options.device) if isinstance(model, str | Path) else model
+    network = load_model(model, options.device, random=options.drawn > 0) if isinstance(model, str | Path) else model
     volumes: Sequence[Volume] = [item.volume, *(item.halves or ())]
     written: list[Path] = []
     try:
