@@ -23,6 +23,7 @@ from cryowae.restore.inferred import write_inferred
 from cryowae.restore.network import Model
 from cryowae.restore.sample_files import restore_samples, sample_paths, volume_writer
 from cryowae.tomogram import Tomogram
+from cryowae.tomogram.content import OnContent, content_of
 from cryowae.tomogram.item import Item, item_of
 from cryowae.tomogram.volumes import Region, Volume
 
@@ -79,7 +80,7 @@ def restore_tomogram(
     tomogram, wedge, notes, cost = item.tomogram, item.wedge, item.notes, 0.0
     item.require_content()
     network = load_model(model, options.device) if isinstance(model, str | Path) else model
-    volumes: Sequence[Volume] = [item.volume, *(item.halves or ())]
+    volumes: Sequence[Volume] = [item.content, *item.unscaled_halves]
     for volume, path in zip(volumes, files.volumes, strict=False):
         if options.drawn and volume is volumes[0]:
             done = restore_samples(item, path, network, options, progress)
@@ -107,6 +108,7 @@ def restore_tomogram(
         tilt_max=wedge.tilt_max,
         tilt_source=tomogram.tilt_source,
         contrast=item.protein,
+        contrast_figure=item.contrast_figure,
         inferred_share=comparison.inferred_share,
         measured_correlation=comparison.measured_correlation,
         seconds=time.perf_counter() - began,
@@ -141,6 +143,8 @@ class RestoreResult(Outcome):
         Degrees, and their source.
     contrast
         `dark` or `bright`: contrast of the protein in input and result.
+    contrast_figure
+        What it was decided from: the figure of `ContrastEstimate`, or `as given`.
     inferred_share
         Share of the result's power in the missing wedge, where nothing was measured. The rest was denoised.
     measured_correlation
@@ -159,6 +163,7 @@ class RestoreResult(Outcome):
     tilt_max: float
     tilt_source: str
     contrast: str
+    contrast_figure: str
     inferred_share: float
     measured_correlation: float
     network_voxels_per_voxel: float
@@ -194,7 +199,7 @@ def restore_region(
         As `restore_tomogram` does.
     """
     item = item_of(source, half1=half1, half2=half2, contrast=(options or RestoreOptions()).contrast or "auto")
-    done = restore_array(item.volume, **item.facts(), region=region, model=model, options=options, progress=progress)
+    done = restore_array(item.content, **item.facts(), region=region, model=model, options=options, progress=progress)
     return cast(NDArray[np.float32], done.data)
 
 
@@ -237,16 +242,23 @@ def _compare(item: Item, files: _Files, model: str, seconds: float) -> Compariso
     """Compare the results with the input, and draw them."""
     tomogram, wedge = item.tomogram, item.wedge
     before = cast(NDArray[Any], item.volume)
+    content = item.content
     results = [in_zyx(read_mrc(path).data, tomogram.axes) for path in files.volumes]
-    comparison = compare_spectra(before, results[0], wedge.tilt_min, wedge.tilt_max)
+    comparison = compare_spectra(
+        cast(NDArray[Any], content),
+        cast(NDArray[Any], OnContent(results[0], content)),
+        wedge.tilt_min,
+        wedge.tilt_max,
+    )
     if not files.pictures:
         return comparison
     if item.halves is not None:
         restored = (results[1], results[2]) if len(results) == 3 else None
-        halves = cast(tuple[NDArray[Any], NDArray[Any]], item.halves)
+        halves = cast(tuple[NDArray[Any], NDArray[Any]], tuple(map(content_of, item.halves)))
         draw_halves_fsc(files.pictures[1], *halves, voxel_size=tomogram.voxel_size, restored=restored)
     tilts = (wedge.tilt_min, wedge.tilt_max, tomogram.tilt_source)
     warnings = (("warning", item.warning),) if item.warning else ()
-    facts = RestorationFacts(tomogram.voxel_size, *tilts, item.protein, model, seconds, warnings)
+    protein = f"{item.protein} ({item.contrast_figure})"
+    facts = RestorationFacts(tomogram.voxel_size, *tilts, protein, model, seconds, warnings)
     draw_restoration(files.pictures[0], before, results[0], facts, tomogram.path.name, comparison)
     return comparison
