@@ -94,7 +94,7 @@ def measure_range(volume: Volume | Content) -> MeasuredRange:
     """
     content = content_of(volume)  # the step to padding would be seen as power in the wedge
     shape = tuple(one.stop - one.start for one in content.box)
-    if min(shape) < _THINNEST:
+    if min(shape) < _THINNEST or content.sample.share == 0:
         return UNKNOWN
     power = _block_power(content)
     planes = [_plane(power, shape, axis) for axis in range(3)]
