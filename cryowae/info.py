@@ -9,9 +9,9 @@ from cryowae.config.options import TomogramOptions
 from cryowae.io.neighbours import Halves, find_halves
 from cryowae.tomogram import Item, Tomogram, item_of
 from cryowae.tomogram.claims import Verdict
-from cryowae.tomogram.estimate import Contrast
+from cryowae.tomogram.contrast import ContrastEstimate
 from cryowae.tomogram.measured_range import MeasuredRange
-from cryowae.tomogram.statistics import Statistics, robust_statistics
+from cryowae.tomogram.statistics import Statistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Inspection:
     statistics
         Robust mean and standard deviation.
     contrast
-        Whether protein is dark or bright.
+        Whether protein is dark or bright, and how sure that is.
     measured
         Tilts and axes that the spectrum shows.
     verdict
@@ -38,7 +38,7 @@ class Inspection:
 
     tomogram: Tomogram
     statistics: Statistics
-    contrast: Contrast
+    contrast: ContrastEstimate
     measured: MeasuredRange
     verdict: Verdict
     halves: Halves | None
@@ -68,13 +68,18 @@ class Inspection:
             kind = bytes(header.record["exttyp"]).strip(b"\0 ").decode("ascii", "replace") or "of no stated type"
             findings.append(("extended", f"header of {len(header.extended)} bytes, {kind}"))
         findings.extend(("label", label) for label in header.labels)
-        findings.append(("contrast", f"protein is {self.contrast}"))
+        findings.append(("contrast", self._contrast()))
         findings.append(("tilts", self._tilts()))
         findings.append(("spectrum", self._spectrum()))
         if self.halves is not None:
             findings.append(("halves", f"{self.halves.half1.name} and {self.halves.half2.name}"))
         findings.extend(("note", note) for note in (*tomogram.notes, *self.doubts))
         return findings
+
+    def _contrast(self) -> str:
+        if self.contrast.sure:
+            return f"protein is {self.contrast.contrast} ({self.contrast.figure})"
+        return f"not clear ({self.contrast.figure}): restoring it needs --contrast dark or --contrast bright"
 
     def _tilts(self) -> str:
         wedge = self.tomogram.wedge
@@ -114,11 +119,11 @@ def inspect_tomogram(source: Item | str | Path, options: TomogramOptions | None 
     """
     item = item_of(source, **vars(options or TomogramOptions()))
     tomogram = item.tomogram
-    statistics = robust_statistics(tomogram.data, where=str(tomogram.path))  # first: its error names the file
+    statistics = item.content.statistics  # first: its error names the file
     return Inspection(
         tomogram,
         statistics,
-        item.protein,
+        item.estimated_contrast,
         item.measured,
         item.verdict,
         find_halves(tomogram.path),

@@ -46,8 +46,10 @@ def weights(tmp_path_factory) -> Path:
 
 
 def save(folder: Path, name: str = "tomo", shape=SHAPE, angles: bool = True) -> Path:
-    volume = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    write_mrc(folder / f"{name}.mrc", volume, voxel_size=10.0)
+    """Noise with bright balls in a lattice."""
+    z, y, x = (axis % 12 - 6 for axis in np.ogrid[tuple(slice(n) for n in shape)])
+    volume = np.random.default_rng(0).normal(size=shape) + 4 * np.exp(-(z**2 + y**2 + x**2) / 8)
+    write_mrc(folder / f"{name}.mrc", volume.astype(np.float32), voxel_size=10.0)
     if angles:
         (folder / f"{name}.tlt").write_text("".join(f"{t}\n" for t in range(-60, 61, 3)))
     return folder / f"{name}.mrc"
@@ -68,10 +70,25 @@ def test_restore_writes_volume_and_picture_and_reports_them(tmp_path, weights):
 
 def test_every_option_is_accepted(tmp_path, weights):
     source = save(tmp_path, angles=False)
+    rng, volume = np.random.default_rng(1), mrcfile.read(source)
+    mask = np.clip(volume, 0, 1)
+    for name, values in {"a": volume + rng.normal(size=SHAPE), "b": volume + rng.normal(size=SHAPE), "m": mask}.items():
+        write_mrc(tmp_path / f"{name}.mrc", values.astype(np.float32), voxel_size=10.0)
     options = [
-        *("--half1", source, "--half2", source, "--tilt-range", "-50", "60", "--flip-tilt", "--axes", "zyx"),
+        *(
+            "--half1",
+            tmp_path / "a.mrc",
+            "--half2",
+            tmp_path / "b.mrc",
+            "--tilt-range",
+            "-50",
+            "60",
+            "--flip-tilt",
+            "--axes",
+            "zyx",
+        ),
         *("--contrast", "dark", "--voxel-size", "12", "--model", weights, "--consistency", "soft", "--wedge", "leave"),
-        *("--mask", source, "--device", "cpu", "--window", "24", "--overlap", "8", "--no-report"),
+        *("--mask", tmp_path / "m.mrc", "--device", "cpu", "--window", "24", "--overlap", "8", "--no-report"),
         *("--output", tmp_path / "out.mrc", "--overwrite", "--float16", "--write-halves"),
         "--write-inferred",
     ]
@@ -122,7 +139,7 @@ def test_results_of_one_name_do_not_overwrite_each_other(tmp_path, weights):
 def test_info_describes_a_file(tmp_path):
     result = run("info", save(tmp_path))
     assert result.exit_code == 0, result.stderr
-    for word in ("16 x 32 x 40", "10 Å", "tomo.tlt", "protein is", "spectrum"):
+    for word in ("16 x 32 x 40", "10 Å", "tomo.tlt", "protein is bright", "spectrum"):
         assert word in result.stdout
 
 

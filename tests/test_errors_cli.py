@@ -74,7 +74,7 @@ def anisotropic(folder: Path) -> Words:
 
 
 def far_voxel_size(folder: Path) -> Words:
-    return [save(folder, voxel_size=1000)]
+    return [save(folder, voxel_size=1000), "--contrast", "dark"]
 
 
 def tilts(text: str) -> Callable[[Path], Words]:
@@ -166,7 +166,7 @@ CASES: dict[str, tuple[Callable[[Path], Words], str]] = {
     "pickled weights": (weights(b"\x80\x04\x95" + b"torch" * 50), "w.safetensors"),
     "foreign weights": (foreign_weights, "w.safetensors"),
     "unknown device": (options("--device", "tpu"), "tpu"),
-    "overlap as long as the window": (options("--window", "16", "--overlap", "16"), "--overlap"),
+    "overlap as long as the window": (options("--window", "16", "--overlap", "16", "--contrast", "dark"), "--overlap"),
     "several with one mask": (options("@tomo.mrc", "--mask", "@tomo.mrc"), "expected one"),
 }
 

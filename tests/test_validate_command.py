@@ -102,7 +102,17 @@ def test_halves_give_a_table_with_a_ceiling(tmp_path, weights):
     for name in ("a", "b"):
         half = (signal + generator.normal(size=signal.shape)).astype(np.float32)
         write_mrc(tmp_path / f"{name}.mrc", half, voxel_size=10.0)
-    pair = ("--half1", tmp_path / "a.mrc", "--half2", tmp_path / "b.mrc", "--fast", "--model", weights)
+    pair = (
+        "--half1",
+        tmp_path / "a.mrc",
+        "--half2",
+        tmp_path / "b.mrc",
+        "--fast",
+        "--model",
+        weights,
+        "--contrast",
+        "dark",
+    )
     result = run(*pair, "--tilt-range", "-60", "60", "--output", tmp_path / "x.png", "--consistency", "off")
     assert result.exit_code == 0, result.output
     for word in ("ceiling", "cannot test what fills the missing wedge", "both halves share", "contrast"):

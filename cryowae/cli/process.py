@@ -85,7 +85,7 @@ def restore(
             *(("picture", path) for path in result.pictures),
             ("voxel size", f"{result.voxel_size:g} Å"),
             ("tilts", f"{result.tilt_min:+g} to {result.tilt_max:+g} degrees, {result.tilt_source}"),
-            ("protein", result.contrast),
+            ("protein", f"{result.contrast} ({result.contrast_figure})"),
             ("in wedge", f"{result.inferred_share:.1%} of the power: inferred, nothing was measured there"),
             ("the rest", f"denoised, correlation {result.measured_correlation:.3f} with the input"),
             ("time", f"{result.seconds:.1f} s, {result.network_voxels_per_voxel:.2f} network voxels per voxel"),

@@ -126,11 +126,12 @@ class ItemOptions(TomogramOptions):
     Attributes
     ----------
     half1, half2
-        Reconstructions from two independent halves of the data. Their mean is restored in place of the tomogram.
+        Reconstructions from two independent halves of the data, on the grid of the tomogram. Their mean is restored in
+        place of it.
     contrast
-        Is protein dark or bright in the file? `auto` decides from the grey values.
+        Is protein dark or bright in the file? `auto` decides from the grey values, and stops if they do not show it.
     mask
-        Volume of values from 0 to 1: restored where it is 1, unchanged where it is 0.
+        Volume of values from 0 to 1, or of two values: restored where it is 1, unchanged where it is 0.
     force
         Go on, with a warning, where a check says that the input is wrong: angles or axes contradict the spectrum, or
         the file is a tilt series or a result.

@@ -24,9 +24,9 @@ from cryowae.fourier.shells import cross_sums
 from cryowae.fourier.wedge import Wedge
 from cryowae.restore.core import restore_array
 from cryowae.restore.network import Model
+from cryowae.tomogram.content import content_of
 from cryowae.tomogram.item import Item
 from cryowae.tomogram.spectrum import windowed_spectrum
-from cryowae.tomogram.statistics import robust_statistics
 from cryowae.tomogram.volumes import Region, Volume
 
 BANDS = torch.tensor([0.01, 0.05, 0.10, 0.20], dtype=torch.float64)
@@ -142,8 +142,9 @@ class ComponentJudge:
 
 def _clipped(volume: Volume, region: Region) -> Tensor:
     """A region about the mean of the volume, without the tails of beads."""
-    statistics = robust_statistics(volume)
-    block = torch.from_numpy(np.array(volume[region], np.float32)) - statistics.mean
+    content = content_of(volume)
+    statistics = content.statistics
+    block = torch.from_numpy(np.array(content[region], np.float32)) - statistics.mean
     return block.clamp(-_CLIP * statistics.sigma, _CLIP * statistics.sigma)
 
 

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from cryowae.errors import TomogramError
 from cryowae.objectives import Batch
+from cryowae.tomogram.content import content_of
 from cryowae.tomogram.item import Item
+from cryowae.tomogram.standardised import Standardised
 from cryowae.tomogram.statistics import OUTLIER, robust_statistics
-from cryowae.tomogram.volumes import Region, Standardised, Volume
+from cryowae.tomogram.volumes import Region, Volume
 
 _GRID = 8  # voxels between the places that are tried
 _SEEN = 0.5  # share of the places that are used: those with the most structure
@@ -120,13 +122,13 @@ class OwnSubtomograms:
 
     @cached_property
     def _views(self) -> tuple[Standardised, Standardised]:
-        """The halves, or twice the volume; with the mean and the scale of the first."""
-        one, two = self.item.halves or (self.item.volume, self.item.volume)
-        statistics, sign = robust_statistics(one), 1 if self.item.protein == "bright" else -1
-        return (
-            Standardised(one, statistics.mean, statistics.sigma, sign),
-            Standardised(two, robust_statistics(two).mean, statistics.sigma, sign),
-        )
+        """The halves, or twice the volume, each in units of its standard deviation."""
+        sign = 1 if self.item.protein == "bright" else -1
+        if self.item.halves is None:
+            one = Standardised(self.item.content, sign)
+            return one, one
+        first, second = (Standardised(content_of(half), sign) for half in self.item.halves)
+        return first, second
 
     def _blocks(self, volume: Volume, places: NDArray[np.int64]) -> Tensor:
         blocks = [volume[tuple(slice(int(a), int(a) + self.crop) for a in place)] for place in places]
@@ -149,7 +151,7 @@ def real_noise(item: Item, crop: int) -> Tensor | None:
     place = tuple(slice(a, min(part.stop, a + _NOISE)) for a, part in zip(starts, before, strict=True))
     if min(one.stop - one.start for one in place) < crop:
         return None
-    first, second = (np.asarray(half[place], np.float32) for half in item.halves)
+    first, second = (content_of(half)[place] for half in item.halves)
     difference = (first - second) / 2
     spread = robust_statistics(difference).sigma
     noise = torch.from_numpy(difference - difference.mean()).clamp(-_CLIP * spread, _CLIP * spread)

@@ -23,10 +23,10 @@ from cryowae.imaging.observation import ForwardModel
 from cryowae.imaging.projection import even_tilts
 from cryowae.progress import SILENT, Progress
 from cryowae.specimen.library import load_library
+from cryowae.tomogram.content import central_block, content_of
 from cryowae.tomogram.item import Item
 from cryowae.tomogram.spectrum import CENTRES, ShellPower, half_power, shell_power
-from cryowae.tomogram.statistics import robust_statistics
-from cryowae.tomogram.volumes import Volume, central_block
+from cryowae.tomogram.volumes import Volume
 
 STEP = 3.0
 """Degrees between tilts where only the tilt range is known."""
@@ -199,8 +199,9 @@ def _power(volume: NDArray[np.float32], wedge: Wedge) -> NDArray[np.float64]:
 
 def _block(volume: Volume) -> NDArray[np.float32]:
     """The central block in units of the standard deviation, without the tails of beads."""
-    statistics = robust_statistics(volume)
-    block = (central_block(volume) - np.float32(statistics.mean)) / np.float32(statistics.sigma)
+    content = content_of(volume)
+    statistics = content.statistics
+    block = (central_block(content) - np.float32(statistics.mean)) / np.float32(statistics.sigma)
     return np.asarray(np.clip(block, -_CLIP, _CLIP), np.float32)
 
 

@@ -25,9 +25,12 @@ from cryowae.restore.consistency import mix_measured, weights_from_halves, weigh
 from cryowae.restore.network import Model, WindowNetwork
 from cryowae.restore.tiling import apply_tiled
 from cryowae.restore.windows import Tiling
-from cryowae.tomogram.estimate import estimate_contrast
-from cryowae.tomogram.statistics import OUTLIER, robust_statistics
-from cryowae.tomogram.volumes import Region, Standardised, Volume, central_block, slabs
+from cryowae.tomogram.content import content_of, middle_of
+from cryowae.tomogram.contrast import estimate_contrast
+from cryowae.tomogram.masks import mask_of
+from cryowae.tomogram.standardised import Standardised
+from cryowae.tomogram.statistics import OUTLIER
+from cryowae.tomogram.volumes import Region, Volume, slabs
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,8 @@ def restore_array(
     Parameters
     ----------
     volume
-        `(z, y, x)`: an object that slices like an array. It is read block by block.
+        `(z, y, x)`: an object that slices like an array. It is read block by block. Padding decides nothing and comes
+        back as it was.
     wedge
         The measured region.
     voxel_size
@@ -88,12 +92,13 @@ def restore_array(
     draw
         Which sample of the random codes; by default, the codes are their means.
     contrast
-        Is protein dark or bright? `auto` decides from the grey values.
+        Is protein dark or bright? `auto` decides from the grey values, see `estimate_contrast`.
     halves
         Two independent halves, `(z, y, x)` each, whose mean is `volume`: `--consistency soft` takes its weights from
         their correlation.
     mask
-        `(z, y, x)` values from 0 to 1: restored where it is 1, input where it is 0.
+        `(z, y, x)` values from 0 to 1, or two values: restored where it is 1, input where it is 0. See
+        `InclusionMask`.
     region
         Restore only this part. Scale and contrast are those of the whole, and the network uses the same margin around
         the part as in the whole. Consistency, an empty wedge and the mean use only the part and its margin, so that
@@ -111,8 +116,8 @@ def restore_array(
     Raises
     ------
     TomogramError
-        If the volume is constant or not finite, its voxel size is too far from those of the training, or even the
-        smallest window does not fit into the memory.
+        If the volume is constant or not finite, its contrast is not clear, the mask is none, its voxel size
+        is too far from those of the training, or even the smallest window does not fit into the memory.
     CheckpointError, ConfigError
         If the weights or the options cannot be used; weights without random codes have no samples.
     OutputError
@@ -120,10 +125,10 @@ def restore_array(
     """
     options = options or RestoreOptions()
     network = load_model(model, options.device, random=draw is not None) if isinstance(model, str | Path) else model
-    protein = estimate_contrast(halves[0] if halves else volume, voxel_size) if contrast == "auto" else contrast
-    statistics = robust_statistics(volume, where=name)
-    whole = Standardised(volume, statistics.mean, statistics.sigma, 1 if protein == "bright" else -1)
-    sample = torch.from_numpy(central_block(whole, 96))
+    content, inclusion = content_of(volume, name), None if mask is None else mask_of(mask)
+    protein = estimate_contrast(content, voxel_size).require(name) if contrast == "auto" else contrast
+    whole = Standardised(content, 1 if protein == "bright" else -1)
+    sample = torch.from_numpy(whole[middle_of(content.box, 96)])
     windows = WindowNetwork(network, voxel_size, sample, options.turns, progress, draw)
     tiling = replace(windows.tiling(whole.shape), window=options.window, overlap=options.overlap)
     part = region or whole.region
@@ -140,12 +145,15 @@ def restore_array(
         cut, source = total[inner], whole.part(part)
         for slab in slabs(result.shape):
             block = whole.undo(cut[slab] + offset)
-            if mask is not None:
-                inside = np.clip(np.asarray(mask[part][slab], dtype=np.float32), 0, 1)
-                block = inside * block + (1 - inside) * source.raw(slab)
+            before, known = source.read(slab)
+            if inclusion is not None:
+                inside = inclusion[_within(part, slab)]
+                block = inside * block + (1 - inside) * before
+            block = np.where(known, block, before)  # padding comes back as it was
             with np.errstate(over="ignore"):  # values beyond the range of `out` become infinite: its owner checks
                 result[slab] = block
-    return Restored(result, protein, windows.notes, plan.network_voxels_per_voxel * windows.turns)
+    notes = windows.notes if inclusion is None or not inclusion.note else (*windows.notes, inclusion.note)
+    return Restored(result, protein, notes, plan.network_voxels_per_voxel * windows.turns)
 
 
 def change_consistency(
@@ -178,11 +186,17 @@ def change_consistency(
     """
     if consistency == "off":
         return restored
-    statistics = robust_statistics(volume)
-    whole = Standardised(volume, statistics.mean, statistics.sigma, 1 if contrast == "bright" else -1)
-    total = (restored - whole.mean) / whole.scale
+    whole = Standardised(content_of(volume), 1 if contrast == "bright" else -1)
+    before, known = whole.read(slice(None))
+    total = np.where(known, (restored - whole.mean) / whole.scale, np.float32(0))
     mix_measured(total, whole, wedge, _weights(whole, halves, wedge, consistency), progress=progress)
-    return whole.undo(total if consistency == "hard" else total + _mean_offset(total, whole))
+    changed = whole.undo(total if consistency == "hard" else total + _mean_offset(total, whole))
+    return np.where(known, changed, before)
+
+
+def _within(part: Region, slab: slice) -> Region:
+    """A slab of a region, in the whole volume."""
+    return slice(part[0].start + slab.start, part[0].start + slab.stop), part[1], part[2]
 
 
 def _around(part: Region, shape: tuple[int, ...], tiling: Tiling) -> Region:
@@ -208,8 +222,9 @@ def _weights(
     if consistency != "soft":
         return 1.0 if consistency == "hard" else 0.0
     if halves is not None:
-        return weights_from_halves(central_block(halves[0]), central_block(halves[1]), wedge)
-    return weights_from_noise(central_block(whole), wedge)
+        place = middle_of(whole.content.box, 192)
+        return weights_from_halves(content_of(halves[0])[place], content_of(halves[1])[place], wedge)
+    return weights_from_noise(whole[middle_of(whole.content.box, 192)], wedge)
 
 
 def _mean_offset(restored: NDArray[np.float32], seen: Standardised) -> np.float32:
@@ -219,8 +234,8 @@ def _mean_offset(restored: NDArray[np.float32], seen: Standardised) -> np.float3
     """
     lack, count = 0.0, 0
     for slab in slabs(restored.shape):
-        block = seen[slab]
-        inside = np.abs(block) <= OUTLIER
+        block, known = seen[slab], seen.read(slab)[1]
+        inside = known & (np.abs(block) <= OUTLIER)
         lack += float(np.where(inside, block - restored[slab], 0).sum(dtype=np.float64))
         count += int(inside.sum())
     return np.float32(lack / max(count, 1))

@@ -77,7 +77,7 @@ def restore_samples(
 
     how: dict[str, Any] = {**item.facts(), "model": network, "options": options, "scratch": path.parent}
     try:
-        done = sample_array(item.volume, moments, count, seed=options.seed, each=keep, progress=progress, **how)
+        done = sample_array(item.content, moments, count, seed=options.seed, each=keep, progress=progress, **how)
     except BaseException:
         if moments.count:
             progress.say(f"{moments.count} of {count} samples are kept: the same command goes on with the next")

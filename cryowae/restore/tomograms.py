@@ -25,6 +25,7 @@ from cryowae.restore.network import Model
 from cryowae.restore.planned import check_restoration, require_float16
 from cryowae.restore.sample_files import restore_samples, volume_writer
 from cryowae.tomogram import Tomogram
+from cryowae.tomogram.content import OnContent, content_of
 from cryowae.tomogram.item import Item, item_of
 from cryowae.tomogram.volumes import Region, Volume
 
@@ -84,7 +85,7 @@ def restore_tomogram(
     if options.float16:
         require_float16(item)
     network = load_model(model, options.device, random=options.drawn > 0) if isinstance(model, str | Path) else model
-    volumes: Sequence[Volume] = [item.volume, *(item.halves or ())]
+    volumes: Sequence[Volume] = [item.content, *item.unscaled_halves]
     written: list[Path] = []
     try:
         for volume, path in zip(volumes, files.volumes, strict=False):
@@ -100,8 +101,8 @@ def restore_tomogram(
             notes += [note for note in done.notes if note not in notes]
         results = [read_mrc(path, voxel_size=tomogram.voxel_size) for path in files.volumes]
         data = [in_zyx(made.data, tomogram.axes) for made in results]
-        before = cast(NDArray[Any], item.volume)
-        comparison = compare_spectra(before, data[0], wedge.tilt_min, wedge.tilt_max)
+        before, after = cast(NDArray[Any], item.content), cast(NDArray[Any], OnContent(data[0], item.content))
+        comparison = compare_spectra(before, after, wedge.tilt_min, wedge.tilt_max)
         if files.inferred is not None:
             restored = replace(tomogram, data=data[0], header=results[0].header, path=files.volumes[0])
             write_inferred(restored, files.inferred, overwrite=options.overwrite, progress=progress)
@@ -126,6 +127,7 @@ def restore_tomogram(
         tilt_max=wedge.tilt_max,
         tilt_source=tomogram.tilt_source,
         contrast=item.protein,
+        contrast_figure=item.contrast_figure,
         inferred_share=comparison.inferred_share,
         measured_correlation=comparison.measured_correlation,
         seconds=time.perf_counter() - began,
@@ -155,6 +157,8 @@ class RestoreResult(Outcome):
         Degrees, and their source.
     contrast
         `dark` or `bright`: contrast of the protein in input and result.
+    contrast_figure
+        What it was decided from: the figure of `ContrastEstimate`, or `as given`.
     inferred_share
         Share of the result's power in the missing wedge, where nothing was measured. The rest was denoised.
     measured_correlation
@@ -173,6 +177,7 @@ class RestoreResult(Outcome):
     tilt_max: float
     tilt_source: str
     contrast: str
+    contrast_figure: str
     inferred_share: float
     measured_correlation: float
     network_voxels_per_voxel: float
@@ -208,7 +213,7 @@ def restore_region(
         As `restore_tomogram` does.
     """
     item = item_of(source, half1=half1, half2=half2, contrast=(options or RestoreOptions()).contrast or "auto")
-    done = restore_array(item.volume, **item.facts(), region=region, model=model, options=options, progress=progress)
+    done = restore_array(item.content, **item.facts(), region=region, model=model, options=options, progress=progress)
     return cast(NDArray[np.float32], done.data)
 
 
@@ -221,10 +226,11 @@ def _draw(
     tomogram, wedge = item.tomogram, item.wedge
     if item.halves is not None:
         restored = (results[1], results[2]) if len(results) == 3 else None
-        halves = cast(tuple[NDArray[Any], NDArray[Any]], item.halves)
+        halves = cast(tuple[NDArray[Any], NDArray[Any]], tuple(map(content_of, item.halves)))
         draw_halves_fsc(pictures[1], *halves, voxel_size=tomogram.voxel_size, restored=restored)
     tilts = (wedge.tilt_min, wedge.tilt_max, in_letters(tomogram.tilt_source))
     warnings = (("warning", item.warning),) if item.warning else ()
-    facts = RestorationFacts(tomogram.voxel_size, *tilts, item.protein, model, seconds, warnings)
+    protein = f"{item.protein} ({item.contrast_figure})"
+    facts = RestorationFacts(tomogram.voxel_size, *tilts, protein, model, seconds, warnings)
     before = cast(NDArray[Any], item.volume)
     draw_restoration(pictures[0], before, results[0], facts, in_letters(tomogram.path.name), comparison)

@@ -17,8 +17,11 @@ from cryowae.io.contents import header_of
 from cryowae.io.mrc import SUFFIXES, in_zyx, read_mrc, stem_of
 from cryowae.io.neighbours import find_halves, is_name_of
 from cryowae.tomogram.claims import Verdict, judge_claim
+from cryowae.tomogram.content import Content
+from cryowae.tomogram.contrast import ContrastEstimate, estimate_contrast
 from cryowae.tomogram.doubts import doubts_of
-from cryowae.tomogram.estimate import estimate_contrast
+from cryowae.tomogram.halves import check_halves, matched, require_related, require_voxel_size
+from cryowae.tomogram.masks import InclusionMask
 from cryowae.tomogram.measured_range import UNKNOWN, MeasuredRange, measure_range
 from cryowae.tomogram.opening import Tomogram, open_tomogram
 from cryowae.tomogram.volumes import MeanOf, Volume, require_content
@@ -88,12 +91,28 @@ class Item(ItemOptions):
 
     @cached_property
     def halves(self) -> tuple[Volume, Volume] | None:
-        """The two halves, `(z, y, x)` each; raises `TomogramError` if their shape is not that of the tomogram."""
-        if self.open_halves is not None:
-            return self._checked(self.open_halves[0], "half 1"), self._checked(self.open_halves[1], "half 2")
-        if self.half1 is None or self.half2 is None:
+        """The two halves, `(z, y, x)` each, on the scale of the first.
+
+        Raises
+        ------
+        TomogramError
+            If their grid is not that of the tomogram, or they are not two measurements of it, see `check_halves`.
+        """
+        _ = self._halves_notes  # raises the errors
+        if not self.unscaled_halves:
             return None
-        return self._beside(self.half1), self._beside(self.half2)
+        first, second = self.unscaled_halves
+        return matched(first, second, self._half_names)
+
+    @cached_property
+    def unscaled_halves(self) -> tuple[Volume, ...]:
+        """The two halves as they are in their files, or nothing; raises `TomogramError` for another grid."""
+        if self.open_halves is not None:
+            first, second = self.open_halves
+            return self._checked(first, "half 1"), self._checked(second, "half 2")
+        if self.half1 is None or self.half2 is None:
+            return ()
+        return self._beside(self.half1, same_size=True), self._beside(self.half2, same_size=True)
 
     @property
     def volume(self) -> Volume:
@@ -101,18 +120,31 @@ class Item(ItemOptions):
         return self.tomogram.data if self.halves is None else MeanOf(*self.halves)
 
     @cached_property
-    def mask_volume(self) -> Volume | None:
-        """The mask; raises `TomogramError` if its shape is not that of the tomogram."""
-        return None if self.mask is None else self._beside(self.mask)
+    def content(self) -> Content:
+        """The volume to restore without its padding, with its mean and standard deviation."""
+        return Content(self.volume, str(self.tomogram.path))
+
+    @cached_property
+    def mask_volume(self) -> InclusionMask | None:
+        """The mask; raises `TomogramError` if its shape is not that of the tomogram, or it is no mask."""
+        return None if self.mask is None else InclusionMask(self._beside(self.mask), str(self.mask))
 
     @cached_property
     def protein(self) -> Literal["dark", "bright"]:
-        """Contrast of the protein; estimated from the grey values if `contrast` is `auto`."""
+        """Contrast of the protein, estimated if `contrast` is `auto`; raises `TomogramError` if it is not clear."""
         if self.contrast != "auto":
             return self.contrast
-        return estimate_contrast(
-            self.tomogram.data if self.halves is None else self.halves[0], self.tomogram.voxel_size
-        )
+        return self.estimated_contrast.require(str(self.tomogram.path))
+
+    @cached_property
+    def estimated_contrast(self) -> ContrastEstimate:
+        """Contrast of the protein from the grey values, with the figure that says how sure it is."""
+        return estimate_contrast(self.content, self.tomogram.voxel_size)
+
+    @property
+    def contrast_figure(self) -> str:
+        """What `protein` was decided from."""
+        return self.estimated_contrast.figure if self.contrast == "auto" else "as given"
 
     @property
     def target(self) -> Path:
@@ -147,8 +179,10 @@ class Item(ItemOptions):
     def notes(self) -> list[str]:
         """Messages for the user, one line each."""
         doubt = self.verdict.text if self.verdict.kind == "doubtful" else self.warning
-        notes = [*self.tomogram.notes, *([doubt] if doubt else []), *(self.doubts if self.force else ())]
-        beside = find_halves(self.tomogram.path) if self.halves is None else None
+        mask = "" if self.mask_volume is None else self.mask_volume.note
+        notes = [*self.tomogram.notes, *self._halves_notes, *(note for note in (mask, doubt) if note)]
+        notes += self.doubts if self.force else ()
+        beside = None if self.unscaled_halves else find_halves(self.tomogram.path)
         if beside is None:
             return notes
         pair = f"{beside.half1.name} and {beside.half2.name}"
@@ -168,13 +202,27 @@ class Item(ItemOptions):
 
     def require_content(self) -> None:
         """Read every input once; raises `TomogramError` if one of them is constant, or has NaN or infinite values."""
-        if self.halves is None:
+        if not self.unscaled_halves:
             require_content(self.tomogram.data, self.tomogram.path)
-        else:
-            for half, name in zip(self.halves, (self.half1 or "half 1", self.half2 or "half 2"), strict=True):
-                require_content(half, name)
-        if self.mask_volume is not None:
-            require_content(self.mask_volume, str(self.mask))
+        for half, name in zip(self.unscaled_halves, self._half_names, strict=False):
+            require_content(half, name)
+        _ = self.halves, self.mask_volume  # both are checked when they are opened
+
+    @property
+    def _half_names(self) -> tuple[str, str]:
+        return str(self.half1 or "half 1"), str(self.half2 or "half 2")
+
+    @cached_property
+    def _halves_notes(self) -> tuple[str, ...]:
+        """Checks the halves, against each other and the tomogram, and has what there is to say."""
+        if not self.unscaled_halves:
+            return ()
+        first, second = self.unscaled_halves
+        notes = check_halves(first, second, self.tomogram.wedge, self._half_names)
+        if self.open_halves is None and self.tomogram.path not in (self.half1, self.half2):
+            name = str(self.tomogram.path)
+            notes += require_related(self.tomogram.data, first, self.tomogram.wedge, (name, self._half_names[0]))
+        return notes
 
     @property
     def _opening(self) -> TomogramOptions:
@@ -183,9 +231,12 @@ class Item(ItemOptions):
             how["axes"] = self.source.axes
         return TomogramOptions(**how)
 
-    def _beside(self, path: Path) -> Volume:
-        data = read_mrc(path, voxel_size=self.tomogram.voxel_size).data
-        return self._checked(in_zyx(data, self.tomogram.axes), str(path))
+    def _beside(self, path: Path, same_size: bool = False) -> Volume:
+        found, tomogram = read_mrc(path, voxel_size=self.tomogram.voxel_size), self.tomogram
+        if same_size:
+            stated = None if self.voxel_size is None else tomogram.header
+            require_voxel_size(found, tomogram.voxel_size, stated, tomogram.path)
+        return self._checked(in_zyx(found.data, tomogram.axes), str(path))
 
     def _checked(self, volume: Volume, name: str) -> Volume:
         if tuple(volume.shape) != self.tomogram.shape:

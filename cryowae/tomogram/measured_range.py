@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfftn
 
+from cryowae.tomogram.content import Content, content_of
 from cryowae.tomogram.statistics import require_finite
-from cryowae.tomogram.volumes import Volume
+from cryowae.tomogram.volumes import Region, Volume
 from cryowae.tomogram.wedge_edges import Edge, PlanePower, find_sector, fit_edges
 
 BLOCK = 128
@@ -73,7 +74,7 @@ UNKNOWN = MeasuredRange(None, None, None, None, math.nan)
 """Nothing can be told."""
 
 
-def measure_range(volume: Volume) -> MeasuredRange:
+def measure_range(volume: Volume | Content) -> MeasuredRange:
     """Measure the tilt range of a volume from the power of its components by direction.
 
     The plane of the wedge is the one, of three, in which a sector is emptiest. Its edges are fitted there with the step
@@ -91,10 +92,12 @@ def measure_range(volume: Volume) -> MeasuredRange:
     TomogramError
         If the blocks that are read have values that are not finite.
     """
-    if min(volume.shape) < _THINNEST:
+    content = content_of(volume)  # the step to padding would be seen as power in the wedge
+    shape = tuple(one.stop - one.start for one in content.box)
+    if min(shape) < _THINNEST or content.sample.share == 0:
         return UNKNOWN
-    power = _block_power(volume)
-    planes = [_plane(power, volume.shape, axis) for axis in range(3)]
+    power = _block_power(content)
+    planes = [_plane(power, shape, axis) for axis in range(3)]
     sectors = [find_sector(plane) for plane in planes]
     empty = [math.inf if one is None else one.emptiness for one in sectors]
     best, second = np.argsort(empty)[:2]
@@ -112,11 +115,12 @@ def measure_range(volume: Volume) -> MeasuredRange:
     return replace(found, beam=axes[0 if upright else 1], tilt_axis=tilt_axis) if certain else found
 
 
-def _block_power(volume: Volume) -> NDArray[np.float32]:
+def _block_power(content: Content) -> NDArray[np.float32]:
     """`(n, n, n // 2 + 1)` mean power of blocks under a Hann window, padded to `n = BLOCK` voxels along each edge."""
     total = np.zeros((BLOCK, BLOCK, BLOCK // 2 + 1), np.float32)
-    for block in _blocks(volume.shape):
-        values = require_finite(volume[block], "the volume")
+    source = content.volume if content.sample.share == 1 else content
+    for block in _blocks(content.box):
+        values = require_finite(source[block], "the volume")
         window = np.ones((1, 1, 1), np.float32)
         for axis, n in enumerate(values.shape):
             shape = [-1 if i == axis else 1 for i in range(3)]
@@ -128,14 +132,16 @@ def _block_power(volume: Volume) -> NDArray[np.float32]:
     return total
 
 
-def _blocks(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+def _blocks(box: Region) -> list[tuple[slice, ...]]:
     """Blocks in the middle of the shortest axis, spread over the longer ones."""
+    shape = [one.stop - one.start for one in box]
     counts = dict(zip(np.argsort(shape, kind="stable").tolist(), _COUNTS, strict=True))
     along = []
     for axis, n in enumerate(shape):
         size, count = min(n, BLOCK), min(counts[axis], max(1, round(n / BLOCK)))
         starts = np.linspace(0, n - size, count + 2)[1:-1].astype(int)
-        along.append([slice(start, start + size) for start in np.unique(starts).tolist()])
+        first = box[axis].start
+        along.append([slice(first + start, first + start + size) for start in np.unique(starts).tolist()])
     return list(product(*along))
 
 

@@ -47,55 +47,20 @@ class MeanOf:
         return mean
 
 
-class Standardised:
-    """A region of a volume in units of the standard deviation about the mean, protein bright: the network's input.
-
-    Parameters
-    ----------
-    volume
-        `(z, y, x)`.
-    mean, sigma
-        Mean and standard deviation of the whole volume.
-    sign
-        -1 where protein is dark.
-    region
-        Part of the volume; all of it if not given.
-    """
+class Rescaled:
+    """A volume times a factor plus an offset, float32, computed block by block."""
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, volume: Volume, mean: float, sigma: float, sign: int, region: Region | None = None) -> None:
-        self.volume, self.mean, self.sigma, self.sign = volume, np.float32(mean), sigma, sign
-        self.scale = np.float32(sign * sigma)
-        z, y, x = volume.shape
-        self.region: Region = region or (slice(0, z), slice(0, y), slice(0, x))
+    def __init__(self, volume: Volume, factor: float, offset: float) -> None:
+        self.volume, self.factor, self.offset = volume, factor, offset
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        z, y, x = self.region
-        return z.stop - z.start, y.stop - y.start, x.stop - x.start
+    def shape(self) -> tuple[int, ...]:
+        return self.volume.shape
 
     def __getitem__(self, key: Any, /) -> NDArray[np.float32]:
-        block: NDArray[np.float32] = (self.raw(key) - self.mean) / self.scale
-        return block
-
-    def raw(self, key: Any) -> NDArray[np.float32]:
-        """A block on the volume's own scale; `key` is one slice along z or several slices, without steps."""
-        keys = key if isinstance(key, tuple) else (key,)
-        moved = [
-            slice(part.start + k.indices(n)[0], part.start + k.indices(n)[1])
-            for part, n, k in zip(self.region, self.shape, (*keys, *[slice(None)] * (3 - len(keys))), strict=True)
-        ]
-        return np.asarray(self.volume[tuple(moved)], dtype=np.float32)
-
-    def part(self, region: Region) -> Standardised:
-        """A region of the whole volume, with the same scale."""
-        return Standardised(self.volume, float(self.mean), self.sigma, self.sign, region)
-
-    def undo(self, block: NDArray[Any]) -> NDArray[np.float32]:
-        """The inverse: values on the volume's own scale."""
-        values: NDArray[np.float32] = block * self.scale + self.mean
-        return values
+        return np.asarray(np.asarray(self.volume[key], np.float64) * self.factor + self.offset, np.float32)
 
 
 def slabs(shape: tuple[int, ...]) -> list[slice]:
@@ -109,14 +74,16 @@ def require_content(volume: Volume, path: str | Path) -> None:
     Raises
     ------
     TomogramError
-        If a voxel is not a finite number, or all voxels have the same value.
+        If a voxel is not a finite number, all voxels have the same value, or nothing changes along an axis.
     """
     bad, first, low, high = 0, None, np.inf, -np.inf
+    repeats = _Repeats()
     for part in slabs(volume.shape):
         block = np.asarray(volume[part])
         least, most = float(block.min()), float(block.max())
         if np.isfinite(least) and np.isfinite(most):
             low, high = min(low, least), max(high, most)
+            repeats.add(block)
             continue
         wrong = ~np.isfinite(block)
         bad += int(wrong.sum())
@@ -132,9 +99,45 @@ def require_content(volume: Volume, path: str | Path) -> None:
         raise TomogramError(
             f"{path} is constant ({low:g} everywhere); expected a reconstruction: is it the right file?"
         )
+    if axis := repeats.axis(volume.shape):
+        raise TomogramError(
+            f"{path} is the same all along {axis}: its sections are identical; expected a reconstruction: is it a "
+            "repeated image?"
+        )
 
 
-def central_block(volume: Volume, longest: int = 192) -> NDArray[np.float32]:
-    """The central block of a volume, float32, at most `longest` voxels along each axis."""
-    cut = tuple(slice(max(0, (n - longest) // 2), max(0, (n - longest) // 2) + min(n, longest)) for n in volume.shape)
-    return np.asarray(volume[cut], dtype=np.float32)
+class _Repeats:
+    """Whether all sections of a volume across an axis are identical, apart from constant ones (padding)."""
+
+    def __init__(self) -> None:
+        self.same = [True, True, True]
+        self.section: NDArray[Any] | None = None
+
+    def add(self, block: NDArray[Any]) -> None:
+        """Look at the next sections along z."""
+        for section in block if self.same[0] else ():
+            if section.min() == section.max():
+                continue
+            self.section = section.copy() if self.section is None else self.section
+            if not np.array_equal(section, self.section):
+                self.same[0] = False
+                break
+        for axis in (1, 2):
+            if self.same[axis]:
+                self.same[axis] = _repeats(block, axis)
+
+    def axis(self, shape: tuple[int, ...]) -> str:
+        """The axis along which nothing changes, or nothing."""
+        found = [name for name, same, n in zip("zyx", self.same, shape, strict=True) if same and n > 1]
+        return found[0] if found else ""
+
+
+def _repeats(block: NDArray[Any], axis: int) -> bool:
+    """Whether the planes across an axis that are not constant are identical, compared along a few sections first."""
+    for part in (block[:1], block):
+        planes = np.moveaxis(part, axis, 0)
+        flat = planes.reshape(len(planes), -1)
+        varied = flat[flat.min(1) != flat.max(1)]
+        if len(varied) and not (varied == varied[:1]).all():
+            return False
+    return True

@@ -24,8 +24,9 @@ from cryowae.models.weights import load_model
 from cryowae.progress import SILENT, Progress
 from cryowae.restore import Restored, change_consistency, restore_array
 from cryowae.restore.network import Model
-from cryowae.tomogram.estimate import estimate_contrast
-from cryowae.tomogram.volumes import Volume
+from cryowae.tomogram.content import OnContent, content_of
+from cryowae.tomogram.contrast import estimate_contrast
+from cryowae.tomogram.volumes import MeanOf, Volume
 from cryowae.validate.evidence import GAUSSIAN, GAUSSIAN_SIGMA, INPUT, Control, Evidence, restored_name
 
 Block = tuple[slice, slice, slice]
@@ -86,7 +87,8 @@ def score_halves(
     options = replace(options or RestoreOptions(), consistency="off")
     network = load_model(model, options.device) if isinstance(model, str | Path) else model
     halves = tuple(np.array(half[:], dtype=np.float32) for half in (half1, half2))
-    protein = estimate_contrast(halves[0], voxel_size) if contrast == "auto" else contrast
+    mean = MeanOf(*halves)
+    protein = estimate_contrast(mean, voxel_size).require("the halves") if contrast == "auto" else contrast
     other: Literal["dark", "bright"] = "bright" if protein == "dark" else "dark"
     blocks = volume_blocks(halves[0].shape)
     parts: list[dict[str, Any]] = []
@@ -100,7 +102,7 @@ def score_halves(
 
         compare = _Comparison(unseen, wedge, blocks, keep_beads)
         done = restored(protein)
-        found = {INPUT: compare(own), GAUSSIAN: compare(gaussian_filter(own, GAUSSIAN_SIGMA))}
+        found = {INPUT: compare(own), GAUSSIAN: compare(gaussian_filter(content_of(own)[:], GAUSSIAN_SIGMA))}
         for setting in settings:
             made = change_consistency(done.data, own, setting, wedge=wedge, contrast=protein, progress=progress)
             found[restored_name(setting)] = compare(made)
@@ -162,6 +164,7 @@ class _Comparison:
         self.shell = shell.flatten()[self.used]
         self.windows = [torch.hann_window(n + 2, periodic=False)[1:-1] for n in shape]
         self.outliers = np.zeros(unseen.shape, bool) if keep_beads else outlier_pixels(unseen)
+        self.content = content_of(unseen, "the half")
         self.unseen = self._spectra(unseen)
         self.power = np.array([self._sums(one, one) for one in self.unseen])
 
@@ -187,7 +190,8 @@ class _Comparison:
 
     def _spectra(self, volume: NDArray[np.float32]) -> list[Tensor]:
         # the wedge of the whole volume is emptied first: the window on a block would smear it over the measured part
-        clean = self.wedge.apply(torch.from_numpy(replace_outliers(volume[None], self.outliers[None])[0])).numpy()
+        filled = OnContent(volume, self.content)[:]
+        clean = self.wedge.apply(torch.from_numpy(replace_outliers(filled[None], self.outliers[None])[0])).numpy()
         return [self._spectrum(clean[block]) for block in self.blocks]
 
     def _spectrum(self, block: NDArray[np.float32]) -> Tensor:

@@ -11,13 +11,11 @@ from cryowae._napari.viewing import grid_of
 
 
 def save(folder: Path, name: str = "tomo.mrc", shape=(24, 40, 48), seed: int = 0, tilts: bool = True) -> Path:
-    """Noise with dark balls."""
+    """Noise with dark balls in a lattice."""
     rng = np.random.default_rng(seed)
     volume = rng.normal(size=shape)
-    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
-    for _ in range(6):
-        centre = [rng.integers(4, n - 3) for n in shape]
-        volume -= 3 * np.exp(-((z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2) / 12)
+    z, y, x = (axis % 12 - 6 for axis in np.ogrid[tuple(slice(n) for n in shape)])
+    volume -= 4 * np.exp(-(z**2 + y**2 + x**2) / 8)
     with mrcfile.new(folder / name) as file:
         file.set_data((100 + 12 * volume).astype(np.float32))
         file.voxel_size = 10
