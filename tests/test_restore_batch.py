@@ -102,7 +102,7 @@ def test_results_are_restored_by_force_only(tmp_path, weights):
     result = tmp_path / "tomo_restored.mrc"
     refused = restore(weights, result)
     assert refused.exit_code == 2 and one_line(refused, "restored already, by tiny", "--force")
-    forced = restore(weights, result, "--force")
+    forced = restore(weights, result, "--force", "--contrast", "dark")
     assert forced.exit_code == 0 and "note: " in forced.stderr and "restored already" in forced.stderr
 
 

@@ -22,7 +22,7 @@ _MOST = 500  # iterations at the final epsilon
 
 @dataclass(eq=False)
 class Sinkhorn(LatentTerm):
-    """The Sinkhorn divergence between the codes and the prior, summed over the codes (Patrini et al. 2020).
+    """The Sinkhorn divergence between the codes and the prior, summed over the codes (Patrini et al. 2019).
 
     It logs the divergence of each code (`match`).
 
