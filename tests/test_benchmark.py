@@ -316,7 +316,7 @@ def test_shipped_suites_are_valid(name):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "nonsense"], "quick, standard, stress"),
+        (["run", "nonsense"], "quick, samples, standard, stress"),
         (["run", "quick", "--set", "seeds=[]"], "seeds"),
         (["run", "quick", "--checkpoint", "x"], "NAME=FILE"),
         (["run", "quick", "--checkpoint", "input=x.safetensors"], "input twice"),

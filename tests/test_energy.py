@@ -100,5 +100,5 @@ def test_the_term_wants_the_right_power_in_the_wedge():
 def test_a_network_without_random_codes_is_refused():
     batch = Batch(torch.zeros(1, 1, 8, 8, 8))
     made = Pass(batch, [], batch.observation, None, torch.Generator(), StepInfo(0))
-    with pytest.raises(ConfigError, match="expected a network with random codes"):
+    with pytest.raises(ConfigError, match="no random codes"):
         make_terms({"energy": 1.0})["energy"].cost(made)

@@ -112,7 +112,7 @@ COLUMNS: Mapping[str, Column] = {
     "ice_blobs": Column("blobs in ice", 1, "low"),
     "noise_ratio": Column("noise ratio", 3, "low"),
     "sample_ncc": Column("NCC of a sample", 3, "high"),
-    "sample_r_mw": Column("amplitude wedge, sample", 2, 1.0),
+    "sample_r_mw": Column("amplitude of a sample", 2, 1.0),
     "coverage_mw": Column("coverage 90 % wedge", 2, 0.9),
     "coverage_obs": Column("coverage 90 % measured", 2, 0.9),
     "crps": Column("CRPS", 3, "low"),
