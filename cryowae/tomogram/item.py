@@ -24,7 +24,7 @@ from cryowae.tomogram.halves import check_halves, matched, require_related, requ
 from cryowae.tomogram.masks import InclusionMask
 from cryowae.tomogram.measured_range import UNKNOWN, MeasuredRange, measure_range
 from cryowae.tomogram.opening import Tomogram, open_tomogram
-from cryowae.tomogram.volumes import MeanOf, Volume, require_content
+from cryowae.tomogram.volumes import MeanOf, Volume, require_content, require_shape
 
 _FILES = ("half1", "half2", "mask", "tilts")
 
@@ -91,13 +91,7 @@ class Item(ItemOptions):
 
     @cached_property
     def halves(self) -> tuple[Volume, Volume] | None:
-        """The two halves, `(z, y, x)` each, on the scale of the first.
-
-        Raises
-        ------
-        TomogramError
-            If their grid is not that of the tomogram, or they are not two measurements of it, see `check_halves`.
-        """
+        """The two halves, `(z, y, x)` each, on the scale of the first; raises the errors of `check_halves`."""
         _ = self._halves_notes  # raises the errors
         if not self.unscaled_halves:
             return None
@@ -161,9 +155,9 @@ class Item(ItemOptions):
     @cached_property
     def doubts(self) -> list[str]:
         """Reasons why the volume should not be restored, one line each."""
-        if self.half1 is None or self.half2 is None or self.halves is None:
+        if self.half1 is None or self.half2 is None:
             return doubts_of(self.tomogram)
-        files = zip((self.half1, self.half2), self.halves, strict=True)
+        files = zip((self.half1, self.half2), self.unscaled_halves, strict=True)
         halves = [
             replace(self.tomogram, data=cast(NDArray[Any], data), path=path, header=header_of(path))
             for path, data in files
@@ -239,13 +233,7 @@ class Item(ItemOptions):
         return self._checked(in_zyx(found.data, tomogram.axes), str(path))
 
     def _checked(self, volume: Volume, name: str) -> Volume:
-        if tuple(volume.shape) != self.tomogram.shape:
-            got, expected = (" x ".join(map(str, shape)) for shape in (volume.shape, self.tomogram.shape))
-            raise TomogramError(
-                f"{name} has {got} voxels (z, y, x), expected {expected} as in {self.tomogram.path}: are they of one "
-                "tomogram?"
-            )
-        return volume
+        return require_shape(volume, self.tomogram.shape, name, self.tomogram.path)
 
 
 def item_of(source: Item | Tomogram | str | Path, output: str | Path | None = None, **options: Any) -> Item:

@@ -106,6 +106,16 @@ def require_content(volume: Volume, path: str | Path) -> None:
         )
 
 
+def require_shape(volume: Volume, shape: tuple[int, ...], name: str, tomogram: str | Path) -> Volume:
+    """The volume, if it has the shape of its tomogram; otherwise raises `TomogramError`."""
+    if tuple(volume.shape) != shape:
+        got, expected = (" x ".join(map(str, one)) for one in (volume.shape, shape))
+        raise TomogramError(
+            f"{name} has {got} voxels (z, y, x), expected {expected} as in {tomogram}: are they of one tomogram?"
+        )
+    return volume
+
+
 class _Repeats:
     """Whether all sections of a volume across an axis are identical, apart from constant ones (padding)."""
 
