@@ -85,7 +85,7 @@ def check_restoration(item: Item, options: RestoreOptions) -> PlannedFiles:
             f"{path} is neither the name of an MRC file ({', '.join(SUFFIXES)}) nor a folder: make the "
             "folder first, or end the name in .mrc"
         )
-    if options.write_halves and item.halves is None:
+    if options.write_halves and not item.unscaled_halves:
         raise ConfigError("got --write-halves without halves: give --half1 and --half2")
     files = PlannedFiles.of(item, options)
     inputs = {file.resolve() for file in item.inputs}
