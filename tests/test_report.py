@@ -239,9 +239,10 @@ def test_the_text_states_the_facts():
 
 def test_an_output_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     volume = _noise((8, 16, 16))
+    (tmp_path / "file").write_text("no folder")
     with pytest.raises(OutputError, match=r"picture .* cannot be written"):
-        draw_restoration(tmp_path / "nowhere" / "picture.png", volume, volume, FACTS)
-    assert list(tmp_path.iterdir()) == []
+        draw_restoration(tmp_path / "file" / "picture.png", volume, volume, FACTS)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_fsc_of_halves(tmp_path):
