@@ -225,7 +225,10 @@ def test_parts_of_a_path_that_are_files_or_missing(tmp_path):
             check_output(path, overwrite=False)
 
 
-@pytest.mark.parametrize("delay", [0.3, 0.5, 0.8, 1.2, 1.8])  # before, Python itself starts
+SLOW = [pytest.param(delay, marks=pytest.mark.slow) for delay in (0.3, 0.8, 1.2)]
+
+
+@pytest.mark.parametrize("delay", [0.5, 1.8, *SLOW])  # before, Python itself starts
 def test_ctrl_c_while_a_command_starts_leaves_no_traceback(tmp_path, weights, delay):
     source = save(tmp_path, shape=(32, 128, 128))
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -106,7 +106,10 @@ def call(act, stop_at=0, number=signal.SIGINT, twice=0):
     return calls
 
 
-@pytest.mark.parametrize("twice", [0, 50], ids=["one signal", "a second one soon"])
+SOON = pytest.param(50, marks=pytest.mark.slow, id="a second one soon")
+
+
+@pytest.mark.parametrize("twice", [pytest.param(0, id="one signal"), SOON])
 @pytest.mark.parametrize("run", [volumes, images, digits])
 def test_stops_at_random_moments_change_no_digit(run, twice, tmp_path, monkeypatch):
     monkeypatch.setattr("cryowae.train.draw_training_curves", lambda *_: None)  # most of the calls would be drawing
@@ -200,6 +203,7 @@ class Told(Progress):
         self.heard.set()
 
 
+@pytest.mark.slow
 def test_a_stopped_command_is_resumed_with_its_own_settings(tmp_path):
     """Ctrl-C on the command line, in the middle of the training; the resume needs no further option."""
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "source": SOURCE, "model": MODEL}))
