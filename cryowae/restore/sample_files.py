@@ -143,7 +143,7 @@ def _write(item: Item, path: Path, moments: Moments, network: Model, options: Re
 
 def _draw(item: Item, path: Path, moments: Moments, first: Path) -> None:
     axes = item.tomogram.axes
-    sample, spread = (in_zyx(read_mrc(one).data, axes) for one in (first, path.with_name(f"{stem_of(path)}_std.mrc")))
+    sample, spread = (in_zyx(read_mrc(one).data, axes) for one in (first, std_beside(path)))
     size, name = item.tomogram.voxel_size, in_letters(item.tomogram.path.name)
     mean = moments.mean(slice(None))
     draw_samples(sample_picture(path), mean, sample, spread, count=moments.count, voxel_size=size, title=name)

@@ -19,13 +19,13 @@ _TAIL = 1.0  # percent of the voxels that are the densest structure
 
 
 class UncertainVoxels:
-    """The voxels whose standard deviation is above a fraction of the restored contrast, as labels 0 and 1, `(z, y, x)`.
+    """The voxels whose standard deviation is above a fraction of the restored contrast, as 1 among 0, `(z, y, x)`.
 
     The measure is a fraction of the contrast and not a quantile of the standard deviation. A quantile marks the same
-    share of voxels in every volume, also where nothing is uncertain. A fraction says how far a grey value can be off, in
-    units of what is looked at. It marks nothing where all samples agree.
+    share of voxels in every volume, also where nothing is uncertain. A fraction says how far a grey value can be off,
+    in units of what is looked at. It marks nothing where all samples agree.
 
-    Blocks are computed when they are read, so that the labels of a mapped volume take no memory.
+    Blocks are computed when they are read, so that the marks of a mapped volume take no memory.
 
     Parameters
     ----------
@@ -40,11 +40,18 @@ class UncertainVoxels:
     ----------
     level
         The standard deviation above which a voxel is marked.
+
+    Raises
+    ------
+    TomogramError
+        If there is no contrast.
     """
 
     dtype, ndim = np.dtype(np.uint8), 3
 
     def __init__(self, deviation: Volume, contrast: float, fraction: float = HALF_CONTRAST) -> None:
+        if not contrast > 0:
+            raise TomogramError("the restored volume is constant: it has no contrast to compare its deviation with")
         self.deviation, self.level = deviation, contrast * fraction
         self.shape = tuple(map(int, deviation.shape))
         self.size = int(np.prod(self.shape))
@@ -71,17 +78,9 @@ def restored_contrast(volume: Volume) -> float:
     Parameters
     ----------
     volume
-        `(z, y, x)`; evenly spread rows of it are read.
-
-    Raises
-    ------
-    TomogramError
-        If all voxels that were looked at have one value, or none is finite.
+        `(z, y, x)`; evenly spread rows of it are read. The contrast of a constant volume is 0.
     """
     sample = np.asarray(sample_rows(volume, _VOXELS), np.float32)
     sample = sample[np.isfinite(sample)]
     low, middle, high = np.percentile(sample, (_TAIL, 50, 100 - _TAIL)) if sample.size else (0.0, 0.0, 0.0)
-    contrast = float(max(middle - low, high - middle))
-    if not contrast > 0:
-        raise TomogramError("the restored volume has no contrast: nothing to compare its standard deviation with")
-    return contrast
+    return float(max(middle - low, high - middle))
