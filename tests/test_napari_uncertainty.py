@@ -88,6 +88,7 @@ def test_the_slider_steps_through_the_samples_and_the_other_layers_stay(tmp_path
     viewer, (restored, samples, std) = shown(read_volumes(str(path)))
     for layer in viewer.layers:
         layer.visible = True
+    link_samples(viewer, restored, [samples])
     assert viewer.dims.ndim == 4 and tuple(viewer.dims.axis_labels) == ("sample", "z", "y", "x")
     assert tuple(viewer.dims.nsteps) == (3, *SHAPE)
     for number in (2, 0, 1):

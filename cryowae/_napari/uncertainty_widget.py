@@ -16,8 +16,8 @@ _LIMIT = (
     "half of the contrast, a feature of one voxel is a guess."
 )
 _NONE = (
-    "There is no standard deviation. Restore with two or more samples, or open the result of “cryowae restore "
-    "--samples” from its folder."
+    "There is no standard deviation. Restore with two or more samples, or open the result of such a restoration from "
+    "its folder."
 )
 
 

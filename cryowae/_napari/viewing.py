@@ -5,13 +5,14 @@ napari has moved the grid, the camera and the overlays between its versions; onl
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cryowae._napari.comparing import guess_compared, share_greys
-from cryowae._napari.layers import layer_data, open_for_viewing, percentile_limits
-from cryowae._napari.uncertainty_layers import SAMPLES, uncertainty_layers
+from cryowae._napari.layers import AXES, layer_data, open_for_viewing, percentile_limits
+from cryowae._napari.uncertainty_layers import SAMPLE_AXIS, SAMPLES, uncertainty_layers
 from cryowae.errors import ConfigError, CryowaeError
 from cryowae.io.neighbours import find_versions
 from cryowae.tomogram.volumes import Region
@@ -166,11 +167,22 @@ def side_by_side(viewer: Any, layers: Sequence[Any]) -> None:
 def link_samples(viewer: Any, restored: Any, added: Sequence[Any]) -> list[Any]:
     """Link the grey limits of the layer of samples among `added`, if there is one, to those of the restored layer.
 
-    Returns it in a list.
+    Returns it in a list. The slider is named after its axis; napari 0.6 does not do it.
     """
     samples = [layer for layer in added if SAMPLES in layer.metadata]
-    if samples:
-        viewer.layers.link_layers([restored, *samples], ("contrast_limits", "gamma", "colormap"))
+    if not samples:
+        return []
+    viewer.layers.link_layers([restored, *samples], ("contrast_limits", "gamma", "colormap"))
+    linked = weakref.WeakSet([restored, *samples])
+
+    def unlink(event: Any) -> None:
+        if event.value in linked:  # napari 0.6 keeps linked layers, and so their files, after they are removed
+            viewer.layers.unlink_layers([event.value])
+            viewer.layers.events.removed.disconnect(unlink)
+
+    viewer.layers.events.removed.connect(unlink)
+    if viewer.dims.ndim == samples[0].ndim:
+        viewer.dims.axis_labels = (SAMPLE_AXIS, *AXES)
     return samples
 
 
