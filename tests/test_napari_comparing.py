@@ -7,7 +7,7 @@ import pytest
 
 from cryowae._napari.comparing import ComparedLayers, guess_compared
 from cryowae._napari.derived_layers import CUT_FROM, RESTORED_FROM
-from cryowae._napari.layers import read_volumes
+from cryowae._napari.reading import read_volumes
 from cryowae.io.mrc import write_mrc
 
 pytest.importorskip("napari")

@@ -18,17 +18,16 @@ from typer.testing import CliRunner
 from cryowae._napari.derived_layers import delete_with, is_temporary, look_of, sample_scene, temporary_folder
 from cryowae._napari.layers import (
     TOMOGRAM,
-    get_reader,
     layer_data,
     open_for_viewing,
     percentile_limits,
-    read_volumes,
     require_volume,
     tomogram_from,
     volumes_of,
     voxel_size_of,
     write_volume,
 )
+from cryowae._napari.reading import get_reader, read_volumes
 from cryowae._napari.viewing import camera_of, grid_of, show_files, show_scale_bar
 from cryowae.cli import app
 from cryowae.errors import ConfigError, OutputError, TomogramError
@@ -67,7 +66,13 @@ def test_manifest_is_valid_and_its_names_exist():
     manifest.validate_imports()
     assert manifest.name == "cryowae" and manifest.display_name == "cryowae"
     found = manifest.contributions
-    assert [widget.display_name for widget in found.widgets] == ["Restore", "Fit", "Compare", "Simulate wedge"]
+    assert [widget.display_name for widget in found.widgets] == [
+        "Restore",
+        "Fit",
+        "Compare",
+        "Uncertainty",
+        "Simulate wedge",
+    ]
     assert {p for reader in found.readers for p in reader.filename_patterns} >= {"*.mrc", "*.rec", "*.map", "*.st"}
     assert found.writers and found.sample_data
 

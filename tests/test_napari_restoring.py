@@ -149,7 +149,7 @@ def test_a_layer_in_memory_is_restored_like_its_file(tmp_path):
     for shown in (layer, copy):
         given = ItemOptions(tilt_range=(-60, 50), contrast="bright")
         options = RestoreOptions(consistency="soft", report=True)
-        (data, look, _), result = restore_layer(
+        ((data, look, _),), result = restore_layer(
             shown, partial(item_from, shown, None, given), options, Halving(), Progress()
         )
         made.append(data)

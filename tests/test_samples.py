@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
-import torch
 from interrupting import Interrupt
+from random_codes import random_weights
 
 from cryowae.benchmark.suite_run import run_suite
-from cryowae.config import ModelConfig, SuiteConfig, TrainConfig
+from cryowae.config import SuiteConfig
 from cryowae.config.options import RestoreOptions
 from cryowae.errors import CheckpointError, ConfigError, OutputError
 from cryowae.io.mrc import write_mrc
-from cryowae.models import Autoencoder
-from cryowae.models.weights import write_weights
 from cryowae.restore import restore_tomogram
 from cryowae.restore.moments import Moments
+from cryowae.tomogram import open_tomogram
 
 SHAPE = (16, 24, 32)
-MODEL = ModelConfig(widths=(4, 4, 4), codes=(2, 2, 2), down=(1, 1, 1), up=(1, 1), decode=(1, 1, 1), random=True)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    network = Autoencoder(MODEL)
-    with torch.no_grad():
-        network.head.mix.weight.mul_(20)
-    write_weights(path, network, TrainConfig(name="random", model=MODEL), 0)
-    return path
+    return random_weights(tmp_path_factory.mktemp("weights") / "random.safetensors")
 
 
 @pytest.fixture
@@ -106,6 +99,25 @@ def test_samples_of_other_options_are_not_continued(tomogram, weights):
     counted = Interrupt(0)
     restore(tomogram, weights, progress=counted, samples=3, seed=1)
     assert len(counted.ahead) == 3
+
+
+@pytest.mark.parametrize("path", ["tomo.mrc", "in memory"])
+@pytest.mark.parametrize(("change", "left"), [(0, 1), (1, 3)])
+def test_volumes_in_memory_are_continued_if_their_values_are_the_same(tomogram, weights, path, change, left):
+    """Also a volume that is no longer that of its file."""
+    opened = open_tomogram(tomogram)
+    values = np.array(opened.data)
+    source = replace(opened, data=values, path=tomogram.with_name(path))
+    counted, options = Interrupt(0), RestoreOptions(report=False, device="cpu", samples=3)
+    for progress in (Interrupt(3), counted):
+        how = {"model": weights, "contrast": "dark", "options": options, "progress": progress}
+        if progress is counted:
+            values[3, 4, 5] += change
+            restore_tomogram(source, tomogram.with_name("out.mrc"), **how)
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                restore_tomogram(source, tomogram.with_name("out.mrc"), **how)
+    assert len(counted.ahead) == left
 
 
 def test_a_full_disk_in_the_middle_loses_nothing(tomogram, weights, monkeypatch):

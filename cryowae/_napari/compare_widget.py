@@ -135,7 +135,8 @@ class CompareWidget(VolumeWidget):
         self._timer.start()
 
     def _turn(self, plane: str) -> None:
-        self._viewer.dims.order = _PLANES[plane]
+        extra = self._viewer.dims.ndim - 3  # leading axes, of layers with more axes
+        self._viewer.dims.order = (*range(extra), *(extra + axis for axis in _PLANES[plane]))
         self._viewer.reset_view()
 
     def _fill_tilts(self, *_: Any) -> None:

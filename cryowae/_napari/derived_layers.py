@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from cryowae._napari.layers import AXES, LayerData, layer_data, open_for_viewing, tomogram_from, tomogram_of
+from cryowae._napari.uncertainty_layers import uncertainty_layers
 from cryowae.config.options import ItemOptions, RestoreOptions
 from cryowae.errors import TomogramError
-from cryowae.io.mrc import stem_of
+from cryowae.io.mrc import SUFFIXES, stem_of
 from cryowae.progress import Progress
 from cryowae.restore.tomograms import RestoreResult
 from cryowae.tomogram import Item, Tomogram
@@ -37,8 +38,11 @@ CUT_FROM = "cut_from"
 
 def restore_layer(
     layer: Any, make_item: Callable[[], Item], options: RestoreOptions, model: str | Path, progress: Progress
-) -> tuple[LayerData, RestoreResult]:
+) -> tuple[list[LayerData], RestoreResult]:
     """Restore a whole layer. The result has the look of its input and is mapped from the file that was written.
+
+    With two or more samples, the layers of `uncertainty_layers` follow. After a cancel, the samples that are complete
+    stay in their temporary folder: the next restoration of the layer with the same options goes on with them.
 
     Parameters
     ----------
@@ -53,13 +57,21 @@ def restore_layer(
     from cryowae.restore import restore_tomogram
 
     item = make_item()
-    options = replace(options, report=item.output is not None)
-    item = replace(item, output=item.output or temporary_folder() / item.target.name)
-    result = restore_tomogram(item, model=model, options=options, progress=progress)
+    options = replace(options, report=item.output is not None, write_samples=options.samples > 1)
+    folder = _unfinished.pop(layer, None) or temporary_folder()
+    item = replace(item, output=item.output or folder / item.target.name)
+    try:
+        result = restore_tomogram(item, model=model, options=options, progress=progress)
+    except BaseException:
+        if not item.target.exists() and any(folder.iterdir()):
+            _unfinished[layer] = folder
+            weakref.finalize(layer, _delete_hidden, folder)
+        raise
     restored = _mapped(result.path, item.tomogram)
     inverted = result.contrast == "bright" and layer.rendering == "minip"  # the default, for dark protein
     changes = {"rendering": "mip"} if inverted else {}
-    return _layer_like(layer, restored, f"{layer.name} restored", RESTORED_FROM, **changes), result
+    made = _layer_like(layer, restored, f"{layer.name} restored", RESTORED_FROM, **changes)
+    return [made, *(uncertainty_layers(made, visible=True) if options.samples > 1 else [])], result
 
 
 def preview_layer(
@@ -177,10 +189,28 @@ def is_temporary(path: Path) -> bool:
     return path.is_relative_to(_root().name)
 
 
-def delete_with(owner: Any, path: Path) -> None:
-    """Delete a temporary file and its folder when `owner` is no longer in use; other files are not changed."""
-    if is_temporary(path):
-        weakref.finalize(owner, shutil.rmtree, path.parent, ignore_errors=True)
+def delete_with(owner: Any, *paths: Path) -> None:
+    """Delete temporary files when `owner` is no longer in use, and their folder with the last of its volumes.
+
+    Other files are not changed.
+    """
+    for path in filter(is_temporary, paths):
+        weakref.finalize(owner, _delete, path)
+
+
+_unfinished: weakref.WeakKeyDictionary[Any, Path] = weakref.WeakKeyDictionary()
+"""The folders of restorations of layers that were cancelled, with the samples that are complete."""
+
+
+def _delete(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    if not any(other.suffix.lower() in SUFFIXES for other in path.parent.glob("*")):
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _delete_hidden(folder: Path) -> None:
+    for path in folder.glob(".*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @cache

@@ -16,6 +16,7 @@ from cryowae.progress import Progress, Stopped
 
 _TICK = 100  # milliseconds between two updates of the bar
 _SAID = 2  # messages that are shown, the newest ones
+_COUNT = re.compile(r"[a-z]+ \d+ of \d+")  # `sample 2 of 8`: the next one takes its place, and none stays at the end
 _LONG = 3  # seconds without a step after which the elapsed time is shown, to indicate that the job is running
 
 
@@ -44,6 +45,8 @@ _WORDS = (
     (r"give (?:--tilt-offset \S+ or )?--tilt-range (-?\d+ -?\d+)", r"enter \1 as the tilt range"),
     (r"or --force to go on", "or tick “go on if the spectrum contradicts”"),
     (r"name other weights with --model", "choose other weights"),
+    (r"expected --model with weights that were", "choose own weights that were"),
+    (r"the same command goes on with the next", "the same restoration goes on with the next"),
     (r"(?<=\s)(?<!view )--([a-z])", r"\1"),
 )
 
@@ -113,6 +116,8 @@ class Watch(Progress):
         self._check()
 
     def say(self, message: str) -> None:
+        if self.said and all(map(_COUNT.fullmatch, (message, self.said[-1]))):
+            self.said.pop()
         self.said.append(message)
         self._check()
 
@@ -205,6 +210,7 @@ class JobPanel(Container[Any]):
             timer.stop()
             show_pictures()
             self._show(running=False)
+            watch.said = [line for line in watch.said if not _COUNT.fullmatch(line)]
             words, act = outcome
             tell(words)
             act()
@@ -242,7 +248,7 @@ def _attempt(
     try:
         return "", partial(then, work(watch))
     except Cancelled:
-        return "cancelled: no result was kept", lambda: None
+        return "cancelled: no result was written", lambda: None
     except CryowaeError as error:
         words = in_window_words(error)
         return words, partial(failed, words)

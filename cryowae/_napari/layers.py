@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,17 @@ from numpy.typing import NDArray
 
 from cryowae.errors import TiltError, TomogramError
 from cryowae.io.header import MrcHeader
-from cryowae.io.mrc import SUFFIXES, require_name, stem_of, write_mrc
+from cryowae.io.mrc import require_name, stem_of, write_mrc
 from cryowae.tomogram import Tomogram, open_tomogram
 from cryowae.tomogram.statistics import require_finite, sample_rows
 
 LayerData = tuple[Any, dict[str, Any], str]
-PathOrPaths = str | Sequence[str]
 
 TOMOGRAM = "cryowae"
 """Key of the opened tomogram in a layer's metadata."""
+
+UNCERTAINTY_OF = "uncertainty_of"
+"""Key of a restored volume in the metadata of layers of its samples, their standard deviation and its mask."""
 
 AXES = ("z", "y", "x")
 
@@ -98,25 +99,6 @@ def open_for_viewing(path: str | Path, **options: Any) -> Tomogram:
         return replace(opened, notes=(*opened.notes, f"{error}; it is shown as if it were 1 Å"))
 
 
-def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """The reader of these files if all of them are MRC volumes by their names, otherwise None."""
-    names = [path] if isinstance(path, str) else list(path)
-    return read_volumes if names and all(map(_is_volume, names)) else None
-
-
-def read_volumes(path: PathOrPaths) -> list[LayerData]:
-    """One layer for each file. The files are mapped, not read. Notes about them are shown as warnings."""
-    from napari.utils.notifications import show_warning
-
-    layers = []
-    for name in [path] if isinstance(path, str) else path:
-        tomogram = open_for_viewing(name)
-        layers.append(layer_data(tomogram))
-        for note in tomogram.notes:
-            show_warning(note)
-    return layers
-
-
 def write_volume(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write an image layer as an MRC volume: its values, its scale as the voxel size, and the header of its file.
 
@@ -142,10 +124,11 @@ def write_volume(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 
 def volumes_of(viewer: Any) -> list[Any]:
-    """The layers of a viewer that may be volumes: images of three axes, none of them colours."""
+    """The layers of a viewer that may be tomograms: images of three axes, no colours and no standard deviations."""
     from napari.layers import Image
 
-    return [layer for layer in viewer.layers if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb]
+    images = [layer for layer in viewer.layers if isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb]
+    return [layer for layer in images if UNCERTAINTY_OF not in layer.metadata]
 
 
 def tomogram_from(layer: Any) -> Tomogram:
@@ -208,11 +191,6 @@ def require_finite_volume(data: Any, name: str) -> NDArray[Any]:
     for section in volume if volume.dtype.kind == "f" else ():
         require_finite(section, f"the layer {name!r}")
     return volume
-
-
-def _is_volume(name: str) -> bool:
-    stem = Path(name).name.lower().removesuffix(".gz").removesuffix(".bz2")
-    return stem.endswith(SUFFIXES)
 
 
 def _angstrom(unit: Any) -> float:

@@ -13,11 +13,13 @@ from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox
 
 from cryowae._napari import derived_layers as derived
 from cryowae._napari.jobs import in_window_words
-from cryowae._napari.layers import LayerData, tomogram_of, write_volume
+from cryowae._napari.layers import LayerData, tomogram_of
 from cryowae._napari.tomogram_widget import WEIGHT_FILES, TomogramWidget, file_in
-from cryowae._napari.viewing import region_in_view
+from cryowae._napari.uncertainty_layers import samples_of, write_with_samples
+from cryowae._napari.viewing import link_samples, region_in_view
 from cryowae._napari.volume_widget import VolumeWidget, option_field
 from cryowae.config.options import RestoreOptions
+from cryowae.config.sampling_options import MOST_SAMPLES
 from cryowae.errors import CryowaeError
 from cryowae.io.mrc import SUFFIXES
 from cryowae.restore.tomograms import RestoreResult
@@ -26,6 +28,10 @@ from cryowae.tomogram import Item
 _VOLUMES = f"MRC volumes ({' '.join('*' + ending for ending in SUFFIXES)})"
 _HINT = "Open Plugins > cryowae > Compare: the spectrum shows the cut wedge, and the xz plane shows the effect."
 _UNSAVED = "Not saved yet."
+_SAMPLES = (
+    "The slider “sample” below the picture steps through the samples. Press V to hide them and see their mean. The "
+    "hidden layer “std” is their standard deviation; Plugins > cryowae > Uncertainty marks where it is large."
+)
 
 
 class RestoreWidget(TomogramWidget):
@@ -48,7 +54,9 @@ class RestoreWidget(TomogramWidget):
         self.preview = self.button("Preview", self._preview, "Restore the visible part of the slab around this slice.")
         self.restore = self.button("Restore", self._restore, "Restore the whole volume.")
         self.save = self.button("Save …", self._save, "Write the result as MRC, with its header.", enabled=False)
-        own = [self.consistency, self.wedge, self.weights, self.output, self.fast]
+        self.samples = option_field(RestoreOptions, "samples", "samples", max=MOST_SAMPLES)
+        self.seed = option_field(RestoreOptions, "seed", "seed of the samples", max=2**32 - 1)
+        own = [self.consistency, self.wedge, self.weights, self.output, self.fast, self.samples, self.seed]
         self.lay_out(*own, [self.preview, self.restore, self.save], self.job, self.report)
 
     def ask_where(self, suggested: Path) -> Path | None:
@@ -60,7 +68,8 @@ class RestoreWidget(TomogramWidget):
     def _asked(self) -> tuple[Any, Callable[[], Item], RestoreOptions, str | Path]:
         """The chosen layer, a function that creates its item, options and weights; corrects the scale of the layer."""
         layer, make_item = self.chosen(file_in(self.output))
-        options = RestoreOptions(consistency=self.consistency.value, wedge=self.wedge.value, fast=self.fast.value)
+        how = {"consistency": self.consistency.value, "wedge": self.wedge.value, "fast": self.fast.value}
+        options = RestoreOptions(**how, samples=self.samples.value, seed=self.seed.value)
         return layer, make_item, options, file_in(self.weights) or "default"
 
     def _restore(self) -> None:
@@ -79,17 +88,21 @@ class RestoreWidget(TomogramWidget):
         self.show_layer(layer, replacing=layer[1]["name"])
         self.report.value = "The slab lies on top of its tomogram; hide it (V) to see the tomogram."
 
-    def _add_restored(self, done: tuple[LayerData, RestoreResult]) -> None:
-        layer, result = done
+    def _add_restored(self, done: tuple[list[LayerData], RestoreResult]) -> None:
+        (layer, *others), result = done
         self._result = self.show_layer(
             layer, replacing=derived.preview_name(layer[1]["metadata"][derived.RESTORED_FROM])
         )
+        shown = [self.show_layer(other) for other in others]
+        for samples in link_samples(self._viewer, self._result, shown):
+            self._viewer.layers.selection.active = samples  # V hides it
         self.save.enabled = True
         lines = [
             f"{result.inferred_share:.0%} of its power is in the wedge: inferred. Nothing was measured there.",
             f"Tilts {result.tilt_min:+.4g} to {result.tilt_max:+.4g}°; protein is {result.contrast}.",
             f"It took {result.seconds:.0f} s.",
             *map(in_window_words, result.notes),
+            *([_SAMPLES] if others else []),
             _UNSAVED if derived.is_temporary(result.path) else f"Saved as {result.path}.",
         ]
         self.report.value = "\n".join(lines)
@@ -101,12 +114,13 @@ class RestoreWidget(TomogramWidget):
         folder = Path() if opened is None or derived.is_temporary(opened.path) else opened.path.parent
         path = self.ask_where(folder / f"{layer.name.replace(' ', '_')}.mrc")
         if path is not None:
-            data, look, _ = layer.as_layer_data_tuple()
-            self.job.start(lambda _progress: write_volume(str(path), data, look), self._tell_saved)
+            work = partial(write_with_samples, path, layer, samples_of(layer, self._viewer))
+            self.job.start(lambda _progress: work(), self._tell_saved)
 
     def _tell_saved(self, paths: list[str]) -> None:
         lines = [line for line in str(self.report.value).splitlines() if line != _UNSAVED]
-        self.report.value = "\n".join([*lines, f"Saved as {paths[0]}."])
+        more = f", and beside it {len(paths) - 1} files of its samples" if len(paths) > 1 else ""
+        self.report.value = "\n".join([*lines, f"Saved as {paths[0]}{more}."])
 
 
 class SimulateWidget(VolumeWidget):

@@ -5,12 +5,14 @@ napari has moved the grid, the camera and the overlays between its versions; onl
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cryowae._napari.comparing import guess_compared, share_greys
-from cryowae._napari.layers import layer_data, open_for_viewing, percentile_limits
+from cryowae._napari.layers import AXES, layer_data, open_for_viewing, percentile_limits
+from cryowae._napari.uncertainty_layers import SAMPLE_AXIS, SAMPLES, uncertainty_layers
 from cryowae.errors import ConfigError, CryowaeError
 from cryowae.io.neighbours import find_versions
 from cryowae.tomogram.volumes import Region
@@ -25,7 +27,7 @@ _DEPTH = (0.02, 5.0)  # percentiles between which a volume of dark protein goes 
 def show_files(
     viewer: Any, files: Sequence[str | Path], *, show: Show = "slices", contrast: Protein = "dark", **opening: Any
 ) -> list[str]:
-    """Open files in a viewer. With a single file its restoration or its input, and its ground truth, are opened too.
+    """Open files in a viewer. With a single file its restoration or its input, its truth and samples are opened too.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ def show_files(
     asked = tuple(map(Path, files))
     related = find_versions(asked[0]).paths() if len(asked) == 1 else ()
     notes: list[str] = []
-    layers = []
+    layers, samples = [], []
     for path in related if set(asked) & set(related) else asked:
         try:
             tomogram = open_for_viewing(path, **opening)
@@ -67,14 +69,20 @@ def show_files(
         notes += [note for note in tomogram.notes if note not in notes]
         data, options, _ = layer_data(tomogram)
         options["rendering"] = "minip" if contrast == "dark" else "mip"
-        layers.append(viewer.add_image(data, **options, depiction="plane" if show == "plane" else "volume"))
-    if len(layers) > 1 and len({layer.data.shape for layer in layers}) == 1:
-        side_by_side(viewer, layers)
-        name_layers(layers)
+        depiction = "plane" if show == "plane" else "volume"
+        layers.append(viewer.add_image(data, **options, depiction=depiction))
         if len(asked) == 1:
+            beside = uncertainty_layers((data, {**options, "depiction": depiction}, "image"))
+            added = [viewer.add_image(values, **look) for values, look, _ in beside]
+            samples += link_samples(viewer, layers[-1], added)
+    row = [*layers, *samples]
+    if len(row) > 1 and len({layer.data.shape[-3:] for layer in row}) == 1:
+        side_by_side(viewer, row)
+        name_layers(row)
+        if len(asked) == 1 and len(layers) > 1:
             share_greys(guess_compared(layers))
-    for layer in layers:
-        layer.plane.position = tuple(n // 2 for n in layer.data.shape)
+    for layer in viewer.layers:
+        layer.plane.position = tuple(n // 2 for n in layer.data.shape[-3:])
     show_scale_bar(viewer)
     draw_as_3dmod(viewer)
     if show != "plane":
@@ -154,6 +162,28 @@ def side_by_side(viewer: Any, layers: Sequence[Any]) -> None:
     grid.stride = 1
     grid.shape = (1, -1)  # as many columns as layers; before 0.9 hidden layers take a column too
     grid.enabled = True
+
+
+def link_samples(viewer: Any, restored: Any, added: Sequence[Any]) -> list[Any]:
+    """Link the grey limits of the layer of samples among `added`, if there is one, to those of the restored layer.
+
+    Returns it in a list. The slider is named after its axis; napari 0.6 does not do it.
+    """
+    samples = [layer for layer in added if SAMPLES in layer.metadata]
+    if not samples:
+        return []
+    viewer.layers.link_layers([restored, *samples], ("contrast_limits", "gamma", "colormap"))
+    linked = weakref.WeakSet([restored, *samples])
+
+    def unlink(event: Any) -> None:
+        if event.value in linked:  # napari 0.6 keeps linked layers, and so their files, after they are removed
+            viewer.layers.unlink_layers([event.value])
+            viewer.layers.events.removed.disconnect(unlink)
+
+    viewer.layers.events.removed.connect(unlink)
+    if viewer.dims.ndim == samples[0].ndim:
+        viewer.dims.axis_labels = (SAMPLE_AXIS, *AXES)
+    return samples
 
 
 def stacked(viewer: Any) -> None:

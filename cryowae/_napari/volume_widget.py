@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
-from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit, PushButton
+from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit, PushButton, SpinBox
 
 from cryowae._napari.derived_layers import delete_with
 from cryowae._napari.jobs import JobPanel, in_window_words, notify
-from cryowae._napari.layers import LayerData, tomogram_of, volumes_of
+from cryowae._napari.layers import LayerData, volumes_of
+from cryowae._napari.uncertainty_layers import files_of
 from cryowae._napari.viewing import grid_of, name_layers, show_scale_bar
 from cryowae.config.options import TomogramOptions, help_of
 from cryowae.errors import CryowaeError, TiltError
@@ -105,13 +106,12 @@ class VolumeWidget(Container[Any]):
 
     def show_layer(self, layer: LayerData, replacing: str = "") -> Any:
         """Show a layer, in place of the one of the name `replacing`; its temporary file is deleted with it."""
+        from napari.layers import Layer
+
         if replacing in self._viewer.layers:
             self._viewer.layers.remove(replacing)
-        data, look, _ = layer
-        added = self._viewer.add_image(data, **look)
-        made = tomogram_of(added)
-        if made is not None:
-            delete_with(added, made.path)
+        added = self._viewer.add_layer(Layer.create(*layer))
+        delete_with(added, *(made.path for made in files_of(added).values()))
         if grid_of(self._viewer).enabled:
             name_layers([added])
         return added
@@ -125,11 +125,13 @@ class VolumeWidget(Container[Any]):
             self.closed()
 
 
-def option_field(kind: type, name: str, label: str) -> Any:
-    """A field for an option of a dataclass, a choice or a check box, with its help as the tooltip."""
+def option_field(kind: type, name: str, label: str, **limits: int) -> Any:
+    """A field for an option of a dataclass, a choice, a check box or a number, with its help as the tooltip."""
     hint, tooltip, default = get_type_hints(kind)[name], help_of(kind, name), getattr(kind, name)
     if hint is bool:
         return CheckBox(text=label, value=default, tooltip=tooltip)
+    if hint is int:
+        return SpinBox(label=label, value=default, tooltip=tooltip, **limits)
     return ComboBox(label=label, value=default, choices=get_args(hint), tooltip=tooltip)
 
 

@@ -1,4 +1,4 @@
-"""Files beside a tomogram that belong to it, found by name: half sets, restoration, ground truth."""
+"""Files beside a tomogram that belong to it, found by name: half sets, restoration, ground truth, samples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 
 from cryowae.errors import TomogramError
@@ -65,6 +66,23 @@ def find_versions(volume: str | Path) -> RelatedVolumes:
         there(f"{stem}_restored", f"{base}_restored"),
         there(f"{stem}_truth", f"{base}_truth"),
     )
+
+
+def std_beside(result: str | Path) -> Path:
+    """Place of the standard deviation of the samples whose main result is `result`."""
+    return Path(result).with_name(f"{stem_of(result)}_std.mrc")
+
+
+def sample_beside(result: str | Path, number: int) -> Path:
+    """Place of the sample of a number, from 1, whose main result is `result`."""
+    return Path(result).with_name(f"{stem_of(result)}_sample{number}.mrc")
+
+
+def find_samples(result: str | Path) -> tuple[Path | None, tuple[Path, ...]]:
+    """The standard deviation beside a restored volume, None if there is none, and the samples from number 1 on."""
+    std = std_beside(result)
+    samples = takewhile(Path.is_file, (sample_beside(result, number) for number in count(1)))
+    return std if std.is_file() else None, tuple(samples)
 
 
 def find_halves(tomogram: str | Path) -> Halves | None:

@@ -6,6 +6,7 @@ next sample.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from cryowae import __version__
 from cryowae.config.options import RestoreOptions
 from cryowae.io.mrc import MrcWriter, in_zyx, read_mrc, stem_of
+from cryowae.io.neighbours import sample_beside, std_beside
 from cryowae.io.outputs import hidden_path, in_letters
 from cryowae.progress import SILENT, Progress
 from cryowae.report.sampling import draw_samples
@@ -26,7 +28,7 @@ from cryowae.restore.moments import Moments
 from cryowae.restore.network import Model
 from cryowae.restore.samples import sample_array
 from cryowae.tomogram.item import Item
-from cryowae.tomogram.volumes import slabs
+from cryowae.tomogram.volumes import Volume, slabs
 
 _NO_MATTER = {"overwrite", "samples", "device", "report", "float16"}
 _NO_MATTER |= {"write_halves", "write_inferred", "write_std"}
@@ -96,10 +98,9 @@ def restore_samples(
 
 def sample_paths(path: Path, options: RestoreOptions) -> list[Path]:
     """The files of samples beside the main result: their standard deviation, then the single ones."""
-    stem = stem_of(path)
-    made = [path.with_name(f"{stem}_std.mrc")] if options.samples > 1 else []
+    made = [std_beside(path)] if options.samples > 1 else []
     numbers = range(1, options.samples + 1) if options.write_samples else ()
-    return [*made, *(path.with_name(f"{stem}_sample{number}.mrc") for number in numbers)]
+    return [*made, *(sample_beside(path, number) for number in numbers)]
 
 
 def sample_picture(path: Path) -> Path:
@@ -142,7 +143,7 @@ def _write(item: Item, path: Path, moments: Moments, network: Model, options: Re
 
 def _draw(item: Item, path: Path, moments: Moments, first: Path) -> None:
     axes = item.tomogram.axes
-    sample, spread = (in_zyx(read_mrc(one).data, axes) for one in (first, path.with_name(f"{stem_of(path)}_std.mrc")))
+    sample, spread = (in_zyx(read_mrc(one).data, axes) for one in (first, std_beside(path)))
     size, name = item.tomogram.voxel_size, in_letters(item.tomogram.path.name)
     mean = moments.mean(slice(None))
     draw_samples(sample_picture(path), mean, sample, spread, count=moments.count, voxel_size=size, title=name)
@@ -163,10 +164,22 @@ def _kept(moments: Moments, number: int) -> Path:
 
 
 def _key(item: Item, network: Model, options: RestoreOptions) -> dict[str, Any]:
-    """What must be the same for a run to go on: program, weights, options, and the files that are read."""
-    inputs = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in item.inputs]
+    """What must be the same for a run to go on: program, weights, options, and all values that are read.
+
+    The values count and not their files: a volume in memory has no file, or is no longer that of its file.
+    """
+    volumes = [*(item.halves or [item.tomogram.data]), *([] if item.mask_volume is None else [item.mask_volume])]
+    inputs = [_digest(volume) for volume in volumes]
     chosen = {name: value for name, value in asdict(options).items() if name not in _NO_MATTER}
     wedge = item.wedge
     facts = [item.protein, item.tomogram.voxel_size, wedge.tilt_min, wedge.tilt_max, item.tomogram.axes]
     weights = [network.name, getattr(network, "sha256", "")]
     return {"version": __version__, "weights": weights, "options": chosen, "facts": facts, "inputs": inputs}
+
+
+def _digest(volume: Volume) -> str:
+    """A hash of all values of a volume, read slab by slab."""
+    found = hashlib.blake2b(str((volume.shape, volume.dtype)).encode(), digest_size=16)
+    for part in slabs(volume.shape):
+        found.update(np.ascontiguousarray(volume[part]).view(np.uint8))
+    return found.hexdigest()
