@@ -22,7 +22,7 @@ from cryowae._napari.layers import AXES, LayerData, layer_data, open_for_viewing
 from cryowae._napari.uncertainty_layers import uncertainty_layers
 from cryowae.config.options import ItemOptions, RestoreOptions
 from cryowae.errors import TomogramError
-from cryowae.io.mrc import SUFFIXES, stem_of
+from cryowae.io.mrc import stem_of
 from cryowae.progress import Progress
 from cryowae.restore.tomograms import RestoreResult
 from cryowae.tomogram import Item, Tomogram
@@ -190,11 +190,12 @@ def is_temporary(path: Path) -> bool:
 
 
 def delete_with(owner: Any, *paths: Path) -> None:
-    """Delete temporary files when `owner` is no longer in use, and their folder with the last of its volumes.
+    """Delete temporary files when `owner` is no longer in use, and their folder with the last file that has an owner.
 
     Other files are not changed.
     """
     for path in filter(is_temporary, paths):
+        _owned.setdefault(path.parent, set()).add(path)
         weakref.finalize(owner, _delete, path)
 
 
@@ -202,9 +203,16 @@ _unfinished: weakref.WeakKeyDictionary[Any, Path] = weakref.WeakKeyDictionary()
 """The folders of restorations of layers that were cancelled, with the samples that are complete."""
 
 
+_owned: dict[Path, set[Path]] = {}
+"""The files of a folder that are shown by layers."""
+
+
 def _delete(path: Path) -> None:
     path.unlink(missing_ok=True)
-    if not any(other.suffix.lower() in SUFFIXES for other in path.parent.glob("*")):
+    left = _owned.get(path.parent, set())
+    left.discard(path)
+    if not left:
+        _owned.pop(path.parent, None)
         shutil.rmtree(path.parent, ignore_errors=True)
 
 

@@ -45,7 +45,8 @@ _WORDS = (
     (r"give (?:--tilt-offset \S+ or )?--tilt-range (-?\d+ -?\d+)", r"enter \1 as the tilt range"),
     (r"or --force to go on", "or tick “go on if the spectrum contradicts”"),
     (r"name other weights with --model", "choose other weights"),
-    (r"expected --model with weights that were", "choose own weights that were"),
+    (r"give --contrast dark or --contrast bright", "choose dark or bright in “protein is”"),
+    (r"leave out --model, or give weights that", "choose own weights that"),
     (r"the same command goes on with the next", "the same restoration goes on with the next"),
     (r"(?<=\s)(?<!view )--([a-z])", r"\1"),
 )

@@ -54,8 +54,8 @@ class RestoreWidget(TomogramWidget):
         self.preview = self.button("Preview", self._preview, "Restore the visible part of the slab around this slice.")
         self.restore = self.button("Restore", self._restore, "Restore the whole volume.")
         self.save = self.button("Save …", self._save, "Write the result as MRC, with its header.", enabled=False)
-        self.samples = option_field(RestoreOptions, "samples", "samples", max=MOST_SAMPLES)
-        self.seed = option_field(RestoreOptions, "seed", "seed of the samples", max=2**32 - 1)
+        self.samples = option_field(RestoreOptions, "samples", "samples", most=MOST_SAMPLES)
+        self.seed = option_field(RestoreOptions, "seed", "seed of the samples", most=2**32 - 1)
         own = [self.consistency, self.wedge, self.weights, self.output, self.fast, self.samples, self.seed]
         self.lay_out(*own, [self.preview, self.restore, self.save], self.job, self.report)
 

@@ -69,7 +69,7 @@ def uncertainty_layers(restored: LayerData, *, visible: bool = False) -> list[La
     spread, numbered = find_samples(tomogram.path)
     std = None if spread is None else _opened_like(tomogram, spread)
     samples = _of_one_run([found for path in numbered if (found := _opened_like(tomogram, path)) is not None], std)
-    layers = []
+    layers: list[LayerData] = []
     if samples:
         own = {"name": f"{look['name']} samples", "visible": visible, "rgb": False, "multiscale": False}
         own["metadata"] = {**_about(tomogram, *samples), SAMPLES: tuple(samples)}
@@ -187,7 +187,7 @@ def _about(restored: Tomogram, *made: Tomogram) -> dict[str, Any]:
 
 def _with_leading_axis(look: dict[str, Any]) -> dict[str, Any]:
     """Look and position of a volume, for an array with one more axis before z, that the volume is not rotated into."""
-    changed = {name: (first, *look[name]) for name, first in _LEADING.items() if name in look}
+    changed: dict[str, Any] = {name: (first, *look[name]) for name, first in _LEADING.items() if name in look}
     for name in ("rotate", "affine"):
         if name in look:
             matrix = np.asarray(getattr(look[name], "affine_matrix", look[name]))

@@ -125,13 +125,13 @@ class VolumeWidget(Container[Any]):
             self.closed()
 
 
-def option_field(kind: type, name: str, label: str, **limits: int) -> Any:
-    """A field for an option of a dataclass, a choice, a check box or a number, with its help as the tooltip."""
+def option_field(kind: type, name: str, label: str, most: int = 1000) -> Any:
+    """A field for an option of a dataclass: a choice, a check box or a number up to `most`. Its tooltip is the help."""
     hint, tooltip, default = get_type_hints(kind)[name], help_of(kind, name), getattr(kind, name)
     if hint is bool:
         return CheckBox(text=label, value=default, tooltip=tooltip)
     if hint is int:
-        return SpinBox(label=label, value=default, tooltip=tooltip, **limits)
+        return SpinBox(label=label, value=default, tooltip=tooltip, max=most)
     return ComboBox(label=label, value=default, choices=get_args(hint), tooltip=tooltip)
 
 

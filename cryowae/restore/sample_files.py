@@ -181,5 +181,5 @@ def _digest(volume: Volume) -> str:
     """A hash of all values of a volume, read slab by slab."""
     found = hashlib.blake2b(str((volume.shape, volume.dtype)).encode(), digest_size=16)
     for part in slabs(volume.shape):
-        found.update(np.ascontiguousarray(volume[part]).view(np.uint8))
+        found.update(np.ascontiguousarray(volume[part]).tobytes())
     return found.hexdigest()

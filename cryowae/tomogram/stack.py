@@ -47,7 +47,7 @@ class StackOf:
         blocks = [np.asarray(self.volumes[number][tuple(rest)], self.dtype) for number in numbers]
         return np.stack(blocks) if blocks else np.zeros((0, *self.volumes[0][tuple(rest)].shape), self.dtype)
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def _complete(self, key: Any) -> tuple[Any, ...]:

@@ -59,7 +59,7 @@ class UncertainVoxels:
     def __getitem__(self, key: Any, /) -> NDArray[np.uint8]:
         return np.asarray(np.asarray(self.deviation[key]) > self.level).astype(np.uint8)
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     @property

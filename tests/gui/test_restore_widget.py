@@ -257,7 +257,8 @@ def test_messages_of_the_work_are_shown(viewer, qtbot):
         ({"tilt_range": "60"}, "got '60' for the tilt range"),
         ({"tilt_range": "60 -60"}, "tilt range 60 -60 is in the wrong order"),
         ({"tilt_range": "±60", "weights": "/nowhere.safetensors"}, "no weights '/nowhere.safetensors'"),
-        ({"tilt_range": "-60 60", "voxel_size": 900}, "got a voxel size of 900 Å"),
+        ({"tilt_range": "-60 60", "voxel_size": 900, "contrast": "dark"}, "got a voxel size of 900 Å"),
+        ({"tilt_range": "-60 60", "voxel_size": 900}, "choose dark or bright in “protein is”"),
     ],
 )
 def test_errors_are_notifications_that_name_fields(viewer, qtbot, tmp_path, weights, said, fields, message):
@@ -313,7 +314,7 @@ def test_a_layer_in_memory_is_restored_and_not_copied_to_a_file(viewer, qtbot, t
     viewer.add_image(volume, scale=(1, 1, 1), units=("nm",) * 3, name="mine")
     widget = dock(viewer, "Restore")
     assert widget.voxel_size.value == 10
-    widget.weights.value, widget.tilt_range.value = weights, "-50 to 60"
+    widget.weights.value, widget.tilt_range.value, widget.contrast.value = weights, "-50 to 60", "dark"
     kept = temporary_files()
     click(widget.restore)
     wait(qtbot, widget)
