@@ -183,7 +183,7 @@ def test_fields_become_the_options_of_the_command(viewer, qtbot, tmp_path, weigh
     items, output, options, model = calls[0]
     assert options == FitOptions(minutes=90, rotations="full", resume=True)
     assert (output, model) == (tmp_path / "mine.safetensors", weights)
-    assert all(map(np.array_equal, items[0].halves, (one.data, other.data))) and items[0].contrast == "bright"
+    assert all(map(np.array_equal, items[0].unscaled_halves, (one.data, other.data))) and items[0].contrast == "bright"
     assert (items[0].wedge.tilt_min, items[0].wedge.tilt_max) == (-40, 50)
     widget.weights.value = None
     click(widget.fit)
