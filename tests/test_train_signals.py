@@ -103,6 +103,7 @@ def call(act, stop_at=0, number=signal.SIGINT, twice=0):
         return 0
     finally:
         sys.setprofile(None)
+        torch.set_grad_enabled(True)  # a second signal may come while PyTorch sets it; a process would end there
     return calls
 
 
