@@ -83,7 +83,7 @@ def test_pure_noise_has_no_contrast():
     found = estimate_contrast(observation().noise[0].numpy(), 10)
     assert not found.sure and abs(found.z) < 3
     with pytest.raises(
-        TomogramError, match=r"of noise do not show .* below 4\); give --contrast dark or --contrast br"
+        TomogramError, match=r"of noise do not show .* below 3\); give --contrast dark or --contrast br"
     ):
         found.require("noise")
 

@@ -19,8 +19,8 @@ from cryowae.tomogram.volumes import Region, Volume
 
 Contrast = Literal["dark", "bright"]
 
-SURE = 4.0
-"""Least z-score of a contrast. Of 124 volumes of pure noise, the largest z-score was 3.6 (docs/conventions.md)."""
+SURE = 3.0
+"""Least z-score of a contrast. Few volumes of pure noise reach it (3.6 at most, of 124; docs/conventions.md)."""
 
 _BAND = (20.0, 60.0)  # angstrom: standard deviations of the Gaussians whose difference shows molecules
 _COARSE = 10.0  # angstrom; finer volumes are binned to about this voxel size
