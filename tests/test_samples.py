@@ -71,6 +71,18 @@ def test_a_picture_shows_mean_sample_and_deviation(tomogram, weights):
     assert result.pictures[1].stat().st_size > 10_000
 
 
+def test_a_picture_that_cannot_be_drawn_loses_no_sample(tomogram, weights, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("the disk is too full")
+
+    monkeypatch.setattr("cryowae.restore.sample_files.draw_samples", full)
+    options = RestoreOptions(device="cpu", samples=2, write_samples=True)
+    result = restore_tomogram(tomogram, model=weights, contrast="dark", options=options)
+    assert all(path.is_file() for path in (result.path, *result.samples)) and len(result.samples) == 3
+    assert [path.name for path in result.pictures] == ["tomo_restored.png"]
+    assert any("picture of its samples is missing" in note for note in result.notes)
+
+
 def test_a_sample_as_the_main_result_is_the_first_one(tomogram, weights):
     one = restore(tomogram, weights, estimate="sample", seed=4)
     assert [path.name for path in tomogram.parent.iterdir() if "_s" in path.name] == [] and one.samples == ()

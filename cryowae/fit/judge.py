@@ -78,7 +78,7 @@ class ComponentJudge:
     whole
         Judge the centre of the whole tomogram, when no step learns from it; otherwise that of `held_out_region`. The
         coarsest band has few components: on a real tomogram, a slab of 96 rows ranked the shipped weights above ones
-        that predict images much better, and 288 rows did not (docs/ablation.md).
+        that predict images much better, and the whole did not (docs/ablation.md).
 
     Raises
     ------

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cryowae import __version__
 from cryowae.config.options import RestoreOptions
+from cryowae.errors import OutputError
 from cryowae.io.mrc import MrcWriter, in_zyx, read_mrc, stem_of
 from cryowae.io.neighbours import sample_beside, std_beside
 from cryowae.io.outputs import hidden_path, in_letters
@@ -87,13 +88,17 @@ def restore_samples(
             moments.remove()
         raise
     _write(item, path, moments, network, options, kept)
+    missing: tuple[str, ...] = ()
     if options.report and count > 1:
-        _draw(item, path, moments, kept[0])
+        try:
+            _draw(item, path, moments, kept[0])
+        except (OutputError, OSError) as error:
+            missing = (f"{path} is complete, but the picture of its samples is missing: {error}",)
     for made, place in zip(kept, sample_paths(path, options)[count > 1 :], strict=False):
         os.replace(made, place)
     moments.remove()
     notes, cost = (done.notes, done.network_voxels_per_voxel) if done else ((), 0.0)
-    return Restored(None, item.protein, notes, cost * count)
+    return Restored(None, item.protein, (*notes, *missing), cost * count)
 
 
 def sample_paths(path: Path, options: RestoreOptions) -> list[Path]:

@@ -117,7 +117,7 @@ def restore_tomogram(
         notes.append(f"{files.volumes[0]} is complete, but its picture is missing: {error}")
     return RestoreResult(
         path=files.volumes[0],
-        pictures=tuple(pictures),
+        pictures=tuple(picture for picture in pictures if picture.exists()),
         halves=tuple(files.volumes[1:]),
         inferred=files.inferred,
         samples=tuple(files.samples),
